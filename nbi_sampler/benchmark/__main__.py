@@ -1,0 +1,82 @@
+"""Command line of the benchmark.
+
+python -m nbi_sampler.benchmark [run] --problems linear,sine --seeds 1,2,3 --processes 2
+python -m nbi_sampler.benchmark report build/benchmark.jsonl
+python -m nbi_sampler.benchmark calibration --seeds 30 --processes 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from nbi_sampler.benchmark.calibration import calibration_table
+from nbi_sampler.benchmark.problems import CALIBRATION_PROBLEMS, PROBLEMS
+from nbi_sampler.benchmark.report import benchmark_table
+from nbi_sampler.benchmark.runner import Run, read_records, run_all, run_of
+
+__all__ = ["main"]
+
+COMMANDS = ("run", "report", "calibration")
+
+
+def _problem_names(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in PROBLEMS:
+            raise argparse.ArgumentTypeError(f"expected names among {', '.join(PROBLEMS)}, got {name!r}")
+    return names
+
+
+def _seeds(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--n-effective", type=int, default=5000, help="effective samples asked of each run")
+    common.add_argument("--processes", type=int, default=1, help="runs at a time")
+    common.add_argument("--sampler", default="nbi", help="any nested sampler that bilby knows")
+    common.add_argument("--options", type=json.loads, default={}, help="sampler keywords as JSON")
+    parser = argparse.ArgumentParser(
+        prog="python -m nbi_sampler.benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", parents=[common], help="run problems (the default), then report")
+    run.add_argument("--problems", type=_problem_names, default=list(PROBLEMS), help="names, with commas")
+    run.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="seeds, with commas")
+    run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file to append to")
+    report = commands.add_parser("report", help="print the table of a file")
+    report.add_argument("path", type=Path)
+    calibration = commands.add_parser("calibration", parents=[common], help="check the error of log Z")
+    calibration.add_argument("--seeds", type=int, default=30, help="how many")
+    calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, do it, and return the exit code: 1 if any run failed."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help")):
+        words = ["run", *words]
+    given = _parser().parse_args(words)
+    if given.command == "report":
+        print(benchmark_table(read_records(given.path)))
+        return 0
+    calibrating = given.command == "calibration"
+    problems = CALIBRATION_PROBLEMS if calibrating else given.problems
+    seeds = range(1, given.seeds + 1) if calibrating else given.seeds
+    shared = {"n_effective": given.n_effective, "sampler": given.sampler, "options": given.options}
+    runs = [Run(problem=problem, seed=seed, **shared) for seed in seeds for problem in problems]
+    failed = run_all(runs, given.out, n_processes=given.processes)
+    records = [record for record in read_records(given.out) if run_of(record) in runs]
+    print(calibration_table(records) if calibrating else benchmark_table(records))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""Settings of every component: frozen dataclasses, validated where they are made. The only place with defaults.
+
+`build` turns what a user may write (a dictionary with the field names) into one of them and names the nearest
+valid field when a key is unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+__all__ = [
+    "GmmConfig",
+    "MafConfig",
+    "MlpConfig",
+    "NsfConfig",
+    "PcaConfig",
+    "SequenceConfig",
+    "SnpeConfig",
+    "TrainingConfig",
+    "build",
+    "nearest",
+]
+
+Config = TypeVar("Config")
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint for an unknown name: the closest valid one, or all of them."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(valid)}"
+
+
+def build(kind: type[Config], settings: Mapping[str, Any], owner: str) -> Config:
+    """Make a configuration from a dictionary.
+
+    Parameters
+    ----------
+    kind : type
+        One of the dataclasses of this module.
+    settings : mapping of str to object
+    owner : str
+        The argument it belongs to, for messages.
+
+    Raises
+    ------
+    ValueError
+        For a key that is not a field.
+    """
+    valid = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    for key in settings:
+        if key not in valid:
+            raise ValueError(f"{owner}: unknown setting {key!r}; {nearest(key, valid)}")
+    return kind(**settings)
+
+
+def _require(condition: bool, argument: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{argument}: expected {expected}, got {got!r}")
+
+
+def _require_count(argument: str, value: object, minimum: int = 1) -> None:
+    valid = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    _require(valid, argument, f"an integer of at least {minimum}", value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MafConfig:
+    """Masked autoregressive flow: affine layers, then a mixture of ``n_mog`` Gaussians a coordinate."""
+
+    flow_hidden: int = 64
+    num_blocks: int = 2
+    num_layers: int = 2
+    n_mog: int = 8
+    log_scale_bound: float = 3.0
+
+    def __post_init__(self) -> None:
+        _require_count("flow_hidden", self.flow_hidden)
+        _require_count("num_blocks", self.num_blocks, minimum=0)
+        _require_count("num_layers", self.num_layers)
+        _require_count("n_mog", self.n_mog)
+        _require(self.log_scale_bound > 0, "log_scale_bound", "a positive number", self.log_scale_bound)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NsfConfig:
+    """Neural spline flow (zuko): autoregressive rational-quadratic splines."""
+
+    flow_hidden: int = 64
+    num_blocks: int = 3
+    num_layers: int = 2
+    bins: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("flow_hidden", "num_blocks", "num_layers", "bins"):
+            _require_count(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GmmConfig:
+    """Mixture density network (zuko): a mixture of full-covariance Gaussians."""
+
+    flow_hidden: int = 64
+    num_layers: int = 2
+    n_mog: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("flow_hidden", "num_layers", "n_mog"):
+            _require_count(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PcaConfig:
+    """Principal components of the noiseless simulations, then a small perceptron."""
+
+    n_components: int = 64
+    minimum_signal: float = 0.01
+    dim_out: int = 32
+    hidden: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("n_components", "dim_out", "hidden"):
+            _require_count(name, getattr(self, name))
+        _require(self.minimum_signal > 0, "minimum_signal", "a positive number", self.minimum_signal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpConfig:
+    """Perceptron on the whole data vector."""
+
+    dim_out: int = 32
+    hidden: int = 128
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("dim_out", "hidden", "depth"):
+            _require_count(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceConfig:
+    """Residual convolutions and recurrence on sequences.
+
+    ``dim_in`` is the number of channels (taken from the data when None); each of the ``depth`` residual
+    stages halves the length and doubles the width from ``dim_conv`` up to ``dim_conv_max``.
+    """
+
+    dim_in: int | None = None
+    dim_out: int = 64
+    depth: int = 3
+    dim_conv: int = 16
+    dim_conv_max: int = 128
+    n_gru: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("dim_out", "dim_conv", "dim_conv_max", "n_gru"):
+            _require_count(name, getattr(self, name))
+        _require_count("depth", self.depth, minimum=0)
+        if self.dim_in is not None:
+            _require_count("dim_in", self.dim_in)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """One fit of a network: AdamW, one-cycle schedule, early stopping on a held-out share."""
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    n_epochs: int = 60
+    patience: int = 15
+    batch_size: int = 256
+    validation_share: float = 0.1
+    gradient_norm: float = 5.0
+    n_atoms: int = 10
+    n_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n_epochs", "patience", "batch_size"):
+            _require_count(name, getattr(self, name))
+        _require_count("n_atoms", self.n_atoms, minimum=2)
+        _require(0 < self.validation_share < 1, "validation_share", "a share in (0, 1)", self.validation_share)
+        _require(self.learning_rate > 0, "learning_rate", "a positive number", self.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnpeConfig:
+    """A run of SNPE-IS: what to reach, what it may cost, and how the rounds adapt."""
+
+    n_effective: float = 5000
+    n_rounds: int = 10
+    n_sims: int | Literal["auto"] = "auto"
+    loss: Literal["nll", "apt"] = "nll"
+    refine: bool = True
+    max_likelihood_calls: int | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.n_effective, int | float) and not isinstance(self.n_effective, bool)
+        _require(number and self.n_effective > 0, "n_effective", "a positive number", self.n_effective)
+        _require_count("n_rounds", self.n_rounds)
+        if self.n_sims != "auto":
+            _require_count("n_sims", self.n_sims, minimum=100)
+        _require(self.loss in ("nll", "apt"), "loss", "'nll' or 'apt'", self.loss)
+        _require(isinstance(self.refine, bool), "refine", "True or False", self.refine)
+        if self.max_likelihood_calls is not None:
+            _require_count("max_likelihood_calls", self.max_likelihood_calls, minimum=100)
+        if self.seed is not None:
+            _require_count("seed", self.seed, minimum=0)

@@ -1,0 +1,101 @@
+"""Networks that turn data into features, by name, by configuration or as a user's module."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from nbi_sampler.config import MlpConfig, PcaConfig, SequenceConfig, build, nearest
+from nbi_sampler.featurizers.base import Featurizer, SequenceInputs
+from nbi_sampler.featurizers.pca import PrincipalComponents
+from nbi_sampler.featurizers.perceptron import perceptron_featurizer
+from nbi_sampler.featurizers.sequence import sequence_featurizer
+
+__all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "featurizer_factory"]
+
+FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
+
+
+class FeaturizerKind(NamedTuple):
+    """A featurizer that can be asked for by name: settings and ``make(shape, n_params, settings)``."""
+
+    settings: type
+    make: Callable[..., Featurizer]
+
+
+FEATURIZERS: dict[str, FeaturizerKind] = {
+    "pca": FeaturizerKind(PcaConfig, PrincipalComponents),
+    "svd": FeaturizerKind(PcaConfig, PrincipalComponents),
+    "mlp": FeaturizerKind(MlpConfig, perceptron_featurizer),
+    "resnet-gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet-gru")),
+    "resnet": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet")),
+    "gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "gru")),
+}
+
+
+def featurizer_factory(featurizer: str | Mapping[str, Any] | nn.Module) -> FeaturizerFactory:
+    """What makes a featurizer for data of given shape.
+
+    Parameters
+    ----------
+    featurizer : str, dict or nn.Module
+        ``"auto"`` (``"pca"``) or another name; a dictionary with ``"type"`` and settings; a `Featurizer`; or
+        any module that takes whitened data of shape (n, n_channels, length) to (n, n_features).
+
+    Returns
+    -------
+    callable
+        ``(shape, n_params) -> Featurizer``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, setting or kind of object.
+    """
+    if isinstance(featurizer, Featurizer):
+        original = featurizer
+        return lambda shape, n_params: copy.deepcopy(original)
+    if isinstance(featurizer, nn.Module):
+        return partial(_adapted, featurizer)
+    if isinstance(featurizer, str):
+        featurizer = {"type": featurizer}
+    if not isinstance(featurizer, Mapping):
+        raise TypeError(
+            f"featurizer: expected a name, a dictionary or an nn.Module, got {type(featurizer).__name__}; "
+            f"names: {', '.join(sorted(FEATURIZERS))}"
+        )
+    settings = dict(featurizer)
+    name = settings.pop("type", "auto")
+    name = "pca" if name == "auto" else name
+    if name not in FEATURIZERS:
+        raise ValueError(f"featurizer: unknown name {name!r}; {nearest(str(name), FEATURIZERS)}")
+    kind = FEATURIZERS[name]
+    config = build(kind.settings, settings, "featurizer")
+    return lambda shape, n_params: kind.make(shape, n_params, config)
+
+
+def _adapted(module: nn.Module, shape: tuple[int, int], n_params: int) -> SequenceInputs:
+    """A user's module with scaled inputs; its number of features is found by a call on two empty rows."""
+    was_training = module.training
+    module.eval()
+    parameter = next(module.parameters(), torch.zeros(1))
+    with torch.no_grad():
+        try:
+            features = module(torch.zeros(2, *shape, device=parameter.device))
+        except Exception as error:
+            raise ValueError(
+                f"featurizer: {type(module).__name__} failed on data of shape (2, {shape[0]}, {shape[1]}): "
+                f"{error}; it is called with (n, n_channels, length)"
+            ) from error
+    module.train(was_training)
+    if features.ndim != 2 or features.shape[0] != 2:
+        raise ValueError(
+            f"featurizer: expected output of shape (n, n_features), got {tuple(features.shape)} for n = 2 from "
+            f"{type(module).__name__}; flatten its output"
+        )
+    return SequenceInputs(copy.deepcopy(module), features.shape[1], shape)

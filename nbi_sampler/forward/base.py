@@ -1,0 +1,207 @@
+"""The forward model: what a likelihood says about how data come about.
+
+Splits a likelihood into an expensive part, the noiseless prediction made by the user's function, and a cheap
+one, the noise law, which training redraws in every epoch. The adapters of this package implement it for
+bilby's likelihoods; the rounds, the evaluation and the training call it. Imports numpy and torch, not bilby.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .observed import Array, data_layout
+
+__all__ = ["ForwardModel"]
+
+
+class ForwardModel(ABC):
+    """Prediction, noise law, observed data and log-likelihood of one problem.
+
+    Parameters
+    ----------
+    name : str
+        One phrase for logs.
+    observed : ndarray
+        Finite observed data; flattened here.
+    shape : tuple of int
+        Channels and length of one data set, for networks that read sequences.
+    noise_parameters : tuple of str
+        Parameters that enter the noise law and no prediction.
+    prediction_parameters : tuple of str, optional
+        Parameters that enter the prediction; None where that is not known.
+
+    Attributes
+    ----------
+    name : str
+    observed : ndarray, shape (n_data,)
+    shape : tuple of int
+        ``(n_channels, length)``, whose product is ``n_data``.
+    noise_parameters, prediction_parameters : tuple of str
+    has_log_likelihood : bool
+        Whether `log_likelihood` can be called.
+
+    Notes
+    -----
+    Everywhere ``parameters`` and ``columns`` hold all parameters, sampled and fixed; more names do no harm.
+    """
+
+    has_log_likelihood: bool = True
+
+    def __init__(
+        self,
+        name: str,
+        observed: Array,
+        *,
+        shape: tuple[int, int] | None = None,
+        noise_parameters: tuple[str, ...] = (),
+        prediction_parameters: tuple[str, ...] | None = None,
+    ) -> None:
+        self.name = name
+        self.observed = np.array(observed, dtype=np.float64).reshape(-1)
+        self.shape = data_layout(np.shape(observed)) if shape is None else shape
+        self.noise_parameters = noise_parameters
+        self.prediction_parameters = prediction_parameters
+        self._tensors: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}; {self.shape[0]} x {self.shape[1]} data points)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Worker processes need the model, and must not be sent tensors that may live on a GPU.
+        return {**self.__dict__, "_tensors": {}}
+
+    @abstractmethod
+    def simulate(self, parameters: Mapping[str, float]) -> Array:
+        """Noiseless prediction: one call of the user's model function.
+
+        Parameters
+        ----------
+        parameters : mapping of str to float
+            All parameters, sampled and fixed.
+
+        Returns
+        -------
+        ndarray, shape (n_data,)
+            A new array; may hold NaN where the model fails.
+        """
+
+    def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
+        """Noiseless predictions of many draws by one broadcasting call of the user's model function.
+
+        The function sees parameters of shape ``(n, 1)``. Whether it really broadcasts is for the caller to
+        probe: compare a few rows with `simulate`, and take any exception for a no.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray, shape (n,)
+            All parameters, sampled and fixed.
+
+        Returns
+        -------
+        ndarray, shape (n, n_data)
+
+        Raises
+        ------
+        NotImplementedError
+            Where such a call makes no sense.
+        """
+        raise NotImplementedError(f"{self.name}: no broadcasting call; simulate one draw at a time.")
+
+    @abstractmethod
+    def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
+        """Log-likelihood of the observed data from predictions already made; the user's model is not called.
+
+        Parameters
+        ----------
+        predictions : ndarray, shape (n, n_data)
+            What `simulate` returned, a row for each draw.
+        columns : mapping of str to ndarray, shape (n,)
+            All parameters, sampled and fixed.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            What ``likelihood.log_likelihood`` returns for each draw; NaN where a prediction holds NaN.
+        """
+
+    @abstractmethod
+    def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Draw one synthetic data set for each prediction.
+
+        Parameters
+        ----------
+        predictions : Tensor, shape (n, n_data)
+            Floating point, on any device; left unchanged.
+        columns : mapping of str to Tensor, shape (n,)
+            All parameters, sampled and fixed.
+        generator : torch.Generator
+            Source of every random number, on the device of ``predictions``.
+
+        Returns
+        -------
+        Tensor, shape (n, n_data)
+            In the dtype of ``predictions``; NaN where the noise law does not exist for a prediction.
+        """
+
+    @abstractmethod
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Variance-stabilised and whitened data for the networks, relative to the observed data.
+
+        Noise has a scale of about one in the result, and the observed data become zero; rely on the first and
+        not on the second. Data whose offset or scale single precision does not resolve should come in as
+        float64 and be rounded afterwards.
+
+        Parameters
+        ----------
+        data : Tensor, shape (n, n_data)
+            Observed or synthetic data, or noiseless predictions.
+
+        Returns
+        -------
+        Tensor, shape (n, n_data)
+        """
+
+    def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
+        """Scale of the stabilised noise where that is white, Gaussian and independent of the prediction.
+
+        A value ``s`` promises ``stabilise(noise(m)) = stabilise(m) + s N(0, I)`` in distribution, so that
+        training may stabilise once and add noise afterwards.
+
+        Parameters
+        ----------
+        columns : mapping of str to Tensor, shape (n,)
+            All parameters, sampled and fixed.
+
+        Returns
+        -------
+        Tensor, shape (n,), or None
+            None where the promise cannot be given.
+        """
+        return None
+
+    def is_whitened(self, names: Collection[str]) -> bool:
+        """Whether `white_noise_scale` is one in every row, given the names of all parameters.
+
+        Parameters
+        ----------
+        names : collection of str
+            Names of all parameters, sampled and fixed.
+
+        Returns
+        -------
+        bool
+        """
+        return False
+
+    def _constant(self, attribute: str, like: Tensor) -> Tensor:
+        """Array attribute as a tensor of the dtype and on the device of another, made once for each."""
+        key = (attribute, like.dtype, like.device)
+        if key not in self._tensors:
+            self._tensors[key] = torch.tensor(getattr(self, attribute), dtype=like.dtype, device=like.device)
+        return self._tensors[key]

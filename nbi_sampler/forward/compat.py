@@ -1,0 +1,97 @@
+"""Reading bilby's likelihoods across its versions: constants, and which code computes the value."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from bilby.core.likelihood import Likelihood
+
+__all__ = ["behaves_like", "known_value", "parameter_or_known"]
+
+# Neither changes the value of the log-likelihood.
+_HARMLESS = frozenset({"noise_log_likelihood", "log_likelihood_ratio"})
+
+T = TypeVar("T")
+
+
+def known_value(likelihood: Likelihood, name: str) -> Any:
+    """Constant given to a likelihood's constructor, such as ``sigma``.
+
+    The public property of bilby 2 looks into ``likelihood.parameters``, which warns and is gone from bilby 3.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.Likelihood
+    name : str
+        Public name of the constant.
+
+    Returns
+    -------
+    object
+        None where the value was left to be a parameter.
+    """
+    return vars(likelihood)[f"_{name}"] if f"_{name}" in vars(likelihood) else getattr(likelihood, name)
+
+
+def parameter_or_known(columns: Mapping[str, T], name: str, known: T | None) -> T:
+    """Parameter where there is one of that name, else the known constant: bilby's rule.
+
+    Parameters
+    ----------
+    columns : mapping of str to array
+        All parameters, sampled and fixed.
+    name : str
+        Name of the parameter.
+    known : array or None
+        The constant; None where only a parameter can say.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ValueError
+        If there is neither.
+    """
+    if name in columns:
+        return columns[name]
+    if known is None:
+        raise ValueError(
+            f"{name}: expected a parameter of that name because the likelihood has {name}=None, "
+            f"got parameters {sorted(columns)}; give {name!r} a prior, or its value to the likelihood."
+        )
+    return known
+
+
+def behaves_like(likelihood: object, reference: type[Likelihood]) -> bool:
+    """Whether an object computes its log-likelihood by one bilby class's own code.
+
+    A subclass with its own constructor or own extra methods does; one that overrides a method or a property
+    of ``reference``, on the class or on the instance, does not.
+
+    Parameters
+    ----------
+    likelihood : object
+    reference : type
+        Class of bilby whose behaviour is known.
+
+    Returns
+    -------
+    bool
+    """
+    if not isinstance(likelihood, reference):
+        return False
+    names = {
+        name
+        for cls in reference.__mro__
+        if issubclass(cls, Likelihood) and cls is not Likelihood
+        for name in vars(cls)
+        if not name.startswith("__") and name not in _HARMLESS
+    }
+    return not any(name in vars(likelihood) for name in names) and all(
+        inspect.getattr_static(type(likelihood), name) is inspect.getattr_static(reference, name)
+        for name in names
+    )

@@ -1,0 +1,131 @@
+"""Adapters for bilby's likelihoods of counts: ``PoissonLikelihood`` and ``Multinomial``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from bilby.core.likelihood import Multinomial, PoissonLikelihood
+from scipy.special import gammaln, xlogy
+from torch import Tensor
+
+from .base import ForwardModel
+from .draws import multinomial, poisson
+from .function import FunctionModel
+from .observed import Array, as_observed
+
+__all__ = ["MultinomialModel", "PoissonModel"]
+
+
+def _root(counts: Tensor) -> Tensor:
+    """Variance-stabilising root of counts (Anscombe 1948, Biometrika 35, 246)."""
+    return 2.0 * torch.sqrt(counts.clamp_min(0.0) + 0.375)
+
+
+class PoissonModel(FunctionModel):
+    """Counts whose rates are the prediction.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.PoissonLikelihood
+    """
+
+    def __init__(self, likelihood: PoissonLikelihood) -> None:
+        super().__init__(likelihood, "Poisson counts")
+
+    def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
+        r"""Log-likelihood from predictions; see `ForwardModel.log_likelihood`.
+
+        .. math:: \sum_i \left[ y_i \log r_i - r_i - \log y_i! \right]
+
+        Minus infinity where any rate is zero, whatever its count, as in bilby; NaN where one is negative.
+        """
+        with np.errstate(all="ignore"):
+            terms = -predictions + self.observed * np.log(predictions) - gammaln(self.observed + 1)
+            total = np.sum(terms, axis=1)
+        dark = np.any(predictions == 0, axis=1) & ~np.any(np.isnan(predictions) | (predictions < 0), axis=1)
+        return np.where(dark, -np.inf, total)
+
+    def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Draw counts; see `ForwardModel.noise`."""
+        return poisson(predictions, generator)
+
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Anscombe's square root, less that of the observed counts; see `ForwardModel.stabilise`."""
+        return _root(data) - _root(self._constant("observed", data))
+
+    def _check(self, prediction: Any) -> None:
+        super()._check(prediction)
+        if not isinstance(prediction, np.ndarray):
+            raise ValueError(
+                f"func: expected the Poisson rates as a numpy.ndarray, got {type(prediction).__name__}; "
+                "return an array like x."
+            )
+        n_negative = int(np.count_nonzero(prediction < 0))
+        if n_negative:
+            raise ValueError(
+                f"func: expected Poisson rates of at least zero, got {n_negative} negative; restrict the "
+                "priors or clip the rates."
+            )
+
+
+class MultinomialModel(ForwardModel):
+    """Counts of objects in classes; the prediction is the expected count of each class.
+
+    Expected counts and not probabilities, so that predictions and data have the same units.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.Multinomial
+        The last class has what the others leave; its parameter does not exist.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not finite, or are not one for each class.
+    """
+
+    def __init__(self, likelihood: Multinomial) -> None:
+        observed = as_observed(likelihood.data, "data")
+        if observed.shape != (likelihood.n,):
+            raise ValueError(
+                f"data: expected one count for each of the {likelihood.n} classes, got shape "
+                f"{observed.shape}; make n_dimensions the number of counts."
+            )
+        self._keys = tuple(f"{likelihood.base}{k}" for k in range(likelihood.n - 1))
+        # At least one, because an experiment without objects still has probabilities.
+        self._total = max(float(np.sum(observed)), 1.0)
+        super().__init__("multinomial counts", observed, prediction_parameters=self._keys)
+
+    def simulate(self, parameters: Mapping[str, float]) -> Array:
+        """Compute the expected count of each class; see `ForwardModel.simulate`."""
+        free = [float(parameters[key]) for key in self._keys]
+        return self._total * np.array([*free, 1 - sum(free)])
+
+    def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
+        """Compute the expected count of each class; see `ForwardModel.simulate_batch`."""
+        if not self._keys:
+            return super().simulate_batch(columns)
+        free = [np.asarray(columns[key], dtype=np.float64) for key in self._keys]
+        return self._total * np.stack([*free, 1 - sum(free)], axis=1)
+
+    def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
+        r"""Log-likelihood from predictions; see `ForwardModel.log_likelihood`.
+
+        .. math:: \log N! + \sum_k \left[ n_k \log p_k - \log n_k! \right]
+
+        NaN where a probability is negative, as in bilby.
+        """
+        with np.errstate(all="ignore"):
+            terms = xlogy(self.observed, predictions / self._total) - gammaln(self.observed + 1)
+        return gammaln(np.sum(self.observed) + 1) + np.sum(terms, axis=1)
+
+    def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Draw as many objects as were observed; see `ForwardModel.noise`."""
+        return multinomial(round(float(np.sum(self.observed))), predictions / self._total, generator)
+
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Anscombe's square root, less that of the observed counts; see `ForwardModel.stabilise`."""
+        return _root(data) - _root(self._constant("observed", data))

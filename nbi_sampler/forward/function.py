@@ -1,0 +1,91 @@
+"""Base of the adapters for bilby's ``Analytical1DLikelihood``: a function of an independent variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from bilby.core.likelihood import Analytical1DLikelihood
+
+from .base import ForwardModel
+from .observed import Array, as_observed
+
+__all__ = ["FunctionModel"]
+
+
+class FunctionModel(ForwardModel):
+    """Predictions by a function ``func(x, **parameters, **kwargs)`` of an independent variable.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.Analytical1DLikelihood
+        Its function, independent variable, data and extra keywords are read once, here.
+    name : str
+        One phrase for logs.
+    noise_parameters : tuple of str
+        Parameters of the noise law; those that the function takes as well are dropped.
+
+    Raises
+    ------
+    ValueError
+        If the data are not finite, complete and real.
+    """
+
+    def __init__(
+        self, likelihood: Analytical1DLikelihood, name: str, noise_parameters: tuple[str, ...] = ()
+    ) -> None:
+        observed = as_observed(likelihood.y, "y")
+        keys = tuple(likelihood.function_keys)
+        super().__init__(
+            name,
+            observed,
+            noise_parameters=tuple(key for key in noise_parameters if key not in keys),
+            prediction_parameters=keys,
+        )
+        self._keys = keys
+        self._data_shape = observed.shape
+        self._function = likelihood.func
+        self._x = likelihood.x
+        self._keywords = dict(likelihood.kwargs)
+
+    def simulate(self, parameters: Mapping[str, float]) -> Array:
+        """Noiseless prediction: one call of the user's function; see `ForwardModel.simulate`."""
+        return self._predict({key: parameters[key] for key in self._keys}, self._data_shape).reshape(-1)
+
+    def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
+        """One call with parameters of shape ``(n, 1)``; see `ForwardModel.simulate_batch`."""
+        if self.shape[0] > 1 or len(self._data_shape) > 2:
+            return super().simulate_batch(columns)
+        n = len(next(iter(columns.values())))
+        arguments = {key: np.asarray(columns[key], dtype=np.float64)[:, None] for key in self._keys}
+        return self._predict(arguments, (n, self.observed.size))
+
+    def _predict(self, arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Array:
+        prediction = self._function(self._x, **arguments, **self._keywords)
+        self._check(prediction)
+        try:
+            view = np.broadcast_to(prediction, shape)
+        except ValueError as error:
+            raise ValueError(
+                f"func: expected a prediction of shape {shape}, one value for each data point, got shape "
+                f"{np.shape(prediction)}; make the function return an array like x."
+            ) from error
+        # A copy, because a function may hand out the same buffer again and again.
+        return np.array(view, dtype=np.float64)
+
+    def _check(self, prediction: Any) -> None:
+        """Refuse what the likelihood would refuse; the adapters add their own conditions."""
+        if np.iscomplexobj(prediction):
+            raise ValueError("func: expected a real prediction, got complex; return real values.")
+
+    def _per_point(self, values: Any, argument: str) -> Array:
+        """Positive scale for each data point, shape (n_data,), from a number or an array."""
+        scale = np.abs(np.asarray(values, dtype=np.float64))
+        n_bad = int(np.count_nonzero(~(np.isfinite(scale) & (scale > 0))))
+        if n_bad:
+            raise ValueError(
+                f"{argument}: expected finite values other than zero, got {n_bad} of {scale.size} that are "
+                "not; leave those data points out of x, y and the scale."
+            )
+        return np.array(np.broadcast_to(scale, self._data_shape)).reshape(-1)

@@ -1,0 +1,83 @@
+"""Adapter for bilby's ``GaussianLikelihood``: independent Gaussian noise of known or unknown scale."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import torch
+from bilby.core.likelihood import GaussianLikelihood
+from torch import Tensor
+
+from .compat import known_value, parameter_or_known
+from .draws import normal_like
+from .function import FunctionModel
+from .observed import Array
+from .scales import robust_scale
+
+__all__ = ["GaussianModel"]
+
+
+class GaussianModel(FunctionModel):
+    """Data ``m(theta) + sigma N(0, I)``.
+
+    A parameter called ``sigma`` wins over the likelihood's own value, as in bilby. Data are whitened by the
+    known scale, or by a robust scale of the observed data where there is none.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.GaussianLikelihood
+
+    Raises
+    ------
+    ValueError
+        If the data are not finite, or the known scale is zero or not finite anywhere.
+    """
+
+    def __init__(self, likelihood: GaussianLikelihood) -> None:
+        sigma = known_value(likelihood, "sigma")
+        super().__init__(
+            likelihood,
+            "Gaussian, unknown sigma" if sigma is None else "Gaussian, known sigma",
+            noise_parameters=("sigma",) if sigma is None else (),
+        )
+        self._known: Array | None = None if sigma is None else self._per_point(sigma, "sigma")
+        self._scale = (
+            np.full(self.observed.size, robust_scale(self.observed)) if self._known is None else self._known
+        )
+        self._uniform = bool(np.all(self._scale == self._scale[0]))
+
+    def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
+        r"""Log-likelihood from predictions; see `ForwardModel.log_likelihood`.
+
+        .. math:: -\frac12 \sum_i \left[ (y_i - m_i)^2 / \sigma_i^2 + \log 2 \pi \sigma_i^2 \right]
+        """
+        sigma = np.asarray(parameter_or_known(columns, "sigma", self._known))
+        sigma = sigma[:, None] if "sigma" in columns else sigma
+        with np.errstate(all="ignore"):
+            terms = ((self.observed - predictions) / sigma) ** 2 / 2 + np.log(2 * np.pi * sigma**2) / 2
+            return -np.sum(terms, axis=1)
+
+    def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Add Gaussian noise; see `ForwardModel.noise`."""
+        if "sigma" in columns:
+            sigma = columns["sigma"].to(predictions).abs()[:, None]
+        else:
+            parameter_or_known(columns, "sigma", self._known)
+            sigma = self._constant("_known", predictions)
+        return predictions + sigma * normal_like(predictions, generator)
+
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Residuals from the observed data in units of the scale; see `ForwardModel.stabilise`."""
+        return (data - self._constant("observed", data)) / self._constant("_scale", data)
+
+    def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
+        """``sigma`` in units of the scale, None if that varies; see `ForwardModel.white_noise_scale`."""
+        if "sigma" in columns:
+            return columns["sigma"].abs() / float(self._scale[0]) if self._uniform else None
+        parameter_or_known(columns, "sigma", self._known)
+        return torch.ones_like(next(iter(columns.values())))
+
+    def is_whitened(self, names: Collection[str]) -> bool:
+        """Whether the scale is known and no parameter replaces it; see `ForwardModel.is_whitened`."""
+        return self._known is not None and "sigma" not in names

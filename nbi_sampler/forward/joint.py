@@ -1,0 +1,81 @@
+"""Adapter for bilby's ``JointLikelihood``: independent data sets that share parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .base import ForwardModel
+from .observed import Array
+
+__all__ = ["JointModel"]
+
+
+class JointModel(ForwardModel):
+    """Several forward models side by side: data concatenated, log-likelihoods added.
+
+    Parts of one length become channels; other parts are laid end to end in a single channel.
+
+    Parameters
+    ----------
+    parts : sequence of ForwardModel
+        At least one.
+    """
+
+    def __init__(self, parts: Sequence[ForwardModel]) -> None:
+        observed = np.concatenate([part.observed for part in parts])
+        channels, lengths = zip(*(part.shape for part in parts), strict=True)
+        predicting = tuple(dict.fromkeys(key for part in parts for key in part.prediction_parameters or ()))
+        noisy = dict.fromkeys(key for part in parts for key in part.noise_parameters)
+        super().__init__(
+            "joint: " + " + ".join(part.name for part in parts),
+            observed,
+            shape=(sum(channels), lengths[0]) if len(set(lengths)) == 1 else (1, observed.size),
+            noise_parameters=tuple(key for key in noisy if key not in predicting),
+            prediction_parameters=predicting,
+        )
+        self.parts = tuple(parts)
+        self._sizes = [part.observed.size for part in parts]
+
+    def simulate(self, parameters: Mapping[str, float]) -> Array:
+        """Predictions of all parts, one after the other; see `ForwardModel.simulate`."""
+        return np.concatenate([part.simulate(parameters) for part in self.parts])
+
+    def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
+        """Predictions of all parts, if all can do it; see `ForwardModel.simulate_batch`."""
+        return np.concatenate([part.simulate_batch(columns) for part in self.parts], axis=1)
+
+    def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
+        """Sum over the parts; see `ForwardModel.log_likelihood`."""
+        blocks = np.split(predictions, np.cumsum(self._sizes)[:-1], axis=1)
+        total = np.zeros(len(predictions))
+        for part, block in zip(self.parts, blocks, strict=True):
+            total += part.log_likelihood(block, columns)
+        return total
+
+    def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Noise of all parts, each by its own law; see `ForwardModel.noise`."""
+        return self._blockwise(predictions, lambda part, block: part.noise(block, columns, generator))
+
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Stabilise all parts, each in its own way; see `ForwardModel.stabilise`."""
+        return self._blockwise(data, lambda part, block: part.stabilise(block))
+
+    def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
+        """One in every row if all parts are whitened, else None; see `ForwardModel.white_noise_scale`."""
+        if len(self.parts) == 1:
+            return self.parts[0].white_noise_scale(columns)
+        return torch.ones_like(next(iter(columns.values()))) if self.is_whitened(columns.keys()) else None
+
+    def is_whitened(self, names: Collection[str]) -> bool:
+        """Whether all parts are; see `ForwardModel.is_whitened`."""
+        return all(part.is_whitened(names) for part in self.parts)
+
+    def _blockwise(self, data: Tensor, transform: Callable[[ForwardModel, Tensor], Tensor]) -> Tensor:
+        blocks = torch.split(data, self._sizes, dim=1)
+        return torch.cat(
+            [transform(part, block) for part, block in zip(self.parts, blocks, strict=True)], dim=1
+        )

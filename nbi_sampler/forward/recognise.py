@@ -1,0 +1,66 @@
+"""Which forward model belongs to a likelihood of bilby."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bilby.core import likelihood as bilby_likelihood
+
+from .base import ForwardModel
+from .compat import behaves_like
+from .counts import MultinomialModel, PoissonModel
+from .exponential import ExponentialModel
+from .gaussian import GaussianModel
+from .joint import JointModel
+from .multivariate_gaussian import BimodalGaussianModel, CovariantGaussianModel
+from .student_t import StudentTModel
+
+__all__ = ["forward_model_for"]
+
+_ADAPTERS: tuple[tuple[type, Callable[[Any], ForwardModel]], ...] = (
+    (bilby_likelihood.GaussianLikelihood, GaussianModel),
+    (bilby_likelihood.PoissonLikelihood, PoissonModel),
+    (bilby_likelihood.ExponentialLikelihood, ExponentialModel),
+    (bilby_likelihood.StudentTLikelihood, StudentTModel),
+    (bilby_likelihood.Multinomial, MultinomialModel),
+    (bilby_likelihood.AnalyticalMultidimensionalCovariantGaussian, CovariantGaussianModel),
+    (bilby_likelihood.AnalyticalMultidimensionalBimodalCovariantGaussian, BimodalGaussianModel),
+)
+
+
+def forward_model_for(likelihood: object) -> ForwardModel | None:
+    """Forward model of a likelihood whose code is bilby's own.
+
+    Parameters
+    ----------
+    likelihood : object
+        Any likelihood.
+
+    Returns
+    -------
+    ForwardModel or None
+        None where the likelihood is not recognised: another class, or one whose methods or properties were
+        overridden, or a joint likelihood with such a part.
+
+    Raises
+    ------
+    ValueError
+        If the likelihood is recognised and its data cannot be used, such as missing data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bilby.core.likelihood import GaussianLikelihood
+    >>> x = np.linspace(0, 1, 50)
+    >>> forward_model_for(GaussianLikelihood(x, 2 * x, lambda x, m: m * x, sigma=0.1))
+    GaussianModel(Gaussian, known sigma; 1 x 50 data points)
+    """
+    if behaves_like(likelihood, bilby_likelihood.JointLikelihood):
+        parts = [forward_model_for(part) for part in likelihood.likelihoods]  # type: ignore[attr-defined]
+        known = [part for part in parts if part is not None]
+        return JointModel(known) if known and len(known) == len(parts) else None
+    for reference, adapter in _ADAPTERS:
+        if behaves_like(likelihood, reference):
+            return adapter(likelihood)
+    return None

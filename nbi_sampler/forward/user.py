@@ -1,0 +1,168 @@
+"""Forward model made of a user's own simulator and noise, where no likelihood is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from .base import ForwardModel
+from .draws import normal_like, numpy_generator
+from .observed import Array, as_observed
+from .scales import robust_scale
+
+__all__ = ["UserModel"]
+
+# Draws about the observed data that tell the scale of a callable noise law, to some ten per cent.
+_N_SCALE_DRAWS = 64
+
+
+class UserModel(ForwardModel):
+    """Simulator, noise and observed data given by the user; without a log-likelihood.
+
+    Parameters
+    ----------
+    simulator : callable
+        ``simulator(parameters: dict) -> ndarray`` of the shape of ``x_obs``; noiseless,
+        unless ``noise`` is None.
+    noise : float or ndarray or callable or None
+        Standard deviation of Gaussian noise, one number or an array that broadcasts to ``x_obs``; or a
+        function ``noise(prediction: ndarray, rng: numpy.random.Generator) -> ndarray`` that returns a noisy
+        copy of the prediction; or None if the simulator has added its noise already.
+    x_obs : array_like, shape (length,) or (n_channels, length)
+        Observed data.
+
+    Raises
+    ------
+    TypeError
+        If ``simulator`` cannot be called.
+    ValueError
+        If the observed data are not finite, or the standard deviation is not positive.
+
+    Notes
+    -----
+    A callable noise runs row by row in numpy. It is called some times about ``x_obs`` when the model is made,
+    to learn its scale.
+
+    Examples
+    --------
+    >>> model = UserModel(lambda p: p["a"] * np.arange(3.0), 0.1, [0.0, 1.0, 2.0])
+    >>> model.simulate({"a": 2.0})
+    array([0., 2., 4.])
+    """
+
+    has_log_likelihood = False
+
+    def __init__(
+        self,
+        simulator: Callable[[dict[str, float]], ArrayLike],
+        noise: float | ArrayLike | Callable[[Array, np.random.Generator], ArrayLike] | None,
+        x_obs: ArrayLike,
+    ) -> None:
+        if not callable(simulator):
+            raise TypeError(
+                f"simulator: expected a function of a dictionary of parameters, got "
+                f"{type(simulator).__name__}; pass the function itself and not its value."
+            )
+        observed = as_observed(x_obs, "x_obs")
+        self._data_shape = observed.shape
+        self._simulator = simulator
+        self._noise = noise if callable(noise) else None
+        self._is_gaussian = noise is not None and not callable(noise)
+        name = (
+            "Gaussian noise" if self._is_gaussian else "noise function" if callable(noise) else "stochastic"
+        )
+        super().__init__(f"user's simulator, {name}", observed)
+        self._scale = self._reference_scale() if noise is None or callable(noise) else self._sigma(noise)
+
+    def simulate(self, parameters: Mapping[str, float]) -> Array:
+        """One call of the simulator, which gets a dictionary of its own; see `ForwardModel.simulate`."""
+        return self._flat(self._simulator(dict(parameters)), "simulator")
+
+    def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
+        """One call for data of one channel and a noiseless simulator; see `ForwardModel.simulate_batch`."""
+        # Draws of a stochastic simulator might share their noise in one call, which no comparison would show.
+        if len(self._data_shape) > 1 or not (self._is_gaussian or self._noise):
+            return super().simulate_batch(columns)
+        n = len(next(iter(columns.values())))
+        predictions = self._simulator({key: np.asarray(value)[:, None] for key, value in columns.items()})  # type: ignore[misc]
+        return np.array(np.broadcast_to(predictions, (n, self.observed.size)), dtype=np.float64)
+
+    def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
+        """Not provided.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            "a simulator and a noise give no log-likelihood; importance sampling needs one: "
+            "pass a bilby likelihood, and evaluate it separately."
+        )
+
+    def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Add the user's noise; see `ForwardModel.noise`."""
+        if self._is_gaussian:
+            return predictions + self._constant("_scale", predictions) * normal_like(predictions, generator)
+        if self._noise is None:
+            return predictions.clone()
+        rng = numpy_generator(generator)
+        rows = predictions.detach().to("cpu", torch.float64).numpy()
+        noisy = np.stack([self._noisy(row, rng) for row in rows]) if len(rows) else rows
+        return torch.tensor(noisy, dtype=predictions.dtype, device=predictions.device)
+
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Residuals from the observed data in units of the noise; see `ForwardModel.stabilise`."""
+        return (data - self._constant("observed", data)) / self._constant("_scale", data)
+
+    def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
+        """One in every row for Gaussian noise; see `ForwardModel.white_noise_scale`."""
+        return torch.ones_like(next(iter(columns.values()))) if self._is_gaussian else None
+
+    def is_whitened(self, names: Collection[str]) -> bool:
+        """Whether the noise is Gaussian; see `ForwardModel.is_whitened`."""
+        return self._is_gaussian
+
+    def _sigma(self, noise: ArrayLike) -> Array:
+        sigma = np.asarray(noise, dtype=np.float64)
+        n_bad = int(np.count_nonzero(~(np.isfinite(sigma) & (sigma > 0))))
+        if n_bad:
+            raise ValueError(
+                f"noise: expected positive finite standard deviations, got {n_bad} other value(s) of "
+                f"{sigma.size}; leave those data points out, or pass None if the simulator adds noise itself."
+            )
+        try:
+            return np.array(np.broadcast_to(sigma, self._data_shape)).reshape(-1)
+        except ValueError as error:
+            raise ValueError(
+                f"noise: expected a number or an array that broadcasts to x_obs {self._data_shape}, got "
+                f"shape {sigma.shape}; give one standard deviation for each data point."
+            ) from error
+
+    def _flat(self, values: ArrayLike, argument: str) -> Array:
+        """Copy of what a user's function returned, checked and flattened."""
+        array = np.array(values, dtype=np.float64)
+        if np.squeeze(array).shape != np.squeeze(np.empty(self._data_shape)).shape:
+            raise ValueError(
+                f"{argument}: expected an array of the shape of x_obs {self._data_shape}, got {array.shape}; "
+                "return one value for each observed data point."
+            )
+        return array.reshape(-1)
+
+    def _noisy(self, row: Array, rng: np.random.Generator) -> Array:
+        if self._noise is None:
+            return row
+        # A copy, because a function may add its noise in place.
+        return self._flat(self._noise(row.reshape(self._data_shape).copy(), rng), "noise")
+
+    def _reference_scale(self) -> Array:
+        """Scale of the noise function for each data point; where that is none, of the data of its channel."""
+        channels = self.observed.reshape(self.shape)
+        rough = np.repeat([robust_scale(channel) for channel in channels], self.shape[1])
+        rng = np.random.default_rng(0)
+        drawn = np.std([self._noisy(self.observed, rng) for _ in range(_N_SCALE_DRAWS)], axis=0)
+        return np.where(np.isfinite(drawn) & (drawn > 0), drawn, rough)

@@ -1,0 +1,275 @@
+"""Importance sampling on plain arrays: weights, effective sizes, evidence, tail shape, resampling.
+
+Pure functions of log weights (float64). Called by the rounds, the refinement and the result; knows neither
+torch nor bilby. A weight of zero is a log weight of minus infinity and always counts as a draw.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+__all__ = [
+    "Evidence",
+    "effective_sample_size",
+    "efficiency",
+    "equal_weight_indices",
+    "log_evidence",
+    "mixture_log_ratio",
+    "normalised_weights",
+    "pareto_k",
+    "tempering_exponent",
+]
+
+Array = NDArray[np.float64]
+
+
+class Evidence(NamedTuple):
+    """Estimate of an evidence in log space.
+
+    Attributes
+    ----------
+    log_evidence : float
+        Natural logarithm of the evidence; minus infinity when every weight is zero.
+    error : float
+        One standard deviation of ``log_evidence``; infinity when every weight is zero.
+    """
+
+    log_evidence: float
+    error: float
+
+
+def effective_sample_size(log_weights: Array) -> float:
+    r"""Kish's effective sample size.
+
+    .. math:: \mathrm{ESS} = (\sum_i w_i)^2 / \sum_i w_i^2
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+        Unnormalised log weights; any constant may be added.
+
+    Returns
+    -------
+    float
+        Between 1 and ``n_samples``; 0 when every weight is zero.
+
+    References
+    ----------
+    Kish (1965). Equation 2 of Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824) is ESS - 1.
+
+    Examples
+    --------
+    >>> effective_sample_size(np.zeros(10))
+    10.0
+    """
+    log_weights = np.asarray(log_weights, dtype=np.float64)
+    if log_weights.size == 0 or not np.isfinite(log_weights.max()):
+        return 0.0
+    return float(np.exp(2.0 * logsumexp(log_weights) - logsumexp(2.0 * log_weights)))
+
+
+def efficiency(log_weights: Array) -> float:
+    """Effective sample size per draw, every draw counted.
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+
+    Returns
+    -------
+    float
+        ``ESS / n_samples`` in [0, 1]; 0 without draws.
+    """
+    return effective_sample_size(log_weights) / max(len(log_weights), 1)
+
+
+def log_evidence(log_weights: Array) -> Evidence:
+    r"""Evidence and its error from independent draws.
+
+    .. math::
+        \log Z = \log\frac1N\sum_i w_i, \qquad
+        \sigma_{\log Z} = \sqrt{\frac{N - \mathrm{ESS}}{N\,\mathrm{ESS}}}
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+        ``log L + log prior - log q`` of **all** draws, zero weights included.
+
+    Returns
+    -------
+    Evidence
+
+    Notes
+    -----
+    The error is the delta-method error of the mean weight; it is invariant to a shift of the log weights and
+    never leaves log space. It cannot see a mode that no draw has hit.
+
+    Examples
+    --------
+    >>> log_evidence(np.full(4, -1000.0))
+    Evidence(log_evidence=-1000.0, error=0.0)
+    """
+    n_samples = len(log_weights)
+    ess = effective_sample_size(log_weights)
+    if ess == 0.0:
+        return Evidence(-math.inf, math.inf)
+    mean = float(logsumexp(log_weights) - math.log(n_samples))
+    return Evidence(mean, math.sqrt(max(n_samples - ess, 0.0) / (n_samples * ess)))
+
+
+def normalised_weights(log_weights: Array) -> Array:
+    """Weights that sum to one.
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+        At least one of them finite.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If every weight is zero: there is nothing to normalise.
+    """
+    total = logsumexp(log_weights) if len(log_weights) else -math.inf
+    if not np.isfinite(total):
+        raise ValueError("log_weights: expected at least one finite value, got none; every weight is zero")
+    weights = np.exp(log_weights - total)
+    return weights / weights.sum()
+
+
+def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
+    r"""Density of the mixture of all proposals: the balance heuristic.
+
+    .. math:: \log \frac{q_{mix}}{p}(z_i) = \log \sum_k \frac{n_k}{N} \frac{q_k}{p}(z_i)
+
+    Parameters
+    ----------
+    log_ratios : ndarray, shape (n_proposals, n_samples)
+        ``log q_k - log prior`` of every proposal at every draw.
+    counts : ndarray, shape (n_proposals,)
+        Number of draws from each proposal.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    References
+    ----------
+    Owen & Zhou (2000), Safe and effective importance sampling, JASA 95, 135.
+    """
+    log_fractions = np.log(np.asarray(counts, dtype=np.float64) / np.sum(counts))
+    return np.asarray(logsumexp(log_ratios + log_fractions[:, None], axis=0), dtype=np.float64)
+
+
+def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array | None = None) -> float:
+    """Largest exponent in [0, 1] that leaves ``minimum_ess`` effective samples.
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+        The part that is raised to the exponent.
+    minimum_ess : float
+        Effective size of ``log_base + exponent * log_weights`` to keep.
+    log_base : ndarray, shape (n_samples,), optional
+        The part that is not tempered; zero by default.
+
+    Returns
+    -------
+    float
+        1.0 when the weights need no tempering; 0.0 when even the base has too small an effective size.
+    """
+    base = np.zeros_like(log_weights) if log_base is None else log_base
+    finite = np.isfinite(log_weights)
+    base, log_weights = base[finite], log_weights[finite]
+    if effective_sample_size(base + log_weights) >= minimum_ess:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if effective_sample_size(base + middle * log_weights) >= minimum_ess:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def pareto_k(log_weights: Array) -> float:
+    """Shape of the generalised Pareto tail of the largest weights (PSIS k-hat).
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+
+    Returns
+    -------
+    float
+        Below 0.5: finite variance, reliable; above 0.7: the error bars cannot be trusted; infinity with fewer
+        than 5 distinct tail weights, minus infinity when all weights are equal.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72); tail fit of Zhang & Stephens (2009),
+    Technometrics 51, 316, with the weakly informative prior of the former's appendix.
+    """
+    finite = np.sort(log_weights[np.isfinite(log_weights)])
+    n_samples = len(log_weights)
+    n_tail = int(math.ceil(min(0.2 * n_samples, 3.0 * math.sqrt(n_samples))))
+    if len(finite) > 1 and finite[-1] - finite[0] < 1e-10:
+        return -math.inf
+    if n_tail < 5 or len(finite) <= n_tail:
+        return math.inf
+    shifted = np.exp(finite - finite[-1])
+    excess = shifted[-n_tail:] - shifted[-n_tail - 1]
+    excess = excess[excess > 0.0]
+    if len(excess) < 5:
+        return math.inf
+    return _generalised_pareto_shape(excess)
+
+
+def _generalised_pareto_shape(excess: Array) -> float:
+    """Posterior-mean shape of Zhang & Stephens (2009) for sorted positive excesses, shape (n_tail,)."""
+    n_tail = len(excess)
+    n_grid = 30 + int(math.sqrt(n_tail))
+    quartile = excess[int(n_tail / 4 + 0.5) - 1]
+    grid = 1.0 - np.sqrt(n_grid / (np.arange(1, n_grid + 1) - 0.5))
+    b = grid / (3.0 * quartile) + 1.0 / excess[-1]
+    k = np.mean(np.log1p(-b[:, None] * excess[None, :]), axis=1)
+    log_profile = n_tail * (np.log(-b / k) - k - 1.0)
+    weights = np.exp(log_profile - logsumexp(log_profile))
+    shape = float(np.mean(np.log1p(-np.sum(weights * b) * excess)))
+    return (n_tail * shape + 10.0 * 0.5) / (n_tail + 10.0)
+
+
+def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
+    r"""Draws of equal weight by rejection, without repeats.
+
+    A draw is kept with probability ``min(1, w / c)``. The bound c is lowered from the largest weight until
+    the mass above it reaches ``0.1 / sqrt(ESS)``: a tenth of the Monte Carlo error of any probability, so that
+    a few large weights do not cost most of the sample.
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (n_samples,)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int, shape (n_kept,)
+        Indices in random order.
+    """
+    weights = normalised_weights(log_weights)
+    tolerance = 0.1 / math.sqrt(effective_sample_size(log_weights))
+    ordered = np.sort(weights)[::-1]
+    mass_above = np.cumsum(ordered) - np.arange(1, len(ordered) + 1) * ordered
+    bound = ordered[np.searchsorted(mass_above, tolerance, side="right") - 1]
+    kept = np.flatnonzero(rng.random(len(weights)) * bound < weights)
+    return rng.permutation(kept)

@@ -1,0 +1,199 @@
+"""What the fits minimise: NLL and APT on noisy simulations, weighted likelihood on draws.
+
+Each is an `Objective` of `training`: it yields the losses of an epoch, and a validation value on draws and
+noise that stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nbi_sampler.config import TrainingConfig
+from nbi_sampler.featurizers import Featurizer
+from nbi_sampler.noisy_data import NoisyData
+from nbi_sampler.randomness import torch_generator
+
+__all__ = ["AtomicObjective", "NllObjective", "WeightedObjective"]
+
+
+class NllObjective:
+    r"""Negative log-likelihood of the parameters given fresh noisy data.
+
+    .. math:: -\frac1n \sum_i \log q(y_i \mid f(x_i)), \qquad x_i = m_i + \text{noise}
+
+    Parameters
+    ----------
+    flow : nn.Module
+    featurizer : Featurizer
+        Already fitted.
+    data : NoisyData
+    y : Tensor, shape (n, n_dim)
+        Standardised latent parameters of the simulations.
+    config : TrainingConfig
+    rng : numpy.random.Generator
+
+    References
+    ----------
+    Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824), equation 1.
+    """
+
+    def __init__(
+        self,
+        flow: nn.Module,
+        featurizer: Featurizer,
+        data: NoisyData,
+        y: Tensor,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        self.flow = flow
+        self.featurizer = featurizer
+        self.data = data
+        self.y = y.to(data.device)
+        self._generator = torch_generator(rng, data.device)
+        order = torch.randperm(len(y), generator=self._generator, device=data.device)
+        n_validation = max(1, int(round(config.validation_share * len(y))))
+        self._held_out, self._training = order[:n_validation], order[n_validation:]
+        self._batch_size = int(np.clip(len(self._training) // 20, 32, config.batch_size))
+        self.n_batches = max(len(self._training) // self._batch_size, 1)
+        self._validation_inputs = featurizer.inputs(data, self._held_out, self._generator)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Losses of one epoch over shuffled simulations with new noise."""
+        shuffle = torch.randperm(len(self._training), generator=self._generator, device=self.data.device)
+        for i in range(self.n_batches):
+            index = self._training[shuffle[i * self._batch_size : (i + 1) * self._batch_size]]
+            inputs = self.featurizer.inputs(self.data, index, self._generator)
+            yield self._nll(self.featurizer(inputs), self.y[index])
+
+    def validation(self) -> float:
+        """Loss on the held-out simulations with their fixed noise."""
+        return float(self._nll(self.featurizer(self._validation_inputs), self.y[self._held_out]))
+
+    def example_inputs(self, n: int = 2000) -> Tensor:
+        """Noisy inputs of the first training simulations, for their range."""
+        return self.featurizer.inputs(self.data, self._training[:n], self._generator)
+
+    def _nll(self, features: Tensor, y: Tensor) -> Tensor:
+        return -self.flow.log_prob(y, features).mean()
+
+
+class AtomicObjective(NllObjective):
+    r"""Automatic posterior transformation with atomic proposals.
+
+    .. math::
+        -\log \frac{q(z_i \mid x_i) / p(z_i)}{\sum_{j \in A_i} q(z_j \mid x_i) / p(z_j)}
+
+    over sets of ``n_atoms`` parameters, the true one among them. The estimate is of the posterior itself,
+    whatever the simulations were drawn from, but it may leak.
+
+    Parameters
+    ----------
+    log_prior : Tensor, shape (n,)
+        ``log N(z; 0, I)`` of the simulations, up to a constant.
+    flow, featurizer, data, y, config, rng
+        As in `NllObjective`.
+
+    References
+    ----------
+    Greenberg, Nonnenmacher & Macke (2019, arXiv:1905.07488), section 3.2.
+    """
+
+    def __init__(
+        self,
+        flow: nn.Module,
+        featurizer: Featurizer,
+        data: NoisyData,
+        y: Tensor,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+        log_prior: Tensor,
+    ) -> None:
+        super().__init__(flow, featurizer, data, y, config, rng)
+        self._log_prior = log_prior.to(data.device)
+        self._n_atoms = config.n_atoms
+        self._validation_seed = int(rng.integers(2**62))
+
+    def batches(self) -> Iterator[Tensor]:
+        """Losses of one epoch over shuffled simulations with new noise and new atoms."""
+        shuffle = torch.randperm(len(self._training), generator=self._generator, device=self.data.device)
+        for i in range(self.n_batches):
+            index = self._training[shuffle[i * self._batch_size : (i + 1) * self._batch_size]]
+            inputs = self.featurizer.inputs(self.data, index, self._generator)
+            yield self._atomic(self.featurizer(inputs), index, self._generator)
+
+    def validation(self) -> float:
+        """Loss on the held-out simulations with their fixed noise and fixed atoms."""
+        generator = torch.Generator(self.data.device).manual_seed(self._validation_seed)
+        return float(self._atomic(self.featurizer(self._validation_inputs), self._held_out, generator))
+
+    def _atomic(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
+        n = len(index)
+        n_atoms = min(self._n_atoms, n)
+        offsets = torch.rand(n, n - 1, generator=generator, device=index.device).argsort(1)[:, : n_atoms - 1]
+        own = torch.arange(n, device=index.device)[:, None]
+        atoms = torch.cat([own, (own + 1 + offsets) % n], 1)
+        chosen = index[atoms]
+        log_q = self.flow.log_prob(
+            self.y[chosen].flatten(0, 1), features.repeat_interleave(n_atoms, 0)
+        ).view(n, n_atoms)
+        log_odds = log_q - self._log_prior[chosen]
+        return -(log_odds[:, 0] - torch.logsumexp(log_odds, 1)).mean()
+
+
+class WeightedObjective:
+    r"""Weighted maximum likelihood of a flow: :math:`-\sum_i w_i \log q(y_i)`.
+
+    Minibatches are resampled by weight; the validation value uses the weights of held-out draws.
+
+    Parameters
+    ----------
+    flow : nn.Module
+    y : Tensor, shape (n, n_dim)
+        Standardised draws.
+    weights : Tensor, shape (n,)
+        Summing to 1.
+    ess : float
+        Effective size of the weights: an epoch sees about four times as many draws.
+    config : TrainingConfig
+    rng : numpy.random.Generator
+
+    References
+    ----------
+    Rubinstein & Kroese (2004), The cross-entropy method, applied to flows; Koblents & Miguez (2015,
+    arXiv:1208.5600) for the adaptation.
+    """
+
+    def __init__(
+        self,
+        flow: nn.Module,
+        y: Tensor,
+        weights: Tensor,
+        ess: float,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        self.flow = flow
+        self._generator = torch_generator(rng, y.device)
+        order = torch.randperm(len(y), generator=self._generator, device=y.device)
+        n_validation = max(1, int(round(config.validation_share * len(y))))
+        held_out, training = order[:n_validation], order[n_validation:]
+        self._y, self._weights = y[training], weights[training]
+        self._held_out, self._held_out_weights = y[held_out], weights[held_out] / weights[held_out].sum()
+        self._batch_size = config.batch_size
+        self.n_batches = int(np.clip(4.0 * ess / config.batch_size, 8, max(len(training) // 128, 8)))
+
+    def batches(self) -> Iterator[Tensor]:
+        """Losses of one epoch over draws resampled by weight."""
+        n = self.n_batches * self._batch_size
+        index = torch.multinomial(self._weights, n, replacement=True, generator=self._generator)
+        for part in index.split(self._batch_size):
+            yield -self.flow.log_prob(self._y[part]).mean()
+
+    def validation(self) -> float:
+        """Weighted loss on the held-out draws."""
+        return -float((self._held_out_weights * self.flow.log_prob(self._held_out)).sum())

@@ -1,0 +1,85 @@
+"""What people read about a run: a record for every round, and the observer that is told of events.
+
+Records are plain values (they go to the result's meta data as dictionaries); an observer that does nothing is
+the null object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Observer", "RoundRecord"]
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One batch of draws and the fit before it.
+
+    Attributes
+    ----------
+    phase : str
+        "prior", "rounds", "refinement" or "final".
+    n_draws, n_calls, n_nan : int
+        Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
+    n_eff : float
+        ESS - 1, as in equation 2 of Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824).
+    ess, efficiency : float
+        Under the proposal of this batch.
+    log_evidence, log_evidence_err : float
+        From this batch alone.
+    exponent : float
+        Power of the weights that the proposal was fitted to.
+    out_of_distribution : float
+        See `fitting.FitInfo`.
+    pooled : bool
+        Whether these draws are part of the result.
+    training_loss, validation_loss : tuple of float
+        By epoch, empty without a fit.
+    seconds_simulating, seconds_training, seconds_sampling : float
+    """
+
+    phase: str
+    n_draws: int
+    n_calls: int
+    n_nan: int
+    ess: float
+    efficiency: float
+    log_evidence: float
+    log_evidence_err: float
+    exponent: float = 1.0
+    out_of_distribution: float = 0.0
+    pooled: bool = False
+    training_loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    seconds_simulating: float = 0.0
+    seconds_training: float = 0.0
+    seconds_sampling: float = 0.0
+
+    @property
+    def n_eff(self) -> float:
+        """The paper's effective size."""
+        return max(self.ess - 1.0, 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON and HDF5."""
+        values = asdict(self)
+        values["training_loss"] = list(self.training_loss)
+        values["validation_loss"] = list(self.validation_loss)
+        return {**values, "n_eff": self.n_eff}
+
+
+class Observer:
+    """Told of the events of a run; this one ignores them all."""
+
+    def training_started(self, phase: str) -> None:
+        """A fit begins."""
+
+    def drawing_started(self, phase: str, n_draws: int) -> None:
+        """A batch of draws is about to be evaluated."""
+
+    def drawn(self, n_draws: int) -> None:
+        """So many more draws of the batch have been evaluated."""
+
+    def round_finished(self, record: RoundRecord, effective: float) -> None:
+        """A batch is complete; ``effective`` is the effective size of the result so far."""

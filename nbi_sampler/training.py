@@ -1,0 +1,147 @@
+"""Fit a module to an objective: AdamW, one-cycle schedule, early stopping. Nothing is remembered between fits.
+
+The objective yields the losses of an epoch and a validation value; this file knows neither flows nor data.
+Called by the rounds, the refinement and the amortised engine.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nbi_sampler.config import TrainingConfig
+
+__all__ = ["Objective", "TrainingInfo", "fit", "training_threads"]
+
+logger = logging.getLogger(__name__)
+
+
+class Objective(Protocol):
+    """What a fit minimises."""
+
+    n_batches: int
+
+    def batches(self) -> Iterator[Tensor]:
+        """Losses of one epoch, each a scalar computed when it is asked for; ``n_batches`` of them."""
+
+    def validation(self) -> float:
+        """Loss of the held-out share at the present parameters."""
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """What happened in a fit.
+
+    Attributes
+    ----------
+    best : float
+        Lowest validation loss; the parameters are those of this epoch.
+    training, validation : tuple of float
+        Losses by epoch.
+    n_steps : int
+    n_skipped : int
+        Steps left out because the loss or its gradient was not finite.
+    seconds : float
+    """
+
+    best: float
+    training: tuple[float, ...]
+    validation: tuple[float, ...]
+    n_steps: int
+    n_skipped: int
+    seconds: float
+
+
+def fit(
+    module: nn.Module,
+    objective: Objective,
+    config: TrainingConfig,
+    on_epoch: Callable[[int, float, float], None] | None = None,
+) -> TrainingInfo:
+    """Train ``module`` in place and leave it at its best validation loss, in evaluation mode.
+
+    Parameters
+    ----------
+    module : nn.Module
+    objective : Objective
+    config : TrainingConfig
+    on_epoch : callable, optional
+        Called after every epoch with its number and its training and validation losses.
+
+    Returns
+    -------
+    TrainingInfo
+    """
+    start = time.perf_counter()
+    optimiser = torch.optim.AdamW(
+        module.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=objective.n_batches * config.n_epochs + 1, pct_start=0.1
+    )
+    best, best_state, n_stale, n_steps, n_skipped = math.inf, _snapshot(module), 0, 0, 0
+    training: list[float] = []
+    validation: list[float] = []
+    for epoch in range(config.n_epochs):
+        module.train()
+        total = 0.0
+        for loss in objective.batches():
+            stepped = _step(module, optimiser, loss, config.gradient_norm)
+            schedule.step()
+            total += float(loss.detach()) if stepped else 0.0
+            n_steps, n_skipped = n_steps + stepped, n_skipped + (not stepped)
+        module.eval()
+        with torch.no_grad():
+            value = objective.validation()
+        training.append(total / objective.n_batches)
+        validation.append(value)
+        if on_epoch is not None:
+            on_epoch(epoch, training[-1], value)
+        if value < best - 1e-4:
+            best, best_state, n_stale = value, _snapshot(module), 0
+        else:
+            n_stale += 1
+        if n_stale >= config.patience:
+            break
+    module.load_state_dict(best_state)
+    module.eval()
+    if n_skipped:
+        logger.info("%d of %d training steps had no finite loss and were left out", n_skipped, n_steps)
+    seconds = time.perf_counter() - start
+    return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds)
+
+
+@contextmanager
+def training_threads(n_threads: int) -> Iterator[None]:
+    """Give torch ``n_threads`` within the block, and put the former number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _step(module: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, gradient_norm: float) -> bool:
+    if not torch.isfinite(loss):
+        return False
+    optimiser.zero_grad()
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(module.parameters(), gradient_norm)
+    if not torch.isfinite(norm):
+        return False
+    optimiser.step()
+    return True
+
+
+def _snapshot(module: nn.Module) -> dict[str, Tensor]:
+    return copy.deepcopy(module.state_dict())

@@ -1,0 +1,58 @@
+"""Fixtures that every test gets or may ask for."""
+
+from __future__ import annotations
+
+import logging
+
+import bilby
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_bilby():
+    """Keep bilby's log out of the test report; tests that read it ask for `bilby_log`."""
+    bilby.core.utils.logger.setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Use one thread a process, so that two test processes do not fight over two cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def untouched_global_generators():
+    """Fail any test during which a global generator of torch or numpy moved: one seed must rule a run."""
+    before_torch, before_numpy = torch.get_rng_state(), np.random.get_state()
+    yield
+    torch_moved = not torch.equal(before_torch, torch.get_rng_state())
+    numpy_moved = not _equal(before_numpy, np.random.get_state())
+    # Put back what moved, so that one culprit does not change what later tests draw.
+    torch.set_rng_state(before_torch)
+    np.random.set_state(before_numpy)
+    moved = [name for name, flag in (("torch", torch_moved), ("numpy", numpy_moved)) if flag]
+    assert not moved, f"the global random generator of {' and '.join(moved)} was used or seeded"
+
+
+def _equal(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture
+def rng():
+    """Return a seeded generator of the test's own."""
+    return np.random.default_rng(20231206)
+
+
+@pytest.fixture
+def bilby_log(caplog):
+    """Catch bilby's log from INFO upwards in `caplog`, which bilby's own logger does not reach by itself."""
+    logger = bilby.core.utils.logger
+    level = logger.level
+    logger.addHandler(caplog.handler)
+    logger.setLevel(logging.INFO)
+    yield caplog
+    logger.setLevel(level)
+    logger.removeHandler(caplog.handler)

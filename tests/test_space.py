@@ -1,0 +1,502 @@
+"""ParameterSpace against bilby's own scalar path, its distributions, and the ways priors go wrong."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from bilby.core import prior as bp
+from bilby.core.utils import random as bilby_random
+from scipy import stats
+from scipy.special import ndtr, ndtri
+
+from nbi_sampler.space import ParameterSpace
+
+_GRID = np.linspace(0.0, 3.0, 50)
+
+CONTINUOUS = {
+    "Uniform": lambda: bp.Uniform(-1.0, 3.0),
+    "PowerLaw": lambda: bp.PowerLaw(2.0, 1.0, 5.0),
+    "PowerLaw-1": lambda: bp.PowerLaw(-1, 1.0, 5.0),
+    "LogUniform": lambda: bp.LogUniform(1e-4, 1e3),
+    "SymmetricLogUniform": lambda: bp.SymmetricLogUniform(1e-2, 1e2),
+    "Cosine": lambda: bp.Cosine(),
+    "Sine": lambda: bp.Sine(),
+    "Gaussian": lambda: bp.Gaussian(3.0, 0.5),
+    "Normal": lambda: bp.Normal(3.0, 0.5),
+    "TruncatedGaussian": lambda: bp.TruncatedGaussian(0.0, 1.0, -0.5, 2.0),
+    "TruncatedNormal": lambda: bp.TruncatedNormal(0.0, 1.0, -0.5, 2.0),
+    "HalfGaussian": lambda: bp.HalfGaussian(2.0),
+    "HalfNormal": lambda: bp.HalfNormal(2.0),
+    "LogNormal": lambda: bp.LogNormal(0.5, 0.7),
+    "LogGaussian": lambda: bp.LogGaussian(0.5, 0.7),
+    "Exponential": lambda: bp.Exponential(2.0),
+    "StudentT": lambda: bp.StudentT(3.0, 1.0, 2.0),
+    "Beta": lambda: bp.Beta(2.0, 3.0, minimum=-1.0, maximum=4.0),
+    "Logistic": lambda: bp.Logistic(1.0, 0.5),
+    "Cauchy": lambda: bp.Cauchy(1.0, 0.5),
+    "Lorentzian": lambda: bp.Lorentzian(1.0, 0.5),
+    "Gamma": lambda: bp.Gamma(2.5, 1.5),
+    "ChiSquared": lambda: bp.ChiSquared(4),
+    "FermiDirac": lambda: bp.FermiDirac(1.0, mu=5.0),
+    "Triangular": lambda: bp.Triangular(0.5, 0.0, 2.0),
+    "Interped": lambda: bp.Interped(_GRID, 1.0 + np.sin(_GRID)),
+}
+DISCRETE = {
+    "WeightedDiscreteValues": lambda: bp.WeightedDiscreteValues([3.0, -1.0, 7.0], weights=[1, 2, 3]),
+    "DiscreteValues": lambda: bp.DiscreteValues([0.1, 0.2, 0.3, 0.7]),
+    "WeightedCategorical": lambda: bp.WeightedCategorical(3, weights=[0.2, 0.5, 0.3]),
+    "Categorical": lambda: bp.Categorical(5),
+    "SlabSpikePrior": lambda: bp.SlabSpikePrior(bp.Uniform(0.0, 1.0), spike_location=0.3, spike_height=0.2),
+}
+TESTED_ELSEWHERE = {
+    "Constraint", "DeltaFunction", "DirichletElement", "FromFile", "JointPrior", "MultivariateGaussian",
+    "MultivariateNormal",
+}  # fmt: skip
+
+
+class ScalarOnly(bp.Uniform):
+    """A prior written with the math module; its cdf is bilby's generic one, far coarser than its rescale."""
+
+    def rescale(self, val):
+        return self.minimum + math.sqrt(val) * (self.maximum - self.minimum)
+
+    def prob(self, val):
+        return 2.0 * (val - self.minimum) / (self.maximum - self.minimum) ** 2
+
+    def cdf(self, val):
+        return bp.Prior.cdf(self, val)
+
+
+def _normal(n, n_dim, seed=1):
+    return np.random.default_rng(seed).standard_normal((n, n_dim))
+
+
+def _scalar_path(priors, z):
+    return np.array(
+        [np.hstack(priors.rescale(list(priors.non_fixed_keys), row)) for row in ndtr(z)], dtype=float
+    )
+
+
+def test_table_has_every_prior_class_of_bilby():
+    classes = {
+        name for name, value in vars(bp).items()
+        if isinstance(value, type) and issubclass(value, bp.Prior) and value is not bp.Prior
+    }  # fmt: skip
+    covered = {name.removesuffix("-1") for name in CONTINUOUS | DISCRETE} | TESTED_ELSEWHERE
+    assert {name for name in classes - covered if not name.startswith("Conditional")} == set()
+
+
+@pytest.mark.parametrize("make", (CONTINUOUS | DISCRETE).values(), ids=CONTINUOUS | DISCRETE)
+def test_agrees_with_the_scalar_path(make):
+    priors = bp.PriorDict({"x": make()})
+    z = np.vstack([_normal(200, 1), np.linspace(-4, 4, 9)[:, None]])
+    space = ParameterSpace(priors)
+    np.testing.assert_allclose(space.to_theta(z), _scalar_path(priors, z), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(space.unit_to_theta(ndtr(z)), space.to_theta(z), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", CONTINUOUS.values(), ids=CONTINUOUS)
+def test_round_trip_and_distribution(make):
+    prior = make()
+    space = ParameterSpace(bp.PriorDict({"x": prior}))
+    z = _normal(2000, 1)
+    theta = space.to_theta(z)
+    np.testing.assert_allclose(space.to_z(theta), z, atol=1e-6)
+    np.testing.assert_allclose(space.theta_to_unit(theta), ndtr(z), atol=1e-9)
+    assert stats.kstest(theta[:, 0], prior.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("make", (CONTINUOUS | DISCRETE).values(), ids=CONTINUOUS | DISCRETE)
+def test_far_tails_stay_finite_and_ordered(make):
+    space = ParameterSpace(bp.PriorDict({"x": make()}))
+    z = np.array([-30.0, -9.0, -8.0, 0.1, 7.9, 9.0, 30.0])[:, None]
+    theta = space.to_theta(z)
+    assert np.all(np.isfinite(theta))
+    assert np.all(np.diff(theta[:, 0]) >= 0)
+    assert np.all(np.isfinite(space.to_z(theta)))
+
+
+def test_gaussian_tails_lose_nothing():
+    space = ParameterSpace(bp.PriorDict({"a": bp.Gaussian(1.0, 2.0), "b": bp.LogNormal(0.0, 1.0)}))
+    z = np.array([[12.0, -15.0], [-20.0, 18.0]])
+    np.testing.assert_allclose(
+        space.to_theta(z), np.stack([1 + 2 * z[:, 0], np.exp(z[:, 1])], axis=1), rtol=1e-14
+    )
+    np.testing.assert_allclose(space.to_z(space.to_theta(z)), z, rtol=1e-12)
+
+
+def test_subclass_with_its_own_rescale_does_not_get_the_closed_form():
+    class Shifted(bp.Gaussian):
+        def rescale(self, val):
+            return super().rescale(val) + 10.0
+
+        def cdf(self, val):
+            return super().cdf(val - 10.0)
+
+    space = ParameterSpace(bp.PriorDict({"x": Shifted(0.0, 1.0)}))
+    np.testing.assert_allclose(space.to_theta(np.array([[0.5]])), [[10.5]])
+    np.testing.assert_allclose(space.to_z(np.array([[10.5]])), [[0.5]])
+
+
+@pytest.mark.parametrize("make", DISCRETE.values(), ids=DISCRETE)
+def test_discrete_values_go_to_the_middle_of_their_step(make):
+    space = ParameterSpace(bp.PriorDict({"x": make()}))
+    theta = space.to_theta(_normal(500, 1))
+    np.testing.assert_allclose(space.to_theta(space.to_z(theta)), theta, atol=1e-12)
+
+
+def test_middle_of_a_step_and_of_a_spike():
+    weighted = ParameterSpace(bp.PriorDict({"x": DISCRETE["WeightedDiscreteValues"]()}))
+    np.testing.assert_allclose(
+        weighted.theta_to_unit(np.array([[-1.0], [3.0], [7.0]]))[:, 0], [1 / 6, 5 / 12, 3 / 4]
+    )
+    spike = ParameterSpace(bp.PriorDict({"x": DISCRETE["SlabSpikePrior"]()}))
+    np.testing.assert_allclose(spike.theta_to_unit(np.array([[0.3], [0.15]]))[:, 0], [0.34, 0.12])
+
+
+@pytest.mark.parametrize("n_categories", [7, 13, 49])
+def test_last_category_is_reached_whatever_the_rounding_of_the_weights(n_categories):
+    space = ParameterSpace(bp.PriorDict({"x": bp.Categorical(n_categories)}))
+    assert space.to_theta(np.array([[40.0]])) == n_categories - 1
+
+
+def test_prior_from_a_file(tmp_path):
+    path = tmp_path / "density.txt"
+    np.savetxt(path, np.stack([_GRID, 1.0 + _GRID], axis=1))
+    prior = bp.FromFile(str(path), minimum=0.0, maximum=3.0)
+    space = ParameterSpace(bp.PriorDict({"x": prior}))
+    z = _normal(500, 1)
+    np.testing.assert_allclose(space.to_z(space.to_theta(z)), z, atol=1e-6)
+    assert stats.kstest(space.to_theta(z)[:, 0], prior.cdf).pvalue > 1e-3
+
+
+def test_scalar_only_prior_falls_back_to_rows_and_agrees():
+    priors = bp.PriorDict({"x": ScalarOnly(1.0, 3.0), "y": bp.Uniform(0.0, 1.0)})
+    space = ParameterSpace(priors)
+    z = _normal(100, 2)
+    theta = space.to_theta(z)
+    np.testing.assert_allclose(theta, _scalar_path(priors, z), rtol=1e-12)
+    np.testing.assert_allclose(space.to_z(theta), z, atol=1e-9)
+
+
+def test_decreasing_rescale_is_inverted():
+    class Decreasing(bp.Uniform):
+        def rescale(self, val):
+            return self.maximum - val * (self.maximum - self.minimum)
+
+    space = ParameterSpace(bp.PriorDict({"x": Decreasing(0.0, 2.0)}))
+    z = _normal(100, 1)
+    np.testing.assert_allclose(space.to_z(space.to_theta(z)), z, atol=1e-9)
+
+
+def _below(reference_params, a):
+    return {"minimum": reference_params["minimum"], "maximum": a}
+
+
+def _located(reference_params, a, b):
+    return {"mu": a + b, "sigma": reference_params["sigma"] * a}
+
+
+def _scalar_condition(reference_params, a):
+    return {"minimum": 0.0, "maximum": 1.0 if a < 2.0 else math.sqrt(a)}
+
+
+def _steep(reference_params, a):
+    return {"alpha": a, "minimum": 1.0, "maximum": 2.0}
+
+
+def _conditional(**entries):
+    # The dependent parameters come first, so that the order of the dictionary is not that of dependence.
+    return bp.ConditionalPriorDict(entries | {"k": 0.5, "a": bp.Uniform(1.0, 4.0)})
+
+
+CONDITIONAL = {
+    "chain": lambda: _conditional(
+        c=bp.ConditionalGaussian(_located, mu=0.0, sigma=1.0),
+        b=bp.ConditionalUniform(_below, minimum=0.0, maximum=1.0),
+    ),
+    "scalar condition": lambda: _conditional(
+        b=bp.ConditionalUniform(_scalar_condition, minimum=0.0, maximum=1.0)
+    ),
+    "power law": lambda: _conditional(b=bp.ConditionalPowerLaw(_steep, alpha=1.0, minimum=1.0, maximum=2.0)),
+    "on fixed": lambda: _conditional(
+        b=bp.ConditionalLogNormal(lambda reference_params, a, k: {"mu": a * k, "sigma": k}, mu=0.0, sigma=1.0)
+    ),
+    "beta": lambda: _conditional(
+        b=bp.ConditionalBeta(
+            lambda reference_params, a: {"maximum": a}, alpha=2.0, beta=3.0, minimum=0.0, maximum=1.0
+        )
+    ),
+    "symmetric": lambda: _conditional(b=bp.ConditionalSymmetricLogUniform(_below, minimum=0.1, maximum=5.0)),
+    "dirichlet": lambda: bp.DirichletPriorDict(n_dim=4, label="f"),
+}
+
+
+@pytest.mark.parametrize("make", CONDITIONAL.values(), ids=CONDITIONAL)
+def test_conditional_priors(make):
+    priors = make()
+    space = ParameterSpace(priors)
+    assert space.names == tuple(priors.non_fixed_keys)
+    z = _normal(300, space.n_dim)
+    theta = space.to_theta(z)
+    np.testing.assert_allclose(theta, _scalar_path(priors, z), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(space.to_z(theta), z, atol=1e-6)
+    # What bilby did in between, and single points, must not change the answer.
+    np.testing.assert_array_equal(space.to_theta(z), theta)
+    np.testing.assert_allclose(space.to_theta(z[:1]), theta[:1], rtol=1e-12)
+    priors.sample(5)
+    np.testing.assert_array_equal(space.to_theta(z), theta)
+
+
+def test_dirichlet_has_the_right_marginals():
+    space = ParameterSpace(bp.DirichletPriorDict(n_dim=4, label="f"))
+    theta = space.to_theta(_normal(4000, 3))
+    for fraction in [*theta.T, 1.0 - theta.sum(axis=1)]:
+        assert stats.kstest(fraction, stats.beta(1, 3).cdf).pvalue > 1e-3
+
+
+def test_queries_leave_the_priors_as_they_were():
+    priors = CONDITIONAL["chain"]()
+    before = copy.deepcopy({name: dict(vars(prior)) for name, prior in priors.items()})
+    space = ParameterSpace(priors)
+    space.to_z(space.to_theta(_normal(10, 3)))
+    after = {name: vars(prior) for name, prior in priors.items()}
+    assert {n: {k: v for k, v in d.items() if k != "_condition_func"} for n, d in before.items()} == {
+        n: {k: v for k, v in d.items() if k != "_condition_func"} for n, d in after.items()
+    }
+
+
+def _joint(names=("p", "q"), **options):
+    dist = bp.MultivariateGaussianDist(list(names), **options)
+    return {name: bp.MultivariateGaussian(dist, name) for name in names}
+
+
+ONE_MODE = {"mus": [1.0, -2.0], "covs": [[4.0, 1.0], [1.0, 0.5]]}
+TWO_MODES = {
+    "nmodes": 2, "mus": [[-3.0, 0.0], [2.0, 1.0]], "weights": [1.0, 3.0],
+    "covs": [[[1.0, 0.5], [0.5, 1.0]], [[0.3, -0.1], [-0.1, 2.0]]],
+}  # fmt: skip
+
+
+def test_gaussian_joint_prior_agrees_with_bilby():
+    priors = bp.PriorDict({"x": bp.Uniform(0, 1)} | _joint(**ONE_MODE))
+    z = _normal(100, 3)
+    space = ParameterSpace(priors)
+    theta = space.to_theta(z)
+    expected = np.array([np.hstack([u[0], priors["p"].dist.rescale(u[1:])]) for u in ndtr(z)])
+    np.testing.assert_allclose(theta, expected, rtol=1e-9)
+    np.testing.assert_allclose(space.to_z(theta), z, atol=1e-9)
+
+
+def test_joint_prior_in_another_order_than_its_distribution():
+    entries = _joint(**ONE_MODE)
+    priors = bp.ConditionalPriorDict({"q": entries["q"], "x": bp.Uniform(0, 1), "p": entries["p"]})
+    space = ParameterSpace(priors)
+    assert space.names == ("q", "x", "p")
+    theta = space.to_theta(_normal(20_000, 3))
+    covariance = np.cov(theta[:, [2, 0]].T)
+    np.testing.assert_allclose(covariance, ONE_MODE["covs"], rtol=5 * math.sqrt(2 / 20_000), atol=0.05)
+    np.testing.assert_allclose(theta[:, [2, 0]].mean(axis=0), ONE_MODE["mus"], atol=5 * 2 / math.sqrt(20_000))
+
+
+def test_equal_correlations_keep_their_covariance():
+    # bilby's matrix of eigenvectors is not orthogonal here, and its rescale draws from another Gaussian.
+    covariance = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
+    space = ParameterSpace(bp.PriorDict(_joint(("p", "q", "r"), covs=covariance)))
+    root = space.to_theta(np.eye(3))
+    np.testing.assert_allclose(root.T @ root, covariance, atol=1e-12)
+
+
+def test_gaussian_mixture_is_exact_deterministic_and_inverted():
+    priors = bp.PriorDict(_joint(**TWO_MODES))
+    space = ParameterSpace(priors)
+    z = np.vstack([_normal(5000, 2), [[-12.0, 10.0], [12.0, -10.0]]])
+    theta = space.to_theta(z)
+    np.testing.assert_array_equal(space.to_theta(z), theta)
+    np.testing.assert_allclose(space.to_z(theta), z, atol=1e-8)
+    for j in range(2):
+        modes = [stats.norm(TWO_MODES["mus"][k][j], math.sqrt(TWO_MODES["covs"][k][j][j])) for k in range(2)]
+        assert (
+            stats.kstest(theta[:5000, j], lambda x, m=modes: 0.25 * m[0].cdf(x) + 0.75 * m[1].cdf(x)).pvalue
+            > 1e-3
+        )
+    # Change of variables: N(z; 0, I) |dz / dtheta| is the density, correlations included.
+    step, points = 1e-5, theta[:20]
+    jacobian = np.stack(
+        [(space.to_z(points + step * e) - space.to_z(points - step * e)) / (2 * step) for e in np.eye(2)],
+        axis=2,
+    )
+    log_density = stats.norm.logpdf(z[:20]).sum(axis=1) + np.log(np.abs(np.linalg.det(jacobian)))
+    weights = np.array([0.25, 0.75])
+    expected = sum(
+        w * stats.multivariate_normal(m, c).pdf(points)
+        for w, m, c in zip(weights, TWO_MODES["mus"], TWO_MODES["covs"], strict=True)
+    )
+    np.testing.assert_allclose(log_density, np.log(expected), atol=1e-4)
+
+
+def test_bounds_of_joint_priors_cut():
+    space = ParameterSpace(bp.PriorDict(_joint(bounds=[[0.0, 1.0], [-1.0, 1.0]], **ONE_MODE)))
+    theta = np.array([[0.5, 0.0], [1.5, 0.0], [0.5, -2.0]])
+    assert space.satisfies_constraints(theta).tolist() == [True, False, False]
+
+
+def test_other_joint_distributions_go_through_their_rescale():
+    class Disc(bp.BaseJointPriorDist):
+        def _rescale(self, samp, **kwargs):
+            radius, angle = np.sqrt(samp[:, 0]), 2 * np.pi * samp[:, 1]
+            return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+    dist = Disc(["p", "q"])
+    space = ParameterSpace(bp.PriorDict({name: bp.JointPrior(dist, name) for name in ("p", "q")}))
+    z = _normal(50, 2)
+    np.testing.assert_allclose(space.to_theta(z), [dist.rescale(u) for u in ndtr(z)], rtol=1e-9)
+    with pytest.raises(NotImplementedError, match="no inverse"):
+        space.to_z(space.to_theta(z))
+
+
+def test_names_fixed_periodic_columns_and_row():
+    priors = bp.PriorDict({
+        "d": bp.DeltaFunction(2.0), "x": bp.Uniform(0, 1, boundary="periodic"), "n": 4,
+        "y": bp.Uniform(0, 1, boundary="reflective"), "c": bp.Constraint(0, 1), "z": bp.Gaussian(0, 1),
+    })  # fmt: skip
+    priors["late"] = 7.0
+    space = ParameterSpace(priors)
+    assert space.names == ("x", "y", "z") and space.n_dim == 3
+    assert space.fixed == {"d": 2.0, "n": 4.0, "late": 7.0}
+    assert space.periodic.tolist() == [True, False, False]
+    theta = space.to_theta(np.zeros((2, 3)))
+    columns = space.columns(theta)
+    assert list(columns) == ["x", "y", "z", "d", "n", "late"]
+    assert all(column.shape == (2,) for column in columns.values())
+    columns["x"][:] = -1.0
+    assert np.all(theta[:, 0] == 0.5)
+    assert space.row(theta[0]) == {"x": 0.5, "y": 0.5, "z": 0.0, "d": 2.0, "n": 4.0, "late": 7.0}
+
+
+def _sum_vector(sample):
+    return sample | {"total": sample["x"] + sample["y"] * sample["k"]}
+
+
+def _sum_scalar(sample):
+    return sample | {"total": math.fsum([sample["x"], sample["y"] * sample["k"]])}
+
+
+@pytest.mark.parametrize("conversion", [_sum_vector, _sum_scalar])
+def test_constraints_through_the_conversion_function(conversion):
+    priors = bp.PriorDict(
+        {"x": bp.Uniform(0, 1), "y": bp.Uniform(0, 1), "k": 2.0, "total": bp.Constraint(0.0, 1.0)},
+        conversion_function=conversion,
+    )
+    space = ParameterSpace(priors)
+    theta = space.to_theta(_normal(200, 2))
+    expected = theta[:, 0] + 2.0 * theta[:, 1] < 1.0
+    assert 0 < expected.sum() < 200
+    np.testing.assert_array_equal(space.satisfies_constraints(theta), expected)
+    assert space.satisfies_constraints(theta[:1]).shape == (1,)
+
+
+def test_without_constraints_everything_is_allowed():
+    space = ParameterSpace(bp.PriorDict({"x": bp.Uniform(0, 1)}))
+    assert space.satisfies_constraints(space.to_theta(_normal(5, 1))).tolist() == [True] * 5
+
+
+def test_no_points():
+    space = ParameterSpace(_conditional(b=bp.ConditionalUniform(_below, minimum=0.0, maximum=1.0)))
+    empty = np.empty((0, 2))
+    assert space.to_theta(empty).shape == space.to_z(empty).shape == (0, 2)
+    assert space.satisfies_constraints(empty).shape == (0,)
+
+
+def test_values_outside_the_support_go_to_the_edge():
+    space = ParameterSpace(
+        bp.PriorDict({"x": bp.Uniform(0, 1), "n": bp.Categorical(3), "l": bp.LogNormal(0, 1)})
+    )
+    z = space.to_z(np.array([[-1.0, -5.0, -1.0], [2.0, 9.0, 1e9]]))
+    assert np.all(np.isfinite(z)) and np.all(z[0] < z[1])
+
+
+def test_global_random_states_are_not_advanced():
+    priors = bp.ConditionalPriorDict(
+        _joint(**TWO_MODES) | {"a": bp.Uniform(1.0, 4.0), "c": bp.Constraint(0, 1)}
+        | {"b": bp.ConditionalUniform(_below, minimum=0.0, maximum=1.0)},
+        conversion_function=lambda sample: sample | {"c": sample["b"]},
+    )  # fmt: skip
+    numpy_before, bilby_before = (
+        np.random.get_state()[1].copy(),
+        copy.deepcopy(bilby_random.rng.bit_generator.state),
+    )
+    space = ParameterSpace(priors)
+    theta = space.to_theta(_normal(20, 4))
+    space.to_z(theta)
+    space.satisfies_constraints(theta)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)
+    assert bilby_random.rng.bit_generator.state == bilby_before
+
+
+class Reordering(bp.PriorDict):
+    def rescale(self, keys, theta):
+        return sorted(super().rescale(keys, theta))
+
+
+class Improper(bp.Prior):
+    """Has no rescale of its own, so bilby's returns None."""
+
+
+class Noisy(bp.Uniform):
+    def rescale(self, val):
+        return super().rescale(val) + bilby_random.rng.uniform(0, 1e-3, np.shape(val))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: {"x": bp.Uniform(0, 1)}, TypeError, "PriorDict"),
+        (lambda: bp.PriorDict({"x": 1.0}), ValueError, "at least one parameter"),
+        (lambda: bp.PriorDict({"x": bp.Uniform(0, 1), "y": "Unifrom"}), TypeError, "spelling"),
+        (lambda: bp.PriorDict({"x": bp.Uniform(0, np.inf)}), ValueError, "proper prior"),
+        (lambda: bp.PriorDict({"x": Improper()}), ValueError, "proper prior"),
+        (lambda: Reordering({"x": bp.Uniform(0, 1), "y": bp.Uniform(0, 1)}), TypeError, "rescale"),
+        (lambda: bp.PriorDict({"x": Noisy(0, 1)}), ValueError, "same input"),
+        (
+            lambda: bp.PriorDict(
+                {"a": bp.Uniform(1, 2), "b": bp.ConditionalUniform(_below, minimum=0, maximum=1)}
+            ),
+            ValueError,
+            "ConditionalPriorDict",
+        ),
+        (
+            lambda: bp.ConditionalPriorDict({"b": bp.ConditionalUniform(_below, minimum=0, maximum=1)}),
+            ValueError,
+            "unresolved conditions",
+        ),
+        (
+            lambda: _conditional(
+                b=bp.ConditionalDeltaFunction(lambda reference_params, a: {"peak": a}, peak=1.0)
+            ),
+            ValueError,
+            "conversion function",
+        ),
+        (lambda: bp.PriorDict({"p": _joint(**ONE_MODE)["p"]}), ValueError, "joint distribution"),
+    ],
+)
+def test_unusable_priors_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        ParameterSpace(make())
+
+
+@pytest.mark.parametrize("z", [np.zeros(2), np.zeros((3, 1)), np.array([[0.0, np.nan]])])
+def test_bad_input_is_refused(z):
+    space = ParameterSpace(bp.PriorDict({"x": bp.Uniform(0, 1), "y": bp.Uniform(0, 1)}))
+    with pytest.raises(ValueError, match="z: expected"):
+        space.to_theta(z)
+
+
+def test_edges_of_the_unit_cube_are_inside():
+    space = ParameterSpace(bp.PriorDict({"x": bp.Gaussian(0, 1)}))
+    theta = space.unit_to_theta(np.array([[0.0], [1.0], [0.75]]))
+    assert np.all(np.isfinite(theta))
+    np.testing.assert_allclose(theta[2], ndtri(0.75))
