@@ -8,16 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import bilby
+import corner
 import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.prior import LogUniform, PriorDict, Uniform
+from matplotlib.lines import Line2D
 from scipy.optimize import curve_fit
 
 DATA = Path(__file__).parent / "data" / "ogle-2008-blg-092.dat"
 OUTDIR = Path("build/demo")
 LABEL = "ogle-2008-blg-092"
 SEASON_2010 = (5264.0, 5498.0)  # HJD - 2450000; the season of the event
-COLOUR = "#c8452c"
+QUANTILES = (0.159, 0.5, 0.841)
+# Blue and vermilion of Okabe & Ito (2008), told apart by colour-blind readers too.
+BLUE, VERMILION = "#0072b2", "#d55e00"
 
 
 def flux_model(
@@ -46,21 +50,21 @@ def least_squares(time: np.ndarray, flux: np.ndarray, error: np.ndarray) -> tupl
 
 PRIORS = PriorDict(
     dict(
-        t0=Uniform(*SEASON_2010, latex_label="$t_0$"),
+        t0=Uniform(*SEASON_2010, latex_label="$t_0$", unit="HJD $-$ 2450000"),
         u0=LogUniform(0.02, 2, latex_label="$u_0$"),
-        tE=LogUniform(2, 200, latex_label=r"$t_{\rm E}$"),
-        source_flux=Uniform(0, 2, latex_label=r"$f_{\rm source}$"),
-        blend_flux=Uniform(-1, 1, latex_label=r"$f_{\rm blend}$"),
+        tE=LogUniform(2, 200, latex_label=r"$t_{\rm E}$", unit="d"),
+        source_flux=Uniform(0, 2, latex_label=r"$f_{\rm source}$", unit=r"$f_{2011}$"),
+        blend_flux=Uniform(-1, 1, latex_label=r"$f_{\rm blend}$", unit=r"$f_{2011}$"),
     )
 )
 
 
 def report(result: bilby.core.result.Result, best: np.ndarray, best_error: np.ndarray) -> None:
     """Print the posterior beside the least-squares fit, and what the run cost."""
-    run = result.meta_data["nbi"]
+    run, draws = result.meta_data["nbi"], result.nested_samples
     print(f"\n{'':12s}{'posterior (median, 1 sigma)':>34s}{'least squares':>26s}")
     for i, key in enumerate(PRIORS):
-        low, median, high = result.posterior[key].quantile([0.159, 0.5, 0.841])
+        low, median, high = corner.quantile(draws[key], QUANTILES, weights=draws["weights"])
         posterior = f"{median:.4f} +{high - median:.4f} -{median - low:.4f}"
         print(f"{key:12s}{posterior:>34s}{f'{best[i]:.4f} +- {best_error[i]:.4f}':>26s}")
     print(f"\nlog evidence       {result.log_evidence:.3f} +- {result.log_evidence_err:.3f}")
@@ -70,39 +74,53 @@ def report(result: bilby.core.result.Result, best: np.ndarray, best_error: np.nd
 
 
 def plot_corner(result: bilby.core.result.Result, best: np.ndarray) -> None:
-    """Plot the posterior's marginals, with the least-squares fit as lines."""
+    """Plot the marginals of all weighted draws, with the least-squares fit as lines."""
+    masses = 1 - np.exp([-0.5, -2])  # within 1 and 2 sigma of a Gaussian in the plane
     with plt.rc_context({"axes.formatter.useoffset": False, "axes.titlepad": 9}):
-        result.plot_corner(
-            parameters=dict(zip(PRIORS, best, strict=True)),
-            quantiles=(0.159, 0.5, 0.841),
-            **dict(titles=False, show_titles=True, title_fmt=".3f", title_kwargs=dict(fontsize=13)),
-            **dict(range=[0.998] * len(best), bins=40, dpi=200),
-            filename=str(OUTDIR / f"{LABEL}_corner.png"),
+        figure = corner.corner(
+            result.nested_samples[list(PRIORS)].to_numpy(),
+            weights=result.nested_samples["weights"].to_numpy(),
+            labels=[prior.latex_label_with_unit for prior in PRIORS.values()],
+            titles=[prior.latex_label for prior in PRIORS.values()],
+            truths=best,
+            range=[0.999] * len(best),
+            levels=masses,
+            **dict(bins=40, smooth=1.2, fill_contours=True, plot_datapoints=False, max_n_ticks=3),
+            **dict(color=BLUE, truth_color=VERMILION, labelpad=0.08, label_kwargs=dict(fontsize=14)),
+            **dict(quantiles=QUANTILES, show_titles=True, title_fmt=".3f"),
+            title_kwargs=dict(fontsize=13),
         )
+    lines = [Line2D([], [], color=BLUE), Line2D([], [], color=VERMILION)]
+    figure.legend(
+        lines, ["posterior (1 and 2 sigma)", "least squares"], fontsize=16, frameon=False, loc=(0.6, 0.85)
+    )
+    figure.savefig(OUTDIR / f"{LABEL}_corner.png", dpi=200, bbox_inches="tight")
+    plt.close(figure)
 
 
 def plot_light_curve(result: bilby.core.result.Result, data: tuple) -> None:
     """Plot the season's magnitudes with curves drawn from the posterior, and residuals from their median."""
     time, flux, error, baseline = data
     grid = np.linspace(SEASON_2010[0] - 5, SEASON_2010[1] + 5, 2000)
-    draws = result.posterior[list(PRIORS)].sample(200, replace=True, random_state=1).to_numpy()
+    chosen = result.nested_samples.sample(200, weights="weights", replace=True, random_state=1)
+    draws = chosen[list(PRIORS)].to_numpy()
     curves = np.array([flux_model(grid, *draw) for draw in draws])
     median = np.median(curves, axis=0)
 
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(7, 5.5), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
-    points = dict(fmt="o", ms=3, lw=0.8, color="0.15", label="OGLE-IV $I$ band")
+    points = dict(fmt="o", ms=3, lw=0.8, color="0.15", label="OGLE-IV $I$ band, season 2010")
     top.errorbar(time, baseline - 2.5 * np.log10(flux), 2.5 / np.log(10) * error / flux, **points)
-    top.plot(grid, baseline - 2.5 * np.log10(curves.T), color=COLOUR, lw=0.5, alpha=0.1)
-    top.plot([], [], color=COLOUR, label=f"{len(draws)} draws from the posterior")
+    top.plot(grid, baseline - 2.5 * np.log10(curves.T), color=VERMILION, lw=0.5, alpha=0.1)
+    top.plot([], [], color=VERMILION, label=f"{len(draws)} draws from the posterior")
     top.set(ylabel="$I$ (mag)", xlim=grid[[0, -1]])
     top.invert_yaxis()
     top.legend(frameon=False)
 
     expected = np.interp(time, grid, median)
     bottom.errorbar(time, -2500 * np.log10(flux / expected), 2500 / np.log(10) * error / flux, **points)
-    bottom.plot(grid, -2500 * np.log10(curves / median).T, color=COLOUR, lw=0.5, alpha=0.2)
+    bottom.plot(grid, -2500 * np.log10(curves / median).T, color=VERMILION, lw=0.5, alpha=0.2)
     bottom.set(xlabel="HJD $-$ 2450000 (days)", ylabel="residual (mmag)", ylim=(35, -35))
     for panel in (top, bottom):
         panel.tick_params(direction="in", top=True, right=True)

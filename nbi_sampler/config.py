@@ -1,4 +1,4 @@
-"""Settings of every component: frozen dataclasses, validated where they are made. The only place with defaults.
+"""Settings of every component: frozen dataclasses, validated where they are made; all defaults live here.
 
 `build` turns what a user may write (a dictionary with the field names) into one of them and names the nearest
 valid field when a key is unknown.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, Literal, TypeVar
+
+import numpy as np
 
 __all__ = [
     "GmmConfig",
@@ -63,7 +66,7 @@ def _require(condition: bool, argument: str, expected: str, got: object) -> None
 
 
 def _require_count(argument: str, value: object, minimum: int = 1) -> None:
-    valid = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    valid = isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= minimum
     _require(valid, argument, f"an integer of at least {minimum}", value)
 
 
@@ -181,7 +184,9 @@ class TrainingConfig:
         for name in ("n_epochs", "patience", "batch_size"):
             _require_count(name, getattr(self, name))
         _require_count("n_atoms", self.n_atoms, minimum=2)
-        _require(0 < self.validation_share < 1, "validation_share", "a share in (0, 1)", self.validation_share)
+        _require(
+            0 < self.validation_share < 1, "validation_share", "a share in (0, 1)", self.validation_share
+        )
         _require(self.learning_rate > 0, "learning_rate", "a positive number", self.learning_rate)
 
 
@@ -198,7 +203,7 @@ class SnpeConfig:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        number = isinstance(self.n_effective, int | float) and not isinstance(self.n_effective, bool)
+        number = isinstance(self.n_effective, Real) and not isinstance(self.n_effective, bool)
         _require(number and self.n_effective > 0, "n_effective", "a positive number", self.n_effective)
         _require_count("n_rounds", self.n_rounds)
         if self.n_sims != "auto":

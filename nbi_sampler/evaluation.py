@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.batch import Batch, Evaluation, LikelihoodError, PartialBatch
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.space import ParameterSpace
 
-__all__ = ["Evaluation", "Evaluator", "LikelihoodError"]
+__all__ = ["Evaluator"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,50 +26,6 @@ Array = NDArray[np.float64]
 
 CHUNK = 200
 N_PROBE = 6
-
-
-class LikelihoodError(RuntimeError):
-    """The user's likelihood or model raised.
-
-    Attributes
-    ----------
-    parameters : dict of str to float
-        Where it was called.
-    """
-
-    def __init__(self, parameters: Mapping[str, float], error: Exception) -> None:
-        self.parameters = dict(parameters)
-        values = ", ".join(f"{name}={value:.6g}" for name, value in self.parameters.items())
-        super().__init__(
-            f"likelihood: raised {type(error).__name__}: {error}; at {values}. Make it return -inf (or nan) "
-            "where the model does not exist, or narrow the prior"
-        )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a batch of draws gave.
-
-    Attributes
-    ----------
-    theta : ndarray, shape (n, n_dim)
-    log_likelihood : ndarray, shape (n,)
-        Minus infinity for NaN and where a constraint is violated.
-    predictions : ndarray, shape (n, n_data), or None
-        NaN in rows that were not evaluated.
-    n_calls : int
-        Calls of the user's likelihood or model.
-    n_nan : int
-        Draws whose log-likelihood was NaN.
-    seconds : float
-    """
-
-    theta: Array
-    log_likelihood: Array
-    predictions: Array | None
-    n_calls: int
-    n_nan: int
-    seconds: float
 
 
 class Evaluator:
@@ -108,6 +64,7 @@ class Evaluator:
         self._log_offset = log_offset
         self._shared = False
         self._batched = False
+        self._batch: Batch | None = None
         self._probe(rng, vectorized)
 
     def __call__(self, z: Array, on_chunk: Callable[[int], None] | None = None) -> Evaluation:
@@ -130,46 +87,84 @@ class Evaluator:
         start = time.perf_counter()
         theta = self.space.to_theta(z)
         allowed = self.space.satisfies_constraints(theta)
-        log_likelihood = np.full(len(z), -np.inf)
-        predictions = None
-        if self.forward is not None:
-            predictions = np.full((len(z), len(self.forward.observed)), np.nan)
+        predictions = None if self.forward is None else np.full((len(z), len(self.forward.observed)), np.nan)
+        unmarked = np.zeros((2, len(z)), dtype=bool)
+        batch = Batch(z, theta, np.full(len(z), -np.inf), predictions, *unmarked)
+        self._batch = batch
         for first in range(0, len(z), CHUNK):
-            rows = first + np.flatnonzero(allowed[first : first + CHUNK])
-            log_likelihood[rows], made = self._evaluate(theta[rows])
-            if predictions is not None:
-                predictions[rows] = made
+            part = slice(first, first + CHUNK)
+            batch.finished[part] = ~allowed[part]
+            self._evaluate(batch, first + np.flatnonzero(allowed[part]))
             if on_chunk is not None:
                 on_chunk(min(CHUNK, len(z) - first))
+        log_likelihood = batch.log_likelihood
         _reject_plus_infinity(log_likelihood, theta, self.space)
         n_nan = int(np.isnan(log_likelihood).sum())
         log_likelihood[np.isnan(log_likelihood)] = -np.inf
+        self._batch = None
         seconds = time.perf_counter() - start
         return Evaluation(theta, log_likelihood, predictions, int(allowed.sum()), n_nan, seconds)
 
-    def _evaluate(self, theta: Array) -> tuple[Array, Array | None]:
-        if not len(theta):
-            return np.zeros(0), None if self.forward is None else np.zeros((0, len(self.forward.observed)))
-        predictions = None if self.forward is None else self._predictions(theta)
-        if predictions is not None and self._shared:
-            assert self.forward is not None
-            with np.errstate(all="ignore"):
-                values = self.forward.log_likelihood(predictions, self.space.columns(theta))
-            return values + self._log_offset, predictions
-        values = np.empty(len(theta))
-        for i, row in enumerate(theta):
-            values[i] = self._called(self._log_likelihood, row)
-        return values, predictions
+    def interrupted(self) -> PartialBatch | None:
+        """What is finished of a batch that has not ended, by an error or yet; None between batches."""
+        batch = self._batch
+        if batch is None:
+            return None
+        log_likelihood, finished = batch.log_likelihood.copy(), batch.finished.copy()
+        if self._shared:
+            rows = np.flatnonzero(batch.predicted & ~finished)
+            log_likelihood[rows], finished[rows] = self._from_predictions(batch, rows), True
+        return PartialBatch(batch.z[finished], batch.theta[finished], log_likelihood[finished])
 
-    def _predictions(self, theta: Array) -> Array:
-        assert self.forward is not None
-        if self._batched:
+    def _evaluate(self, batch: Batch, rows: NDArray[np.intp]) -> None:
+        """Fill in ``rows`` of a batch."""
+        try:
+            self._call_each(batch, rows, with_model=not self._predict_at_once(batch, rows))
+        except LikelihoodError as error:
+            error.partial = self.interrupted()
+            raise
+        if self._shared:
+            batch.log_likelihood[rows] = self._from_predictions(batch, rows)
+            batch.finished[rows] = True
+
+    def _predict_at_once(self, batch: Batch, rows: NDArray[np.intp]) -> bool:
+        """Predict by one call of the model, and tell whether that worked."""
+        if not (self._batched and len(rows)):
+            return False
+        assert self.forward is not None and batch.predictions is not None
+        try:
             with np.errstate(all="ignore"):
-                return self.forward.simulate_batch(self.space.columns(theta))
-        predictions = np.empty((len(theta), len(self.forward.observed)))
-        for i, row in enumerate(theta):
-            predictions[i] = self._called(self.forward.simulate, row)
-        return predictions
+                batch.predictions[rows] = self.forward.simulate_batch(self.space.columns(batch.theta[rows]))
+        # The model is user code; row by row it may work, or name the parameters at which it does not.
+        except Exception:
+            return False
+        batch.predicted[rows] = True
+        return True
+
+    def _call_each(self, batch: Batch, rows: NDArray[np.intp], with_model: bool) -> None:
+        """Call the model and the likelihood, as far as they have to be, for one draw after the other."""
+        for i in rows if with_model or not self._shared else ():
+            if with_model and self.forward is not None:
+                assert batch.predictions is not None
+                batch.predictions[i] = self._called(self.forward.simulate, batch.theta[i])
+                batch.predicted[i] = True
+            if not self._shared:
+                batch.log_likelihood[i] = self._called(self._number, batch.theta[i])
+                batch.finished[i] = True
+
+    def _from_predictions(self, batch: Batch, rows: NDArray[np.intp]) -> Array:
+        assert self.forward is not None and batch.predictions is not None
+        if not len(rows):
+            return np.zeros(0)
+        columns = self.space.columns(batch.theta[rows])
+        with np.errstate(all="ignore"):
+            return self.forward.log_likelihood(batch.predictions[rows], columns) + self._log_offset
+
+    def _number(self, parameters: dict[str, float]) -> float:
+        value = np.asarray(self._log_likelihood(parameters))
+        if value.size != 1 or value.dtype.kind not in "fiub":
+            raise TypeError(f"expected a number to be returned, got {type(value.tolist()).__name__}")
+        return float(value.item())
 
     def _called(self, function: Callable[[dict[str, float]], Any], row: Array) -> Any:
         parameters = self.space.row(row)
@@ -183,13 +178,15 @@ class Evaluator:
         theta = self.space.to_theta(rng.normal(size=(8 * N_PROBE, self.space.n_dim)))
         theta = theta[self.space.satisfies_constraints(theta)][:N_PROBE]
         if not len(theta):
+            if self.forward is not None:
+                self.note = self._describe()
             return
         start = time.perf_counter()
-        truth = np.array([self._called(self._log_likelihood, row) for row in theta], dtype=np.float64)
+        truth = np.array([self._called(self._number, row) for row in theta])
         self.seconds_per_call = (time.perf_counter() - start) / len(theta)
         if self.forward is None:
             return
-        predictions = self._predictions(theta)
+        predictions = np.stack([self._called(self.forward.simulate, row) for row in theta])
         if self.forward.has_log_likelihood:
             with np.errstate(all="ignore"):
                 own = self.forward.log_likelihood(predictions, self.space.columns(theta)) + self._log_offset
@@ -221,7 +218,9 @@ class Evaluator:
 
 
 def _agree(a: Array, b: Array) -> bool:
-    return bool(np.allclose(a, b, rtol=1e-8, atol=1e-8, equal_nan=True))
+    """Whether two arrays are equal but for rounding, at one finite number at least."""
+    compared = np.isfinite(a) & np.isfinite(b)
+    return bool(compared.any() and np.allclose(a, b, rtol=1e-8, atol=1e-8, equal_nan=True))
 
 
 def _reject_plus_infinity(log_likelihood: Array, theta: Array, space: ParameterSpace) -> None:
@@ -229,6 +228,6 @@ def _reject_plus_infinity(log_likelihood: Array, theta: Array, space: ParameterS
     if len(bad):
         values = ", ".join(f"{name}={value:.6g}" for name, value in space.row(theta[bad[0]]).items())
         raise ValueError(
-            f"likelihood: expected finite values or -inf, got +inf for {len(bad)} of {len(theta)} draws, first "
-            f"at {values}; a log-likelihood of +inf has no evidence: look for a division by zero there"
+            f"likelihood: expected finite values or -inf, got +inf for {len(bad)} of {len(theta)} draws, "
+            f"first at {values}; a log-likelihood of +inf has no evidence: look for a division by zero there"
         )

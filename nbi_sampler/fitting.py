@@ -1,7 +1,6 @@
-"""Fit the next proposal: an estimator to simulations (the rounds), or a flow to weighted draws (refinement).
+"""Fit the next proposal to simulations: featurizer and flow, put at the observed data.
 
-Both give a `FlowProposal`. Called by `snpe`; the arithmetic of the losses is in `objectives`, the loop in
-`training`.
+Called by `snpe` in its rounds; the arithmetic of the losses is in `objectives`, the loop in `training`.
 """
 
 from __future__ import annotations
@@ -9,37 +8,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from nbi_sampler.affine import AffineMap
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import Featurizer
+from nbi_sampler.flows import Density
 from nbi_sampler.forward import ForwardModel
-from nbi_sampler.history import Draws, History
-from nbi_sampler.importance import effective_sample_size, normalised_weights, tempering_exponent
-from nbi_sampler.local_mixture import LocalMixture
+from nbi_sampler.history import Draws
 from nbi_sampler.noisy_data import NoisyData
-from nbi_sampler.objectives import AtomicObjective, NllObjective, WeightedObjective
+from nbi_sampler.objectives import AtomicObjective, NllObjective
 from nbi_sampler.periodic import apply_cut, thinnest_cut
-from nbi_sampler.proposals import AffineMap, FlowProposal
+from nbi_sampler.proposals import FlowProposal
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.space import ParameterSpace
 from nbi_sampler.training import TrainingInfo, fit, training_threads
 
-__all__ = ["FitInfo", "Networks", "fit_to_simulations", "fit_to_weights"]
+__all__ = ["FitInfo", "Networks", "fit_to_simulations"]
 
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
-
-RECENT = 3
-NEGLIGIBLE = 25.0
-MINIMUM_ESS = 200.0
-WIDE_EXPONENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,17 @@ class Networks:
     featurizer : callable
         ``(shape, n_params) -> Featurizer``.
     flow : callable
-        ``(n_dims, n_context) -> nn.Module``.
-    refinement_flow : callable
-        ``(n_dims, 0) -> nn.Module``: the unconditional flow of the refinement.
+        ``(n_dims, n_context) -> Density``.
+    refinement_flows : tuple of callable
+        ``(n_dims, 0) -> nn.Module``: unconditional flows that the refinement takes in turn.
     device : torch.device
     n_threads : int
         Threads for torch while it trains and samples.
     """
 
     featurizer: Callable[[tuple[int, int], int], Featurizer]
-    flow: Callable[[int, int], nn.Module]
-    refinement_flow: Callable[[int, int], nn.Module]
+    flow: Callable[[int, int], Density]
+    refinement_flows: tuple[Callable[[int, int], Density], ...]
     device: torch.device
     n_threads: int
 
@@ -140,84 +133,6 @@ def fit_to_simulations(
     return FlowProposal(flow, context, affine, cut), FitInfo(info, out_of_distribution=excess)
 
 
-def fit_to_weights(
-    history: History,
-    space: ParameterSpace,
-    networks: Networks,
-    config: TrainingConfig,
-    rng: np.random.Generator,
-) -> tuple[FlowProposal, LocalMixture, FitInfo]:
-    """Fit a flow to the posterior itself: all draws, weighted under the mixture of all proposals.
-
-    While too few of the weights count, the likelihood is tempered: raised to the largest power that leaves
-    enough of them. Where even that finds none (the rounds have climbed far above the prior), bridge: the last
-    batches alone, the power working on their weights relative to the recent proposals.
-
-    Parameters
-    ----------
-    history : History
-        With at least one finite log-likelihood.
-    space : ParameterSpace
-    networks : Networks
-    config : TrainingConfig
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    FlowProposal, LocalMixture, FitInfo
-        The mixture covers the posterior with a tempered likelihood: wider, for defence and exploration.
-
-    References
-    ----------
-    Owen & Zhou (2000); Koblents & Miguez (2015, arXiv:1208.5600).
-    """
-    target = _refinement_target(history, space.n_dim)
-    kept = target.log_weights > target.log_weights.max() - NEGLIGIBLE
-    z, log_weights = target.z[kept], target.log_weights[kept]
-    weights = normalised_weights(log_weights)
-    cut = thinnest_cut(z, weights, space.periodic)
-    wide = LocalMixture.fitted(target.z, target.log_wide_weights, cut, rng)
-    z = apply_cut(z, cut)
-    affine = AffineMap.standardising(z, weights)
-    y = torch.as_tensor(affine.backward(z), dtype=torch.float32, device=networks.device)
-    w = torch.as_tensor(weights, dtype=torch.float32, device=networks.device)
-    with training_threads(networks.n_threads):
-        with seeded_modules(rng):
-            flow = networks.refinement_flow(space.n_dim, 0)
-        flow = flow.to(networks.device)
-        objective = WeightedObjective(flow, y, w, effective_sample_size(log_weights), config, rng)
-        info = fit(flow, objective, config)
-    return FlowProposal(flow, None, affine, cut), wide, FitInfo(info, target.exponent)
-
-
-class _Target(NamedTuple):
-    """Draws to fit, their log weights, those of a wider distribution, and the power of the weights."""
-
-    z: Array
-    log_weights: Array
-    log_wide_weights: Array
-    exponent: float
-
-
-def _refinement_target(history: History, n_dim: int) -> _Target:
-    log_likelihood = history.log_likelihood
-    log_weights = history.log_weights
-    finite = np.isfinite(log_likelihood)
-    base = np.where(finite, log_weights - log_likelihood, -np.inf)
-    steps = np.where(finite, log_likelihood, 0.0)
-    wanted = max(MINIMUM_ESS, 40.0 * n_dim)
-    exponent = tempering_exponent(log_likelihood, wanted, base)
-    if exponent > 0.0:
-        wide = min(WIDE_EXPONENT * exponent, exponent)
-        return _Target(history.z, base + exponent * steps, base + wide * steps, exponent)
-    recent = history.recent(RECENT)
-    log_weights = recent.log_weights
-    exponent = tempering_exponent(log_weights, wanted)
-    finite = np.isfinite(log_weights)
-    z, log_weights = recent.z[finite], log_weights[finite]
-    return _Target(z, exponent * log_weights, WIDE_EXPONENT * exponent * log_weights, exponent)
-
-
 def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     """Coordinates, parameters and predictions of the rows with a finite prediction."""
     z = np.concatenate([batch.z for batch in batches])
@@ -227,8 +142,8 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     finite = np.isfinite(predictions).all(axis=1)
     if finite.sum() < 20:
         raise ValueError(
-            f"simulator: expected finite predictions, got {int(finite.sum())} of {len(finite)} draws; narrow the "
-            "priors to where the model exists"
+            f"simulator: expected finite predictions, got {int(finite.sum())} of {len(finite)} draws; narrow "
+            "the priors to where the model exists"
         )
     return z[finite], theta[finite], predictions[finite]
 

@@ -1,4 +1,4 @@
-"""Importance sampling on plain arrays: weights, effective sizes, evidence, tail shape, resampling.
+"""Importance sampling on plain arrays: weights, effective sizes, evidence, resampling.
 
 Pure functions of log weights (float64). Called by the rounds, the refinement and the result; knows neither
 torch nor bilby. A weight of zero is a log weight of minus infinity and always counts as a draw.
@@ -21,7 +21,6 @@ __all__ = [
     "log_evidence",
     "mixture_log_ratio",
     "normalised_weights",
-    "pareto_k",
     "tempering_exponent",
 ]
 
@@ -70,7 +69,9 @@ def effective_sample_size(log_weights: Array) -> float:
     log_weights = np.asarray(log_weights, dtype=np.float64)
     if log_weights.size == 0 or not np.isfinite(log_weights.max()):
         return 0.0
-    return float(np.exp(2.0 * logsumexp(log_weights) - logsumexp(2.0 * log_weights)))
+    # Relative to the largest: at |log w| of 1e17 the logarithm of a count is below the rounding error.
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
 def efficiency(log_weights: Array) -> float:
@@ -202,59 +203,12 @@ def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array |
     return low
 
 
-def pareto_k(log_weights: Array) -> float:
-    """Shape of the generalised Pareto tail of the largest weights (PSIS k-hat).
-
-    Parameters
-    ----------
-    log_weights : ndarray, shape (n_samples,)
-
-    Returns
-    -------
-    float
-        Below 0.5: finite variance, reliable; above 0.7: the error bars cannot be trusted; infinity with fewer
-        than 5 distinct tail weights, minus infinity when all weights are equal.
-
-    References
-    ----------
-    Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72); tail fit of Zhang & Stephens (2009),
-    Technometrics 51, 316, with the weakly informative prior of the former's appendix.
-    """
-    finite = np.sort(log_weights[np.isfinite(log_weights)])
-    n_samples = len(log_weights)
-    n_tail = int(math.ceil(min(0.2 * n_samples, 3.0 * math.sqrt(n_samples))))
-    if len(finite) > 1 and finite[-1] - finite[0] < 1e-10:
-        return -math.inf
-    if n_tail < 5 or len(finite) <= n_tail:
-        return math.inf
-    shifted = np.exp(finite - finite[-1])
-    excess = shifted[-n_tail:] - shifted[-n_tail - 1]
-    excess = excess[excess > 0.0]
-    if len(excess) < 5:
-        return math.inf
-    return _generalised_pareto_shape(excess)
-
-
-def _generalised_pareto_shape(excess: Array) -> float:
-    """Posterior-mean shape of Zhang & Stephens (2009) for sorted positive excesses, shape (n_tail,)."""
-    n_tail = len(excess)
-    n_grid = 30 + int(math.sqrt(n_tail))
-    quartile = excess[int(n_tail / 4 + 0.5) - 1]
-    grid = 1.0 - np.sqrt(n_grid / (np.arange(1, n_grid + 1) - 0.5))
-    b = grid / (3.0 * quartile) + 1.0 / excess[-1]
-    k = np.mean(np.log1p(-b[:, None] * excess[None, :]), axis=1)
-    log_profile = n_tail * (np.log(-b / k) - k - 1.0)
-    weights = np.exp(log_profile - logsumexp(log_profile))
-    shape = float(np.mean(np.log1p(-np.sum(weights * b) * excess)))
-    return (n_tail * shape + 10.0 * 0.5) / (n_tail + 10.0)
-
-
 def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
     r"""Draws of equal weight by rejection, without repeats.
 
     A draw is kept with probability ``min(1, w / c)``. The bound c is lowered from the largest weight until
-    the mass above it reaches ``0.1 / sqrt(ESS)``: a tenth of the Monte Carlo error of any probability, so that
-    a few large weights do not cost most of the sample.
+    the mass above it reaches ``0.5 / sqrt(ESS)``, the largest Monte Carlo error of any probability, so that a
+    few large weights do not cost most of the sample; the weighted draws keep all of it.
 
     Parameters
     ----------
@@ -267,7 +221,7 @@ def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArra
         Indices in random order.
     """
     weights = normalised_weights(log_weights)
-    tolerance = 0.1 / math.sqrt(effective_sample_size(log_weights))
+    tolerance = 0.5 / math.sqrt(effective_sample_size(log_weights))
     ordered = np.sort(weights)[::-1]
     mass_above = np.cumsum(ordered) - np.arange(1, len(ordered) + 1) * ordered
     bound = ordered[np.searchsorted(mass_above, tolerance, side="right") - 1]

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import Featurizer
+from nbi_sampler.flows import Density
 from nbi_sampler.noisy_data import NoisyData
 from nbi_sampler.randomness import torch_generator
 
 __all__ = ["AtomicObjective", "NllObjective", "WeightedObjective"]
+
+MOST_IN_A_SET = 512
 
 
 class NllObjective:
@@ -27,7 +30,7 @@ class NllObjective:
 
     Parameters
     ----------
-    flow : nn.Module
+    flow : Density
     featurizer : Featurizer
         Already fitted.
     data : NoisyData
@@ -43,7 +46,7 @@ class NllObjective:
 
     def __init__(
         self,
-        flow: nn.Module,
+        flow: Density,
         featurizer: Featurizer,
         data: NoisyData,
         y: Tensor,
@@ -56,7 +59,7 @@ class NllObjective:
         self.y = y.to(data.device)
         self._generator = torch_generator(rng, data.device)
         order = torch.randperm(len(y), generator=self._generator, device=data.device)
-        n_validation = max(1, int(round(config.validation_share * len(y))))
+        n_validation = max(1, round(config.validation_share * len(y)))
         self._held_out, self._training = order[:n_validation], order[n_validation:]
         self._batch_size = int(np.clip(len(self._training) // 20, 32, config.batch_size))
         self.n_batches = max(len(self._training) // self._batch_size, 1)
@@ -105,7 +108,7 @@ class AtomicObjective(NllObjective):
 
     def __init__(
         self,
-        flow: nn.Module,
+        flow: Density,
         featurizer: Featurizer,
         data: NoisyData,
         y: Tensor,
@@ -129,7 +132,12 @@ class AtomicObjective(NllObjective):
     def validation(self) -> float:
         """Loss on the held-out simulations with their fixed noise and fixed atoms."""
         generator = torch.Generator(self.data.device).manual_seed(self._validation_seed)
-        return float(self._atomic(self.featurizer(self._validation_inputs), self._held_out, generator))
+        features = self.featurizer(self._validation_inputs)
+        # In parts, because drawing the atoms costs the square of their number.
+        n_parts = -(-len(self._held_out) // MOST_IN_A_SET)
+        parts = zip(features.tensor_split(n_parts), self._held_out.tensor_split(n_parts), strict=True)
+        total = sum(len(index) * float(self._atomic(part, index, generator)) for part, index in parts)
+        return total / len(self._held_out)
 
     def _atomic(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
         n = len(index)
@@ -138,9 +146,9 @@ class AtomicObjective(NllObjective):
         own = torch.arange(n, device=index.device)[:, None]
         atoms = torch.cat([own, (own + 1 + offsets) % n], 1)
         chosen = index[atoms]
-        log_q = self.flow.log_prob(
-            self.y[chosen].flatten(0, 1), features.repeat_interleave(n_atoms, 0)
-        ).view(n, n_atoms)
+        log_q = self.flow.log_prob(self.y[chosen].flatten(0, 1), features.repeat_interleave(n_atoms, 0)).view(
+            n, n_atoms
+        )
         log_odds = log_q - self._log_prior[chosen]
         return -(log_odds[:, 0] - torch.logsumexp(log_odds, 1)).mean()
 
@@ -152,11 +160,13 @@ class WeightedObjective:
 
     Parameters
     ----------
-    flow : nn.Module
+    flow : Density
     y : Tensor, shape (n, n_dim)
         Standardised draws.
     weights : Tensor, shape (n,)
-        Summing to 1.
+        Non-negative.
+    held_out : Tensor of bool, shape (n,)
+        Draws for the validation value.
     ess : float
         Effective size of the weights: an epoch sees about four times as many draws.
     config : TrainingConfig
@@ -170,22 +180,21 @@ class WeightedObjective:
 
     def __init__(
         self,
-        flow: nn.Module,
+        flow: Density,
         y: Tensor,
         weights: Tensor,
+        held_out: Tensor,
         ess: float,
         config: TrainingConfig,
         rng: np.random.Generator,
     ) -> None:
         self.flow = flow
         self._generator = torch_generator(rng, y.device)
-        order = torch.randperm(len(y), generator=self._generator, device=y.device)
-        n_validation = max(1, int(round(config.validation_share * len(y))))
-        held_out, training = order[:n_validation], order[n_validation:]
-        self._y, self._weights = y[training], weights[training]
-        self._held_out, self._held_out_weights = y[held_out], weights[held_out] / weights[held_out].sum()
+        self._y, self._weights = y[~held_out], weights[~held_out]
+        self._held_out = y[held_out]
+        self._held_out_weights = weights[held_out] / weights[held_out].sum().clamp(min=1e-30)
         self._batch_size = config.batch_size
-        self.n_batches = int(np.clip(4.0 * ess / config.batch_size, 8, max(len(training) // 128, 8)))
+        self.n_batches = int(np.clip(4.0 * ess / config.batch_size, 8, 24))
 
     def batches(self) -> Iterator[Tensor]:
         """Losses of one epoch over draws resampled by weight."""

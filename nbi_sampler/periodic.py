@@ -1,7 +1,7 @@
 """The cut of periodic parameters: where the circle is opened to become an interval.
 
 Draws are kept in uncut coordinates; each proposal has its own cut, a shift of the unit interval for every
-periodic parameter. The prior is uniform on the circle of its own quantiles, so it stays N(0, I) under any cut.
+periodic parameter. The prior is uniform on the circle of its own quantiles: it stays N(0, I) under any cut.
 """
 
 from __future__ import annotations
@@ -66,7 +66,6 @@ def thinnest_cut(z: Array, weights: Array, periodic: NDArray[np.bool_], n_bins: 
 
 def _middle_of_longest_run(empty: NDArray[np.bool_]) -> float:
     """Index at the middle of the longest circular run of True."""
-    n = len(empty)
     if empty.all():
         return -0.5
     first = int(np.argmin(empty))

@@ -12,17 +12,20 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
-from torch import Tensor, nn
+from scipy.special import logsumexp
+from torch import Tensor
 
+from nbi_sampler.affine import AffineMap
+from nbi_sampler.flows import Density
 from nbi_sampler.periodic import apply_cut, remove_cut
 from nbi_sampler.randomness import torch_generator
 
-__all__ = ["AffineMap", "FlowProposal", "MixtureProposal", "PriorProposal", "Proposal", "StudentProposal"]
+__all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal"]
 
 Array = NDArray[np.float64]
 
 CHUNK = 20_000
+SMALLEST_SHARE = 0.004
 
 
 class Proposal(Protocol):
@@ -33,47 +36,6 @@ class Proposal(Protocol):
 
     def log_ratio(self, z: Array) -> Array:
         """``log q(z) - log N(z; 0, I)`` for z of shape (n, n_dim), shape (n,)."""
-
-
-class AffineMap:
-    """z = mean + factor y with a lower-triangular factor.
-
-    Parameters
-    ----------
-    mean : ndarray, shape (n_dim,)
-    factor : ndarray, shape (n_dim, n_dim)
-    """
-
-    def __init__(self, mean: Array, factor: Array) -> None:
-        self.mean = mean
-        self.factor = factor
-        self.inverse = np.linalg.inv(factor)
-        self.log_det = float(np.log(np.abs(np.diag(factor))).sum())
-
-    @classmethod
-    def standardising(cls, z: Array, weights: Array) -> AffineMap:
-        """The map from a standard normal to the mean and covariance of weighted draws.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_dim)
-        weights : ndarray, shape (n,)
-            Summing to 1.
-        """
-        mean = weights @ z
-        centred = z - mean
-        covariance = centred.T @ (centred * weights[:, None])
-        variance = np.diag(covariance) + 1e-300
-        ridge = np.diag(1e-9 * variance + 1e-18)
-        return cls(mean, np.linalg.cholesky(covariance + ridge))
-
-    def forward(self, y: Array) -> Array:
-        """Y to z, both of shape (n, n_dim)."""
-        return y @ self.factor.T + self.mean
-
-    def backward(self, z: Array) -> Array:
-        """Z to y, both of shape (n, n_dim)."""
-        return (z - self.mean) @ self.inverse.T
 
 
 class PriorProposal:
@@ -101,15 +63,14 @@ class FlowProposal:
 
     Parameters
     ----------
-    flow : nn.Module
-        With ``log_prob(y, context)`` and ``sample(n, context, generator)``.
+    flow : Density
     context : Tensor, shape (1, n_context), or None
     affine : AffineMap
     cut : ndarray, shape (n_dim,)
         See `periodic`.
     """
 
-    def __init__(self, flow: nn.Module, context: Tensor | None, affine: AffineMap, cut: Array) -> None:
+    def __init__(self, flow: Density, context: Tensor | None, affine: AffineMap, cut: Array) -> None:
         self.flow = flow
         self.context = context
         self.affine = affine
@@ -139,73 +100,79 @@ class FlowProposal:
         return np.where(np.isfinite(log_q), log_q, -np.inf) - _log_normal(z)
 
 
-class StudentProposal:
-    r"""Multivariate Student-t in cut coordinates: the wide, heavy-tailed part of a defensive mixture.
-
-    Parameters
-    ----------
-    affine : AffineMap
-        Location and scale.
-    cut : ndarray, shape (n_dim,)
-    degrees : float
-        Degrees of freedom.
-    """
-
-    def __init__(self, affine: AffineMap, cut: Array, degrees: float = 4.0) -> None:
-        self.affine = affine
-        self.cut = cut
-        self.degrees = degrees
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """Independent draws, shape (n, n_dim)."""
-        normal = rng.normal(size=(n, len(self.cut)))
-        divisor = np.sqrt(rng.chisquare(self.degrees, size=(n, 1)) / self.degrees)
-        return remove_cut(self.affine.forward(normal / divisor), self.cut)
-
-    def log_ratio(self, z: Array) -> Array:
-        """``log q - log prior``, shape (n,)."""
-        z = apply_cut(z, self.cut)
-        n_dim, degrees = z.shape[1], self.degrees
-        square = np.sum(self.affine.backward(z) ** 2, axis=1)
-        log_q = (
-            gammaln(0.5 * (degrees + n_dim))
-            - gammaln(0.5 * degrees)
-            - 0.5 * n_dim * math.log(degrees * math.pi)
-            - 0.5 * (degrees + n_dim) * np.log1p(square / degrees)
-            - self.affine.log_det
-        )
-        return log_q - _log_normal(z)
-
-
 class MixtureProposal:
     """Fixed shares of several proposals; with a share of something wide, weights stay bounded.
 
+    Every batch of a run is drawn from one of these, be it of a single member.
+
     Parameters
     ----------
-    parts : sequence of Proposal
-    shares : sequence of float
-        Summing to 1.
+    members : tuple of Proposal
+    shares : ndarray, shape (n_members,)
+        Positive, summing to 1.
 
     References
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
 
-    def __init__(self, parts: tuple[Proposal, ...], shares: tuple[float, ...]) -> None:
-        self.parts = parts
+    def __init__(self, members: tuple[Proposal, ...], shares: Array) -> None:
+        self.members = members
         self.shares = shares
+
+    @classmethod
+    def single(cls, proposal: Proposal) -> MixtureProposal:
+        """One proposal alone."""
+        return cls((proposal,), np.ones(1))
+
+    @classmethod
+    def fitted(
+        cls,
+        members: tuple[Proposal, ...],
+        shares: Array,
+        z: Array,
+        weights: Array,
+    ) -> MixtureProposal:
+        """Shares that maximise the weighted likelihood of draws on which no member was fitted.
+
+        Parameters
+        ----------
+        members : tuple of Proposal
+        shares : ndarray, shape (n_members,)
+            Fixed shares; zero for the members that divide the rest between them.
+        z : ndarray, shape (n, n_dim)
+        weights : ndarray, shape (n,)
+            Summing to 1.
+        """
+        fitted = np.flatnonzero(shares == 0.0)
+        log_ratios = np.stack([members[i].log_ratio(z) for i in fitted])
+        shares = shares.copy()
+        shares[fitted] = (1.0 - shares.sum()) * _shares_by_em(log_ratios, weights)
+        kept = np.flatnonzero(shares >= SMALLEST_SHARE)
+        return cls(tuple(members[i] for i in kept), shares[kept] / shares[kept].sum())
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws in random order, shape (n, n_dim)."""
         counts = rng.multinomial(n, self.shares)
-        return rng.permutation(
-            np.concatenate([part.sample(k, rng) for part, k in zip(self.parts, counts, strict=True)])
-        )
+        drawn = [member.sample(int(k), rng) for member, k in zip(self.members, counts, strict=True)]
+        return rng.permutation(np.concatenate(drawn))
 
     def log_ratio(self, z: Array) -> Array:
         """``log q - log prior`` of the mixture, shape (n,)."""
-        log_ratios = np.stack([part.log_ratio(z) for part in self.parts])
+        log_ratios = np.stack([member.log_ratio(z) for member in self.members])
         return np.asarray(logsumexp(log_ratios + np.log(self.shares)[:, None], axis=0))
+
+
+def _shares_by_em(log_ratios: Array, weights: Array, n_steps: int = 50) -> Array:
+    """Expectation maximisation for the shares alone, from equal ones, shape (n_members,)."""
+    n_members = len(log_ratios)
+    shares = np.full(n_members, 1.0 / n_members)
+    for _ in range(n_steps):
+        log_joint = log_ratios + np.log(shares)[:, None]
+        responsibility = np.exp(log_joint - logsumexp(log_joint, axis=0))
+        shares = np.nan_to_num(responsibility) @ weights + 1e-6 / n_members
+        shares /= shares.sum()
+    return shares
 
 
 def _log_normal(z: Array) -> Array:

@@ -7,9 +7,12 @@ the null object.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Observer", "RoundRecord"]
+if TYPE_CHECKING:
+    from nbi_sampler.step import State
+
+__all__ = ["Observer", "Observers", "RoundRecord"]
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,43 @@ class Observer:
 
     def round_finished(self, record: RoundRecord, effective: float) -> None:
         """A batch is complete; ``effective`` is the effective size of the result so far."""
+
+    def state_changed(self, state: State) -> None:
+        """A step is complete; ``state`` holds every finished batch."""
+
+
+class Observers(Observer):
+    """Several observers as one, told in order.
+
+    Parameters
+    ----------
+    *observers : Observer
+    """
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def training_started(self, phase: str) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.training_started(phase)
+
+    def drawing_started(self, phase: str, n_draws: int) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.drawing_started(phase, n_draws)
+
+    def drawn(self, n_draws: int) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.drawn(n_draws)
+
+    def round_finished(self, record: RoundRecord, effective: float) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.round_finished(record, effective)
+
+    def state_changed(self, state: State) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.state_changed(state)

@@ -1,7 +1,7 @@
-"""Fit a module to an objective: AdamW, one-cycle schedule, early stopping. Nothing is remembered between fits.
+"""Fit a module to an objective: AdamW, one-cycle schedule, early stopping. Remembers nothing between fits.
 
 The objective yields the losses of an epoch and a validation value; this file knows neither flows nor data.
-Called by the rounds, the refinement and the amortised engine.
+Called by the rounds and the refinement.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class TrainingInfo:
     best : float
         Lowest validation loss; the parameters are those of this epoch.
     training, validation : tuple of float
-        Losses by epoch.
+        Losses by epoch, means over the steps taken; NaN for an epoch without one.
     n_steps : int
+        Steps taken.
     n_skipped : int
         Steps left out because the loss or its gradient was not finite.
     seconds : float
@@ -82,27 +83,23 @@ def fit(
     TrainingInfo
     """
     start = time.perf_counter()
-    optimiser = torch.optim.AdamW(
-        module.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=objective.n_batches * config.n_epochs + 1, pct_start=0.1
-    )
+    optimiser, schedule = _optimiser(module, config, objective.n_batches)
     best, best_state, n_stale, n_steps, n_skipped = math.inf, _snapshot(module), 0, 0, 0
     training: list[float] = []
     validation: list[float] = []
     for epoch in range(config.n_epochs):
         module.train()
-        total = 0.0
+        losses: list[float] = []
         for loss in objective.batches():
             stepped = _step(module, optimiser, loss, config.gradient_norm)
             schedule.step()
-            total += float(loss.detach()) if stepped else 0.0
+            if stepped:
+                losses.append(float(loss.detach()))
             n_steps, n_skipped = n_steps + stepped, n_skipped + (not stepped)
         module.eval()
         with torch.no_grad():
             value = objective.validation()
-        training.append(total / objective.n_batches)
+        training.append(sum(losses) / len(losses) if losses else math.nan)
         validation.append(value)
         if on_epoch is not None:
             on_epoch(epoch, training[-1], value)
@@ -115,7 +112,8 @@ def fit(
     module.load_state_dict(best_state)
     module.eval()
     if n_skipped:
-        logger.info("%d of %d training steps had no finite loss and were left out", n_skipped, n_steps)
+        n_tried = n_steps + n_skipped
+        logger.info("%d of %d training steps had no finite loss and were left out", n_skipped, n_tried)
     seconds = time.perf_counter() - start
     return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds)
 
@@ -131,16 +129,31 @@ def training_threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _optimiser(
+    module: nn.Module, config: TrainingConfig, n_batches: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
+    optimiser = torch.optim.AdamW(
+        module.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    n_total = n_batches * config.n_epochs + 1
+    # Two steps of warming up at least: OneCycleLR divides by the length of it.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=n_total, pct_start=max(0.1, 2.0 / n_total)
+    )
+    return optimiser, schedule
+
+
 def _step(module: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, gradient_norm: float) -> bool:
-    if not torch.isfinite(loss):
-        return False
     optimiser.zero_grad()
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(module.parameters(), gradient_norm)
-    if not torch.isfinite(norm):
-        return False
+    finite = bool(torch.isfinite(loss))
+    if finite:
+        loss.backward()
+        finite = bool(torch.isfinite(nn.utils.clip_grad_norm_(module.parameters(), gradient_norm)))
+    if not finite:
+        # A step without gradients moves nothing; the schedule warns where the first step was left out.
+        optimiser.zero_grad()
     optimiser.step()
-    return True
+    return finite
 
 
 def _snapshot(module: nn.Module) -> dict[str, Tensor]:

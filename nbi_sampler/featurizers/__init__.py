@@ -24,7 +24,7 @@ FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
 class FeaturizerKind(NamedTuple):
     """A featurizer that can be asked for by name: settings and ``make(shape, n_params, settings)``."""
 
-    settings: type
+    settings: type[Any]
     make: Callable[..., Featurizer]
 
 
@@ -75,7 +75,7 @@ def featurizer_factory(featurizer: str | Mapping[str, Any] | nn.Module) -> Featu
     if name not in FEATURIZERS:
         raise ValueError(f"featurizer: unknown name {name!r}; {nearest(str(name), FEATURIZERS)}")
     kind = FEATURIZERS[name]
-    config = build(kind.settings, settings, "featurizer")
+    config: Any = build(kind.settings, settings, "featurizer")
     return lambda shape, n_params: kind.make(shape, n_params, config)
 
 
@@ -95,7 +95,7 @@ def _adapted(module: nn.Module, shape: tuple[int, int], n_params: int) -> Sequen
     module.train(was_training)
     if features.ndim != 2 or features.shape[0] != 2:
         raise ValueError(
-            f"featurizer: expected output of shape (n, n_features), got {tuple(features.shape)} for n = 2 from "
-            f"{type(module).__name__}; flatten its output"
+            f"featurizer: expected output of shape (n, n_features), got {tuple(features.shape)} for n = 2 "
+            f"from {type(module).__name__}; flatten its output"
         )
     return SequenceInputs(copy.deepcopy(module), features.shape[1], shape)

@@ -1,7 +1,7 @@
 """What a featurizer is: noisy data in, a short vector of features out.
 
-A featurizer has three parts: `fit` learns scalings (and projections) from the simulations of a round, `inputs`
-turns noisy data into what the trainable part takes, and `forward` is that trainable part.
+A featurizer has three parts: `fit` learns scalings (and projections) from the simulations of a round,
+`inputs` turns noisy data into what the trainable part takes, and `forward` is that trainable part.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class SequenceInputs(Featurizer):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, network: nn.Module, n_features: int, shape: tuple[int, int], flat: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, n_features: int, shape: tuple[int, int], flat: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
         self.n_features = n_features

@@ -1,8 +1,8 @@
 """Principal components of the noiseless simulations: for one target with a known noise law.
 
-Whitened residuals from the observed data, projected on the components that carry signal above the noise, lose
-next to nothing, and a small perceptron on them trains in seconds. Where the noise is exactly white it is drawn
-in the space of the components, which costs nothing however long the data are.
+Whitened residuals from the observed data, projected on the components that carry signal above the noise,
+lose next to nothing, and a small perceptron on them trains in seconds. Where the noise is exactly white it is
+drawn in the space of the components, which costs nothing however long the data are.
 """
 
 from __future__ import annotations
@@ -97,11 +97,13 @@ class PrincipalComponents(Featurizer):
         return self.network(inputs)
 
     def _project(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Coefficients (n, k), and the norm of what they leave over (n,)."""
+        """Coefficients (n, k), and the norm of what they leave over (n,), zero where it is not used."""
         centred = data - self.mean
         coefficients = centred @ self.components
-        left = (centred.square().sum(1) - coefficients.square().sum(1)).clamp(min=0.0)
-        return coefficients, left.sqrt()
+        if not self.with_residual:
+            return coefficients, coefficients.new_zeros(len(data))
+        # Not as a difference of squares, which single precision loses beside a bright signal.
+        return coefficients, (centred - coefficients @ self.components.T).square().sum(1).sqrt()
 
     def _scaled(self, coefficients: Tensor, residual_square: Tensor) -> Tensor:
         inputs = torch.asinh(coefficients / self.spread)

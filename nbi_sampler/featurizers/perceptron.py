@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from nbi_sampler.config import MlpConfig
@@ -14,7 +16,7 @@ def perceptron(dim_in: int, dim_out: int, hidden: int, depth: int) -> nn.Sequent
     """``depth`` hidden layers of width ``hidden`` with GELU between them."""
     widths = [dim_in] + [hidden] * depth
     layers: list[nn.Module] = []
-    for a, b in zip(widths[:-1], widths[1:], strict=True):
+    for a, b in pairwise(widths):
         layers += [nn.Linear(a, b), nn.GELU()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], dim_out))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from nbi_sampler.config import GmmConfig, MafConfig, NsfConfig, build, nearest
+from nbi_sampler.flows.base import Density
 from nbi_sampler.flows.maf import MaskedAutoregressiveFlow
 from nbi_sampler.flows.third_party import (
     ModuleFlow,
@@ -17,16 +18,24 @@ from nbi_sampler.flows.third_party import (
     neural_spline_flow,
 )
 
-__all__ = ["FLOWS", "FlowKind", "MaskedAutoregressiveFlow", "ModuleFlow", "ZukoFlow", "flow_factory"]
+__all__ = [
+    "FLOWS",
+    "Density",
+    "FlowKind",
+    "MaskedAutoregressiveFlow",
+    "ModuleFlow",
+    "ZukoFlow",
+    "flow_factory",
+]
 
-FlowFactory = Callable[[int, int], nn.Module]
+FlowFactory = Callable[[int, int], Density]
 
 
 class FlowKind(NamedTuple):
     """A flow that can be asked for by name: its settings and ``make(n_dims, n_context, settings)``."""
 
-    settings: type
-    make: Callable[..., nn.Module]
+    settings: type[Any]
+    make: Callable[..., Density]
 
 
 FLOWS: dict[str, FlowKind] = {
@@ -49,7 +58,7 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
     Returns
     -------
     callable
-        ``(n_dims, n_context) -> nn.Module``.
+        ``(n_dims, n_context) -> Density``.
 
     Raises
     ------
@@ -72,9 +81,9 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
     if name not in FLOWS:
         raise ValueError(f"flow: unknown name {name!r}; {nearest(str(name), FLOWS)}")
     kind = FLOWS[name]
-    config = build(kind.settings, settings, "flow")
+    config: Any = build(kind.settings, settings, "flow")
 
-    def make(n_dims: int, n_context: int) -> nn.Module:
+    def make(n_dims: int, n_context: int) -> Density:
         if expected_dims not in (None, n_dims):
             raise ValueError(
                 f"flow: n_dims={expected_dims}, but the priors have {n_dims} free parameters; leave it out"

@@ -8,17 +8,20 @@ by the rounds, and unconditionally by the refinement.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nbi_sampler.config import MafConfig
+from nbi_sampler.flows.base import Density
 
 __all__ = ["MaskedAutoregressiveFlow"]
 
 
-class MaskedAutoregressiveFlow(nn.Module):
+class MaskedAutoregressiveFlow(Density):
     r"""Density of z given a context, exact in both directions.
 
     With masked networks :math:`(\mu, s)` of the preceding coordinates and the context, a layer maps
@@ -58,18 +61,7 @@ class MaskedAutoregressiveFlow(nn.Module):
                 bias[:, 1] = -0.3
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log density.
-
-        Parameters
-        ----------
-        z : Tensor, shape (n, n_dims)
-        context : Tensor, shape (n, n_context), optional
-            Also (1, n_context), shared by all rows.
-
-        Returns
-        -------
-        Tensor, shape (n,)
-        """
+        """Log density, shape (n,), in one pass; see `Density.log_prob`."""
         log_det = z.new_zeros(z.shape[0])
         for layer in self.affine:
             shift, raw = layer(z, context).unbind(-1)
@@ -85,25 +77,13 @@ class MaskedAutoregressiveFlow(nn.Module):
     def sample(
         self, n: int, context: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Independent draws.
-
-        Parameters
-        ----------
-        n : int
-        context : Tensor, shape (1, n_context) or (n, n_context), optional
-        generator : torch.Generator, optional
-            Source of all randomness.
-
-        Returns
-        -------
-        Tensor, shape (n, n_dims)
-        """
+        """Independent draws, shape (n, n_dims), coordinate by coordinate; see `Density.sample`."""
         z = self._sample_base(n, context, generator)
         for layer in reversed(self.affine):
             z = z.flip(-1)
             x = torch.zeros_like(z)
             for d in range(self.n_dims):
-                shift, raw = layer.column(x, context, d).unbind(-1)
+                shift, raw = cast(MaskedNetwork, layer).column(x, context, d).unbind(-1)
                 x[:, d] = z[:, d] * torch.exp(self._clamp(raw)) + shift
             z = x
         return z
@@ -145,13 +125,15 @@ class MaskedNetwork(nn.Module):
     Germain, Gregor, Murray & Larochelle (2015, arXiv:1502.03509).
     """
 
+    mask_output: Tensor
+
     def __init__(self, n_dims: int, n_context: int, n_outputs: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         self.n_dims = n_dims
         self.n_outputs = n_outputs
         degrees = [torch.arange(n_dims)] + [torch.arange(width) % max(n_dims - 1, 1) for width in hidden]
         widths = (n_dims, *hidden)
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.output = nn.Linear(widths[-1], n_dims * n_outputs)
         for i in range(len(hidden)):
             self.register_buffer(f"mask_{i}", (degrees[i + 1][:, None] >= degrees[i][None]).float())
@@ -174,16 +156,18 @@ class MaskedNetwork(nn.Module):
         return out.view(-1, self.n_dims, self.n_outputs)
 
     def column(self, x: Tensor, context: Tensor | None, d: int) -> Tensor:
-        """Outputs of coordinate ``d`` alone, shape (n, n_outputs): what sampling needs, a D-th of the work."""
+        """Outputs of coordinate ``d`` alone, shape (n, n_outputs): all that sampling needs."""
         rows = slice(d * self.n_outputs, (d + 1) * self.n_outputs)
         weight = self.output.weight[rows] * self.mask_output[rows]
         out = functional.linear(self._features(x, context), weight, self.output.bias[rows])
         if self.context_output is not None:
+            assert context is not None
             out = out + functional.linear(context, self.context_output.weight[rows])
         return out
 
     def _features(self, x: Tensor, context: Tensor | None) -> Tensor:
         for i, layer in enumerate(self.hidden):
+            assert isinstance(layer, nn.Linear)
             x = functional.linear(x, layer.weight * getattr(self, f"mask_{i}"), layer.bias)
             if i == 0 and self.context_hidden is not None:
                 x = x + self.context_hidden(context)

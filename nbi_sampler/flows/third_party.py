@@ -1,12 +1,12 @@
 """Flows assembled from zuko, and the wrapper that gives any module the package's flow interface.
 
-A flow here is an ``nn.Module`` with ``log_prob(z, context) -> (n,)`` and
-``sample(n, context, generator) -> (n, n_dims)``; ``context`` is None for an unconditional density.
+zuko and a user's module may draw from torch's global generator; both run seeded, and leave it as it was.
 """
 
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ import zuko
 from torch import Tensor, nn
 
 from nbi_sampler.config import GmmConfig, NsfConfig
+from nbi_sampler.flows.base import Density
 from nbi_sampler.randomness import seeded_modules
 
 __all__ = ["ModuleFlow", "ZukoFlow", "mixture_density_network", "neural_spline_flow"]
 
 
-class ZukoFlow(nn.Module):
+class ZukoFlow(Density):
     """A zuko lazy distribution with the interface of this package.
 
     Parameters
@@ -49,7 +50,7 @@ class ZukoFlow(nn.Module):
             return self.lazy(context).sample()
 
 
-class ModuleFlow(nn.Module):
+class ModuleFlow(Density):
     """A user's module with ``log_prob`` and ``sample``, adapted.
 
     Parameters
@@ -64,6 +65,8 @@ class ModuleFlow(nn.Module):
         If one of the two methods is missing.
     """
 
+    module: Any
+
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         for method in ("log_prob", "sample"):
@@ -73,7 +76,7 @@ class ModuleFlow(nn.Module):
                     f"{method}; add the method or choose a flow by name"
                 )
         self.module = module
-        self._takes_generator = "generator" in inspect.signature(module.sample).parameters
+        self._takes_generator = "generator" in inspect.signature(self.module.sample).parameters
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Log density of z, shape (n, n_dims), given (n, n_context) or (1, n_context); shape (n,)."""

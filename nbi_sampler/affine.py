@@ -1,0 +1,51 @@
+"""Affine maps between latent and standardised coordinates: what every fitted proposal starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["AffineMap"]
+
+Array = NDArray[np.float64]
+
+
+class AffineMap:
+    """z = mean + factor y with a lower-triangular factor.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (n_dim,)
+    factor : ndarray, shape (n_dim, n_dim)
+    """
+
+    def __init__(self, mean: Array, factor: Array) -> None:
+        self.mean = mean
+        self.factor = factor
+        self.inverse = np.linalg.inv(factor)
+        self.log_det = float(np.log(np.abs(np.diag(factor))).sum())
+
+    @classmethod
+    def standardising(cls, z: Array, weights: Array) -> AffineMap:
+        """The map from a standard normal to the mean and covariance of weighted draws.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, n_dim)
+        weights : ndarray, shape (n,)
+            Summing to 1.
+        """
+        mean = weights @ z
+        centred = z - mean
+        covariance = centred.T @ (centred * weights[:, None])
+        variance = np.diag(covariance) + 1e-300
+        ridge = np.diag(1e-9 * variance + 1e-18)
+        return cls(mean, np.asarray(np.linalg.cholesky(covariance + ridge), dtype=np.float64))
+
+    def forward(self, y: Array) -> Array:
+        """Y to z, both of shape (n, n_dim)."""
+        return y @ self.factor.T + self.mean
+
+    def backward(self, z: Array) -> Array:
+        """Z to y, both of shape (n, n_dim)."""
+        return (z - self.mean) @ self.inverse.T

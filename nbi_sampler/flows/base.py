@@ -1,0 +1,47 @@
+"""What a flow is: a density that can be evaluated, differentiated and drawn from, given a context or none."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Density"]
+
+
+class Density(nn.Module):
+    """Base class of flows."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log density.
+
+        Parameters
+        ----------
+        z : Tensor, shape (n, n_dims)
+        context : Tensor, shape (n, n_context), optional
+            Also (1, n_context), shared by all rows; None for an unconditional density.
+
+        Returns
+        -------
+        Tensor, shape (n,)
+        """
+
+    @abstractmethod
+    def sample(
+        self, n: int, context: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Independent draws.
+
+        Parameters
+        ----------
+        n : int
+        context : Tensor, shape (1, n_context) or (n, n_context), optional
+        generator : torch.Generator, optional
+            Source of all randomness.
+
+        Returns
+        -------
+        Tensor, shape (n, n_dims)
+        """

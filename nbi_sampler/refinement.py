@@ -1,0 +1,173 @@
+"""Fit the next proposal to the posterior itself: all draws so far, weighted, by a committee of densities.
+
+A flow, the flows before it, Gaussian mixtures and local kernels are fitted to the same weighted draws; shares
+fitted to draws that none of them has seen decide how much of each the proposal is made of. Called by `snpe`
+once the rounds have found the posterior, or from the prior when there is nothing to simulate.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nbi_sampler.affine import AffineMap
+from nbi_sampler.config import TrainingConfig
+from nbi_sampler.fitting import FitInfo, Networks
+from nbi_sampler.history import History
+from nbi_sampler.importance import effective_sample_size, normalised_weights, tempering_exponent
+from nbi_sampler.objectives import WeightedObjective
+from nbi_sampler.periodic import apply_cut, thinnest_cut
+from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.randomness import seeded_modules
+from nbi_sampler.space import ParameterSpace
+from nbi_sampler.student_mixture import fitted_by_em, local_kernels
+from nbi_sampler.training import TrainingInfo, fit, training_threads
+
+__all__ = ["fit_to_weights"]
+
+Array = NDArray[np.float64]
+
+RECENT = 3
+NEGLIGIBLE = 25.0
+MINIMUM_ESS = 200.0
+ESS_PER_DIMENSION = 20.0
+ESS_PER_SCAN = 0.05
+WIDE_EXPONENTS = (0.5, 0.1)
+MOST_FLOWS = 3
+EM_KERNELS = (1, 3, 10, 30)
+WIDE_SHARES = (0.06, 0.015)
+PRIOR_SHARE = 0.005
+EXPLORING_SHARE = 0.15
+
+
+def fit_to_weights(
+    history: History,
+    space: ParameterSpace,
+    networks: Networks,
+    config: TrainingConfig,
+    rng: np.random.Generator,
+    located: bool,
+) -> tuple[MixtureProposal, FitInfo]:
+    """Next proposal from all draws, weighted under the mixture of all proposals.
+
+    While too few of the weights count, they are tempered. From the prior, the likelihood is raised to the
+    largest power that leaves enough of them. Once rounds have located the posterior, the power works on the
+    weights of the last batches relative to their own proposals (the bridge), which starts from where the
+    rounds have got to.
+
+    Parameters
+    ----------
+    history : History
+        With at least one finite log-likelihood.
+    space : ParameterSpace
+    networks : Networks
+    config : TrainingConfig
+    rng : numpy.random.Generator
+    located : bool
+        Whether rounds have come before.
+
+    Returns
+    -------
+    MixtureProposal, FitInfo
+
+    References
+    ----------
+    Owen & Zhou (2000), JASA 95, 135; Koblents & Miguez (2015, arXiv:1208.5600); Cappé et al. (2008,
+    arXiv:0710.4242) for adapting the shares of a mixture.
+    """
+    target = _choose_target(history, space.n_dim, located)
+    weights = normalised_weights(target.log_weights)
+    cut = thinnest_cut(target.z, weights, space.periodic)
+    flow, info = _fit_flow(target, weights, cut, space, networks, config, rng, number=_n_flows(history))
+    learnt = np.where(target.held_out, 0.0, weights)
+    learnt /= learnt.sum()
+    members: list[Proposal] = [flow, *_latest_flows(history, MOST_FLOWS - 1)]
+    ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
+    for n_kernels in EM_KERNELS:
+        if n_kernels * (space.n_dim + 2) <= ess:
+            members.append(fitted_by_em(target.z, learnt, cut, n_kernels, rng))
+    seen = ~target.held_out
+    members.append(local_kernels(target.z[seen], target.log_weights[seen], cut, rng))
+    members += [local_kernels(wide.z, wide.log_weights, cut, rng) for wide in target.wider]
+    members.append(PriorProposal(space.n_dim))
+    shares = np.zeros(len(members))
+    if target.exponent < 1.0:
+        shares[-2 - len(target.wider)] = EXPLORING_SHARE
+    shares[-1 - len(target.wider) :] = *WIDE_SHARES, PRIOR_SHARE
+    test = target.held_out & (weights > 0.0)
+    test_weights = weights[test] / weights[test].sum()
+    proposal = MixtureProposal.fitted(tuple(members), shares, target.z[test], test_weights)
+    return proposal, FitInfo(info, target.exponent)
+
+
+class _Target(NamedTuple):
+    """Draws to fit and their log weights, the power of the weights, and the same for wider distributions."""
+
+    z: Array
+    held_out: NDArray[np.bool_]
+    log_weights: Array
+    exponent: float
+    wider: tuple[_Target, ...] = ()
+
+
+def _tempered(history: History, base: Array, steps: Array, exponent: float) -> _Target:
+    """Log weights ``base + exponent * steps``, of the draws that are not negligible in them."""
+    log_weights = base + exponent * steps
+    kept = log_weights > log_weights.max() - NEGLIGIBLE
+    return _Target(history.z[kept], history.held_out[kept], log_weights[kept], exponent)
+
+
+def _choose_target(history: History, n_dim: int, located: bool) -> _Target:
+    wanted = max(MINIMUM_ESS, ESS_PER_DIMENSION * n_dim)
+    if located and effective_sample_size(history.log_weights) < wanted:
+        history = history.recent(RECENT)
+        finite = np.isfinite(history.log_likelihood)
+        steps = np.where(finite, history.log_weights, 0.0)
+        base = np.where(finite, 0.0, -np.inf)
+    else:
+        wanted = max(wanted, 0.0 if located else ESS_PER_SCAN * len(history.batches[0]))
+        finite = np.isfinite(history.log_likelihood)
+        steps = np.where(finite, history.log_likelihood, 0.0)
+        base = np.where(finite, history.log_weights - steps, -np.inf)
+    exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
+    wider = tuple(_tempered(history, base, steps, power * exponent) for power in WIDE_EXPONENTS)
+    return _tempered(history, base, steps, exponent)._replace(wider=wider)
+
+
+def _fit_flow(
+    target: _Target,
+    weights: Array,
+    cut: Array,
+    space: ParameterSpace,
+    networks: Networks,
+    config: TrainingConfig,
+    rng: np.random.Generator,
+    number: int,
+) -> tuple[FlowProposal, TrainingInfo]:
+    z = apply_cut(target.z, cut)
+    affine = AffineMap.standardising(z, weights)
+    device = networks.device
+    y = torch.as_tensor(affine.backward(z), dtype=torch.float32, device=device)
+    w = torch.as_tensor(weights, dtype=torch.float32, device=device)
+    held_out = torch.as_tensor(target.held_out, device=device)
+    make = networks.refinement_flows[number % len(networks.refinement_flows)]
+    with training_threads(networks.n_threads):
+        with seeded_modules(rng):
+            flow = make(space.n_dim, 0)
+        flow = flow.to(device)
+        ess = effective_sample_size(target.log_weights)
+        info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config)
+    return FlowProposal(flow, None, affine, cut), info
+
+
+def _n_flows(history: History) -> int:
+    return sum(isinstance(member, FlowProposal) for member in history.members)
+
+
+def _latest_flows(history: History, most: int) -> list[Proposal]:
+    """The last unconditional flows, newest first: a committee costs no training."""
+    flows = [m for m in history.members if isinstance(m, FlowProposal) and m.context is None]
+    return list(flows[::-1][:most])

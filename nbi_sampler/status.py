@@ -1,0 +1,133 @@
+"""Whether a run can be trusted: its weights measured, and a status with a remedy. Pure functions.
+
+Called by the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.importance import effective_sample_size, normalised_weights
+from nbi_sampler.pareto import pareto_k
+
+__all__ = ["Status", "WeightSummary", "judge", "summarise"]
+
+HEAVY_TAIL = 0.7
+MOST_TAIL_EXCESS = 0.05
+FEWEST_EFFECTIVE = 100.0
+LARGEST_SHARE = 0.05
+TAIL_SHARE = 0.01
+
+
+class Status(NamedTuple):
+    """Verdict on a run.
+
+    Attributes
+    ----------
+    status : str
+        "ok", "n_effective not reached", "few distinct samples", "unreliable weights" or
+        "no finite likelihood"; the worst that applies.
+    message : str
+        What was found and, unless "ok", what to do about it.
+    """
+
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """Figures of a set of weights.
+
+    Attributes
+    ----------
+    n_draws : int
+        Zero weights included.
+    ess : float
+    k_hat : float
+        See `pareto.pareto_k`.
+    largest_share : float
+        Largest weight, of weights that sum to one.
+    tail_excess : float
+        Mass of the largest hundredth of the weights, beyond the hundredth that equal weights give.
+    """
+
+    n_draws: int
+    ess: float
+    k_hat: float
+    largest_share: float
+    tail_excess: float
+
+
+def summarise(log_weights: NDArray[np.float64]) -> WeightSummary:
+    """Measure log weights of shape (n_draws,).
+
+    Examples
+    --------
+    >>> round(summarise(np.zeros(200)).largest_share, 6)
+    0.005
+    """
+    n_draws, ess = len(log_weights), effective_sample_size(log_weights)
+    if ess == 0.0:
+        return WeightSummary(n_draws, 0.0, np.inf, 0.0, 0.0)
+    weights = np.sort(normalised_weights(log_weights))
+    n_tail = max(round(TAIL_SHARE * n_draws), 1)
+    excess = float(weights[-n_tail:].sum()) - n_tail / n_draws
+    return WeightSummary(n_draws, ess, pareto_k(log_weights), float(weights[-1]), excess)
+
+
+def judge(weights: WeightSummary, n_effective: float, n_calls: int) -> Status:
+    """Give the worst status that applies.
+
+    A heavy tail (k-hat above 0.7) makes weights unreliable only where it carries mass: with an efficiency
+    near one the shape of the tail is that of negligible differences. Hence the largest hundredth of the
+    weights must also hold more than 0.05 of the mass beyond its fair share.
+
+    Parameters
+    ----------
+    weights : WeightSummary
+        Of the draws of the result.
+    n_effective : float
+        What was asked for.
+    n_calls : int
+        Likelihood calls of the run.
+
+    Returns
+    -------
+    Status
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72), for the bound on k-hat.
+    """
+    found = f"{weights.ess:,.0f} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
+    if weights.ess == 0.0:
+        return Status(
+            "no finite likelihood",
+            f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; check likelihood and data at a "
+            "parameter set that should fit, and narrow the priors to where the model exists",
+        )
+    if weights.k_hat > HEAVY_TAIL and weights.tail_excess > MOST_TAIL_EXCESS:
+        return Status(
+            "unreliable weights",
+            f"k-hat is {weights.k_hat:.2f} (above {HEAVY_TAIL}) and a few weights dominate ({found}), so the "
+            "error of log Z is not to be trusted; raise max_likelihood_calls, n_rounds or "
+            "n_sims, set periodic boundaries where they belong, or try flow='nsf'",
+        )
+    if weights.ess < FEWEST_EFFECTIVE or weights.largest_share > LARGEST_SHARE:
+        return Status(
+            "few distinct samples",
+            f"{found}, the largest weight holds {weights.largest_share:.1%}; raise n_effective to "
+            f"{FEWEST_EFFECTIVE:.0f} or more, and max_likelihood_calls if it is set",
+        )
+    if weights.ess < n_effective:
+        return Status(
+            "n_effective not reached",
+            f"{found}; the samples are valid but fewer than asked: raise max_likelihood_calls, or lower "
+            "n_effective",
+        )
+    return Status("ok", found)

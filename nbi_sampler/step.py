@@ -1,0 +1,198 @@
+"""The state of a run and what every step of it does alike: draw, weigh, record, within the budget.
+
+The steps themselves, and their order, are in `snpe`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.config import SnpeConfig, TrainingConfig
+from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.fitting import FitInfo, Networks
+from nbi_sampler.history import Draws, History
+from nbi_sampler.importance import effective_sample_size, efficiency, log_evidence
+from nbi_sampler.proposals import MixtureProposal
+from nbi_sampler.randomness import stage_generator
+from nbi_sampler.records import Observer, RoundRecord
+
+__all__ = ["Best", "Problem", "State", "Step", "budget", "simulations_per_round"]
+
+Array = NDArray[np.float64]
+
+MOST_AT_ONCE = 20_000
+COST_STEPS = ((0.02, 1.0), (0.5, 0.7), (np.inf, 0.5))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved.
+
+    Attributes
+    ----------
+    evaluator : Evaluator
+        Where draws are paid for.
+    networks : Networks
+        With which proposals are learnt from them.
+    training, refinement_training : TrainingConfig
+    """
+
+    evaluator: Evaluator
+    networks: Networks
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    refinement_training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(weight_decay=0.3, n_epochs=40, patience=10)
+    )
+
+
+class Best(NamedTuple):
+    """A proposal and the record of the batch that was drawn from it when it was fitted."""
+
+    proposal: MixtureProposal
+    record: RoundRecord
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next step needs.
+
+    Attributes
+    ----------
+    history : History
+        Draws that train proposals.
+    final : tuple of Draws
+        Draws of the result; each is independent of the training of the proposal that weights it.
+    records : tuple of RoundRecord
+    phase : str
+        "prior", "rounds", "refinement", "final" or "done".
+    best : Best, optional
+        The most efficient proposal of the last phase that fitted any.
+    n_stalls : int
+        Refinements since the last one that gained.
+    """
+
+    history: History = field(default_factory=History)
+    final: tuple[Draws, ...] = ()
+    records: tuple[RoundRecord, ...] = ()
+    phase: str = "prior"
+    best: Best | None = None
+    n_stalls: int = 0
+
+    @property
+    def n_calls(self) -> int:
+        """Calls of the user's code so far."""
+        return sum(record.n_calls for record in self.records)
+
+    @property
+    def final_log_weights(self) -> Array:
+        """Log weights of the result's draws, shape (n_final,)."""
+        return np.concatenate([draws.log_weights for draws in self.final]) if self.final else np.zeros(0)
+
+    def count(self, phase: str) -> int:
+        """Batches drawn in a phase."""
+        return sum(record.phase == phase for record in self.records)
+
+
+def budget(config: SnpeConfig) -> int:
+    """Most likelihood calls of a run: as asked, or 200 for each wanted effective sample."""
+    if config.max_likelihood_calls is not None:
+        return config.max_likelihood_calls
+    return int(max(200 * config.n_effective, 200_000))
+
+
+def simulations_per_round(config: SnpeConfig, evaluator: Evaluator) -> int:
+    """Draws of a round: as asked, or by dimension, by what is learnt from one and by what the model costs.
+
+    The cost counts in three coarse steps, so that a run can be repeated in spite of the clock.
+    """
+    if config.n_sims != "auto":
+        return config.n_sims
+    base = (400 if evaluator.forward is not None else 600) + 150 * evaluator.space.n_dim
+    factor = next(share for seconds, share in COST_STEPS if evaluator.seconds_per_call < seconds)
+    return int(round(np.clip(base, 800, 2000) * factor, -2))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's view of the run."""
+
+    state: State
+    problem: Problem
+    config: SnpeConfig
+    entropy: int
+    observer: Observer
+
+    @property
+    def n_sims(self) -> int:
+        """Draws of a round."""
+        return simulations_per_round(self.config, self.problem.evaluator)
+
+    def missing_draws(self, rate: float) -> int:
+        """Draws that should complete the result at an efficiency of ``rate``."""
+        missing = self.config.n_effective - effective_sample_size(self.state.final_log_weights)
+        return int(np.clip(1.03 * missing / max(rate, 1e-4) + 20, 200, MOST_AT_ONCE))
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Randomness for one purpose of this step."""
+        return stage_generator(self.entropy, purpose, len(self.state.records))
+
+    def drawn(
+        self,
+        phase: str,
+        proposal: MixtureProposal,
+        n_draws: int,
+        info: FitInfo | None = None,
+        *,
+        pooled: bool = False,
+    ) -> State:
+        """The state after ``n_draws`` more draws from ``proposal``, or as many as the budget allows."""
+        state, observer = self.state, self.observer
+        n_draws = max(min(n_draws, budget(self.config) - state.n_calls), 1)
+        observer.drawing_started(phase, n_draws)
+        start = time.perf_counter()
+        z = proposal.sample(n_draws, self.generator("draw"))
+        log_ratio = proposal.log_ratio(z)
+        seconds = time.perf_counter() - start
+        draws = Draws(z, log_ratio, self.problem.evaluator(z, observer.drawn))
+        start = time.perf_counter()
+        history = state.history if phase == "final" else state.history.extended(draws, proposal)
+        seconds += time.perf_counter() - start
+        return replace(
+            state,
+            history=history,
+            final=(*state.final, draws) if pooled else state.final,
+            records=(*state.records, _record(phase, draws, info, seconds, pooled)),
+        )
+
+
+def _record(phase: str, draws: Draws, info: FitInfo | None, seconds: float, pooled: bool) -> RoundRecord:
+    evidence = log_evidence(draws.log_weights)
+    evaluation = draws.evaluation
+    record = RoundRecord(
+        phase=phase,
+        n_draws=len(draws),
+        n_calls=evaluation.n_calls,
+        n_nan=evaluation.n_nan,
+        ess=effective_sample_size(draws.log_weights),
+        efficiency=efficiency(draws.log_weights),
+        log_evidence=evidence.log_evidence,
+        log_evidence_err=evidence.error,
+        pooled=pooled,
+        seconds_simulating=evaluation.seconds,
+        seconds_sampling=seconds,
+    )
+    if info is None:
+        return record
+    return replace(
+        record,
+        exponent=info.exponent,
+        out_of_distribution=info.out_of_distribution,
+        training_loss=info.training.training,
+        validation_loss=info.training.validation,
+        seconds_training=info.training.seconds,
+    )

@@ -1,0 +1,272 @@
+"""Batches of draws to log-likelihoods: who is called how often, and what errors and odd values become."""
+
+from __future__ import annotations
+
+import math
+
+import bilby
+import numpy as np
+import pytest
+from bilby.core.prior import Constraint, PriorDict, Uniform
+
+from nbi_sampler.batch import LikelihoodError
+from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.forward import UserModel, forward_model_for
+from nbi_sampler.space import ParameterSpace
+
+X = np.linspace(0.0, 1.0, 8)
+DATA = 1.5 * X + 0.3
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, function):
+        self.function = function
+        self.n_calls = 0
+
+    def __call__(self, *arguments, **keywords):
+        self.n_calls += 1
+        return self.function(*arguments, **keywords)
+
+
+def line(x, m, c):
+    return m * x + c
+
+
+def sum_of_squares(parameters):
+    return -0.5 * (parameters["m"] ** 2 + parameters["c"] ** 2)
+
+
+@pytest.fixture
+def space():
+    return ParameterSpace(PriorDict({"m": Uniform(0.0, 3.0, "m"), "c": Uniform(-1.0, 1.0, "c")}))
+
+
+@pytest.fixture
+def z(rng):
+    return rng.normal(size=(450, 2))
+
+
+def gaussian(model):
+    likelihood = bilby.core.likelihood.GaussianLikelihood(X, DATA, model, sigma=0.2)
+
+    def log_likelihood(parameters):
+        likelihood.parameters = dict(parameters)
+        return likelihood.log_likelihood()
+
+    return likelihood, log_likelihood
+
+
+def constrained():
+    def with_sum(parameters):
+        return {**parameters, "total": parameters["m"] + parameters["c"]}
+
+    priors = {"m": Uniform(0.0, 3.0, "m"), "c": Uniform(-1.0, 1.0, "c"), "total": Constraint(0.5, 2.0)}
+    return ParameterSpace(PriorDict(priors, conversion_function=with_sum))
+
+
+class TestLikelihoodAlone:
+    def test_values_and_calls(self, space, z, rng):
+        function = Counted(sum_of_squares)
+        evaluator = Evaluator(space, function, None, rng)
+        probed = function.n_calls
+        evaluation = evaluator(z)
+        np.testing.assert_allclose(evaluation.log_likelihood, -0.5 * (evaluation.theta**2).sum(1))
+        np.testing.assert_array_equal(evaluation.theta, space.to_theta(z))
+        assert function.n_calls - probed == evaluation.n_calls == 450
+        assert probed <= 6
+        assert evaluation.predictions is None and evaluation.n_nan == 0 and evaluation.seconds > 0
+        assert evaluator.seconds_per_call > 0 and "likelihood only" in evaluator.note
+
+    def test_no_draws_are_no_calls(self, space, rng):
+        evaluation = Evaluator(space, sum_of_squares, None, rng)(np.zeros((0, 2)))
+        assert evaluation.log_likelihood.shape == (0,) and evaluation.n_calls == 0
+
+    def test_progress_counts_every_draw_once(self, space, z, rng):
+        told = []
+        Evaluator(space, sum_of_squares, None, rng)(z, told.append)
+        assert sum(told) == 450 and len(told) > 1
+
+    def test_nan_is_minus_infinity_and_counted(self, space, z, rng):
+        evaluator = Evaluator(space, lambda p: math.nan if p["m"] > 2 else 0.0, None, rng)
+        evaluation = evaluator(z)
+        high = evaluation.theta[:, 0] > 2
+        assert (evaluation.log_likelihood[high] == -np.inf).all() and evaluation.n_nan == high.sum() > 0
+        assert (evaluation.log_likelihood[~high] == 0).all()
+
+    def test_minus_infinity_is_not_a_nan(self, space, z, rng):
+        evaluation = Evaluator(space, lambda p: -math.inf if p["m"] > 2 else 0.0, None, rng)(z)
+        assert evaluation.n_nan == 0 and np.isneginf(evaluation.log_likelihood).any()
+
+    def test_plus_infinity_is_an_error_that_says_where(self, space, z, rng):
+        evaluator = Evaluator(space, lambda p: math.inf if p["m"] > 2.9 else 0.0, None, rng)
+        message = r"expected finite values or -inf, got \+inf for \d+ of 450.*m=2\.9"
+        with pytest.raises(ValueError, match=message):
+            evaluator(z)
+
+    def test_an_error_of_the_user_says_where_and_keeps_its_cause(self, space, z, rng):
+        def failing(parameters):
+            if parameters["m"] > 2.5:
+                raise ZeroDivisionError("no orbit")
+            return 0.0
+
+        with pytest.raises(LikelihoodError, match=r"ZeroDivisionError: no orbit; at m=.*, c=") as caught:
+            Evaluator(space, failing, None, rng)(z)
+        assert caught.value.parameters["m"] > 2.5
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+    def test_what_was_paid_for_before_an_error_is_handed_over(self, space, z):
+        z = np.concatenate([z[space.to_theta(z)[:, 0] < 2.5], [[4.0, 0.0]], z])
+
+        def failing(parameters):
+            if parameters["m"] > 2.9:
+                raise ValueError("no orbit")
+            return sum_of_squares(parameters)
+
+        first = int(np.argmax(space.to_theta(z)[:, 0] > 2.9))
+        assert first > 200
+        rng = next(r for r in map(np.random.default_rng, range(99)) if _probes_below(space, r, 2.9))
+        with pytest.raises(LikelihoodError) as caught:
+            Evaluator(space, failing, None, rng)(z)
+        partial = caught.value.partial
+        assert len(partial) == first
+        np.testing.assert_array_equal(partial.z, z[:first])
+        np.testing.assert_array_equal(partial.theta, space.to_theta(z[:first]))
+        np.testing.assert_allclose(partial.log_likelihood, -0.5 * (partial.theta**2).sum(1))
+
+    def test_a_function_that_changes_its_argument_changes_nothing(self, space, z, rng):
+        def rude(parameters):
+            value = sum_of_squares(parameters)
+            parameters.clear()
+            return value
+
+        evaluation = Evaluator(space, rude, None, rng)(z)
+        np.testing.assert_allclose(evaluation.log_likelihood, -0.5 * (evaluation.theta**2).sum(1))
+
+    def test_floating_point_warnings_of_the_user_are_kept_quiet(self, space, z, rng):
+        evaluation = Evaluator(space, lambda p: float(np.log(np.float64(p["c"]))), None, rng)(z)
+        assert evaluation.n_nan == (evaluation.theta[:, 1] < 0).sum()
+
+
+def _probes_below(space, rng, limit):
+    """Whether a generator, used for the first time, gives probes that do not fail; leaves it unused."""
+    state = rng.bit_generator.state
+    below = (space.to_theta(rng.normal(size=(48, 2)))[:, 0] < limit).all()
+    rng.bit_generator.state = state
+    return below
+
+
+class TestConstraints:
+    def test_forbidden_draws_cost_nothing_and_weigh_nothing(self, z, rng):
+        space, function = constrained(), Counted(sum_of_squares)
+        evaluator = Evaluator(space, function, None, rng)
+        probed = function.n_calls
+        evaluation = evaluator(z)
+        allowed = space.satisfies_constraints(evaluation.theta)
+        assert 0 < allowed.sum() < 450
+        assert np.isneginf(evaluation.log_likelihood[~allowed]).all()
+        assert np.isfinite(evaluation.log_likelihood[allowed]).all()
+        assert function.n_calls - probed == evaluation.n_calls == allowed.sum()
+        assert evaluation.n_nan == 0
+
+    def test_predictions_of_forbidden_draws_are_nan(self, z, rng):
+        space = constrained()
+        likelihood, log_likelihood = gaussian(line)
+        evaluation = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)(z)
+        allowed = space.satisfies_constraints(evaluation.theta)
+        assert np.isnan(evaluation.predictions[~allowed]).all()
+        assert np.isfinite(evaluation.predictions[allowed]).all()
+
+
+@pytest.mark.parametrize("vectorized", ["auto", False])
+class TestForwardModel:
+    def test_one_model_call_serves_both(self, vectorized, space, z, rng):
+        n_calls = 0
+
+        def counted_line(x, m, c):
+            nonlocal n_calls
+            n_calls += 1
+            return m * x + c
+
+        likelihood, log_likelihood = gaussian(counted_line)
+        called = Counted(log_likelihood)
+        evaluator = Evaluator(space, called, forward_model_for(likelihood), rng, vectorized=vectorized)
+        before, probed = n_calls, called.n_calls
+        evaluation = evaluator(z)
+        assert called.n_calls == probed
+        assert n_calls - before == (3 if vectorized == "auto" else 450)
+        assert "separately" not in evaluator.note
+        assert evaluation.n_calls == 450
+        expected = [log_likelihood(space.row(row)) for row in evaluation.theta]
+        np.testing.assert_allclose(evaluation.log_likelihood, expected, rtol=1e-9)
+        expected = [line(X, *row) for row in evaluation.theta]
+        np.testing.assert_allclose(evaluation.predictions, expected, rtol=1e-9)
+
+    def test_the_offset_of_a_ratio_is_added(self, vectorized, space, z, rng):
+        likelihood, log_likelihood = gaussian(line)
+        offset = 12.5
+        forward = forward_model_for(likelihood)
+        evaluator = Evaluator(space, lambda p: log_likelihood(p) + offset, forward, rng, offset, vectorized)
+        assert "separately" not in evaluator.note
+        evaluation = evaluator(z[:20])
+        expected = [log_likelihood(space.row(row)) + offset for row in evaluation.theta]
+        np.testing.assert_allclose(evaluation.log_likelihood, expected, rtol=1e-9)
+
+    def test_the_likelihood_wins_where_it_disagrees(self, vectorized, space, z, rng):
+        likelihood, log_likelihood = gaussian(line)
+        called = Counted(lambda p: log_likelihood(p) + 1e-3 * p["m"])
+        evaluator = Evaluator(space, called, forward_model_for(likelihood), rng, vectorized=vectorized)
+        probed = called.n_calls
+        evaluation = evaluator(z)
+        assert "differs from the likelihood, which is called separately" in evaluator.note
+        assert called.n_calls - probed == 450
+        expected = [log_likelihood(space.row(row)) + 1e-3 * row[0] for row in evaluation.theta]
+        np.testing.assert_allclose(evaluation.log_likelihood, expected, rtol=1e-12)
+
+    def test_a_simulator_leaves_the_weights_to_the_likelihood(self, vectorized, space, z, rng):
+        model = UserModel(lambda p: p["m"] * X + p["c"], 0.2, DATA)
+        evaluator = Evaluator(space, sum_of_squares, model, rng, vectorized=vectorized)
+        evaluation = evaluator(z)
+        assert "does not define the likelihood" in evaluator.note
+        np.testing.assert_allclose(evaluation.log_likelihood, -0.5 * (evaluation.theta**2).sum(1))
+        np.testing.assert_allclose(evaluation.predictions, [line(X, *row) for row in evaluation.theta])
+
+
+class TestVectorisation:
+    def test_a_model_that_broadcasts_wrongly_is_called_one_by_one(self, space, z, rng):
+        def mean_inside(x, m, c):
+            return m * x + np.mean(c)
+
+        likelihood, log_likelihood = gaussian(mean_inside)
+        evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)
+        assert "batches" not in evaluator.note
+        evaluation = evaluator(z)
+        np.testing.assert_allclose(evaluation.predictions, [line(X, *row) for row in evaluation.theta])
+
+    def test_asking_for_it_where_it_fails_is_refused_with_a_remedy(self, space, rng):
+        def branching(x, m, c):
+            return m * x + c if m > 1 else m * x - c
+
+        likelihood, log_likelihood = gaussian(branching)
+        message = "vectorized: expected a model function that broadcasts.*use vectorized='auto'"
+        with pytest.raises(ValueError, match=message):
+            Evaluator(space, log_likelihood, forward_model_for(likelihood), rng, vectorized=True)
+
+    def test_it_is_noted(self, space, rng):
+        likelihood, log_likelihood = gaussian(line)
+        evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng, vectorized=True)
+        assert "called in batches" in evaluator.note
+
+    def test_a_model_error_names_the_parameters(self, space, z):
+        def failing(x, m, c):
+            if np.any(m > 2.9):
+                raise FloatingPointError("too steep")
+            return m * x + c
+
+        likelihood, log_likelihood = gaussian(failing)
+        rng = next(r for r in map(np.random.default_rng, range(99)) if _probes_below(space, r, 2.9))
+        evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)
+        with pytest.raises(LikelihoodError, match=r"FloatingPointError: too steep; at m=2\.9") as caught:
+            evaluator(np.concatenate([z, [[4.0, 0.0]]]))
+        assert caught.value.parameters["m"] > 2.9

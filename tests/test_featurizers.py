@@ -1,0 +1,283 @@
+"""Every featurizer through one table of properties; the pca's own noise against noise on the data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from line_cases import Lines, generator, lines
+from scipy import stats
+from torch import nn
+
+from nbi_sampler.featurizers import FEATURIZERS, Featurizer, featurizer_factory
+from nbi_sampler.noisy_data import NoisyData
+from nbi_sampler.randomness import seeded_modules
+
+
+class Summary(nn.Module):
+    """A user's featurizer of (n, n_channels, length)."""
+
+    def __init__(self, n_channels):
+        super().__init__()
+        self.weights = nn.Linear(n_channels, 5)
+
+    def forward(self, x):
+        return self.weights(x.mean(-1))
+
+
+FEW = {"dim_out": 6, "hidden": 16}
+SEQUENCE = {"dim_out": 6, "dim_conv": 4, "dim_conv_max": 8}
+TABLE = {
+    "pca": {"type": "pca", "n_components": 8, **FEW},
+    "svd": {"type": "svd", **FEW},
+    "mlp": {"type": "mlp", **FEW},
+    "resnet-gru": {"type": "resnet-gru", **SEQUENCE},
+    "resnet": {"type": "resnet", **SEQUENCE},
+    "gru": {"type": "gru", **SEQUENCE},
+    "user": Summary,
+}
+SHAPES = [(1, 40), (1, 37), (3, 17), (1, 1), (2, 2), (1, 3), (4, 1)]
+every_featurizer = pytest.mark.parametrize("name", TABLE)
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+def made(name, data, seed=1):
+    rng = np.random.default_rng(seed)
+    with seeded_modules(rng):
+        what = TABLE[name]
+        what = what if isinstance(what, dict) else what(data.shape[0])
+        featurizer = featurizer_factory(what)(data.shape, 2)
+        featurizer.fit(data, rng)
+    return featurizer.eval()
+
+
+def test_the_table_has_every_featurizer():
+    assert set(FEATURIZERS) <= set(TABLE)
+
+
+@every_featurizer
+@every_shape
+class TestEveryFeaturizer:
+    def test_shapes_from_data_to_features(self, name, shape):
+        data = lines(shape)
+        featurizer = made(name, data)
+        index = torch.arange(0, 300, 7)
+        inputs = featurizer.inputs(data, index, generator())
+        reduced = featurizer.reduce(data.signal[index])
+        assert inputs.shape == reduced.shape and inputs.shape[0] == len(index)
+        assert inputs.dtype == torch.float32
+        features = featurizer(inputs)
+        assert features.shape == (len(index), featurizer.n_features)
+        assert torch.isfinite(features).all()
+        assert featurizer(featurizer.reduce(torch.zeros(1, data.n_data))).shape == (1, featurizer.n_features)
+
+    def test_gradients_reach_every_parameter(self, name, shape):
+        data = lines(shape)
+        featurizer = made(name, data).train()
+        featurizer(featurizer.inputs(data, torch.arange(32), generator())).square().sum().backward()
+        for label, parameter in featurizer.named_parameters():
+            assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), label
+
+    def test_noise_is_fresh_and_follows_the_generator(self, name, shape):
+        data = lines(shape)
+        featurizer = made(name, data)
+        index, shared = torch.arange(20), generator(1)
+        first = featurizer.inputs(data, index, shared)
+        assert torch.equal(first, featurizer.inputs(data, index, generator(1)))
+        assert not torch.equal(first, featurizer.inputs(data, index, shared))
+
+    def test_inputs_have_a_scale_of_about_one_whatever_the_signal(self, name, shape):
+        for size in (1e-3, 1.0, 1e4):
+            data = lines(shape, size=size)
+            inputs = made(name, data).inputs(data, torch.arange(300), generator())
+            assert inputs.abs().max() < 12
+            assert 0.1 < float(inputs.std()) < 3
+
+    def test_absurd_predictions_stay_finite(self, name, shape):
+        rng = np.random.default_rng(0)
+        predictions = rng.normal(size=(100, shape[0] * shape[1]))
+        predictions[::10] *= 1e30
+        data = NoisyData(Lines(shape), predictions, {"sigma": np.ones(100)})
+        featurizer = made(name, data)
+        inputs = featurizer.inputs(data, torch.arange(100), generator())
+        assert torch.isfinite(inputs).all() and torch.isfinite(featurizer(inputs)).all()
+
+    def test_a_constant_model_is_no_crash(self, name, shape):
+        data = NoisyData(Lines(shape), np.ones((50, shape[0] * shape[1])), {"sigma": np.ones(50)})
+        featurizer = made(name, data)
+        assert torch.isfinite(featurizer(featurizer.inputs(data, torch.arange(50), generator()))).all()
+
+
+@every_featurizer
+class TestDeterminism:
+    def test_a_seed_decides(self, name):
+        data = lines((2, 20))
+        first, again, other = (made(name, data, seed=seed) for seed in (1, 1, 2))
+        inputs = first.inputs(data, torch.arange(10), generator())
+        assert torch.equal(first(inputs), again(inputs))
+        assert not torch.equal(first(inputs), other(inputs))
+
+    def test_parameters_survive_saving(self, name, tmp_path):
+        data = lines((2, 20))
+        featurizer, other = made(name, data), made(name, data, seed=2)
+        torch.save(featurizer.state_dict(), tmp_path / "featurizer.pt")
+        other.load_state_dict(torch.load(tmp_path / "featurizer.pt", weights_only=True))
+        assert torch.equal(other(other.reduce(data.signal)), featurizer(featurizer.reduce(data.signal)))
+
+    def test_channels_matter(self, name):
+        data = lines((2, 20))
+        featurizer = made(name, data)
+        swapped = data.signal.view(-1, 2, 20).flip(1).reshape(-1, 40)
+        difference = featurizer(featurizer.reduce(data.signal)) - featurizer(featurizer.reduce(swapped))
+        assert difference.abs().max() > 1e-3
+
+    def test_noise_that_is_not_white_goes_through_the_data(self, name):
+        data = lines((2, 20), white=False)
+        assert data.scale is None
+        featurizer = made(name, data)
+        inputs = featurizer.inputs(data, torch.arange(30), generator())
+        expected = featurizer.reduce(data.draw(torch.arange(30), generator()))
+        assert torch.equal(inputs, expected)
+
+
+class TestPrincipalComponents:
+    @staticmethod
+    def draws(featurizer, data, row, n=20_000):
+        """Inputs of one simulation with noise in the space of the components, and with noise on the data."""
+        index = torch.full((n,), row)
+        fast = featurizer.inputs(data, index, generator(1))
+        full = featurizer.reduce(data.draw(index, generator(2)))
+        return fast.double().numpy(), full.double().numpy()
+
+    @pytest.mark.parametrize("sigma", [(1.0, 1.0), (0.3, 4.0)], ids=["known", "inferred"])
+    @pytest.mark.parametrize(("shape", "size"), [((1, 12), 1.0), ((2, 60), 0.3), ((1, 400), 0.1)])
+    def test_noise_among_the_components_has_the_law_of_noise_on_the_data(self, shape, size, sigma):
+        data = lines(shape, size=size, n_params=6, sigma=sigma)
+        featurizer = made("pca", data)
+        inferred = sigma[0] < sigma[1]
+        assert featurizer.with_residual == inferred
+        for row in (0, 17, 123):
+            fast, full = self.draws(featurizer, data, row)
+            n = len(fast)
+            error = np.sqrt((fast.var(0) + full.var(0)) / n)
+            assert (np.abs(fast.mean(0) - full.mean(0)) < 4.5 * error).all()
+            scale = np.sqrt(np.outer(full.var(0), full.var(0)))
+            difference = np.cov(fast.T) - np.cov(full.T)
+            assert (np.abs(difference) < 5 * scale * math.sqrt(2 * 2 / n)).all()
+            for column in range(fast.shape[1]):
+                assert stats.ks_2samp(fast[:, column], full[:, column]).pvalue > 1e-4
+
+    def test_the_wrong_scale_would_be_seen(self):
+        data = lines((2, 60), size=0.3, sigma=(0.3, 4.0))
+        featurizer = made("pca", data)
+        _, full = self.draws(featurizer, data, 0)
+        data.scale.mul_(1.05)
+        fast, _ = self.draws(featurizer, data, 0)
+        assert stats.ks_2samp(fast[:, -1], full[:, -1]).pvalue < 1e-4
+
+    def test_a_residual_of_model_error_counts(self):
+        # One simulation far outside the span of the components: its residual is not noise alone.
+        data = lines((1, 60), n_params=2, size=5.0, sigma=(0.5, 1.5))
+        featurizer = featurizer_factory({"type": "pca", "n_components": 1, **FEW})(data.shape, 1)
+        with seeded_modules(np.random.default_rng(0)):
+            featurizer.fit(data, np.random.default_rng(0))
+        for row in (3, 4):
+            fast, full = self.draws(featurizer, data, row)
+            for column in range(2):
+                assert stats.ks_2samp(fast[:, column], full[:, column]).pvalue > 1e-4
+
+    @pytest.mark.parametrize("size", [1e2, 1e3, 1e4])
+    def test_the_residual_is_not_lost_beside_a_bright_signal(self, size):
+        # As a difference of squares it was rounding error from 1,000 noise scales on.
+        data = lines((1, 1000), n_params=3, size=size, sigma=(0.9, 1.1))
+        featurizer = made("pca", data)
+        noisy = data.draw(torch.arange(300), generator())
+        centred, components = (noisy - featurizer.mean).double(), featurizer.components.double()
+        left = centred - centred @ components @ components.T
+        exact = 1.5 * torch.log(left.square().mean(1) * 1000 / (1000 - components.shape[1]))
+        found = featurizer.reduce(noisy)[:, -1].double()
+        assert (found - exact).abs().max() < 0.1 * exact.std()
+
+    def test_components_are_orthonormal_and_hold_the_signal(self):
+        for n_data in (30, 2000):
+            data = lines((1, n_data), n_params=5, size=2.0)
+            featurizer = made("pca", data)
+            components = featurizer.components.double()
+            k = components.shape[1]
+            assert 5 <= k <= 8
+            torch.testing.assert_close(components.T @ components, torch.eye(k).double(), rtol=0, atol=1e-5)
+            centred = (data.signal - featurizer.mean).double()
+            left = centred - centred @ components @ components.T
+            assert left.square().sum() < 1e-6 * centred.square().sum()
+
+    def test_weak_components_are_left_out_down_to_the_number_of_parameters(self):
+        data = lines((1, 50), n_params=6, size=1e-4)
+        assert made("pca", data).components.shape[1] == 2
+        assert made("pca", lines((1, 50), n_params=6)).components.shape[1] == 6
+
+    def test_other_data_than_those_of_the_fit_go_the_long_way(self):
+        data, other = lines((1, 30)), lines((1, 30), seed=5)
+        featurizer = made("pca", data)
+        index = torch.arange(40)
+        expected = featurizer.reduce(other.draw(index, generator(3)))
+        assert torch.equal(featurizer.inputs(other, index, generator(3)), expected)
+
+    def test_more_data_points_than_simulations(self):
+        data = lines((1, 500), n=25)
+        featurizer = made("svd", data)
+        assert torch.isfinite(featurizer(featurizer.inputs(data, torch.arange(25), generator()))).all()
+
+
+class TestFactory:
+    def test_auto_is_pca(self):
+        assert type(featurizer_factory("auto")((1, 10), 2)) is type(featurizer_factory("pca")((1, 10), 2))
+
+    def test_a_user_module_is_copied_and_left_in_its_mode(self):
+        original = seeded_summary()
+        factory = featurizer_factory(original)
+        featurizer = factory((2, 10), 3)
+        assert featurizer.n_features == 5 and original.training
+        with torch.no_grad():
+            for parameter in featurizer.parameters():
+                parameter.zero_()
+        assert all((parameter != 0).any() for parameter in original.parameters())
+
+    def test_a_user_featurizer_is_taken_as_it_is(self):
+        data = lines((2, 10))
+        original = made("mlp", data)
+        copied = featurizer_factory(original)((2, 10), 3)
+        assert isinstance(copied, Featurizer) and copied is not original
+        assert torch.equal(copied.mean, original.mean)
+
+    @pytest.mark.parametrize(
+        ("featurizer", "error", "message"),
+        [
+            ("resnetgru", ValueError, "featurizer: unknown name 'resnetgru'; did you mean 'resnet-gru'"),
+            ({"type": "pcaa"}, ValueError, "did you mean 'pca'"),
+            ({"type": "gru", "dimout": 3}, ValueError, "unknown setting 'dimout'; did you mean 'dim_out'"),
+            ({"depth": 3}, ValueError, "featurizer: unknown setting 'depth'"),
+            ({"type": "mlp", "hidden": 0}, ValueError, "hidden"),
+            (7, TypeError, "featurizer: expected a name, a dictionary or an nn.Module, got int"),
+        ],
+    )
+    def test_what_is_not_a_featurizer_is_refused(self, featurizer, error, message):
+        with pytest.raises(error, match=message):
+            featurizer_factory(featurizer)
+
+    @pytest.mark.parametrize("name", ["resnet-gru", "resnet", "gru"])
+    def test_channels_must_agree_with_the_data(self, name):
+        with pytest.raises(ValueError, match=r"dim_in=2, but the data have 1 channel\(s\) of length 40"):
+            featurizer_factory({"type": name, "dim_in": 2})((1, 40), 2)
+
+    def test_a_module_for_other_data_is_refused_with_the_shape(self):
+        with pytest.raises(ValueError, match=r"Summary failed on data of shape \(2, 1, 40\)"):
+            featurizer_factory(seeded_summary())((1, 40), 2)
+        with pytest.raises(ValueError, match=r"expected output of shape \(n, n_features\), got \(2, 1, 40\)"):
+            featurizer_factory(nn.Identity())((1, 40), 2)
+
+
+def seeded_summary():
+    with seeded_modules(np.random.default_rng(0)):
+        return Summary(2)

@@ -1,0 +1,168 @@
+"""The refinement's proposal: what it aims at, what it learns from, and how it is made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import toys
+
+from nbi_sampler import refinement
+from nbi_sampler.history import History
+from nbi_sampler.importance import effective_sample_size, efficiency, log_evidence
+from nbi_sampler.proposals import MixtureProposal, PriorProposal
+from nbi_sampler.refinement import fit_to_weights
+from nbi_sampler.student_mixture import StudentMixture
+
+PRIOR = PriorProposal(2)
+WANTED_ESS = max(refinement.MINIMUM_ESS, 2 * refinement.ESS_PER_DIMENSION)
+
+
+def history_of(log_likelihood, *batches):
+    """Draws from given proposals, (proposal, number) each."""
+    rng, history = np.random.default_rng(4), History()
+    for proposal, n in batches:
+        mixture = MixtureProposal.single(proposal)
+        history = history.extended(toys.drawn(mixture, log_likelihood, n, rng), mixture)
+    return history
+
+
+def fitted(history, located, training=toys.QUICK, seed=0):
+    space = toys.gaussian_space(2)
+    rng = np.random.default_rng(seed)
+    return fit_to_weights(history, space, toys.networks(), training, rng, located)
+
+
+@pytest.fixture(scope="module")
+def easy():
+    """A posterior of which prior draws give enough effective samples, and its log evidence."""
+    function, evidence = toys.bump([0.5, -0.5], 0.5)
+    return history_of(function, (PRIOR, 4000)), function, evidence
+
+
+@pytest.fixture(scope="module")
+def fit_of_easy(easy):
+    return fitted(easy[0], located=False)
+
+
+class TestTarget:
+    def test_the_posterior_itself_where_the_weights_allow(self, easy, fit_of_easy):
+        history, function, evidence = easy
+        proposal, info = fit_of_easy
+        assert effective_sample_size(history.log_weights) > WANTED_ESS
+        assert info.exponent == 1.0
+        draws = toys.drawn(proposal, function, 3000, np.random.default_rng(9))
+        assert efficiency(draws.log_weights) > 0.7
+        value, error = log_evidence(draws.log_weights)
+        assert abs(value - evidence) < 4 * error
+
+    def test_tempered_from_the_prior_it_aims_at_a_power_of_the_likelihood(self):
+        function, _ = toys.bump([2.5, 2.5], 0.03)
+        history = history_of(function, (PRIOR, 2000))
+        proposal, info = fitted(history, located=False)
+        assert 0.0 < info.exponent < 0.1
+        tempered = history.log_weights - (1.0 - info.exponent) * history.log_likelihood
+        assert effective_sample_size(tempered) == pytest.approx(WANTED_ESS, rel=0.05)
+        z = proposal.sample(2000, np.random.default_rng(1))
+        # On the way, and not beyond: between the prior's centre and the posterior's.
+        assert (np.median(z, axis=0) > 0.5).all() and (np.median(z, axis=0) < 2.6).all()
+
+    def test_the_bridge_starts_from_the_last_batches_and_not_from_the_prior(self):
+        function, _ = toys.bump([2.5, 2.5], 0.03)
+        near = toys.student([2.0, 2.0], 0.3)
+        history = history_of(function, (PRIOR, 500), (near, 800), (near, 800), (near, 800))
+        assert effective_sample_size(history.log_weights) < WANTED_ESS
+        bridge, info = fitted(history, located=True)
+        tempered, _ = fitted(history_of(function, (PRIOR, 2900)), located=False)
+        assert 0.0 < info.exponent < 1.0
+        rng = np.random.default_rng(2)
+        distance = [np.median(np.abs(p.sample(2000, rng) - 2.5)) for p in (bridge, tempered)]
+        assert distance[0] < 0.5 * distance[1]
+        assert distance[0] < np.median(np.abs(near.sample(2000, rng) - 2.5))
+
+    def test_draws_without_likelihood_teach_nothing(self):
+        function, _ = toys.bump([0.5, -0.5], 0.5)
+        half = history_of(lambda z: np.where(z[:, 0] > 0, function(z), -np.inf), (PRIOR, 4000))
+        z = fitted(half, located=False)[0].sample(3000, np.random.default_rng(1))
+        assert (z[:, 0] > -0.1).mean() > 0.85
+
+    @pytest.mark.parametrize("n_finite", [1, 2, 9])
+    def test_a_handful_of_finite_draws_is_no_crash(self, n_finite):
+        rng = np.random.default_rng(4)
+        mixture = MixtureProposal.single(PRIOR)
+        draws = toys.drawn(mixture, lambda z: np.zeros(len(z)), 500, rng)
+        draws.evaluation.log_likelihood[n_finite:] = -np.inf
+        proposal, _ = fitted(History().extended(draws, mixture), located=False)
+        fresh = proposal.sample(100, rng)
+        assert np.isfinite(fresh).all() and np.isfinite(proposal.log_ratio(fresh)).all()
+
+
+class TestHeldOut:
+    def test_no_member_learns_from_held_out_draws(self, easy, monkeypatch):
+        history, function, _ = easy
+        moved = history_of(function, (PRIOR, 4000))
+        # Held-out draws moved far away, weights and all else the same: only the shares may notice.
+        held_out = np.flatnonzero(moved.held_out)
+        moved.batches[0].z[held_out] += 30.0
+        seen = []
+        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or PRIOR)
+        for each in (history, moved):
+            fitted(each, located=False)
+        kernels = [[m for m in members if isinstance(m, StudentMixture)] for members in seen]
+        assert len(kernels[0]) == len(kernels[1]) >= 2
+        # The wide kernels, the last two, are there for defence and may stand anywhere.
+        for one, two in zip(kernels[0][:-2], kernels[1][:-2], strict=True):
+            assert np.abs(two.centres).max() < 10
+            assert np.abs(one.centres).max() < 10
+
+    def test_the_shares_are_fitted_to_held_out_draws_alone(self, easy, monkeypatch):
+        history, _, _ = easy
+        seen = []
+        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(rest) or PRIOR)
+        fitted(history, located=False)
+        _, z, weights = seen[0]
+        held_out = {tuple(row) for row in history.z[history.held_out]}
+        assert len(z) > 50 and {tuple(row) for row in z} <= held_out
+        assert weights.sum() == pytest.approx(1.0) and (weights > 0).all()
+
+
+class TestShares:
+    def test_they_sum_to_one_and_keep_the_defence(self, fit_of_easy):
+        proposal, _ = fit_of_easy
+        assert proposal.shares.sum() == pytest.approx(1.0) and (proposal.shares > 0).all()
+        assert isinstance(proposal.members[-1], PriorProposal)
+        defence = (*refinement.WIDE_SHARES, refinement.PRIOR_SHARE)
+        # What is left out below a hundredth only makes the others larger.
+        assert (proposal.shares[-len(defence) :] >= np.array(defence) * 0.99).all()
+
+    def test_weights_are_bounded_by_the_share_of_the_prior(self, fit_of_easy):
+        proposal, _ = fit_of_easy
+        z = np.random.default_rng(3).normal(size=(2000, 2)) * 3.0
+        assert (proposal.log_ratio(z) >= np.log(refinement.PRIOR_SHARE) - 0.02).all()
+
+    def test_local_kernels_explore_while_the_weights_are_tempered(self):
+        function, _ = toys.bump([2.5, 2.5], 0.03)
+        proposal, info = fitted(history_of(function, (PRIOR, 2000)), located=False)
+        assert info.exponent < 1.0
+        n_defence = len(refinement.WIDE_SHARES) + 1
+        local = proposal.members[-1 - n_defence]
+        assert isinstance(local, StudentMixture)
+        assert proposal.shares[-1 - n_defence] >= 0.99 * refinement.EXPLORING_SHARE
+
+    def test_earlier_flows_stay_in_the_committee(self, easy, fit_of_easy, monkeypatch):
+        history, function, _ = easy
+        proposal, _ = fit_of_easy
+        draws = toys.drawn(proposal, function, 500, np.random.default_rng(6))
+        seen = []
+        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or PRIOR)
+        fitted(history.extended(draws, proposal), located=False)
+        former = [member for member in proposal.members if toys.is_flow(member)]
+        flows = [member for member in seen[0] if toys.is_flow(member)]
+        assert len(flows) == 1 + len(former) and flows[0] not in former
+        assert all(member in flows for member in former)
+
+
+def test_same_seed_same_proposal_and_another_seed_another(easy):
+    z = np.random.default_rng(1).normal(size=(50, 2))
+    first, again, other = (fitted(easy[0], False, seed=seed)[0].log_ratio(z) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
