@@ -27,7 +27,7 @@ from nbi_sampler.importance import (
 )
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.space import ParameterSpace
-from nbi_sampler.status import judge, summarise
+from nbi_sampler.status import contradicting_evidence, judge, summarise
 from nbi_sampler.step import State
 
 __all__ = ["describable", "log_prior_density", "result_fields", "run_summary"]
@@ -104,7 +104,7 @@ def run_summary(
     """
     draws = _result_draws(state)
     weights = summarise(_joined(draws, n_dim)[0])
-    status, message = judge(weights, config.n_effective, state.n_calls)
+    status, message = judge(weights, config.n_effective, state.n_calls, _contradiction(state, draws, n_dim))
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws if id(each) not in trained_on) or draws[-1:]
     statistics = {
@@ -135,6 +135,13 @@ def run_summary(
         },
     }
     return {"run_statistics": statistics, "nbi": own}
+
+
+def _contradiction(state: State, draws: tuple[Draws, ...], n_dim: int) -> float | None:
+    """See `status.contradicting_evidence`."""
+    batches = [record.log_evidence for record in state.records]
+    all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
+    return contradicting_evidence(log_evidence(_joined(draws, n_dim)[0]), batches, all_draws)
 
 
 def describable(value: Any) -> Any:

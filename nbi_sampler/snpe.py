@@ -30,6 +30,8 @@ MOST_STALLS = 2
 LOST = 0.5
 SCAN = 80_000
 MOST_PRIOR_ROUNDS = 4
+FEWEST_FINITE = 10
+FEWEST_FINITE_PER_DIMENSION = 5
 
 
 def run(
@@ -75,18 +77,24 @@ def run(
 
 
 def draw_from_prior(step: Step) -> State:
-    """First batch, from the prior; once more, and larger, while no likelihood is finite."""
+    """First batch, from the prior; again, and larger, while too few likelihoods are finite to learn from."""
     evaluator = step.problem.evaluator
     first = 2 * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
         first = max(step.n_sims, SCAN // max(evaluator.space.n_dim, 2) ** 3)
     n_draws = first * 2 ** step.state.count("prior")
-    state = step.drawn("prior", MixtureProposal.single(PriorProposal(evaluator.space.n_dim)), n_draws)
-    if not np.isfinite(state.history.log_likelihood).any():
-        return replace(state, phase="prior" if state.count("prior") < MOST_PRIOR_ROUNDS else "done")
-    if evaluator.forward is not None:
-        return replace(state, phase="rounds")
-    return replace(state, phase="refinement")
+    n_dim = evaluator.space.n_dim
+    prior = MixtureProposal.single(PriorProposal(n_dim))
+    state = step.drawn("prior", prior, n_draws)
+    n_finite = int(np.isfinite(state.history.log_likelihood).sum())
+    if n_finite < FEWEST_FINITE + FEWEST_FINITE_PER_DIMENSION * n_dim:
+        if state.count("prior") < MOST_PRIOR_ROUNDS:
+            return state
+        if n_finite == 0:
+            return replace(state, phase="done")
+    if state.records[-1].efficiency >= CONVERGED:
+        return replace(state, phase="final", best=Best(prior, state.records[-1]))
+    return replace(state, phase="refinement" if evaluator.forward is None else "rounds")
 
 
 def simulate_and_train(step: Step) -> State:

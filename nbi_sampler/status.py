@@ -5,13 +5,15 @@ Called by the result.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.importance import effective_sample_size, normalised_weights
+from nbi_sampler.importance import Evidence, effective_sample_size, normalised_weights
 from nbi_sampler.pareto import pareto_k
 
 __all__ = ["Status", "WeightSummary", "judge", "summarise"]
@@ -21,6 +23,9 @@ MOST_TAIL_EXCESS = 0.05
 FEWEST_EFFECTIVE = 100.0
 LARGEST_SHARE = 0.05
 TAIL_SHARE = 0.01
+LEAST_ODDS = 200.0
+MOST_ERRORS = 4.0
+SMALLEST_GAP = 0.03
 
 
 class Status(NamedTuple):
@@ -29,7 +34,7 @@ class Status(NamedTuple):
     Attributes
     ----------
     status : str
-        "ok", "n_effective not reached", "few distinct samples", "unreliable weights" or
+        "ok", "n_effective not reached", "few distinct samples", "unreliable weights", "missing mass" or
         "no finite likelihood"; the worst that applies.
     message : str
         What was found and, unless "ok", what to do about it.
@@ -80,7 +85,49 @@ def summarise(log_weights: NDArray[np.float64]) -> WeightSummary:
     return WeightSummary(n_draws, ess, pareto_k(log_weights), float(weights[-1]), excess)
 
 
-def judge(weights: WeightSummary, n_effective: float, n_calls: int) -> Status:
+def contradicting_evidence(
+    result: Evidence, batches: Sequence[float], all_draws: Evidence | None
+) -> float | None:
+    r"""Find an estimate of log Z that the result's own is too low to agree with.
+
+    Two checks. Every batch gives, by its own weights, an unbiased estimate of Z that is never negative, so by
+    Markov's inequality it exceeds t Z with a probability of at most 1 / t: an estimate far above the result
+    shows mass that the result's draws have missed, however few draws it rests on. And the estimate from all
+    draws under the mixture of all proposals, biased low as it is, must not lie many errors above.
+
+    Parameters
+    ----------
+    result : Evidence
+    batches : sequence of float
+        Estimates of log Z, one from each batch of the run.
+    all_draws : Evidence or None
+        From all draws under the mixture of their proposals.
+
+    Returns
+    -------
+    float or None
+        The contradicting log Z.
+
+    Examples
+    --------
+    >>> contradicting_evidence(Evidence(-25.0, 0.02), [-6.9, -24.9], None)
+    -6.9
+    """
+    if not batches or result.log_evidence == -math.inf:
+        return None
+    highest = max(batches)
+    if highest - result.log_evidence > math.log(LEAST_ODDS * len(batches)):
+        return highest
+    if all_draws is not None and math.isfinite(all_draws.error):
+        gap = all_draws.log_evidence - result.log_evidence
+        if gap > MOST_ERRORS * math.hypot(all_draws.error, result.error) + SMALLEST_GAP:
+            return all_draws.log_evidence
+    return None
+
+
+def judge(
+    weights: WeightSummary, n_effective: float, n_calls: int, contradiction: float | None = None
+) -> Status:
     """Give the worst status that applies.
 
     A heavy tail (k-hat above 0.7) makes weights unreliable only where it carries mass: with an efficiency
@@ -95,6 +142,8 @@ def judge(weights: WeightSummary, n_effective: float, n_calls: int) -> Status:
         What was asked for.
     n_calls : int
         Likelihood calls of the run.
+    contradiction : float, optional
+        See `contradicting_evidence`.
 
     Returns
     -------
@@ -110,6 +159,12 @@ def judge(weights: WeightSummary, n_effective: float, n_calls: int) -> Status:
             "no finite likelihood",
             f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; check likelihood and data at a "
             "parameter set that should fit, and narrow the priors to where the model exists",
+        )
+    if contradiction is not None:
+        return Status(
+            "missing mass",
+            f"other draws of this run give log Z = {contradiction:.2f}, more than its result allows for: a "
+            "part of the posterior is all but missed; raise n_sims, and compare runs of other seeds",
         )
     if weights.k_hat > HEAVY_TAIL and weights.tail_excess > MOST_TAIL_EXCESS:
         return Status(
