@@ -140,7 +140,7 @@ def refine(step: Step) -> State:
         step.generator("train"),
         located=state.count("rounds") > 0,
     )
-    best = state.best.record.efficiency if state.best is not None and state.count("refinement") else 0.0
+    best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     pooled = best >= WARM
     missing = step.missing_draws(best)
     larger = missing // 4 if state.n_stalls else 0
@@ -169,10 +169,12 @@ def draw_final(step: Step) -> State:
     pilot = [state.best.record, *(r for r in state.records if r.phase == "final" and r.pooled)]
     rate = sum(r.ess for r in pilot) / sum(r.n_draws for r in pilot)
     after = step.drawn("final", proposal, step.missing_draws(rate), pooled=True)
-    if step.config.refine and _lost_ground(state, after):
-        history = state.history.extended(after.final[-1], proposal)
-        return replace(_without_result(after), history=history, phase="refinement", n_stalls=0)
-    return after
+    gained = effective_sample_size(after.final_log_weights) >= effective_sample_size(state.final_log_weights)
+    if gained or not step.config.refine:
+        return after
+    history = state.history.extended(after.final[-1], proposal)
+    kept = _without_result(after) if _lost_ground(state, after) else after
+    return replace(kept, history=history, phase="refinement", best=None, n_stalls=0)
 
 
 def _without_result(state: State) -> State:
