@@ -1,0 +1,48 @@
+"""The verdict on a run: what contradicts an evidence, and that a contradiction is reported."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nbi_sampler.importance import Evidence
+from nbi_sampler.status import contradicting_evidence, judge, summarise
+
+RESULT = Evidence(-10.0, 0.01)
+
+
+def test_one_batch_far_above_the_result_contradicts_it_however_few_draws_it_rests_on():
+    assert contradicting_evidence(RESULT, [-10.0, -1.0], None) == -1.0
+
+
+@pytest.mark.parametrize("n_batches", [1, 10, 100])
+def test_more_batches_allow_for_a_higher_one_by_chance(n_batches):
+    allowed = -10.0 + math.log(200.0 * n_batches)
+    batches = [-10.0] * (n_batches - 1)
+    assert contradicting_evidence(RESULT, [*batches, allowed - 0.01], None) is None
+    assert contradicting_evidence(RESULT, [*batches, allowed + 0.01], None) is not None
+
+
+def test_the_mixture_of_all_draws_contradicts_only_from_above():
+    assert contradicting_evidence(RESULT, [-10.0], Evidence(-9.5, 0.05)) == -9.5
+    assert contradicting_evidence(RESULT, [-10.0], Evidence(-9.9, 0.05)) is None
+    assert contradicting_evidence(RESULT, [-10.0], Evidence(-12.0, 0.01)) is None
+
+
+def test_a_fair_batch_seldom_contradicts():
+    # Markov's bound at 1 / 200: heavy-tailed weights with a mean of one, 400 runs of ten batches each.
+    rng = np.random.default_rng(5)
+    weights = rng.lognormal(-2.0, 2.0, size=(400, 10, 50))
+    batches = np.log(weights.mean(axis=2))
+    alarms = sum(contradicting_evidence(Evidence(0.0, 0.0), list(run), None) is not None for run in batches)
+    assert alarms <= 400 / 200 + 3 * math.sqrt(400 / 200)
+
+
+def test_a_contradiction_outranks_healthy_weights():
+    weights = summarise(np.zeros(5000))
+    assert judge(weights, 1000, 5000).status == "ok"
+    verdict = judge(weights, 1000, 5000, contradiction=-3.0)
+    assert verdict.status == "missing mass"
+    assert "-3.00" in verdict.message and "n_sims" in verdict.message
