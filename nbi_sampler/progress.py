@@ -91,7 +91,8 @@ class Progress(Observer):
         self._effective = 0.0
         self._record: RoundRecord | None = None
         self._interval = SECONDS_BETWEEN_LINES if interval == 0.0 else interval
-        self._bar = _bar(n_effective) if interval == 0.0 and sys.stderr.isatty() else None
+        self._with_bar = interval == 0.0 and sys.stderr.isatty()
+        self._bar: Any = None
 
     def training_started(self, phase: str) -> None:
         """See `records.Observer`."""
@@ -127,7 +128,7 @@ class Progress(Observer):
         """End the bar."""
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
+            self._bar, self._with_bar = None, False
 
     def _where(self) -> str:
         numbered = self._phase in ("rounds", "refinement")
@@ -145,7 +146,9 @@ class Progress(Observer):
         return [f"efficiency {100 * record.efficiency:.1f} %", evidence]
 
     def _show(self) -> None:
-        if self._bar is not None:
+        if self._with_bar:
+            # Made when there is something to show, so that no log line is glued to an empty bar.
+            self._bar = _bar(self._n_effective) if self._bar is None else self._bar
             self._bar.n = min(round(self._effective), self._bar.total)
             self._bar.set_description_str(self._where(), refresh=False)
             self._bar.set_postfix_str(", ".join([self._calls(), *self._estimates()]), refresh=False)
@@ -162,5 +165,5 @@ class _Bar(tqdm):
 
 
 def _bar(n_effective: float) -> Any:
-    layout = "{desc} |{bar:20}| {n_fmt} of {total_fmt} effective [{elapsed}{postfix}]"
+    layout = "{desc} |{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
     return _Bar(total=max(round(n_effective), 1), bar_format=layout, dynamic_ncols=True, file=sys.stderr)

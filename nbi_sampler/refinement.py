@@ -30,14 +30,19 @@ __all__ = ["fit_to_weights"]
 
 Array = NDArray[np.float64]
 
+# Batches over which the bridge works, and log weights below the largest that cannot matter.
 RECENT = 3
 NEGLIGIBLE = 25.0
+# Effective draws that a fit needs before it aims at the posterior itself: at least, for each dimension, and
+# for each draw of the first scan, which has to carry all modes down.
 MINIMUM_ESS = 200.0
 ESS_PER_DIMENSION = 20.0
 ESS_PER_SCAN = 0.05
-WIDE_EXPONENTS = (0.5, 0.1)
+# The committee: flows (the last ones are kept), Gaussian mixtures, local kernels, and its fixed shares: wider
+# kernels (weights to these powers), the prior, and while the weights are tempered the local kernels.
 MOST_FLOWS = 3
 EM_KERNELS = (1, 3, 10, 30)
+WIDE_EXPONENTS = (0.5, 0.1)
 WIDE_SHARES = (0.06, 0.015)
 PRIOR_SHARE = 0.005
 EXPLORING_SHARE = 0.15
@@ -82,24 +87,15 @@ def fit_to_weights(
     weights = normalised_weights(target.log_weights)
     cut = thinnest_cut(target.z, weights, space.periodic)
     flow, info = _fit_flow(target, weights, cut, space, networks, config, rng, number=_n_flows(history))
-    learnt = np.where(target.held_out, 0.0, weights)
-    learnt /= learnt.sum()
-    members: list[Proposal] = [flow, *_latest_flows(history, MOST_FLOWS - 1)]
-    ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
-    for n_kernels in EM_KERNELS:
-        if n_kernels * (space.n_dim + 2) <= ess:
-            members.append(fitted_by_em(target.z, learnt, cut, n_kernels, rng))
-    seen = ~target.held_out
-    members.append(local_kernels(target.z[seen], target.log_weights[seen], cut, rng))
-    members += [local_kernels(wide.z, wide.log_weights, cut, rng) for wide in target.wider]
-    members.append(PriorProposal(space.n_dim))
-    shares = np.zeros(len(members))
+    fitted = [flow, *_latest_flows(history, MOST_FLOWS - 1), *_kernel_members(target, weights, cut, rng)]
+    fixed: list[Proposal] = [local_kernels(wide.z, wide.log_weights, cut, rng) for wide in target.wider]
+    fixed.append(PriorProposal(space.n_dim))
+    shares = np.concatenate([np.zeros(len(fitted)), (*WIDE_SHARES, PRIOR_SHARE)])
     if target.exponent < 1.0:
-        shares[-2 - len(target.wider)] = EXPLORING_SHARE
-    shares[-1 - len(target.wider) :] = *WIDE_SHARES, PRIOR_SHARE
+        shares[len(fitted) - 1] = EXPLORING_SHARE
     test = target.held_out & (weights > 0.0)
     test_weights = weights[test] / weights[test].sum()
-    proposal = MixtureProposal.fitted(tuple(members), shares, target.z[test], test_weights)
+    proposal = MixtureProposal.fitted((*fitted, *fixed), shares, target.z[test], test_weights)
     return proposal, FitInfo(info, target.exponent)
 
 
@@ -161,6 +157,18 @@ def _fit_flow(
         ess = effective_sample_size(target.log_weights)
         info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config)
     return FlowProposal(flow, None, affine, cut), info
+
+
+def _kernel_members(target: _Target, weights: Array, cut: Array, rng: np.random.Generator) -> list[Proposal]:
+    """Gaussian mixtures, as many kernels as the effective size supports, and last the local kernels."""
+    learnt = np.where(target.held_out, 0.0, weights)
+    learnt /= learnt.sum()
+    ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
+    n_dim = target.z.shape[1]
+    supported = [n for n in EM_KERNELS if n * (n_dim + 2) <= ess]
+    seen = ~target.held_out
+    local = local_kernels(target.z[seen], target.log_weights[seen], cut, rng)
+    return [*(fitted_by_em(target.z, learnt, cut, n, rng) for n in supported), local]
 
 
 def _n_flows(history: History) -> int:

@@ -21,13 +21,18 @@ from nbi_sampler.step import Best, Problem, State, Step, budget
 
 __all__ = ["run"]
 
+# Effective draws, at least and for each dimension, from which the refinement can bridge to the posterior.
 LOCATED = 50.0
 LOCATED_PER_DIMENSION = 4.0
+# Efficiency from which the batches after it are worth pooling, and at which no further fit can pay.
 WARM = 0.25
 CONVERGED = 0.92
+# A refinement that gains less than this factor has stalled; so many in a row end the phase.
 SMALLEST_GAIN = 1.04
 MOST_STALLS = 2
+# The result begins anew when more draws leave less than this share of its effective size.
 LOST = 0.5
+# Draws from the prior, divided by the cube of the dimension, when there are no simulations to learn from.
 SCAN = 80_000
 MOST_PRIOR_ROUNDS = 4
 FEWEST_FINITE = 10
