@@ -132,6 +132,8 @@ class MixtureProposal:
         shares: Array,
         z: Array,
         weights: Array,
+        smooth: NDArray[np.bool_] | None = None,
+        least_smooth: float = 0.0,
     ) -> MixtureProposal:
         """Shares that maximise the weighted likelihood of draws on which no member was fitted.
 
@@ -143,11 +145,21 @@ class MixtureProposal:
         z : ndarray, shape (n, n_dim)
         weights : ndarray, shape (n,)
             Summing to 1.
+        smooth : ndarray of bool, shape (n_members,), optional
+            Members that together get ``least_smooth`` of what is divided, whatever the likelihood says: a
+            few draws cannot tell how thin the others are where they have seen none.
+        least_smooth : float
         """
         fitted = np.flatnonzero(shares == 0.0)
         log_ratios = np.stack([members[i].log_ratio(z) for i in fitted])
         shares = shares.copy()
-        shares[fitted] = (1.0 - shares.sum()) * _shares_by_em(log_ratios, weights)
+        divided = _shares_by_em(log_ratios, weights)
+        chosen = np.zeros(len(fitted), dtype=bool) if smooth is None else smooth[fitted]
+        had = divided[chosen].sum()
+        if chosen.any() and had < least_smooth:
+            divided *= (1.0 - least_smooth) / (1.0 - had)
+            divided[chosen] = least_smooth * _shares_by_em(log_ratios[chosen], weights)
+        shares[fitted] = (1.0 - shares.sum()) * divided
         kept = np.flatnonzero(shares >= SMALLEST_SHARE)
         return cls(tuple(members[i] for i in kept), shares[kept] / shares[kept].sum())
 

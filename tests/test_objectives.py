@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from nbi_sampler.affine import AffineMap
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
@@ -16,7 +17,6 @@ from nbi_sampler.forward import UserModel
 from nbi_sampler.importance import effective_sample_size, efficiency, normalised_weights
 from nbi_sampler.noisy_data import NoisyData
 from nbi_sampler.objectives import AtomicObjective, NllObjective, WeightedObjective
-from nbi_sampler.proposals import AffineMap
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.training import fit
 

@@ -11,10 +11,11 @@ from proposal_cases import CUT, FACTOR, MEAN, NO_CUT, student, two_students
 from scipy import stats
 from torch import nn
 
+from nbi_sampler.affine import AffineMap
 from nbi_sampler.flows import flow_factory
-from nbi_sampler.proposals import AffineMap, FlowProposal, MixtureProposal, PriorProposal
+from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.student_mixture import fitted_by_em, local_kernels
+from nbi_sampler.student_mixture import StudentMixture, fitted_by_em, local_kernels
 
 
 def flow_proposal(cut, n_context=0):
@@ -190,3 +191,22 @@ class TestMixture:
         assert useless not in fitted.members
         assert fitted.members[0] is useful and fitted.shares[0] > 0.8
         assert fitted.shares[-1] == pytest.approx(0.01, rel=0.02)
+
+
+def test_smooth_members_keep_their_least_share_whatever_the_likelihood_says(rng):
+    n_dim = 2
+    narrow, wide = (
+        StudentMixture(np.ones(1), np.zeros((1, n_dim)), scale * np.eye(n_dim)[None], np.zeros(n_dim), 50.0)
+        for scale in (0.1, 1.0)
+    )
+    z = narrow.sample(400, rng)
+    weights = np.full(len(z), 1.0 / len(z))
+    members = (narrow, wide, PriorProposal(n_dim))
+    shares = np.array([0.0, 0.0, 0.1])
+    smooth = np.array([False, True, False])
+    free = MixtureProposal.fitted(members, shares, z, weights)
+    held = MixtureProposal.fitted(members, shares, z, weights, smooth, 0.25)
+    assert free.shares[list(free.members).index(narrow)] > 0.85
+    assert held.shares[list(held.members).index(wide)] == pytest.approx(0.25 * 0.9)
+    assert held.shares[list(held.members).index(members[2])] == pytest.approx(0.1)
+    assert held.shares.sum() == pytest.approx(1.0)
