@@ -119,7 +119,7 @@ class TestHeldOut:
         seen = []
         monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(rest) or PRIOR)
         fitted(history, located=False)
-        _, z, weights = seen[0]
+        _, z, weights, *_ = seen[0]
         held_out = {tuple(row) for row in history.z[history.held_out]}
         assert len(z) > 50 and {tuple(row) for row in z} <= held_out
         assert weights.sum() == pytest.approx(1.0) and (weights > 0).all()
