@@ -98,7 +98,7 @@ def test_a_terminal_gets_one_bar_and_no_lines(terminal):
     progress.close()
     assert lines == []
     assert "nbi refinement 1" in terminal.getvalue()
-    assert "2510 of 5000 effective" in terminal.getvalue()
+    assert "2,510 of 5,000 effective" in terminal.getvalue()
     assert "efficiency 81.2 %, log Z = -134.85 +- 0.01" in terminal.getvalue()
 
 
