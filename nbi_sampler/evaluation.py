@@ -6,7 +6,6 @@ weighting, or a call of the likelihood (and one of the simulator beside it).
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -19,8 +18,6 @@ from nbi_sampler.forward import ForwardModel
 from nbi_sampler.space import ParameterSpace
 
 __all__ = ["Evaluator"]
-
-logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,6 @@ Called by `snpe` in its rounds; the arithmetic of the losses is in `objectives`,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,8 +28,6 @@ from nbi_sampler.space import ParameterSpace
 from nbi_sampler.training import TrainingInfo, fit, training_threads
 
 __all__ = ["FitInfo", "Networks", "fit_to_simulations"]
-
-logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 

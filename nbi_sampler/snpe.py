@@ -84,11 +84,11 @@ def run(
 def draw_from_prior(step: Step) -> State:
     """First batch, from the prior; again, and larger, while too few likelihoods are finite to learn from."""
     evaluator = step.problem.evaluator
+    n_dim = evaluator.space.n_dim
     first = 2 * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
-        first = max(step.n_sims, SCAN // max(evaluator.space.n_dim, 2) ** 3)
+        first = max(step.n_sims, SCAN // max(n_dim, 2) ** 3)
     n_draws = first * 2 ** step.state.count("prior")
-    n_dim = evaluator.space.n_dim
     prior = MixtureProposal.single(PriorProposal(n_dim))
     state = step.drawn("prior", prior, n_draws)
     n_finite = int(np.isfinite(state.history.log_likelihood).sum())

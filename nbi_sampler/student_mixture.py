@@ -2,7 +2,7 @@
 
 Fitted in two ways: by expectation maximisation, a compact description of a few modes; and with one kernel
 on each of many draws, shaped by its neighbours, which follows curved ridges, reaches beyond their ends and
-bounds the importance weights where everything else is too thin.
+bounds the importance weights where everything else is too thin. Called by `refinement`.
 """
 
 from __future__ import annotations
