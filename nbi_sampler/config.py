@@ -7,7 +7,7 @@ valid field when a key is unknown.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal, TypeVar
@@ -15,7 +15,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 __all__ = [
+    "AttentionConfig",
     "GmmConfig",
+    "JoinedConfig",
     "MafConfig",
     "MlpConfig",
     "NsfConfig",
@@ -148,22 +150,81 @@ class SequenceConfig:
     """Residual convolutions and recurrence on sequences.
 
     ``dim_in`` is the number of channels (taken from the data when None); each of the ``depth`` residual
-    stages halves the length and doubles the width from ``dim_conv`` up to ``dim_conv_max``.
+    stages halves the length and doubles the width from ``dim_conv`` up to ``dim_conv_max``. ``dim_out`` and
+    ``depth`` follow the number of parameters and the length when None (`featurizers.sizes`).
     """
 
     dim_in: int | None = None
-    dim_out: int = 64
-    depth: int = 3
+    dim_out: int | None = None
+    depth: int | None = None
     dim_conv: int = 16
     dim_conv_max: int = 128
     n_gru: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("dim_out", "dim_conv", "dim_conv_max", "n_gru"):
+        for name in ("dim_conv", "dim_conv_max", "n_gru"):
             _require_count(name, getattr(self, name))
-        _require_count("depth", self.depth, minimum=0)
-        if self.dim_in is not None:
-            _require_count("dim_in", self.dim_in)
+        for name, minimum in (("dim_in", 1), ("dim_out", 1), ("depth", 0)):
+            if getattr(self, name) is not None:
+                _require_count(name, getattr(self, name), minimum)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Attention over the points of a series, whatever their times.
+
+    ``channels`` names what each channel of the data is: any number of ``"value"``, as many or fewer of
+    ``"uncertainty"``, and at most one of ``"time"``, ``"band"`` (0, 1, ... of ``n_bands``) and ``"mask"`` (1
+    where the point is present). When None all are values at equal distances. ``dim_out`` follows the number
+    of parameters when None.
+    """
+
+    channels: tuple[str, ...] | None = None
+    n_bands: int = 1
+    dim_out: int | None = None
+    dim_token: int = 64
+    depth: int = 1
+    n_heads: int = 4
+    n_frequencies: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("n_bands", "dim_token", "depth", "n_heads", "n_frequencies"):
+            _require_count(name, getattr(self, name))
+        if self.dim_out is not None:
+            _require_count("dim_out", self.dim_out)
+        _require(
+            self.dim_token % self.n_heads == 0,
+            "dim_token",
+            f"a multiple of n_heads={self.n_heads}",
+            self.dim_token,
+        )
+        if self.channels is not None:
+            object.__setattr__(self, "channels", tuple(self.channels))
+            self._check_channels(self.channels)
+
+    @staticmethod
+    def _check_channels(channels: tuple[str, ...]) -> None:
+        counts = {role: channels.count(role) for role in ("value", "uncertainty", "time", "band", "mask")}
+        valid = sum(counts.values()) == len(channels) and counts["uncertainty"] <= counts["value"] >= 1
+        _require(
+            valid and max(counts[role] for role in ("time", "band", "mask")) <= 1,
+            "channels",
+            "names among value, uncertainty, time, band and mask, one value at least and the last three once",
+            channels,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedConfig:
+    """Several inputs one after the other: for each its ``"shape"`` and its featurizer's settings."""
+
+    parts: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            shape = part.get("shape") if isinstance(part, Mapping) else None
+            valid = isinstance(shape, Sequence) and len(shape) == 2
+            _require(valid, "parts", 'dictionaries with a "shape" of (n_channels, length)', part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ WRONG = [
     (config.MlpConfig, {"depth": 0}, "depth"),
     (SequenceConfig, {"dim_in": 0}, "dim_in"),
     (SequenceConfig, {"depth": -1}, "depth"),
+    (config.AttentionConfig, {"depth": 0}, "depth"),
+    (config.AttentionConfig, {"n_bands": 0}, "n_bands"),
     (TrainingConfig, {"n_epochs": 0}, "n_epochs"),
     (TrainingConfig, {"n_atoms": 1}, "n_atoms: expected an integer of at least 2"),
     (TrainingConfig, {"validation_share": 0.0}, "validation_share"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +29,16 @@ class Summary(nn.Module):
         return self.weights(x.mean(-1))
 
 
+def halves(shape):
+    """Two featurizers of the two halves of the data, where there are two."""
+    n_data = shape[0] * shape[1]
+    first = {"type": "attention", "dim_out": 4, "dim_token": 8, "n_heads": 2, "n_frequencies": 3}
+    second = {"type": "pca", "n_components": 8, **FEW}
+    if n_data == 1:
+        return [{"shape": shape, **second}]
+    return [{"shape": (1, n_data // 2), **first}, {"shape": (1, n_data - n_data // 2), **second}]
+
+
 FEW = {"dim_out": 6, "hidden": 16}
 SEQUENCE = {"dim_out": 6, "dim_conv": 4, "dim_conv_max": 8}
 TABLE = {
@@ -36,7 +48,9 @@ TABLE = {
     "resnet-gru": {"type": "resnet-gru", **SEQUENCE},
     "resnet": {"type": "resnet", **SEQUENCE},
     "gru": {"type": "gru", **SEQUENCE},
-    "user": Summary,
+    "attention": {"type": "attention", "dim_out": 6, "dim_token": 16, "n_heads": 2, "n_frequencies": 4},
+    "joined": halves,
+    "user": lambda shape: Summary(shape[0]),
 }
 SHAPES = [(1, 40), (1, 37), (3, 17), (1, 1), (2, 2), (1, 3), (4, 1)]
 every_featurizer = pytest.mark.parametrize("name", TABLE)
@@ -46,8 +60,8 @@ every_shape = pytest.mark.parametrize("shape", SHAPES)
 def made(name, data, seed=1):
     rng = np.random.default_rng(seed)
     with seeded_modules(rng):
-        what = TABLE[name]
-        what = what if isinstance(what, dict) else what(data.shape[0])
+        what = TABLE[name] if isinstance(name, str) else name
+        what = what(data.shape) if callable(what) else what
         featurizer = featurizer_factory(what)(data.shape, 2)
         featurizer.fit(data, rng)
     return featurizer.eval()
@@ -125,6 +139,21 @@ class TestDeterminism:
         torch.save(featurizer.state_dict(), tmp_path / "featurizer.pt")
         other.load_state_dict(torch.load(tmp_path / "featurizer.pt", weights_only=True))
         assert torch.equal(other(other.reduce(data.signal)), featurizer(featurizer.reduce(data.signal)))
+
+    @pytest.mark.parametrize("sigma", [(1.0, 1.0), (0.3, 4.0)], ids=["known", "inferred"])
+    def test_a_new_one_of_the_same_recipe_takes_the_saved_state(self, name, sigma, tmp_path):
+        # Sizes that a fit had found were missing in one that was not fitted.
+        data = lines((2, 20), sigma=sigma)
+        featurizer = made(name, data)
+        text = json.dumps(featurizer.recipe)
+        what = json.loads(text) if featurizer.recipe else seeded_summary()
+        with seeded_modules(np.random.default_rng(9)):
+            other = featurizer_factory(what)(data.shape, 2)
+        torch.save(nn.ModuleList([featurizer]).state_dict(), tmp_path / "state.pt")
+        nn.ModuleList([other]).load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        assert other.n_features == featurizer.n_features
+        expected = featurizer(featurizer.reduce(data.signal))
+        assert torch.equal(other.eval()(other.reduce(data.signal)), expected)
 
     def test_channels_matter(self, name):
         data = lines((2, 20))
@@ -228,6 +257,87 @@ class TestPrincipalComponents:
         data = lines((1, 500), n=25)
         featurizer = made("svd", data)
         assert torch.isfinite(featurizer(featurizer.inputs(data, torch.arange(25), generator()))).all()
+
+    def test_a_state_of_other_sizes_is_taken_by_one_that_was_fitted(self):
+        small, large = (made("pca", lines((1, 30), n_params=n)) for n in (3, 6))
+        large.load_state_dict(small.state_dict())
+        data = lines((1, 30), n_params=3)
+        assert torch.equal(large(large.reduce(data.signal)), small(small.reduce(data.signal)))
+
+    def test_what_was_projected_before_loading_is_forgotten(self):
+        data = lines((1, 30))
+        first, second = made("pca", data), made("pca", lines((1, 30), seed=4))
+        first.load_state_dict(second.state_dict())
+        index = torch.arange(20)
+        assert torch.equal(first.inputs(data, index, generator()), second.inputs(data, index, generator()))
+
+    def test_the_state_of_another_perceptron_is_refused(self):
+        data = lines((1, 30))
+        state = made("pca", data).state_dict()
+        other = featurizer_factory({"type": "pca", "hidden": 24})(data.shape, 2)
+        with pytest.raises(RuntimeError, match="size mismatch for network"):
+            other.load_state_dict(state)
+
+
+class TestSizes:
+    @pytest.mark.parametrize("length", [1, 16, 50, 200, 1000, 4097])
+    def test_a_recurrence_has_few_steps_however_long_the_data(self, length):
+        with seeded_modules(np.random.default_rng(0)):
+            featurizer = featurizer_factory("resnet-gru")((2, length), 3)
+        steps = featurizer.network.stages(torch.zeros(1, 2, length)).shape[-1]
+        assert steps == 1 if length == 1 else steps in (2, 3)
+
+    @pytest.mark.parametrize("name", ["resnet-gru", "resnet", "gru", "attention"])
+    def test_features_follow_the_number_of_parameters(self, name):
+        with seeded_modules(np.random.default_rng(0)):
+            found = [featurizer_factory(name)((1, 40), n).n_features for n in (1, 3, 8, 40)]
+            asked = featurizer_factory({"type": name, "dim_out": 5})((1, 40), 3).n_features
+        assert found == [64, 64, 128, 256] and asked == 5
+
+
+class TestJoined:
+    PARTS: ClassVar = [
+        {"shape": (2, 10), "type": "resnet", **SEQUENCE},
+        {"shape": [1, 7], "type": "mlp", **FEW},
+    ]
+
+    def test_each_part_sees_its_own_input(self):
+        data = lines((1, 27))
+        featurizer = made(self.PARTS, data)
+        assert featurizer.n_features == 12
+        before = featurizer(featurizer.reduce(data.signal))
+        for columns, changed, same in (
+            (slice(0, 20), slice(0, 6), slice(6, 12)),
+            (slice(20, 27), slice(6, 12), slice(0, 6)),
+        ):
+            other = data.signal.clone()
+            other[:, columns] += torch.randn(other[:, columns].shape, generator=generator())
+            after = featurizer(featurizer.reduce(other))
+            assert torch.equal(before[:, same], after[:, same])
+            assert (before[:, changed] - after[:, changed]).abs().max() > 1e-3
+
+    def test_a_part_is_what_it_would_be_alone(self):
+        data = lines((1, 27))
+        joined = made(self.PARTS, data)
+        alone = NoisyData(Lines((1, 7)), data.signal[:, 20:].double().numpy(), {"sigma": np.ones(300)})
+        second = joined.parts[1]
+        mean = second.mean.clone()
+        second.fit(alone, np.random.default_rng(0))
+        assert torch.equal(mean, second.mean)
+
+    @pytest.mark.parametrize(
+        ("parts", "message"),
+        [
+            ([{"shape": (2, 10), "type": "mlp"}], "its parts hold 20 numbers, the data 27"),
+            ([], "its parts hold 0 numbers, the data 27"),
+            ([{"type": "mlp"}], 'parts: expected dictionaries with a "shape"'),
+            ([{"shape": (1, 27), "type": "mlpp"}], "did you mean 'mlp'"),
+            (["mlp"], 'parts: expected dictionaries with a "shape"'),
+        ],
+    )
+    def test_parts_that_do_not_make_up_the_data_are_refused(self, parts, message):
+        with pytest.raises(ValueError, match=message):
+            featurizer_factory(parts)((1, 27), 2)
 
 
 class TestFactory:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from nbi_sampler.config import MlpConfig, PcaConfig, SequenceConfig, build, nearest
-from nbi_sampler.featurizers.base import Featurizer, SequenceInputs
+from nbi_sampler.config import (
+    AttentionConfig,
+    JoinedConfig,
+    MlpConfig,
+    PcaConfig,
+    SequenceConfig,
+    build,
+    nearest,
+)
+from nbi_sampler.featurizers.attention import AttentionFeaturizer
+from nbi_sampler.featurizers.base import Featurizer, SequenceInputs, SimulatedData
+from nbi_sampler.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.featurizers.pca import PrincipalComponents
 from nbi_sampler.featurizers.perceptron import perceptron_featurizer
 from nbi_sampler.featurizers.sequence import sequence_featurizer
 
-__all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "featurizer_factory"]
+__all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "SimulatedData", "featurizer_factory"]
 
 FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
 
@@ -28,6 +40,23 @@ class FeaturizerKind(NamedTuple):
     make: Callable[..., Featurizer]
 
 
+def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> JoinedFeaturizer:
+    """Featurizers of the parts, if these make up the data."""
+    sizes = [math.prod(part["shape"]) for part in config.parts]
+    if not sizes or sum(sizes) != shape[0] * shape[1]:
+        raise ValueError(
+            f"featurizer: the shapes of its parts hold {sum(sizes)} numbers, the data {shape[0] * shape[1]}; "
+            "give a part for every input"
+        )
+    parts, shapes = [], []
+    for settings in config.parts:
+        n_channels, length = settings["shape"]
+        shapes.append((int(n_channels), int(length)))
+        own = {key: value for key, value in settings.items() if key != "shape"}
+        parts.append(featurizer_factory(own)(shapes[-1], n_params))
+    return JoinedFeaturizer(parts, shapes)
+
+
 FEATURIZERS: dict[str, FeaturizerKind] = {
     "pca": FeaturizerKind(PcaConfig, PrincipalComponents),
     "svd": FeaturizerKind(PcaConfig, PrincipalComponents),
@@ -35,17 +64,22 @@ FEATURIZERS: dict[str, FeaturizerKind] = {
     "resnet-gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet-gru")),
     "resnet": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet")),
     "gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "gru")),
+    "attention": FeaturizerKind(AttentionConfig, AttentionFeaturizer),
+    "joined": FeaturizerKind(JoinedConfig, _joined),
 }
 
 
-def featurizer_factory(featurizer: str | Mapping[str, Any] | nn.Module) -> FeaturizerFactory:
+def featurizer_factory(
+    featurizer: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | nn.Module,
+) -> FeaturizerFactory:
     """What makes a featurizer for data of given shape.
 
     Parameters
     ----------
-    featurizer : str, dict or nn.Module
-        ``"auto"`` (``"pca"``) or another name; a dictionary with ``"type"`` and settings; a `Featurizer`; or
-        any module that takes whitened data of shape (n, n_channels, length) to (n, n_features).
+    featurizer : str, dict, list of dict or nn.Module
+        ``"auto"`` (``"pca"``) or another name; a dictionary with ``"type"`` and settings; a list of such for
+        several inputs, each with its ``"shape"``; a `Featurizer`; or any module that takes whitened data of
+        shape (n, n_channels, length) to (n, n_features).
 
     Returns
     -------
@@ -64,6 +98,8 @@ def featurizer_factory(featurizer: str | Mapping[str, Any] | nn.Module) -> Featu
         return partial(_adapted, featurizer)
     if isinstance(featurizer, str):
         featurizer = {"type": featurizer}
+    if isinstance(featurizer, Sequence):
+        featurizer = {"type": "joined", "parts": tuple(featurizer)}
     if not isinstance(featurizer, Mapping):
         raise TypeError(
             f"featurizer: expected a name, a dictionary or an nn.Module, got {type(featurizer).__name__}; "
@@ -76,7 +112,13 @@ def featurizer_factory(featurizer: str | Mapping[str, Any] | nn.Module) -> Featu
         raise ValueError(f"featurizer: unknown name {name!r}; {nearest(str(name), FEATURIZERS)}")
     kind = FEATURIZERS[name]
     config: Any = build(kind.settings, settings, "featurizer")
-    return lambda shape, n_params: kind.make(shape, n_params, config)
+
+    def make(shape: tuple[int, int], n_params: int) -> Featurizer:
+        made = kind.make(shape, n_params, config)
+        made.recipe = {"type": name, **asdict(config)}
+        return made
+
+    return make
 
 
 def _adapted(module: nn.Module, shape: tuple[int, int], n_params: int) -> SequenceInputs:

@@ -7,14 +7,44 @@ A featurizer has three parts: `fit` learns scalings (and projections) from the s
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nbi_sampler.noisy_data import NoisyData
+__all__ = ["Featurizer", "SequenceInputs", "SimulatedData"]
 
-__all__ = ["Featurizer", "SequenceInputs"]
+
+class SimulatedData(Protocol):
+    """What a featurizer learns from: `NoisyData` of one target, or simulations for many targets.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_channels, length).
+    signal : Tensor, shape (n, n_data)
+        Without noise.
+    scale : Tensor, shape (n,), or None
+        Of the noise where it is exactly white.
+    has_noise_parameters : bool
+        Whether residuals carry information.
+    """
+
+    shape: tuple[int, int]
+    signal: Tensor
+    scale: Tensor | None
+    has_noise_parameters: bool
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+
+    def __len__(self) -> int: ...
+
+    def draw(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Data of simulations ``index`` with fresh noise, shape (n, n_data)."""
 
 
 class Featurizer(nn.Module):
@@ -24,19 +54,23 @@ class Featurizer(nn.Module):
     ----------
     n_features : int
         Length of the feature vector.
+    recipe : mapping
+        Name and settings, from which `featurizer_factory` makes the like for data of the same shape; empty
+        for a featurizer that it did not make from a name.
     """
 
     n_features: int
+    recipe: Mapping[str, Any] = {}
 
     @abstractmethod
-    def fit(self, data: NoisyData, rng: np.random.Generator) -> None:
+    def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
         """Learn scalings from simulations; called once, before training."""
 
     @abstractmethod
     def reduce(self, data: Tensor) -> Tensor:
         """Scaled inputs of the trainable part from whitened relative data, shape (n, n_data)."""
 
-    def inputs(self, data: NoisyData, index: Tensor, generator: torch.Generator) -> Tensor:
+    def inputs(self, data: SimulatedData, index: Tensor, generator: torch.Generator) -> Tensor:
         """Scaled inputs of simulations ``index``, shape (n,), with fresh noise; first dimension n."""
         return self.reduce(data.draw(index, generator))
 
@@ -76,7 +110,7 @@ class SequenceInputs(Featurizer):
         self.register_buffer("mean", torch.zeros(shape[0] * shape[1]))
         self.register_buffer("spread", torch.ones(shape[0] * shape[1]))
 
-    def fit(self, data: NoisyData, rng: np.random.Generator) -> None:
+    def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
         """Mean and spread of every data point, noise included."""
         noise = 1.0 if data.scale is None else float(data.scale.median())
         self.mean.copy_(data.signal.median(0).values)

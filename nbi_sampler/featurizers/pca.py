@@ -7,15 +7,17 @@ drawn in the space of the components, which costs nothing however long the data 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nbi_sampler.config import PcaConfig
-from nbi_sampler.featurizers.base import Featurizer
+from nbi_sampler.featurizers.base import Featurizer, SimulatedData
 from nbi_sampler.featurizers.perceptron import perceptron
-from nbi_sampler.noisy_data import NoisyData
+from nbi_sampler.randomness import seeded_modules
 
 __all__ = ["PrincipalComponents"]
 
@@ -51,9 +53,9 @@ class PrincipalComponents(Featurizer):
         self.register_buffer("mean", torch.zeros(self.n_data))
         self.register_buffer("components", torch.zeros(self.n_data, 0))
         self.register_buffer("spread", torch.ones(0))
-        self._reduced: tuple[NoisyData, Tensor, Tensor] | None = None
+        self._reduced: tuple[SimulatedData, Tensor, Tensor] | None = None
 
-    def fit(self, data: NoisyData, rng: np.random.Generator) -> None:
+    def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
         """Components of the noiseless simulations; makes the perceptron, whose width depends on them."""
         signal = data.signal.double()
         mean = signal.mean(0)
@@ -76,7 +78,7 @@ class PrincipalComponents(Featurizer):
         coefficients, residual_norm = self._project(data)
         return self._scaled(coefficients, residual_norm**2)
 
-    def inputs(self, data: NoisyData, index: Tensor, generator: torch.Generator) -> Tensor:
+    def inputs(self, data: SimulatedData, index: Tensor, generator: torch.Generator) -> Tensor:
         """Scaled coefficients with fresh noise, drawn in their own space when it is white."""
         if data.scale is None or self._reduced is None or self._reduced[0] is not data:
             return super().inputs(data, index, generator)
@@ -95,6 +97,29 @@ class PrincipalComponents(Featurizer):
     def forward(self, inputs: Tensor) -> Tensor:
         """Features of shape (n, n_features)."""
         return self.network(inputs)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        """Take the sizes that a fit has found from the saved state, then the state itself."""
+        components = state_dict.get(f"{prefix}components")
+        first_layer = state_dict.get(f"{prefix}network.0.weight")
+        if components is not None and first_layer is not None:
+            # Every number that is drawn here is overwritten; the global generator stays where it is.
+            with seeded_modules(np.random.default_rng(0)):
+                self._resize(components.shape[1], first_layer.shape[1])
+            if not torch.equal(components.to(self.components), self.components):
+                self._reduced = None
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+    def _resize(self, n_kept: int, n_inputs: int) -> None:
+        """Make room for ``n_kept`` components and a perceptron of ``n_inputs``."""
+        self.with_residual = n_inputs > n_kept
+        if self.components.shape[1] != n_kept:
+            self.components = self.components.new_zeros(self.n_data, n_kept)
+            self.spread = self.spread.new_ones(n_kept)
+        network = getattr(self, "network", None)
+        if network is None or network[0].in_features != n_inputs:
+            made = perceptron(n_inputs, self.n_features, self.config.hidden, 2)
+            self.network = made.to(self.components.device)
 
     def _project(self, data: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients (n, k), and the norm of what they leave over (n,), zero where it is not used."""

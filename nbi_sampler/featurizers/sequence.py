@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from nbi_sampler.config import SequenceConfig
 from nbi_sampler.featurizers.base import SequenceInputs
+from nbi_sampler.featurizers.sizes import number_of_features, number_of_stages
 
 __all__ = ["SequenceNetwork", "sequence_featurizer"]
 
@@ -44,6 +45,7 @@ class SequenceNetwork(nn.Module):
     kind : {"resnet-gru", "resnet", "gru"}
     n_channels, length : int
         Shape of the data.
+    n_features : int
     config : SequenceConfig
 
     References
@@ -52,14 +54,17 @@ class SequenceNetwork(nn.Module):
     arXiv:1512.03385); Cho et al. (2014, arXiv:1406.1078).
     """
 
-    def __init__(self, kind: Kind, n_channels: int, length: int, config: SequenceConfig) -> None:
+    def __init__(
+        self, kind: Kind, n_channels: int, length: int, n_features: int, config: SequenceConfig
+    ) -> None:
         super().__init__()
+        depth = number_of_stages(length) if config.depth is None else config.depth
         stages: list[nn.Module] = []
         width = n_channels
         if kind != "gru":
             width = config.dim_conv
             stages.append(ResidualBlock(n_channels, width))
-            for _ in range(config.depth):
+            for _ in range(depth):
                 wider = min(2 * width, config.dim_conv_max)
                 stages.append(ResidualBlock(width, wider))
                 width = wider
@@ -68,12 +73,12 @@ class SequenceNetwork(nn.Module):
                     length //= 2
         self.stages = nn.Sequential(*stages)
         self.recurrent = (
-            nn.GRU(width, config.dim_out, config.n_gru, batch_first=True) if kind != "resnet" else None
+            nn.GRU(width, n_features, config.n_gru, batch_first=True) if kind != "resnet" else None
         )
-        self.head = nn.Linear(2 * width if kind == "resnet" else config.dim_out, config.dim_out)
+        self.head = nn.Linear(2 * width if kind == "resnet" else n_features, n_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sequences (n, n_channels, length) to features (n, dim_out)."""
+        """Sequences (n, n_channels, length) to features (n, n_features)."""
         x = self.stages(x)
         if self.recurrent is None:
             return self.head(torch.cat([x.mean(-1), x.amax(-1)], 1))
@@ -92,7 +97,7 @@ def sequence_featurizer(
     shape : tuple of int
         (n_channels, length) of the data.
     n_params : int
-        Unused: the widths come from ``config``.
+        Number of parameters, for the number of features.
     config : SequenceConfig
 
     Raises
@@ -105,4 +110,5 @@ def sequence_featurizer(
             f"featurizer: dim_in={config.dim_in}, but the data have {shape[0]} channel(s) of length "
             f"{shape[1]}; leave it out or give the data as (channels, length)"
         )
-    return SequenceInputs(SequenceNetwork(kind, *shape, config), config.dim_out, shape)
+    n_features = config.dim_out or number_of_features(n_params)
+    return SequenceInputs(SequenceNetwork(kind, *shape, n_features, config), n_features, shape)

@@ -1,0 +1,114 @@
+"""Whether observed data are like the simulations that a network was trained on, with an exact p-value.
+
+A network may say anything about data unlike all that it has seen. Called by the engine, which warns, and by
+users. Works on any summary of the data: the features of a featurizer, principal components, or the data
+themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.covariance import ledoit_wolf
+
+__all__ = ["Familiarity"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    r"""Distance from the simulations, calibrated on simulations that were held out; made by `fit`.
+
+    The score is the squared Mahalanobis distance over the dimension,
+
+    .. math:: s(f) = (f - \mu)^T \Sigma^{-1} (f - \mu) / k,
+
+    and the p-value the share of m held-out simulations that lie as far out, :math:`(1 + \#\{s_j \geq s\}) /
+    (m + 1)`, which holds in any dimension and for any distribution of the features, because held-out
+    simulations and familiar data are exchangeable.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (k,)
+    whitening : ndarray, shape (k, k)
+        Takes deviations from the mean to unit covariance.
+    scores : ndarray, shape (m,)
+        Of the held-out simulations, ascending.
+
+    Notes
+    -----
+    The smallest p-value is 1 / (m + 1). The covariance is shrunk towards a multiple of the identity (after
+    every feature has been scaled), so that it can be inverted with fewer simulations than features. Distance
+    from the mean cannot tell what lies in a hole of the distribution; and features that were trained for
+    parameters may be blind to what has nothing to do with them: test principal components of the data too.
+
+    References
+    ----------
+    Ledoit & Wolf (2004), Journal of Multivariate Analysis 88, 365, for the shrinkage; Vovk, Gammerman &
+    Shafer (2005), Algorithmic Learning in a Random World, section 4.2, for the p-value.
+    """
+
+    mean: Array
+    whitening: Array
+    scores: Array
+
+    @classmethod
+    def fit(cls, features: ArrayLike, rng: np.random.Generator) -> Familiarity:
+        """Learn from features of simulations with noise: covariance from one half, scores from the other.
+
+        Parameters
+        ----------
+        features : array_like, shape (n, k)
+            At least 20 rows; best of simulations that did not train the featurizer.
+        rng : numpy.random.Generator
+        """
+        known = np.asarray(features, dtype=float)
+        if known.ndim != 2 or len(known) < 20 or not np.isfinite(known).all():
+            raise ValueError(
+                f"features: expected finite ones of shape (n, k) with n of at least 20, got {known.shape}"
+            )
+        known = rng.permutation(known)
+        first, second = np.array_split(known, 2)
+        mean, spread = first.mean(0), first.std(0)
+        spread = np.where(spread > 0, spread, 1.0)
+        covariance, _ = ledoit_wolf((first - mean) / spread, assume_centered=True)
+        variance, vectors = np.linalg.eigh(covariance)
+        floor = 1e-10 * max(variance[-1], 1e-10)
+        whitening = vectors / np.sqrt(np.maximum(variance, floor)) / spread[:, None]
+        unscored = cls(mean, whitening, np.empty(0))
+        return cls(mean, whitening, np.sort(unscored.score(second)))
+
+    def score(self, features: ArrayLike) -> Array:
+        """Mean squared deviation in units of the simulations' spread, about 1 where familiar.
+
+        Parameters
+        ----------
+        features : array_like, shape (n, k) or (k,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Infinite for a row that is not finite.
+        """
+        rows = np.atleast_2d(np.asarray(features, dtype=float))
+        finite = np.isfinite(rows).all(1)
+        scores = np.full(len(rows), np.inf)
+        scores[finite] = np.square((rows[finite] - self.mean) @ self.whitening).mean(1)
+        return scores
+
+    def p_value(self, features: ArrayLike) -> Array:
+        """Chance that a simulation is as unlike the others as this.
+
+        Parameters
+        ----------
+        features : array_like, shape (n, k) or (k,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        n_beyond = len(self.scores) - np.searchsorted(self.scores, self.score(features), side="left")
+        return np.asarray((1.0 + n_beyond) / (len(self.scores) + 1.0))
