@@ -1,7 +1,7 @@
 """Values of keywords as Python would have them, where a parser of configuration files left strings.
 
-bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, and cannot hold a function. Called by
-`keywords`.
+bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, within dictionaries too, and cannot
+hold a function. Called by `keywords`.
 """
 
 from __future__ import annotations
@@ -41,16 +41,24 @@ def coerced(name: str, value: Any) -> Any:
     >>> coerced("n_sims", "1e3"), coerced("seed", "None"), coerced("flow", "maf")
     (1000, None, 'maf')
     """
-    if isinstance(value, str):
-        value = _from_text(name, value.strip())
-    elif isinstance(value, list) and value and all(isinstance(each, str) for each in value):
-        text = ", ".join(value)
-        value = _literal(text if text.startswith("[") else f"[{text}]", value)
-    elif isinstance(value, np.generic):
-        value = value.item()
+    value = _from_text(name, value.strip()) if isinstance(value, str) else _plain(value)
     if name in _COUNTS and isinstance(value, float) and value.is_integer():
         value = int(value)
     return value
+
+
+def _plain(value: Any) -> Any:
+    """Literals for text, at any depth of dictionaries and lists, and plain numbers for numpy's."""
+    if isinstance(value, str):
+        return _literal(value.strip(), value)
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        text = ", ".join(value)
+        return _literal(text if text.startswith("[") else f"[{text}]", value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _from_text(name: str, text: str) -> Any:

@@ -25,7 +25,7 @@ from nbi_sampler.periodic import apply_cut, thinnest_cut
 from nbi_sampler.proposals import FlowProposal
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.space import ParameterSpace
-from nbi_sampler.training import TrainingInfo, fit, training_threads
+from nbi_sampler.training import OnEpoch, TrainingInfo, fit, training_threads
 
 __all__ = ["FitInfo", "Networks", "fit_to_simulations"]
 
@@ -83,6 +83,7 @@ def fit_to_simulations(
     config: TrainingConfig,
     rng: np.random.Generator,
     loss: str = "nll",
+    on_epoch: OnEpoch | None = None,
 ) -> tuple[FlowProposal, FitInfo]:
     """Train a conditional estimator on simulations and put it at the observed data.
 
@@ -96,6 +97,8 @@ def fit_to_simulations(
     config : TrainingConfig
     rng : numpy.random.Generator
     loss : {"nll", "apt"}
+    on_epoch : callable, optional
+        See `training.fit`.
 
     Returns
     -------
@@ -125,7 +128,7 @@ def fit_to_simulations(
             objective: NllObjective = AtomicObjective(*arguments, log_prior)
         else:
             objective = NllObjective(*arguments)
-        info = fit(nn.ModuleList([featurizer, flow]), objective, config)
+        info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
         context, excess = _observed_features(featurizer, objective)
     return FlowProposal(flow, context, affine, cut), FitInfo(info, out_of_distribution=excess)
 

@@ -86,6 +86,9 @@ class Settings:
     n_threads : int
         For torch.
     npool : int
+    resume : bool
+    check_point_delta_t : float
+        Seconds.
     print_method : str or None
     """
 
@@ -101,6 +104,8 @@ class Settings:
     device: torch.device
     n_threads: int
     npool: int
+    resume: bool
+    check_point_delta_t: float
     print_method: str | None
 
 
@@ -181,6 +186,8 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
         device=_device(given["device"]),
         n_threads=training.get("n_threads") or _n_threads(given["featurizer"]),
         npool=given["npool"] or 1,
+        resume=given["resume"],
+        check_point_delta_t=float(given["check_point_delta_t"]),
         print_method=given["print_method"],
     )
 

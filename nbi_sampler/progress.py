@@ -13,7 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from nbi_sampler.importance import effective_sample_size
 from nbi_sampler.records import Observer, RoundRecord
+from nbi_sampler.state import State
 
 __all__ = ["Progress", "print_interval", "table_of_rounds"]
 
@@ -123,6 +125,13 @@ class Progress(Observer):
         parts = [self._where(), self._calls(), *self._estimates()]
         parts.append(f"{self._effective:,.0f} of {self._n_effective:,.0f} effective")
         return " | ".join([*parts, f"{time.monotonic() - self._start:.0f} s"])
+
+    def go_on(self, state: State) -> None:
+        """Count what an earlier process has done."""
+        self._counts.update(record.phase for record in state.records)
+        self._phase, self._n_calls = state.phase, state.n_calls
+        self._effective = effective_sample_size(state.final_log_weights)
+        self._record = state.records[-1] if state.records else None
 
     def close(self) -> None:
         """End the bar."""

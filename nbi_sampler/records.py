@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbi_sampler.step import State
+    from nbi_sampler.state import State
 
 __all__ = ["Observer", "Observers", "RoundRecord"]
 
@@ -78,6 +78,9 @@ class Observer:
     def training_started(self, phase: str) -> None:
         """A fit begins."""
 
+    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
+        """An epoch of the fit is complete."""
+
     def drawing_started(self, phase: str, n_draws: int) -> None:
         """A batch of draws is about to be evaluated."""
 
@@ -88,7 +91,7 @@ class Observer:
         """A batch is complete; ``effective`` is the effective size of the result so far."""
 
     def state_changed(self, state: State) -> None:
-        """A step is complete; ``state`` holds every finished batch."""
+        """The run begins or goes on from ``state``, a batch of it is in flight, or a step is complete."""
 
 
 class Observers(Observer):
@@ -106,6 +109,11 @@ class Observers(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.training_started(phase)
+
+    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.epoch_finished(epoch, training_loss, validation_loss)
 
     def drawing_started(self, phase: str, n_draws: int) -> None:
         """See `Observer`."""

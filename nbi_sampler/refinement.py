@@ -24,7 +24,7 @@ from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal, 
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.space import ParameterSpace
 from nbi_sampler.student_mixture import fitted_by_em, local_kernels
-from nbi_sampler.training import TrainingInfo, fit, training_threads
+from nbi_sampler.training import OnEpoch, TrainingInfo, fit, training_threads
 
 __all__ = ["fit_to_weights"]
 
@@ -57,6 +57,7 @@ def fit_to_weights(
     config: TrainingConfig,
     rng: np.random.Generator,
     located: bool,
+    on_epoch: OnEpoch | None = None,
 ) -> tuple[MixtureProposal, FitInfo]:
     """Next proposal from all draws, weighted under the mixture of all proposals.
 
@@ -75,6 +76,8 @@ def fit_to_weights(
     rng : numpy.random.Generator
     located : bool
         Whether rounds have come before.
+    on_epoch : callable, optional
+        See `training.fit`.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def fit_to_weights(
     target = _choose_target(history, space.n_dim, located)
     weights = normalised_weights(target.log_weights)
     cut = thinnest_cut(target.z, weights, space.periodic)
-    flow, info = _fit_flow(target, weights, cut, space, networks, config, rng, number=_n_flows(history))
+    flow, info = _fit_flow(target, weights, cut, space, networks, config, rng, _n_flows(history), on_epoch)
     flows: list[Proposal] = [flow, *_latest_flows(history, MOST_FLOWS - 1)]
     mixtures = _gaussian_mixtures(target, weights, cut, rng)
     seen = ~target.held_out
@@ -150,6 +153,7 @@ def _fit_flow(
     config: TrainingConfig,
     rng: np.random.Generator,
     number: int,
+    on_epoch: OnEpoch | None,
 ) -> tuple[FlowProposal, TrainingInfo]:
     z = apply_cut(target.z, cut)
     affine = AffineMap.standardising(z, weights)
@@ -163,7 +167,7 @@ def _fit_flow(
             flow = make(space.n_dim, 0)
         flow = flow.to(device)
         ess = effective_sample_size(target.log_weights)
-        info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config)
+        info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config, on_epoch)
     return FlowProposal(flow, None, affine, cut), info
 
 

@@ -27,8 +27,8 @@ from nbi_sampler.importance import (
 )
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.space import ParameterSpace
+from nbi_sampler.state import State
 from nbi_sampler.status import contradicting_evidence, judge, summarise
-from nbi_sampler.step import State
 
 __all__ = ["describable", "log_prior_density", "result_fields", "run_summary"]
 

@@ -10,7 +10,8 @@ import inspect
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,24 +19,24 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 from bilby.core.result import Result
 from bilby.core.sampler.base_sampler import NestedSampler
-from bilby.core.utils import logger
+from bilby.core.utils import command_line_args, logger
 
-from nbi_sampler.batch import LikelihoodError
+from nbi_sampler.batch import EvaluationError, LikelihoodError
+from nbi_sampler.cached_result import what_differs
+from nbi_sampler.checkpoint import CheckpointWriter, save
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.draws_file import DrawsKeeper, write_draws
-from nbi_sampler.evaluation import Evaluator
-from nbi_sampler.fitting import Networks
-from nbi_sampler.forward import ForwardModel, UserModel, forward_model_for
-from nbi_sampler.keywords import DEFAULTS, Settings, read_settings, translate
-from nbi_sampler.likelihood_call import likelihood_function
+from nbi_sampler.fingerprint import fingerprint
+from nbi_sampler.keywords import DEFAULTS, read_settings, translate
+from nbi_sampler.pools import opened_pool
+from nbi_sampler.problem import make_forward_model, make_problem
 from nbi_sampler.progress import Progress, table_of_rounds
-from nbi_sampler.randomness import stage_generator
 from nbi_sampler.records import Observers
 from nbi_sampler.result import describable, result_fields, run_summary
-from nbi_sampler.signals import signals_to
+from nbi_sampler.resume import begin
+from nbi_sampler.signals import SignalsTo
 from nbi_sampler.snpe import run
 from nbi_sampler.space import ParameterSpace
-from nbi_sampler.step import Problem, State, simulations_per_round
+from nbi_sampler.state import State
 
 __all__ = ["Nbi"]
 
@@ -85,20 +86,23 @@ class Nbi(NestedSampler):
     x_obs : array_like, optional
         Data to compare the simulator's with; ``likelihood.y`` or ``likelihood.data`` by default.
     vectorized : bool or "auto"
-        Whether the model takes parameters of shape (n, 1); automatic: try it and compare.
+        Whether the model takes parameters of shape (n, 1), or a likelihood without one of shape (n,);
+        automatic: try the model, and functions of jax under ``jax.vmap``, and compare.
     training : dict, optional
         Settings of every fit: ``learning_rate``, ``weight_decay``, ``n_epochs``, ``patience``,
         ``batch_size``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.
     device : str
         Where networks train: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     npool : int, optional
-        Accepted; this version evaluates the likelihood in one process and says so.
+        Processes of this machine that evaluate the likelihood; the result is the same for any number.
     pool : object, optional
-        As ``npool``.
+        Instead: any `concurrent.futures.Executor`, or an object with ``map``; never closed. See
+        docs/scaling.md.
     resume : bool
-        Accepted; this version starts every run afresh.
+        Go on from the checkpoint of the same run, where there is one. False starts afresh and removes it.
     check_point_delta_t : float
-        Accepted; this version writes its draws when a run is cut short.
+        Seconds between checkpoints, at least; they are rarer where writing one takes more than a twentieth
+        of this. Signals and errors write one in any case.
     check_point_plot : bool
         Accepted; nothing is plotted during a run.
     print_method : str, optional
@@ -113,7 +117,9 @@ class Nbi(NestedSampler):
 
     Notes
     -----
-    All draws of a run that ends by an error or a signal are in ``{outdir}/nbi_{label}/draws.npz``.
+    The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept when a run is complete, so that the
+    same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there, once bilby's
+    result file is out of the way. `draws_file.read_draws` gives its draws as plain arrays.
 
     References
     ----------
@@ -124,6 +130,7 @@ class Nbi(NestedSampler):
     abbreviation = "nbi"
     sampling_seed_key = "seed"
     default_kwargs = DEFAULTS
+    cached_result: Result | None
 
     def __init__(self, likelihood: Likelihood, priors: PriorDict | dict[str, Any], **kwargs: Any) -> None:
         own = {name: value for name, value in kwargs.items() if name not in _BASE_KEYWORDS or name == "npool"}
@@ -132,10 +139,8 @@ class Nbi(NestedSampler):
         self._settings = read_settings({**DEFAULTS, **own})
         priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
         self._space = ParameterSpace(priors)
-        self._forward = _forward_model(likelihood, self._settings)
-        _check_parameters(self._forward, self._space)
-        self._keeper = DrawsKeeper()
-        self._evaluator: Evaluator | None = None
+        self._forward = make_forward_model(likelihood, self._space, self._settings)
+        self._writer: CheckpointWriter | None = None
         self._process = os.getpid()
         super().__init__(likelihood, priors, **base, **own)
         self.kwargs["npool"] = self._settings.npool
@@ -170,11 +175,10 @@ class Nbi(NestedSampler):
             raise LikelihoodError({**parameters, **self._space.fixed}, error) from error
 
     def write_current_state(self) -> None:
-        """Write every draw so far; see `draws_file.write_draws`."""
-        partial = None if self._evaluator is None else self._evaluator.interrupted()
-        n_draws = write_draws(self.draws_path, self._space.names, self._keeper.batches, partial)
+        """Write the checkpoint; before the first draw there is nothing to write."""
+        n_draws = 0 if self._writer is None else self._writer.write()
         if n_draws:
-            logger.info(f"{n_draws:,} draws are saved in {self.draws_path}")
+            logger.info(f"{n_draws:,} draws are saved in {self.checkpoint_path}")
 
     def write_current_state_and_exit(self, signum: int | None = None, frame: Any = None) -> NoReturn:
         """Handle a signal: save and exit with ``exit_code``; a forked process only exits."""
@@ -185,13 +189,16 @@ class Nbi(NestedSampler):
         sys.exit(self.exit_code)
 
     @property
-    def draws_path(self) -> Path:
-        """Where the draws of a run that is cut short are saved."""
-        return Path(self.outdir) / f"{self.abbreviation}_{self.label}" / "draws.npz"
+    def checkpoint_path(self) -> Path:
+        """Of the one file of a run, in the directory that `get_expected_outputs` names."""
+        return Path(self.outdir) / f"{self.abbreviation}_{self.label}" / "checkpoint.npz"
 
     def _translate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         equivalents = {"seed": self.sampling_seed_equiv_kwargs, "npool": self.npool_equiv_kwargs}
         equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
+        # bilby always names npool: 1 where nobody has asked for more, perhaps by another name.
+        if kwargs.get("npool") == DEFAULTS["npool"]:
+            del kwargs["npool"]
         steering = (*self.npoints_equiv_kwargs, *self.walks_equiv_kwargs)
         keywords, ignored = translate(kwargs, equivalents, steering)
         if ignored:
@@ -206,19 +213,50 @@ class Nbi(NestedSampler):
     def _verify_external_sampler(self) -> None:
         """Nothing to import: the sampler is this package."""
 
+    def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
+        """Find a result to return instead of running, as bilby does, but none of other data or priors."""
+        super()._check_cached_result(result_class)
+        if self.cached_result is None or command_line_args.use_cached:
+            return
+        n_effective = self._settings.snpe.n_effective
+        differing = what_differs(
+            self.cached_result, self.priors, self._space, self.log_likelihood, n_effective
+        )
+        if differing:
+            logger.warning(f"The result in {self.outdir} was made with another {differing}: running again")
+            self.cached_result = None
+
     def _run(self, config: SnpeConfig) -> Result:
-        start = time.perf_counter()
-        assert config.seed is not None
-        if self._settings.npool > 1 or self.kwargs["pool"] is not None:
-            logger.warning(
-                "npool, pool: this version evaluates the likelihood in one process; leave them out"
-            )
-        progress = Progress(self._settings.print_method, config.n_effective, logger.info)
-        observer = Observers(self._keeper, progress)
+        settings, since = self._settings, time.monotonic()
+        progress = Progress(settings.print_method, config.n_effective, logger.info)
         try:
-            with signals_to(self.write_current_state_and_exit):
-                problem = self._problem(config)
-                state = run(problem, config, config.seed, observer)
+            with (
+                SignalsTo(self.write_current_state_and_exit) as signals,
+                opened_pool(settings.npool, self.kwargs["pool"]) as pool,
+            ):
+                problem = make_problem(
+                    self.likelihood, bool(self.use_ratio), self._space, self._forward, settings, pool
+                )
+                keywords = {**self.kwargs, **asdict(config)}
+                asked = fingerprint(
+                    self.priors, self.likelihood, keywords, bool(self.use_ratio), problem.evaluator
+                )
+                path, seed = self.checkpoint_path, self.kwargs["seed"]
+                start = begin(path, asked, seed, problem, config, settings.resume, logger)
+                writer = self._writer = CheckpointWriter(
+                    partial(save, path, self._space.names, asked),
+                    start,
+                    settings.check_point_delta_t,
+                    problem.evaluator.interrupted,
+                    signals.held,
+                    logger,
+                    since,
+                )
+                config = replace(config, seed=start.seed)
+                self.result.sampler_kwargs["seed"] = start.seed
+                progress.go_on(start.state)
+                state = run(problem, config, start.seed, Observers(writer, progress), start.state)
+                writer.write()
         except SystemExit:
             raise
         except BaseException as error:
@@ -226,35 +264,15 @@ class Nbi(NestedSampler):
             raise
         finally:
             progress.close()
-        self._fill_result(state, config, problem.evaluator.note, time.perf_counter() - start)
+        self._fill_result(state, config, problem.evaluator.note, writer.seconds)
         logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
         return self.result
-
-    def _problem(self, config: SnpeConfig) -> Problem:
-        settings = self._settings
-        function = likelihood_function(self.likelihood, bool(self.use_ratio))
-        offset = -float(self.likelihood.noise_log_likelihood()) if self.use_ratio else 0.0
-        rng = stage_generator(config.seed or 0, "probe")
-        evaluator = Evaluator(self._space, function, self._forward, rng, offset, settings.vectorized)
-        self._evaluator = evaluator
-        networks = Networks(
-            settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
-        )
-        problem = Problem(evaluator, networks)
-        n_sims = simulations_per_round(config, evaluator)
-        where = f"device {settings.device}, seed {config.seed}, {n_sims:,} simulations a round"
-        logger.info(f"nbi: {evaluator.note}; {where}")
-        return replace(
-            problem,
-            training=replace(problem.training, **settings.training),
-            refinement_training=replace(problem.refinement_training, **settings.training),
-        )
 
     def _save_after(self, error: BaseException) -> None:
         """Save the draws of a run that an error ended, and name the file in the error where it is ours."""
         self.write_current_state()
-        if isinstance(error, LikelihoodError) and self.draws_path.exists():
-            error.args = (f"{error}. The draws so far are in {self.draws_path}",)
+        if isinstance(error, EvaluationError) and self.checkpoint_path.exists():
+            error.args = (f"{error}. The draws so far are in {self.checkpoint_path}; run again to go on",)
 
     def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> None:
         assert config.seed is not None
@@ -266,33 +284,3 @@ class Nbi(NestedSampler):
         status, message = summary["nbi"]["status"], summary["nbi"]["message"]
         say = logger.info if status == "ok" else logger.warning
         say(f"nbi: {status}: {message}")
-
-
-def _check_parameters(forward: ForwardModel | None, space: ParameterSpace) -> None:
-    """Refuse priors that lack a parameter of the model, by name and before the first call."""
-    if forward is None:
-        return
-    needed = [*(forward.prediction_parameters or ()), *forward.noise_parameters]
-    missing = [name for name in needed if name not in space.names and name not in space.fixed]
-    if missing:
-        given = ", ".join((*space.names, *space.fixed))
-        raise ValueError(
-            f"priors: expected one for every parameter of the likelihood ({forward.name}), got none for "
-            f"{', '.join(missing)} beside {given}; add a prior or a fixed value"
-        )
-
-
-def _forward_model(likelihood: Likelihood, settings: Settings) -> ForwardModel | None:
-    """What makes simulations: the user's simulator, or what is known of the likelihood, or nothing."""
-    if settings.simulator is None:
-        return forward_model_for(likelihood)
-    observed = settings.x_obs
-    for name in ("y", "data"):
-        if observed is None:
-            observed = getattr(likelihood, name, None)
-    if observed is None:
-        raise ValueError(
-            f"x_obs: expected the observed data for the simulator, got None, and "
-            f"{type(likelihood).__name__} has neither 'y' nor 'data'; pass x_obs="
-        )
-    return UserModel(settings.simulator, settings.noise, observed)

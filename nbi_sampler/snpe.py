@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.fitting import fit_to_simulations
+from nbi_sampler.fitting import FitInfo, fit_to_simulations
 from nbi_sampler.importance import effective_sample_size
 from nbi_sampler.proposals import MixtureProposal, PriorProposal
 from nbi_sampler.records import Observer
 from nbi_sampler.refinement import fit_to_weights
-from nbi_sampler.step import Best, Problem, State, Step, budget
+from nbi_sampler.state import Best, State
+from nbi_sampler.step import Problem, Step, budget
 
 __all__ = ["run"]
 
@@ -71,14 +73,13 @@ def run(
         "final": draw_final,
     }
     state = state or State()
-    while state.phase != "done":
+    observer.state_changed(state)
+    while not _ended(state, config):
         state = steps[state.phase](Step(state, problem, config, entropy, observer))
-        effective = effective_sample_size(state.final_log_weights)
+        state = _without_spent_predictions(state, config)
         observer.state_changed(state)
-        observer.round_finished(state.records[-1], effective)
-        if effective >= config.n_effective or state.n_calls >= budget(config):
-            state = replace(state, phase="done")
-    return state
+        observer.round_finished(state.records[-1], effective_sample_size(state.final_log_weights))
+    return replace(state, phase="done")
 
 
 def draw_from_prior(step: Step) -> State:
@@ -105,26 +106,14 @@ def draw_from_prior(step: Step) -> State:
 def simulate_and_train(step: Step) -> State:
     """Train on the simulations, draw from the estimate at the observed data (Algorithm 1)."""
     state, problem, config = step.state, step.problem, step.config
-    assert problem.evaluator.forward is not None
-    step.observer.training_started("rounds")
-    batches = state.history.batches if config.loss == "apt" else state.history.batches[-1:]
-    proposal, info = fit_to_simulations(
-        batches,
-        problem.evaluator.forward,
-        problem.evaluator.space,
-        problem.networks,
-        problem.training,
-        step.generator("train"),
-        config.loss,
-    )
+    proposal, info = step.fitted("rounds", partial(_fit_round, step))
     before = state.records[-1]
-    single = MixtureProposal.single(proposal)
-    state = step.drawn("rounds", single, step.n_sims, info)
+    state = step.drawn("rounds", proposal, step.n_sims, info)
     now = state.records[-1]
     last = state.count("rounds") >= config.n_rounds
     fell = before.phase == "rounds" and now.ess < before.ess
     if not fell:
-        state = replace(state, best=Best(single, now))
+        state = replace(state, best=Best(proposal, now))
     if not config.refine:
         return replace(state, phase="final" if fell or last else "rounds")
     n_dim = problem.evaluator.space.n_dim
@@ -133,18 +122,36 @@ def simulate_and_train(step: Step) -> State:
     return replace(state, phase="refinement" if done else "rounds")
 
 
+def _fit_round(step: Step) -> tuple[MixtureProposal, FitInfo]:
+    state, problem, config = step.state, step.problem, step.config
+    assert problem.evaluator.forward is not None
+    proposal, info = fit_to_simulations(
+        state.history.batches if config.loss == "apt" else state.history.batches[-1:],
+        problem.evaluator.forward,
+        problem.evaluator.space,
+        problem.networks,
+        problem.training,
+        step.generator("train"),
+        config.loss,
+        on_epoch=step.observer.epoch_finished,
+    )
+    return MixtureProposal.single(proposal), info
+
+
 def refine(step: Step) -> State:
     """Fit a flow to the posterior itself and draw from it."""
     state, problem = step.state, step.problem
-    step.observer.training_started("refinement")
-    proposal, info = fit_to_weights(
+    fit = partial(
+        fit_to_weights,
         state.history,
         problem.evaluator.space,
         problem.networks,
         problem.refinement_training,
         step.generator("train"),
         located=state.count("rounds") > 0,
+        on_epoch=step.observer.epoch_finished,
     )
+    proposal, info = step.fitted("refinement", fit)
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     pooled = best >= WARM
     missing = step.missing_draws(best)
@@ -180,6 +187,20 @@ def draw_final(step: Step) -> State:
     history = state.history.extended(after.final[-1], proposal)
     kept = _without_result(after) if _lost_ground(state, after) else after
     return replace(kept, history=history, phase="refinement", best=None, n_stalls=0)
+
+
+def _ended(state: State, config: SnpeConfig) -> bool:
+    """Whether enough is reached or spent; the state of such a run can go on once more is asked for."""
+    reached = effective_sample_size(state.final_log_weights) >= config.n_effective
+    spent = state.n_calls >= budget(config) and state.pending is None
+    return state.phase == "done" or reached or spent
+
+
+def _without_spent_predictions(state: State, config: SnpeConfig) -> State:
+    """A state without the predictions that no later round learns from: they are most of its bytes."""
+    if state.phase not in ("prior", "rounds"):
+        return state.without_predictions()
+    return state if config.loss == "apt" else state.without_predictions(n_kept=1)
 
 
 def _without_result(state: State) -> State:

@@ -65,7 +65,7 @@ class ParameterSpace:
     >>> import bilby, numpy as np
     >>> space = ParameterSpace(bilby.core.prior.PriorDict({"a": bilby.core.prior.Uniform(0, 2), "b": 3.0}))
     >>> space.columns(space.to_theta(np.zeros((1, 1))))
-    {'a': array([1.]), 'b': array([3.])}
+    {'b': array([3.]), 'a': array([1.])}
     """
 
     def __init__(self, priors: PriorDict) -> None:
@@ -157,15 +157,18 @@ class ParameterSpace:
         return allowed
 
     def columns(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """Name the sampled, then the fixed parameters; copies of shape (n,) of theta, shape (n, n_dim)."""
+        """Name the fixed, then the sampled parameters; copies of shape (n,) of theta, shape (n, n_dim)."""
         theta = self._checked(theta, "theta")
-        columns = {name: theta[:, i].copy() for i, name in enumerate(self.names)}
-        return columns | {name: np.full(len(theta), value) for name, value in self.fixed.items()}
+        fixed = {name: np.full(len(theta), value) for name, value in self.fixed.items()}
+        return fixed | {name: theta[:, i].copy() for i, name in enumerate(self.names)}
 
     def row(self, theta_row: np.ndarray) -> dict[str, float]:
-        """Name the sampled, then the fixed parameters of one point of shape (n_dim,)."""
+        """Name the fixed, then the sampled parameters of one point of shape (n_dim,).
+
+        bilby's order, on which its likelihoods of Gaussian processes rely.
+        """
         theta = self._checked(np.asarray(theta_row)[None, ...], "theta_row[None]")
-        return dict(zip(self.names, theta[0].tolist(), strict=True)) | self.fixed
+        return self.fixed | dict(zip(self.names, theta[0].tolist(), strict=True))
 
     def _make_maps(self, z: np.ndarray) -> np.ndarray:
         """Make a map for each prior or joint distribution, in the order of dependence, and map the probes."""

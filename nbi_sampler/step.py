@@ -1,29 +1,27 @@
-"""The state of a run and what every step of it does alike: draw, weigh, record, within the budget.
+"""What every step of a run does alike: fit, draw, weigh, record, within the budget.
 
-The steps themselves, and their order, are in `snpe`.
+The steps themselves, and their order, are in `snpe`; what they hand on is in `state`.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.config import SnpeConfig, TrainingConfig
 from nbi_sampler.evaluation import Evaluator
 from nbi_sampler.fitting import FitInfo, Networks
-from nbi_sampler.history import Draws, History
+from nbi_sampler.history import Draws
 from nbi_sampler.importance import effective_sample_size, efficiency, log_evidence
 from nbi_sampler.proposals import MixtureProposal
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.records import Observer, RoundRecord
+from nbi_sampler.state import Pending, State
 
-__all__ = ["Best", "Problem", "State", "Step", "budget", "simulations_per_round"]
-
-Array = NDArray[np.float64]
+__all__ = ["Problem", "Step", "budget", "simulations_per_round"]
 
 MOST_AT_ONCE = 20_000
 COST_STEPS = ((0.02, 1.0), (0.5, 0.7), (np.inf, 0.5))
@@ -48,54 +46,6 @@ class Problem:
     refinement_training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(weight_decay=0.3, n_epochs=40, patience=10)
     )
-
-
-class Best(NamedTuple):
-    """A proposal and the record of the batch that was drawn from it when it was fitted."""
-
-    proposal: MixtureProposal
-    record: RoundRecord
-
-
-@dataclass(frozen=True)
-class State:
-    """All that the next step needs.
-
-    Attributes
-    ----------
-    history : History
-        Draws that train proposals.
-    final : tuple of Draws
-        Draws of the result; each is independent of the training of the proposal that weights it.
-    records : tuple of RoundRecord
-    phase : str
-        "prior", "rounds", "refinement", "final" or "done".
-    best : Best, optional
-        The most efficient proposal of the last phase that fitted any.
-    n_stalls : int
-        Refinements since the last one that gained.
-    """
-
-    history: History = field(default_factory=History)
-    final: tuple[Draws, ...] = ()
-    records: tuple[RoundRecord, ...] = ()
-    phase: str = "prior"
-    best: Best | None = None
-    n_stalls: int = 0
-
-    @property
-    def n_calls(self) -> int:
-        """Calls of the user's code so far."""
-        return sum(record.n_calls for record in self.records)
-
-    @property
-    def final_log_weights(self) -> Array:
-        """Log weights of the result's draws, shape (n_final,)."""
-        return np.concatenate([draws.log_weights for draws in self.final]) if self.final else np.zeros(0)
-
-    def count(self, phase: str) -> int:
-        """Batches drawn in a phase."""
-        return sum(record.phase == phase for record in self.records)
 
 
 def budget(config: SnpeConfig) -> int:
@@ -130,7 +80,7 @@ class Step:
     @property
     def n_sims(self) -> int:
         """Draws of a round."""
-        return simulations_per_round(self.config, self.problem.evaluator)
+        return self.state.n_sims or simulations_per_round(self.config, self.problem.evaluator)
 
     def missing_draws(self, rate: float) -> int:
         """Draws that should complete the result at an efficiency of ``rate``."""
@@ -141,6 +91,16 @@ class Step:
         """Randomness for one purpose of this step."""
         return stage_generator(self.entropy, purpose, len(self.state.records))
 
+    def fitted(
+        self, phase: str, fit: Callable[[], tuple[MixtureProposal, FitInfo]]
+    ) -> tuple[MixtureProposal, FitInfo]:
+        """What ``fit`` gives; where the run was stopped after it, what it gave then."""
+        pending = self.state.pending
+        if pending is not None and pending.info is not None:
+            return pending.proposal, pending.info
+        self.observer.training_started(phase)
+        return fit()
+
     def drawn(
         self,
         phase: str,
@@ -150,24 +110,34 @@ class Step:
         *,
         pooled: bool = False,
     ) -> State:
-        """The state after ``n_draws`` more draws from ``proposal``, or as many as the budget allows."""
+        """The state after ``n_draws`` more draws from ``proposal``, or as many as the budget allows.
+
+        Where the run was stopped within this batch, the draws are those that it had.
+        """
         state, observer = self.state, self.observer
-        n_draws = max(min(n_draws, budget(self.config) - state.n_calls), 1)
-        observer.drawing_started(phase, n_draws)
+        batch = state.pending or self._sampled(proposal, n_draws, info)
+        observer.drawing_started(phase, len(batch.z))
+        observer.state_changed(replace(state, n_sims=self.n_sims, pending=batch))
+        evaluation = self.problem.evaluator(batch.z, observer.drawn, batch.partial)
+        draws = Draws(batch.z, batch.log_ratio, evaluation)
         start = time.perf_counter()
-        z = proposal.sample(n_draws, self.generator("draw"))
-        log_ratio = proposal.log_ratio(z)
-        seconds = time.perf_counter() - start
-        draws = Draws(z, log_ratio, self.problem.evaluator(z, observer.drawn))
-        start = time.perf_counter()
-        history = state.history if phase == "final" else state.history.extended(draws, proposal)
-        seconds += time.perf_counter() - start
+        history = state.history if phase == "final" else state.history.extended(draws, batch.proposal)
+        seconds = batch.seconds + time.perf_counter() - start
         return replace(
             state,
             history=history,
             final=(*state.final, draws) if pooled else state.final,
-            records=(*state.records, _record(phase, draws, info, seconds, pooled)),
+            records=(*state.records, _record(phase, draws, batch.info, seconds, pooled)),
+            n_sims=self.n_sims,
+            pending=None,
         )
+
+    def _sampled(self, proposal: MixtureProposal, n_draws: int, info: FitInfo | None) -> Pending:
+        n_draws = max(min(n_draws, budget(self.config) - self.state.n_calls), 1)
+        start = time.perf_counter()
+        z = proposal.sample(n_draws, self.generator("draw"))
+        log_ratio = proposal.log_ratio(z)
+        return Pending(proposal, info, z, log_ratio, time.perf_counter() - start)
 
 
 def _record(phase: str, draws: Draws, info: FitInfo | None, seconds: float, pooled: bool) -> RoundRecord:

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 from nbi_sampler.config import TrainingConfig
 
-__all__ = ["Objective", "TrainingInfo", "fit", "training_threads"]
+__all__ = ["Objective", "OnEpoch", "TrainingInfo", "fit", "training_threads"]
 
 logger = logging.getLogger(__name__)
+
+OnEpoch = Callable[[int, float, float], None]
 
 
 class Objective(Protocol):
@@ -66,7 +68,7 @@ def fit(
     module: nn.Module,
     objective: Objective,
     config: TrainingConfig,
-    on_epoch: Callable[[int, float, float], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> TrainingInfo:
     """Train ``module`` in place and leave it at its best validation loss, in evaluation mode.
 

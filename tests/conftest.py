@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import sys
 
 import bilby
 import numpy as np
@@ -17,9 +19,26 @@ def quiet_bilby():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def packages_listed_once():
+    """Let bilby list the installed packages once: it starts pip for it in every run, which takes as long."""
+    name = "bilby.core.sampler.env_package_list"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(name, functools.cache(bilby.core.sampler.env_package_list))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Use one thread a process, so that two test processes do not fight over two cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def command_line_of_bilby(monkeypatch):
+    """Put bilby's switches back: ``run_sampler(clean=True)`` sets one for the rest of the process."""
+    switches = bilby.core.utils.command_line_args
+    for name in ("clean", "use_cached"):
+        monkeypatch.setattr(switches, name, getattr(switches, name))
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +75,9 @@ def bilby_log(caplog):
     yield caplog
     logger.setLevel(level)
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture(autouse=True)
+def without_jax(monkeypatch):
+    """As if nobody had imported jax, which another test of this process may have."""
+    monkeypatch.delitem(sys.modules, "jax", raising=False)

@@ -12,6 +12,7 @@ from bilby.core.likelihood import GaussianLikelihood, Likelihood
 from bilby.core.prior import DeltaFunction, Prior, PriorDict, Uniform
 
 from nbi_sampler.batch import LikelihoodError
+from nbi_sampler.draws_file import read_draws
 from nbi_sampler.evaluation import Evaluator
 from nbi_sampler.sampler import Nbi
 from nbi_sampler.space import ParameterSpace
@@ -115,10 +116,9 @@ def test_text_of_a_configuration_file_is_understood(priors):
     assert sampler.kwargs["n_effective"] == 250.5
 
 
-def test_several_processes_are_refused_in_the_log_and_not_silently(run, bilby_log):
-    run(Counted(), npool=2)
-    warnings = [r.getMessage() for r in bilby_log.records if r.getMessage().startswith("npool")]
-    assert warnings == ["npool, pool: this version evaluates the likelihood in one process; leave them out"]
+def test_a_pool_that_is_none_is_refused(run):
+    with pytest.raises(TypeError, match=r"pool: expected a concurrent\.futures\.Executor or .* got int"):
+        run(Counted(), pool=4)
 
 
 @pytest.mark.parametrize("fixed", [{}, {"a": DeltaFunction(1.0), "b": 2.0}])
@@ -165,27 +165,25 @@ def test_a_likelihood_may_return_any_kind_of_number(priors, value, rng):
 
 def test_draws_paid_for_before_a_late_error_are_on_disk(run, tmp_path, priors):
     likelihood = Counted(at=900, then=raise_error)
-    with pytest.raises(LikelihoodError, match=r"no such model.*draws so far are in .*draws\.npz") as caught:
+    expected = r"no such model.*draws so far are in .*checkpoint\.npz"
+    with pytest.raises(LikelihoodError, match=expected) as caught:
         run(likelihood, n_sims=150)
-    with np.load(tmp_path / "nbi_bad" / "draws.npz", allow_pickle=False) as file:
-        saved = dict(file)
-    unfinished = saved["phase"] == "unfinished"
-    assert len(caught.value.partial) == unfinished.sum() > 0
-    assert {"prior", "unfinished"} <= set(saved["phase"])
+    saved = read_draws(tmp_path / "nbi_bad" / "checkpoint.npz")
+    assert 0 < caught.value.partial.finished.sum() < len(saved["z"])
     assert saved["names"].tolist() == ["a", "b"]
     # All calls but bilby's 100 or so and the probe's.
     assert 770 < len(saved["z"]) < 900
     expected = -0.5 * np.sum(saved["theta"] ** 2, axis=1) / 0.3**2
     assert np.allclose(saved["log_likelihood"], expected)
     assert np.allclose(saved["theta"], ParameterSpace(priors).to_theta(saved["z"]))
-    assert np.array_equal(np.isnan(saved["log_ratio"]), unfinished)
-    assert [path.name for path in (tmp_path / "nbi_bad").iterdir()] == ["draws.npz"]
+    assert np.isfinite(saved["log_ratio"]).all()
+    assert [path.name for path in (tmp_path / "nbi_bad").iterdir()] == ["checkpoint.npz"]
 
 
 def test_draws_paid_for_before_an_interruption_are_on_disk(run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(Counted(at=500, then=interrupt))
-    assert len(np.load(tmp_path / "nbi_bad" / "draws.npz")["z"]) > 350
+    assert len(read_draws(tmp_path / "nbi_bad" / "checkpoint.npz")["z"]) > 350
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGALRM])
@@ -197,7 +195,7 @@ def test_a_signal_saves_the_draws_and_leaves_with_the_exit_code(run, tmp_path, n
     with pytest.raises(SystemExit) as caught:
         run(Counted(at=500, then=kill), exit_code=77)
     assert caught.value.code == 77
-    assert len(np.load(tmp_path / "nbi_bad" / "draws.npz")["z"]) > 350
+    assert len(read_draws(tmp_path / "nbi_bad" / "checkpoint.npz")["z"]) > 350
 
 
 def test_predictions_made_before_an_error_are_weighted_and_kept(priors, rng):
@@ -220,11 +218,12 @@ def test_predictions_made_before_an_error_are_weighted_and_kept(priors, rng):
     with pytest.raises(LikelihoodError, match="broken") as caught:
         evaluator(z)
     partial = caught.value.partial
-    assert len(partial) > 15
+    done = partial.finished
+    assert done.sum() == partial.n_calls > 15 and np.array_equal(done, np.arange(100) < done.sum())
     calls.clear()
-    expected = [function(space.row(row)) for row in partial.theta]
-    assert np.allclose(partial.log_likelihood, expected)
-    assert np.array_equal(partial.z, z[: len(partial)])
+    expected = [function(space.row(row)) for row in partial.theta[done]]
+    assert np.allclose(partial.log_likelihood[done], expected)
+    assert np.array_equal(partial.z, z)
 
 
 def test_plus_infinity_is_an_error_that_names_the_parameters(run):

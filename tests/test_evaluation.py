@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from bilby.core.prior import Constraint, PriorDict, Uniform
 
+from nbi_sampler import evaluation
 from nbi_sampler.batch import LikelihoodError
 from nbi_sampler.evaluation import Evaluator
 from nbi_sampler.forward import UserModel, forward_model_for
@@ -83,10 +84,12 @@ class TestLikelihoodAlone:
         evaluation = Evaluator(space, sum_of_squares, None, rng)(np.zeros((0, 2)))
         assert evaluation.log_likelihood.shape == (0,) and evaluation.n_calls == 0
 
-    def test_progress_counts_every_draw_once(self, space, z, rng):
+    @pytest.mark.parametrize("seconds", [0.0, 1e-4, np.inf])
+    def test_progress_counts_every_draw_once(self, space, z, rng, monkeypatch, seconds):
+        monkeypatch.setattr(evaluation, "SECONDS_BETWEEN_REPORTS", seconds)
         told = []
         Evaluator(space, sum_of_squares, None, rng)(z, told.append)
-        assert sum(told) == 450 and len(told) > 1
+        assert sum(told) == 450 and (len(told) > 1) == np.isfinite(seconds)
 
     def test_nan_is_minus_infinity_and_counted(self, space, z, rng):
         evaluator = Evaluator(space, lambda p: math.nan if p["m"] > 2 else 0.0, None, rng)
@@ -130,10 +133,48 @@ class TestLikelihoodAlone:
         with pytest.raises(LikelihoodError) as caught:
             Evaluator(space, failing, None, rng)(z)
         partial = caught.value.partial
-        assert len(partial) == first
-        np.testing.assert_array_equal(partial.z, z[:first])
-        np.testing.assert_array_equal(partial.theta, space.to_theta(z[:first]))
-        np.testing.assert_allclose(partial.log_likelihood, -0.5 * (partial.theta**2).sum(1))
+        np.testing.assert_array_equal(partial.finished, np.arange(len(z)) < first)
+        np.testing.assert_array_equal(partial.z, z)
+        np.testing.assert_array_equal(partial.theta, space.to_theta(z))
+        expected = np.where(partial.finished, -0.5 * (partial.theta**2).sum(1), -np.inf)
+        np.testing.assert_allclose(partial.log_likelihood, expected)
+        assert partial.n_calls == first
+
+    def test_an_interrupted_batch_goes_on_where_it_was(self, space, z, rng):
+        called = []
+
+        def failing_once(parameters):
+            called.append(parameters["m"])
+            if len(called) == 300:
+                raise KeyboardInterrupt
+            return math.nan if parameters["m"] > 2.5 else sum_of_squares(parameters)
+
+        evaluator = Evaluator(space, failing_once, None, rng)
+        assert evaluator.interrupted() is None
+        with pytest.raises(KeyboardInterrupt):
+            evaluator(z)
+        partial = evaluator.interrupted()
+        evaluation = evaluator(z, resume=partial)
+        assert evaluator.interrupted().finished.all()
+        assert len(called) == 6 + 450 + 1
+        assert evaluation.n_calls == 450 and evaluation.seconds > partial.seconds > 0
+        unbroken = evaluator(z)
+        np.testing.assert_array_equal(evaluation.log_likelihood, unbroken.log_likelihood)
+        assert evaluation.n_nan == unbroken.n_nan > 0
+
+    def test_other_draws_cannot_take_up_a_batch(self, space, z, rng):
+        evaluator = Evaluator(space, sum_of_squares, None, rng)
+        partial = []
+        evaluator(z, lambda n: partial.append(evaluator.interrupted()))
+        with pytest.raises(ValueError, match="resume: expected the 449 draws of the interrupted batch"):
+            evaluator(z[1:], resume=partial[0])
+
+    def test_the_probe_is_the_same_for_the_same_problem_alone(self, space):
+        def values(function, seed=0):
+            return Evaluator(space, function, None, np.random.default_rng(seed)).probe_values
+
+        np.testing.assert_array_equal(values(sum_of_squares), values(sum_of_squares))
+        assert (values(sum_of_squares) != values(lambda p: sum_of_squares(p) + 1e-9)).all()
 
     def test_a_function_that_changes_its_argument_changes_nothing(self, space, z, rng):
         def rude(parameters):
@@ -195,7 +236,8 @@ class TestForwardModel:
         before, probed = n_calls, called.n_calls
         evaluation = evaluator(z)
         assert called.n_calls == probed
-        assert n_calls - before == (3 if vectorized == "auto" else 450)
+        # One call for 200 draws, and a single one to compare.
+        assert n_calls - before == (6 if vectorized == "auto" else 450)
         assert "separately" not in evaluator.note
         assert evaluation.n_calls == 450
         expected = [log_likelihood(space.row(row)) for row in evaluation.theta]
@@ -231,6 +273,36 @@ class TestForwardModel:
         assert "does not define the likelihood" in evaluator.note
         np.testing.assert_allclose(evaluation.log_likelihood, -0.5 * (evaluation.theta**2).sum(1))
         np.testing.assert_allclose(evaluation.predictions, [line(X, *row) for row in evaluation.theta])
+
+    def test_an_interrupted_batch_gives_the_same_numbers(self, vectorized, space, z):
+        # After probes, which are 13 to 16 calls.
+        at = (60, 150, 220) if vectorized is False else (17, 35)
+        n_calls, z = 0, z[:230]
+
+        def often_interrupted(x, m, c):
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls in at:
+                raise KeyboardInterrupt
+            return np.exp(m * x) + c
+
+        def evaluator():
+            likelihood, log_likelihood = gaussian(often_interrupted)
+            forward = forward_model_for(likelihood)
+            return Evaluator(space, log_likelihood, forward, np.random.default_rng(1), 0.0, vectorized)
+
+        evaluation, resume = None, None
+        while evaluation is None:
+            try:
+                running = evaluator()
+                evaluation = running(z, resume=resume)
+            except KeyboardInterrupt:
+                resume = running.interrupted()
+        n_calls = 1000
+        unbroken = evaluator()(z)
+        np.testing.assert_array_equal(evaluation.log_likelihood, unbroken.log_likelihood)
+        np.testing.assert_array_equal(evaluation.predictions, unbroken.predictions)
+        assert 0 < resume.finished.sum() < 230
 
 
 class TestVectorisation:

@@ -171,7 +171,7 @@ def test_keywords_that_are_objects_do_not_break_saving(run, line_problem, tmp_pa
     x, y = line_data()
     settings = dict(simulator=lambda p: line(x, p["m"], p["c"]), noise=np.full(40, 0.5), x_obs=y)
     result = run(likelihood, priors, save="json", outdir=str(tmp_path), **settings)
-    assert [path.name for path in tmp_path.iterdir()] == ["label_result.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["label_result.json", "nbi_label"]
     assert result.sampler_kwargs["noise"] == "array of shape (40,)"
     assert "lambda" in result.sampler_kwargs["simulator"]
     assert "user's simulator" in result.meta_data["nbi"]["tier"]

@@ -19,8 +19,9 @@ from nbi_sampler.proposals import MixtureProposal, PriorProposal
 from nbi_sampler.records import Observer, RoundRecord
 from nbi_sampler.snpe import run
 from nbi_sampler.space import ParameterSpace
+from nbi_sampler.state import Best, State
 from nbi_sampler.status import contradicting_evidence, judge, summarise
-from nbi_sampler.step import Best, Problem, State, Step, budget
+from nbi_sampler.step import Problem, Step, budget
 from nbi_sampler.training import TrainingInfo
 
 PLAIN = SnpeConfig(n_effective=2000, n_rounds=6, n_sims=400, refine=False)
@@ -54,7 +55,7 @@ class Script:
         self.proposals = list(proposals)
         self.learnt = []
 
-    def __call__(self, batches, *arguments):
+    def __call__(self, batches, *arguments, **keywords):
         self.learnt.append(tuple(batches))
         return self.proposals[len(self.learnt) - 1], FitInfo(NOT_TRAINED)
 
@@ -76,7 +77,7 @@ class TestAlgorithmOne:
         script, state, _ = scripted
         assert len(script.learnt) == 4
         for i, batches in enumerate(script.learnt):
-            assert len(batches) == 1 and batches[0] is state.history.batches[i]
+            assert len(batches) == 1 and batches[0].z is state.history.batches[i].z
 
     def test_the_rounds_end_when_n_eff_falls_and_the_best_one_is_taken(self, scripted):
         script, state, _ = scripted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -88,6 +89,8 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
             raise ValueError(
                 f"flow: n_dims={expected_dims}, but the priors have {n_dims} free parameters; leave it out"
             )
-        return kind.make(n_dims, n_context, config)
+        flow = kind.make(n_dims, n_context, config)
+        flow.recipe = {"type": name, "n_dims": n_dims, "n_context": n_context, **asdict(config)}
+        return flow
 
     return make

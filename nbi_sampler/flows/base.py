@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,16 @@ __all__ = ["Density"]
 
 
 class Density(nn.Module):
-    """Base class of flows."""
+    """Base class of flows.
+
+    Attributes
+    ----------
+    recipe : mapping
+        Name, numbers of coordinates and features, and settings, from which `flow_factory` makes the like;
+        empty for a flow that it did not make from a name.
+    """
+
+    recipe: Mapping[str, Any] = {}
 
     @abstractmethod
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Tensor:

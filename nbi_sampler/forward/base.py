@@ -8,7 +8,7 @@ bilby's likelihoods; the rounds, the evaluation and the training call it. Import
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,24 @@ class ForwardModel(ABC):
             Where such a call makes no sense.
         """
         raise NotImplementedError(f"{self.name}: no broadcasting call; simulate one draw at a time.")
+
+    def replacing_function(
+        self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
+    ) -> ForwardModel:
+        """A copy whose `simulate_batch` calls ``wrap(function)`` instead of the user's model function.
+
+        Parameters
+        ----------
+        wrap : callable
+            Given a function of a mapping of parameters that returns what the user's own function returns,
+            untouched, gives one that takes parameters of shape (n, 1) and returns n of these.
+
+        Returns
+        -------
+        ForwardModel
+            This one where it has no such function.
+        """
+        return self
 
     @abstractmethod
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:

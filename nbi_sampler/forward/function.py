@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,21 +49,36 @@ class FunctionModel(ForwardModel):
         self._function = likelihood.func
         self._x = likelihood.x
         self._keywords = dict(likelihood.kwargs)
+        self._wrapped: Callable[[Any], Any] | None = None
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:
         """Noiseless prediction: one call of the user's function; see `ForwardModel.simulate`."""
-        return self._predict({key: parameters[key] for key in self._keys}, self._data_shape).reshape(-1)
+        return self._complete(self._call(parameters), self._data_shape).reshape(-1)
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """One call with parameters of shape ``(n, 1)``; see `ForwardModel.simulate_batch`."""
-        if self.shape[0] > 1 or len(self._data_shape) > 2:
-            return super().simulate_batch(columns)
         n = len(next(iter(columns.values())))
         arguments = {key: np.asarray(columns[key], dtype=np.float64)[:, None] for key in self._keys}
-        return self._predict(arguments, (n, self.observed.size))
+        if self._wrapped is not None:
+            return self._complete(self._wrapped(arguments), (n, *self._data_shape)).reshape(n, -1)
+        if self.shape[0] > 1 or len(self._data_shape) > 2:
+            return super().simulate_batch(columns)
+        return self._complete(self._call(arguments), (n, self.observed.size))
 
-    def _predict(self, arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Array:
-        prediction = self._function(self._x, **arguments, **self._keywords)
+    def replacing_function(
+        self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
+    ) -> FunctionModel:
+        """A copy that calls ``wrap(function)``; see `ForwardModel.replacing_function`."""
+        model = copy.copy(self)
+        model._wrapped = wrap(self._call)
+        return model
+
+    def _call(self, parameters: Mapping[str, Any]) -> Any:
+        """What the user's function returns for numbers or columns."""
+        return self._function(self._x, **{key: parameters[key] for key in self._keys}, **self._keywords)
+
+    def _complete(self, prediction: Any, shape: tuple[int, ...]) -> Array:
+        """Copy of a prediction, checked and of one value for each data point."""
         self._check(prediction)
         try:
             view = np.broadcast_to(prediction, shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,10 @@ class JointModel(ForwardModel):
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """Predictions of all parts, if all can do it; see `ForwardModel.simulate_batch`."""
         return np.concatenate([part.simulate_batch(columns) for part in self.parts], axis=1)
+
+    def replacing_function(self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> JointModel:
+        """A copy of copies of the parts; see `ForwardModel.replacing_function`."""
+        return JointModel([part.replacing_function(wrap) for part in self.parts])
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
         """Sum over the parts; see `ForwardModel.log_likelihood`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,6 +72,7 @@ class UserModel(ForwardModel):
         observed = as_observed(x_obs, "x_obs")
         self._data_shape = observed.shape
         self._simulator = simulator
+        self._wrapped: Callable[[Any], Any] | None = None
         self._noise = noise if callable(noise) else None
         self._is_gaussian = noise is not None and not callable(noise)
         name = (
@@ -84,12 +87,22 @@ class UserModel(ForwardModel):
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """One call for data of one channel and a noiseless simulator; see `ForwardModel.simulate_batch`."""
-        # Draws of a stochastic simulator might share their noise in one call, which no comparison would show.
-        if len(self._data_shape) > 1 or not (self._is_gaussian or self._noise):
-            return super().simulate_batch(columns)
         n = len(next(iter(columns.values())))
-        predictions = self._simulator({key: np.asarray(value)[:, None] for key, value in columns.items()})  # type: ignore[misc]
-        return np.array(np.broadcast_to(predictions, (n, self.observed.size)), dtype=np.float64)
+        arguments: dict[str, Any] = {key: np.asarray(value)[:, None] for key, value in columns.items()}
+        # Draws of a stochastic simulator might share their noise in one call, which no comparison would show.
+        if not (self._is_gaussian or self._noise) or (self._wrapped is None and len(self._data_shape) > 1):
+            return super().simulate_batch(columns)
+        if self._wrapped is not None:
+            predictions = np.broadcast_to(self._wrapped(arguments), (n, *self._data_shape)).reshape(n, -1)
+        else:
+            predictions = np.broadcast_to(self._simulator(arguments), (n, self.observed.size))
+        return np.array(predictions, dtype=np.float64)
+
+    def replacing_function(self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> UserModel:
+        """A copy that calls ``wrap(simulator)``; see `ForwardModel.replacing_function`."""
+        model = copy.copy(self)
+        model._wrapped = wrap(self._simulator)
+        return model
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
         """Not provided.
