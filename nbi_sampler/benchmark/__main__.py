@@ -3,6 +3,7 @@
 python -m nbi_sampler.benchmark [run] --problems linear,sine --seeds 1,2,3 --processes 2
 python -m nbi_sampler.benchmark report build/benchmark.jsonl
 python -m nbi_sampler.benchmark calibration --seeds 30 --processes 2
+python -m nbi_sampler.benchmark search --runs 200 --processes 2
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path
 
 from nbi_sampler.benchmark.calibration import calibration_table
 from nbi_sampler.benchmark.problems import CALIBRATION_PROBLEMS, PROBLEMS
+from nbi_sampler.benchmark.random_mixtures import PREFIX, search_table
 from nbi_sampler.benchmark.report import benchmark_table
 from nbi_sampler.benchmark.runner import Run, read_records, run_all, run_of
 
 __all__ = ["main"]
 
-COMMANDS = ("run", "report", "calibration")
+COMMANDS = ("run", "report", "calibration", "search")
 
 
 def _problem_names(text: str) -> list[str]:
@@ -55,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     calibration = commands.add_parser("calibration", parents=[common], help="check the error of log Z")
     calibration.add_argument("--seeds", type=int, default=30, help="how many")
     calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
+    search = commands.add_parser("search", parents=[common], help="look for wrong evidences with status ok")
+    search.add_argument("--runs", type=int, default=200, help="how many random mixtures")
+    search.add_argument("--out", type=Path, default=Path("build/search.jsonl"))
+    search.set_defaults(n_effective=1000)
     return parser
 
 
@@ -67,15 +73,22 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "report":
         print(benchmark_table(read_records(given.path)))
         return 0
+    shared = {"n_effective": given.n_effective, "sampler": given.sampler, "options": given.options}
+    runs = [Run(problem=problem, seed=seed, **shared) for problem, seed in _asked(given)]
+    failed = run_all(runs, given.out, n_processes=given.processes)
+    tables = {"run": benchmark_table, "calibration": calibration_table, "search": search_table}
+    print(tables[given.command]([record for record in read_records(given.out) if run_of(record) in runs]))
+    return 1 if failed else 0
+
+
+def _asked(given: argparse.Namespace) -> list[tuple[str, int]]:
+    """Problems and seeds of a command."""
+    if given.command == "search":
+        return [(f"{PREFIX}{number}", number) for number in range(1, given.runs + 1)]
     calibrating = given.command == "calibration"
     problems = CALIBRATION_PROBLEMS if calibrating else given.problems
     seeds = range(1, given.seeds + 1) if calibrating else given.seeds
-    shared = {"n_effective": given.n_effective, "sampler": given.sampler, "options": given.options}
-    runs = [Run(problem=problem, seed=seed, **shared) for seed in seeds for problem in problems]
-    failed = run_all(runs, given.out, n_processes=given.processes)
-    records = [record for record in read_records(given.out) if run_of(record) in runs]
-    print(calibration_table(records) if calibrating else benchmark_table(records))
-    return 1 if failed else 0
+    return [(problem, seed) for seed in seeds for problem in problems]
 
 
 if __name__ == "__main__":

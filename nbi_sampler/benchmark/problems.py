@@ -19,6 +19,7 @@ from bilby.core.prior import LogUniform, PriorDict, Uniform
 
 from nbi_sampler.benchmark import models
 from nbi_sampler.benchmark.gravitational_waves import binary_black_hole
+from nbi_sampler.benchmark.random_mixtures import PREFIX, random_mixture
 
 __all__ = ["CALIBRATION_PROBLEMS", "PROBLEMS", "Problem", "get_problem"]
 
@@ -195,7 +196,7 @@ def get_problem(name: str) -> Problem:
     Parameters
     ----------
     name : str
-        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`.
+        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, or ``"mixture17"`` for a random mixture.
 
     Returns
     -------
@@ -212,6 +213,11 @@ def get_problem(name: str) -> Problem:
     >>> get_problem("eggbox").log_evidence
     235.85594
     """
+    number = name.removeprefix(PREFIX)
+    if name.startswith(PREFIX) and number.isdecimal():
+        mixture, box = random_mixture(int(number))
+        exact = {"log_evidence": mixture.log_evidence, "log_evidence_err": 0.0}
+        return Problem(name=name, likelihood=mixture, priors=box, truth=None, **exact)
     if name not in _BUILDERS:
         raise ValueError(f"name: expected one of {', '.join(_BUILDERS)}, got {name!r}")
     reference = json.loads((resources.files(__package__) / "references.json").read_text())[name]
