@@ -19,6 +19,7 @@ import numpy as np
 from nbi_sampler.affine import AffineMap
 from nbi_sampler.archive import ArchiveError, read_archive, write_archive
 from nbi_sampler.batch import Evaluation, PartialBatch
+from nbi_sampler.charts import LatentKernels, UnitCubeKernels
 from nbi_sampler.fingerprint import differences
 from nbi_sampler.fitting import FitInfo, Networks
 from nbi_sampler.history import Draws, History
@@ -35,7 +36,8 @@ FORMAT = "nbi_sampler checkpoint"
 FORMAT_VERSION = 1
 KINDS = (
     *(State, Pending, Best, History, Draws, Evaluation, PartialBatch, RoundRecord, FitInfo, TrainingInfo),
-    *(MixtureProposal, PriorProposal, FlowProposal, StudentMixture, AffineMap),
+    *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels),
+    *(StudentMixture, AffineMap),
 )
 # A write that takes a second is followed by so many seconds without one.
 REST = 20.0

@@ -20,7 +20,7 @@ from nbi_sampler.flows import Density
 from nbi_sampler.periodic import apply_cut, remove_cut
 from nbi_sampler.randomness import torch_generator
 
-__all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal"]
+__all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal", "log_normal"]
 
 Array = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ class FlowProposal:
             for part in y.split(CHUNK)
         ]
         log_q = (np.concatenate(chunks) if chunks else np.zeros(0)) - self.affine.log_det
-        return np.where(np.isfinite(log_q), log_q, -np.inf) - _log_normal(z)
+        return np.where(np.isfinite(log_q), log_q, -np.inf) - log_normal(z)
 
 
 class MixtureProposal:
@@ -187,5 +187,6 @@ def _shares_by_em(log_ratios: Array, weights: Array, n_steps: int = 50) -> Array
     return shares
 
 
-def _log_normal(z: Array) -> Array:
+def log_normal(z: Array) -> Array:
+    """Log density of the prior N(0, I) at z of shape (n, n_dim), shape (n,)."""
     return -0.5 * np.sum(z**2, axis=1) - 0.5 * z.shape[1] * math.log(2.0 * math.pi)

@@ -1,12 +1,14 @@
 """Fit the next proposal to the posterior itself: all draws so far, weighted, by a committee of densities.
 
 A flow, the flows before it, Gaussian mixtures and local kernels are fitted to the same weighted draws; shares
-fitted to draws that none of them has seen decide how much of each the proposal is made of. Called by `snpe`
-once the rounds have found the posterior, or from the prior when there is nothing to simulate.
+fitted to draws that none of them has seen decide how much of each the proposal is made of. Mixtures are
+fitted in the latent space and in the unit cube, kernels where the mixtures fit better. Called by `snpe` once
+the rounds have found the posterior, or from the prior when there is nothing to simulate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from nbi_sampler.affine import AffineMap
+from nbi_sampler.charts import CHARTS, Chart
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.fitting import FitInfo, Networks
 from nbi_sampler.history import History
@@ -23,7 +26,7 @@ from nbi_sampler.periodic import apply_cut, thinnest_cut
 from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.space import ParameterSpace
-from nbi_sampler.student_mixture import fitted_by_em, local_kernels
+from nbi_sampler.student_mixture import fitted_by_em, frontier_kernels, local_kernels
 from nbi_sampler.training import OnEpoch, TrainingInfo, fit, training_threads
 
 __all__ = ["fit_to_weights"]
@@ -48,6 +51,12 @@ WIDE_SHARES = (0.06, 0.015)
 PRIOR_SHARE = 0.005
 MIXTURES_SHARE = 0.25
 EXPLORING_SHARE = 0.15
+# Latent coordinate beyond which a bounded prior is stretched, and the mass out there that makes the unit cube
+# worth a fit.
+STRETCHED = 1.5
+LEAST_STRETCHED = 0.01
+# Share of the kernels on draws that stand out by their weight: the mass of these, within limits.
+FRONTIER_SHARES = (0.03, 0.3)
 
 
 def fit_to_weights(
@@ -93,20 +102,21 @@ def fit_to_weights(
     cut = thinnest_cut(target.z, weights, space.periodic)
     flow, info = _fit_flow(target, weights, cut, space, networks, config, rng, _n_flows(history), on_epoch)
     flows: list[Proposal] = [flow, *_latest_flows(history, MOST_FLOWS - 1)]
-    mixtures = _gaussian_mixtures(target, weights, cut, rng)
-    seen = ~target.held_out
-    fitted = [*flows, *mixtures, local_kernels(target.z[seen], target.log_weights[seen], cut, rng)]
-    fixed: list[Proposal] = [local_kernels(wide.z, wide.log_weights, cut, rng) for wide in target.wider]
-    fixed.append(PriorProposal(space.n_dim))
-    shares = np.concatenate([np.zeros(len(fitted)), (*WIDE_SHARES, PRIOR_SHARE)])
-    if target.exponent < 1.0:
-        shares[len(fitted) - 1] = EXPLORING_SHARE
     test = target.held_out & (weights > 0.0)
-    test_weights = weights[test] / weights[test].sum()
+    test_z, test_weights = target.z[test], weights[test] / weights[test].sum()
+    charts = CHARTS if _near_edges(target.z, weights, cut) else CHARTS[:1]
+    families = [_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[:-1], rng) for chart in charts]
+    chart = charts[int(np.argmax([_score(family, test_z, test_weights) for family in families]))]
+    families.append(_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[-1:], rng))
+    mixtures = [member for family in families for member in family]
+    local, fixed, shares = _kernels(target, weights, cut, chart, rng)
+    fitted = [*flows, *mixtures, *local]
+    fixed.append(PriorProposal(space.n_dim))
+    shares = np.concatenate([np.zeros(len(fitted)), shares, [PRIOR_SHARE]])
+    if target.exponent < 1.0 and local:
+        shares[len(fitted) - 1] = EXPLORING_SHARE
     smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(mixtures)))
-    proposal = MixtureProposal.fitted(
-        (*fitted, *fixed), shares, target.z[test], test_weights, smooth, MIXTURES_SHARE
-    )
+    proposal = MixtureProposal.fitted((*fitted, *fixed), shares, test_z, test_weights, smooth, MIXTURES_SHARE)
     return proposal, FitInfo(info, target.exponent)
 
 
@@ -171,16 +181,53 @@ def _fit_flow(
     return FlowProposal(flow, None, affine, cut), info
 
 
+def _near_edges(z: Array, weights: Array, cut: Array) -> bool:
+    """Whether enough of the target lies where the latent space is stretched."""
+    stretched = (np.abs(apply_cut(z, cut)) > STRETCHED).any(axis=1)
+    return float(weights @ stretched) > LEAST_STRETCHED
+
+
 def _gaussian_mixtures(
-    target: _Target, weights: Array, cut: Array, rng: np.random.Generator
+    target: _Target,
+    weights: Array,
+    cut: Array,
+    chart: Chart,
+    n_kernels: Sequence[int],
+    rng: np.random.Generator,
 ) -> list[Proposal]:
     """Gaussian mixtures of as many kernels as the effective size supports."""
     learnt = np.where(target.held_out, 0.0, weights)
     learnt /= learnt.sum()
     ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
-    n_dim = target.z.shape[1]
-    supported = [n for n in EM_KERNELS if n * (n_dim + 2) <= ess]
-    return [fitted_by_em(target.z, learnt, cut, n, rng) for n in supported]
+    y = chart.coordinates(target.z, cut)
+    supported = [n for n in n_kernels if n * (y.shape[1] + 2) <= ess]
+    fits = [chart.proposal(fitted_by_em(y, learnt, n, rng), cut, rng) for n in supported]
+    return [each for each in fits if each is not None]
+
+
+def _kernels(
+    target: _Target, weights: Array, cut: Array, chart: Chart, rng: np.random.Generator
+) -> tuple[list[Proposal], list[Proposal], Array]:
+    """Local kernels; those with a fixed share (wider ones, and where weights stand out); and these shares."""
+    y, seen = chart.coordinates(target.z, cut), ~target.held_out
+    local = chart.proposal(local_kernels(y[seen], target.log_weights[seen], rng), cut, rng)
+    fixed: list[tuple[Proposal | None, float]] = []
+    frontier, mass = frontier_kernels(y, weights, rng)
+    if frontier is not None:
+        fixed.append((chart.proposal(frontier, cut, rng), float(np.clip(mass, *FRONTIER_SHARES))))
+    for wide, share in zip(target.wider, WIDE_SHARES, strict=True):
+        mixture = local_kernels(chart.coordinates(wide.z, cut), wide.log_weights, rng)
+        fixed.append((chart.proposal(mixture, cut, rng), share))
+    made = [(proposal, share) for proposal, share in fixed if proposal is not None]
+    return [local] if local else [], [each for each, _ in made], np.array([share for _, share in made])
+
+
+def _score(family: list[Proposal], z: Array, weights: Array) -> float:
+    """Weighted mean log density of held-out draws under mixtures of a family with fitted shares."""
+    if not family:
+        return -np.inf
+    mixture = MixtureProposal.fitted(tuple(family), np.zeros(len(family)), z, weights)
+    return float(weights @ np.maximum(mixture.log_ratio(z), -1e3))
 
 
 def _n_flows(history: History) -> int:

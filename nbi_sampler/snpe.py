@@ -34,8 +34,8 @@ SMALLEST_GAIN = 1.04
 MOST_STALLS = 2
 # The result begins anew when more draws leave less than this share of its effective size.
 LOST = 0.5
-# Draws from the prior, divided by the cube of the dimension, when there are no simulations to learn from.
-SCAN = 80_000
+# Draws from the prior where there is nothing to simulate, divided by the fourth power of the dimension.
+SCAN = 320_000
 MOST_PRIOR_ROUNDS = 4
 FEWEST_FINITE = 10
 FEWEST_FINITE_PER_DIMENSION = 5
@@ -88,7 +88,7 @@ def draw_from_prior(step: Step) -> State:
     n_dim = evaluator.space.n_dim
     first = 2 * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
-        first = max(step.n_sims, SCAN // max(n_dim, 2) ** 3)
+        first = max(step.n_sims, SCAN // max(n_dim, 2) ** 4)
     n_draws = first * 2 ** step.state.count("prior")
     prior = MixtureProposal.single(PriorProposal(n_dim))
     state = step.drawn("prior", prior, n_draws)

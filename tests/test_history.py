@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from nbi_sampler.batch import Evaluation
+from nbi_sampler.charts import LatentKernels
 from nbi_sampler.history import Draws, History
 from nbi_sampler.importance import log_evidence
 from nbi_sampler.proposals import MixtureProposal, PriorProposal
@@ -30,7 +31,8 @@ def draws_from(proposal, n, rng):
 
 
 def student(centre, width):
-    return StudentMixture(np.ones(1), np.array([[centre]]), np.array([[[width]]]), np.zeros(1), degrees=4.0)
+    mixture = StudentMixture(np.ones(1), np.array([[centre]]), np.array([[[width]]]), degrees=4.0)
+    return LatentKernels(mixture, np.zeros(1))
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from scipy import stats
 from torch import nn
 
 from nbi_sampler.affine import AffineMap
+from nbi_sampler.charts import LatentKernels, UnitCubeChart
 from nbi_sampler.flows import flow_factory
+from nbi_sampler.periodic import apply_cut
 from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.student_mixture import StudentMixture, fitted_by_em, local_kernels
@@ -31,13 +33,20 @@ def flow_proposal(cut, n_context=0):
 def local(cut):
     rng = np.random.default_rng(5)
     z = rng.normal(size=(2000, 2)) * 0.7
-    return local_kernels(z, -0.5 * (z**2).sum(1), cut, rng, n_kernels=50)
+    return LatentKernels(local_kernels(apply_cut(z, cut), -0.5 * (z**2).sum(1), rng, n_kernels=50), cut)
 
 
 def by_em(cut):
     rng = np.random.default_rng(6)
     z = rng.normal(size=(2000, 2)) * 0.7
-    return fitted_by_em(z, np.full(2000, 1 / 2000), cut, 3, rng)
+    return LatentKernels(fitted_by_em(apply_cut(z, cut), np.full(2000, 1 / 2000), 3, rng), cut)
+
+
+def truncated(cut):
+    """Kernels of which a fifth lies outside the cube."""
+    factors = np.stack([np.diag([0.1, 0.2]), np.diag([0.3, 0.1])])
+    mixture = StudentMixture(np.array([0.4, 0.6]), np.array([[0.95, 0.5], [0.4, 0.3]]), factors, 5.0)
+    return UnitCubeChart().proposal(mixture, cut, np.random.default_rng(7))
 
 
 PROPOSALS = {
@@ -48,6 +57,7 @@ PROPOSALS = {
     "two students": two_students,
     "local kernels": local,
     "expectation maximisation": by_em,
+    "truncated to the unit cube": truncated,
     "mixture": lambda cut: MixtureProposal(
         (flow_proposal(cut), student(cut), PriorProposal(2)), np.array([0.7, 0.2, 0.1])
     ),
@@ -196,7 +206,10 @@ class TestMixture:
 def test_smooth_members_keep_their_least_share_whatever_the_likelihood_says(rng):
     n_dim = 2
     narrow, wide = (
-        StudentMixture(np.ones(1), np.zeros((1, n_dim)), scale * np.eye(n_dim)[None], np.zeros(n_dim), 50.0)
+        LatentKernels(
+            StudentMixture(np.ones(1), np.zeros((1, n_dim)), scale * np.eye(n_dim)[None], 50.0),
+            np.zeros(n_dim),
+        )
         for scale in (0.1, 1.0)
     )
     z = narrow.sample(400, rng)

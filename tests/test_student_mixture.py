@@ -7,10 +7,11 @@ import pytest
 from proposal_cases import NO_CUT, student, two_students
 from scipy import stats
 
+from nbi_sampler.charts import LatentKernels
 from nbi_sampler.importance import efficiency, log_evidence
 from nbi_sampler.pareto import pareto_k
 from nbi_sampler.proposals import AffineMap
-from nbi_sampler.student_mixture import fitted_by_em, local_kernels
+from nbi_sampler.student_mixture import fitted_by_em, frontier_kernels, local_kernels
 
 
 class TestStudentMixture:
@@ -27,12 +28,11 @@ class TestStudentMixture:
         return log_p - stats.norm.logpdf(z).sum(1) - proposal.log_ratio(z)
 
     def test_its_density_is_that_of_scipy(self, rng):
-        mixture, z = two_students(NO_CUT), rng.normal(size=(100, 2)) * 3
+        mixture, z = two_students(NO_CUT).mixture, rng.normal(size=(100, 2)) * 3
         density = 0.0
         for share, centre, factor in zip(mixture.shares, mixture.centres, mixture.factors, strict=True):
             density = density + share * stats.multivariate_t(centre, factor @ factor.T, df=5.0).pdf(z)
-        expected = np.log(density) - stats.norm.logpdf(z).sum(1)
-        np.testing.assert_allclose(mixture.log_ratio(z), expected, rtol=1e-9)
+        np.testing.assert_allclose(mixture.log_prob(z), np.log(density), rtol=1e-9)
 
     def test_kernels_follow_a_ridge_that_one_student_does_not(self):
         ours, theirs = [], []
@@ -40,7 +40,8 @@ class TestStudentMixture:
             rng = np.random.default_rng(seed)
             z = self.ridge(rng, 3000)
             one = AffineMap.standardising(z, np.full(3000, 1 / 3000))
-            ours.append(self.log_weights(local_kernels(z, np.zeros(3000), NO_CUT, rng), rng))
+            kernels = LatentKernels(local_kernels(z, np.zeros(3000), rng), NO_CUT)
+            ours.append(self.log_weights(kernels, rng))
             theirs.append(self.log_weights(student(NO_CUT, one.mean, one.factor), rng))
         assert np.median([efficiency(w) for w in ours]) > 2 * np.median([efficiency(w) for w in theirs])
         assert np.median([pareto_k(w) for w in ours]) < 0.6 < np.median([pareto_k(w) for w in theirs])
@@ -50,7 +51,7 @@ class TestStudentMixture:
     def test_kernels_follow_the_weights_without_repeats(self, rng):
         z = rng.normal(size=(5000, 2))
         log_weights = np.where(z[:, 0] > 0, 0.0, -np.inf)
-        centres = local_kernels(z, log_weights, NO_CUT, rng).centres
+        centres = local_kernels(z, log_weights, rng).centres
         assert len(np.unique(centres, axis=0)) == len(centres) == 200
         assert (centres[:, 0] > 0).all()
 
@@ -58,17 +59,17 @@ class TestStudentMixture:
     def test_few_finite_weights_still_give_kernels(self, n, rng):
         z = rng.normal(size=(100, 3))
         log_weights = np.where(np.arange(100) < n, 0.0, -np.inf)
-        kernels = local_kernels(z, log_weights, np.zeros(3), rng)
+        kernels = local_kernels(z, log_weights, rng)
         drawn = kernels.sample(20, rng)
         assert len(kernels.centres) == n
-        assert np.isfinite(drawn).all() and np.isfinite(kernels.log_ratio(drawn)).all()
+        assert np.isfinite(drawn).all() and np.isfinite(kernels.log_prob(drawn)).all()
 
     def test_expectation_maximisation_finds_two_modes_and_their_weights(self, rng):
         upper = rng.random(6000) < 0.7
         z = 0.2 * rng.normal(size=(6000, 2)) + np.where(upper, 1.0, -1.0)[:, None]
         # The draws say 7 to 3; the weights say the reverse.
         weights = np.where(upper, 3 / 7, 7 / 3)
-        fitted = fitted_by_em(z, weights / weights.sum(), NO_CUT, 2, rng)
+        fitted = fitted_by_em(z, weights / weights.sum(), 2, rng)
         order = np.argsort(fitted.centres[:, 0])
         np.testing.assert_allclose(fitted.centres[order], [[-1.0, -1.0], [1.0, 1.0]], atol=0.05)
         np.testing.assert_allclose(fitted.shares[order], [0.7, 0.3], atol=0.05)
@@ -79,6 +80,24 @@ class TestStudentMixture:
     def test_expectation_maximisation_survives_a_handful_of_draws(self, n_distinct, rng):
         z = rng.normal(size=(50, 2))
         weights = np.where(np.arange(50) < n_distinct, 1 / n_distinct, 0.0)
-        fitted = fitted_by_em(z, weights, NO_CUT, 10, rng)
+        fitted = fitted_by_em(z, weights, 10, rng)
         drawn = fitted.sample(20, rng)
-        assert np.isfinite(drawn).all() and np.isfinite(fitted.log_ratio(drawn)).all()
+        assert np.isfinite(drawn).all() and np.isfinite(fitted.log_prob(drawn)).all()
+
+    def test_the_frontier_is_where_weights_stand_out_and_has_their_shares(self, rng):
+        y = rng.normal(size=(1000, 2))
+        weights = np.ones(1000)
+        weights[[3, 7]] = 50.0, 100.0
+        mixture, mass = frontier_kernels(y, weights / weights.sum(), rng)
+        np.testing.assert_array_equal(mixture.centres, y[[7, 3]])
+        np.testing.assert_allclose(mixture.shares, [2 / 3, 1 / 3])
+        assert mass == pytest.approx(150 / weights.sum())
+
+    def test_equal_weights_have_no_frontier(self, rng):
+        assert frontier_kernels(rng.normal(size=(100, 2)), np.full(100, 0.01), rng) == (None, 0.0)
+
+    def test_kernels_are_no_wider_than_what_a_few_effective_draws_describe(self, rng):
+        y = rng.normal(size=(4000, 2))
+        # A narrow target: of 4,000 draws some 40 count.
+        kernels = local_kernels(y, -0.5 * (y**2).sum(1) / 0.1**2, rng)
+        assert np.median(np.linalg.norm(kernels.factors, axis=(1, 2))) < 0.4

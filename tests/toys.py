@@ -11,6 +11,7 @@ from bilby.core.prior import Gaussian, PriorDict
 from scipy import stats
 
 from nbi_sampler.batch import Evaluation
+from nbi_sampler.charts import LatentKernels
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.evaluation import Evaluator
 from nbi_sampler.featurizers import featurizer_factory
@@ -81,7 +82,8 @@ def student(centre, width, degrees=10.0):
     """Proposal of one kernel."""
     centre = np.atleast_1d(np.asarray(centre, dtype=float))
     factor = width * np.eye(len(centre))
-    return StudentMixture(np.ones(1), centre[None], factor[None], np.zeros(len(centre)), degrees)
+    mixture = StudentMixture(np.ones(1), centre[None], factor[None], degrees)
+    return LatentKernels(mixture, np.zeros(len(centre)))
 
 
 def drawn(proposal, log_likelihood, n, rng):
