@@ -6,7 +6,8 @@ refinement and the result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,13 @@ from nbi_sampler.batch import Evaluation
 from nbi_sampler.importance import mixture_log_ratio
 from nbi_sampler.proposals import MixtureProposal, Proposal
 
-__all__ = ["Draws", "History"]
+__all__ = ["RECENT", "Draws", "History"]
 
 Array = NDArray[np.float64]
 
 HELD_OUT = 8
+# Batches whose proposals keep a density of each member at every draw.
+RECENT = 3
 
 
 @dataclass(frozen=True)
@@ -55,23 +58,37 @@ class Draws:
 
 @dataclass(frozen=True)
 class History:
-    """Batches of draws in order, and the density of every member of every proposal at every draw.
+    """Batches of draws in order, and the densities of the proposals at every draw.
 
-    Proposals share members (a flow serves several rounds), so densities are kept by member.
+    Proposals share members (a flow serves several rounds), so densities are kept by member. Members that none
+    of the last proposals has are retired: one mixture and one density for them all, so that a long run does
+    not fill the memory.
 
     Attributes
     ----------
     batches : tuple of Draws
     proposals : tuple of MixtureProposal
     members : tuple of Proposal
-        Each once.
+        Of the last `RECENT` proposals, each once.
+    counts : ndarray, shape (n_members,)
+        Expected number of draws from each.
     log_ratios : ndarray, shape (n_members, n_draws)
+    retired : MixtureProposal, optional
+        Former members, with shares as the draws from them.
+    n_retired : float
+        Expected number of draws from all of these.
+    log_retired : ndarray, shape (n_draws,), or empty
+        Their log ratio.
     """
 
     batches: tuple[Draws, ...] = ()
     proposals: tuple[MixtureProposal, ...] = ()
     members: tuple[Proposal, ...] = ()
+    counts: Array = field(default_factory=lambda: np.zeros(0))
     log_ratios: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    retired: MixtureProposal | None = None
+    n_retired: float = 0.0
+    log_retired: Array = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return sum(len(batch) for batch in self.batches)
@@ -101,7 +118,11 @@ class History:
 
         For fitting the next proposal, not for the evidence: draws that trained a proposal are weighted by it.
         """
-        return self.log_likelihood - mixture_log_ratio(self.log_ratios, self._expected_counts())
+        log_ratios, counts = self.log_ratios, self.counts
+        if self.retired is not None:
+            log_ratios = np.concatenate([log_ratios, self.log_retired[None]])
+            counts = np.append(counts, self.n_retired)
+        return self.log_likelihood - mixture_log_ratio(log_ratios, counts)
 
     def extended(self, draws: Draws, proposal: MixtureProposal) -> History:
         """A history with one more batch, drawn from ``proposal``."""
@@ -113,25 +134,66 @@ class History:
         if self.batches:
             z = self.z
             left = np.concatenate([self.log_ratios, *(member.log_ratio(z)[None] for member in new)])
-        log_ratios = np.concatenate([left, right], axis=1)
-        return History((*self.batches, draws), (*self.proposals, proposal), members, log_ratios)
+        log_retired = self.log_retired
+        if self.retired is not None:
+            log_retired = np.concatenate([log_retired, self.retired.log_ratio(draws.z)])
+        history = replace(
+            self,
+            batches=(*self.batches, draws),
+            proposals=(*self.proposals, proposal),
+            members=members,
+            counts=np.append(self.counts, np.zeros(len(new)))
+            + _expected_counts(members, [proposal], [draws]),
+            log_ratios=np.concatenate([left, right], axis=1),
+            log_retired=log_retired,
+        )
+        return history._with_old_members_retired()
 
     def recent(self, n_batches: int) -> History:
-        """The last batches alone, as if only their proposals had been used."""
+        """The last batches alone, at most `RECENT`, as if only their proposals had been used."""
         if n_batches >= len(self.batches):
             return self
         batches, proposals = self.batches[-n_batches:], self.proposals[-n_batches:]
-        used = {id(member) for proposal in proposals for member in proposal.members}
-        kept = [i for i, member in enumerate(self.members) if id(member) in used]
+        kept = np.flatnonzero(self._serves(n_batches))
         n_draws = sum(len(batch) for batch in batches)
         members = tuple(self.members[i] for i in kept)
-        return History(batches, proposals, members, self.log_ratios[kept, -n_draws:])
+        counts = _expected_counts(members, proposals, batches)
+        return History(batches, proposals, members, counts, self.log_ratios[kept, -n_draws:])
 
-    def _expected_counts(self) -> Array:
-        """Expected number of draws from every member, shape (n_members,)."""
-        index = {id(member): i for i, member in enumerate(self.members)}
-        counts = np.zeros(len(self.members))
-        for batch, proposal in zip(self.batches, self.proposals, strict=True):
-            for member, share in zip(proposal.members, proposal.shares, strict=True):
-                counts[index[id(member)]] += share * len(batch)
-        return counts
+    def _serves(self, n_batches: int) -> NDArray[np.bool_]:
+        """Members that the last proposals have, shape (n_members,)."""
+        used = {id(member) for proposal in self.proposals[-n_batches:] for member in proposal.members}
+        return np.array([id(member) in used for member in self.members])
+
+    def _with_old_members_retired(self) -> History:
+        serves = self._serves(RECENT)
+        if serves.all():
+            return self
+        old = tuple(member for member, kept in zip(self.members, serves, strict=True) if not kept)
+        log_ratios, counts = self.log_ratios[~serves], self.counts[~serves]
+        each = counts
+        if self.retired is not None:
+            log_ratios = np.concatenate([self.log_retired[None], log_ratios])
+            each = np.concatenate([self.n_retired * self.retired.shares, counts])
+            old, counts = (*self.retired.members, *old), np.concatenate([[self.n_retired], counts])
+        return replace(
+            self,
+            members=tuple(member for member, kept in zip(self.members, serves, strict=True) if kept),
+            counts=self.counts[serves],
+            log_ratios=self.log_ratios[serves],
+            retired=MixtureProposal(old, each / each.sum()),
+            n_retired=float(each.sum()),
+            log_retired=mixture_log_ratio(log_ratios, counts),
+        )
+
+
+def _expected_counts(
+    members: Sequence[Proposal], proposals: Sequence[MixtureProposal], batches: Sequence[Draws]
+) -> Array:
+    """Expected number of draws from every member, shape (n_members,)."""
+    index = {id(member): i for i, member in enumerate(members)}
+    counts = np.zeros(len(members))
+    for batch, proposal in zip(batches, proposals, strict=True):
+        for member, share in zip(proposal.members, proposal.shares, strict=True):
+            counts[index[id(member)]] += share * len(batch)
+    return counts

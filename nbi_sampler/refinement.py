@@ -19,7 +19,7 @@ from nbi_sampler.affine import AffineMap
 from nbi_sampler.charts import CHARTS, Chart
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.fitting import FitInfo, Networks
-from nbi_sampler.history import History
+from nbi_sampler.history import RECENT, History
 from nbi_sampler.importance import effective_sample_size, normalised_weights, tempering_exponent
 from nbi_sampler.objectives import WeightedObjective
 from nbi_sampler.periodic import apply_cut, thinnest_cut
@@ -33,8 +33,7 @@ __all__ = ["fit_to_weights"]
 
 Array = NDArray[np.float64]
 
-# Batches over which the bridge works, and log weights below the largest that cannot matter.
-RECENT = 3
+# Log weights so far below the largest cannot matter.
 NEGLIGIBLE = 25.0
 # Effective draws that a fit needs before it aims at the posterior itself: at least, for each dimension, and
 # for each draw of the first scan, which has to carry all modes down.
@@ -231,7 +230,8 @@ def _score(family: list[Proposal], z: Array, weights: Array) -> float:
 
 
 def _n_flows(history: History) -> int:
-    return sum(isinstance(member, FlowProposal) for member in history.members)
+    retired = history.retired.members if history.retired else ()
+    return sum(isinstance(member, FlowProposal) for member in (*retired, *history.members))
 
 
 def _latest_flows(history: History, most: int) -> list[Proposal]:

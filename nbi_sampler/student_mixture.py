@@ -29,6 +29,9 @@ CHUNK = 500
 FEWEST_IN_POOL = 60
 POOL_PER_EFFECTIVE = 3.0
 EM_DRAWS = (3_000, 10_000)
+# Gain of the mean log density at which EM stops: at a fifth of it EM takes more than twice the time and fits
+# held-out draws no better.
+EM_TOLERANCE = 5e-3
 
 
 class StudentMixture:
@@ -214,7 +217,10 @@ def fitted_by_em(
     points = y[rng.choice(len(y), size=n_draws, p=weights)]
     mean, spread = points.mean(axis=0), points.std(axis=0) + 1e-12
     mixture = GaussianMixture(
-        min(n_kernels, len(np.unique(points[:, 0]))), reg_covar=1e-5, random_state=int(rng.integers(2**31))
+        min(n_kernels, len(np.unique(points[:, 0]))),
+        reg_covar=1e-5,
+        tol=EM_TOLERANCE,
+        random_state=int(rng.integers(2**31)),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

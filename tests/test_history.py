@@ -8,7 +8,7 @@ from scipy import stats
 
 from nbi_sampler.batch import Evaluation
 from nbi_sampler.charts import LatentKernels
-from nbi_sampler.history import Draws, History
+from nbi_sampler.history import RECENT, Draws, History
 from nbi_sampler.importance import log_evidence
 from nbi_sampler.proposals import MixtureProposal, PriorProposal
 from nbi_sampler.student_mixture import StudentMixture
@@ -117,3 +117,19 @@ def test_extending_leaves_the_former_history_as_it_was(history, proposals, rng):
     history.extended(draws_from(proposals[0], 10, rng), proposals[0])
     assert len(history) == 2800
     np.testing.assert_array_equal(history.log_weights, before)
+
+
+def test_a_long_run_keeps_few_densities_and_the_same_weights(rng):
+    proposals = [MixtureProposal.single(student(-1.0 + 0.2 * k, 0.5 + 0.05 * k)) for k in range(9)]
+    # One comes back after it has been retired.
+    proposals.append(proposals[1])
+    counts = [100 + 10 * k for k in range(len(proposals))]
+    history = History()
+    for proposal, n in zip(proposals, counts, strict=True):
+        history = history.extended(draws_from(proposal, n, rng), proposal)
+    assert history.log_ratios.shape == (RECENT, sum(counts))
+    expected = history.log_likelihood - log_mixture(history, proposals, counts)
+    np.testing.assert_allclose(history.log_weights, expected, rtol=1e-9)
+    last = history.recent(2)
+    expected = last.log_likelihood - log_mixture(last, proposals[-2:], counts[-2:])
+    np.testing.assert_allclose(last.log_weights, expected, rtol=1e-9)
