@@ -219,6 +219,15 @@ def test_unknown_problem_on_the_command_line_stops_before_any_run(capsys):
     assert "got 'liner'" in capsys.readouterr().err
 
 
+def test_every_command_has_its_own_number_of_effective_samples(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("nbi_sampler.benchmark.__main__.run_all", lambda runs, *_, **__: seen.extend(runs))
+    for words in (["run"], ["calibration"], ["search"]):
+        main([*words, "--out", str(tmp_path / "none.jsonl")])
+        assert {run.n_effective for run in seen} == {1000 if words == ["search"] else 5000}
+        seen.clear()
+
+
 @pytest.mark.slow
 def test_command_line_runs_a_peer_sampler_and_reports_it(tmp_path, capsys):
     path = tmp_path / "runs.jsonl"

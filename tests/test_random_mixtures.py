@@ -54,6 +54,7 @@ def test_the_command_runs_each_problem_once_and_prints_the_table(monkeypatch, tm
     monkeypatch.setattr("nbi_sampler.benchmark.__main__.run_all", lambda runs, *_, **__: seen.extend(runs))
     assert main(["search", "--runs", "3", "--out", str(tmp_path / "none.jsonl")]) == 0
     assert [run.problem for run in seen] == ["mixture1", "mixture2", "mixture3"]
+    assert {run.n_effective for run in seen} == {1000}
     assert "Wrong with status ok: 0 of 0" in capsys.readouterr().out
 
 

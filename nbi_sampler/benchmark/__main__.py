@@ -36,31 +36,38 @@ def _seeds(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _common(n_effective: int) -> argparse.ArgumentParser:
+    """Options of every command that runs something; argparse shares them, defaults too, if made once."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--n-effective", type=int, default=5000, help="effective samples asked of each run")
+    help_ = "effective samples asked of each run"
+    common.add_argument("--n-effective", type=int, default=n_effective, help=help_)
     common.add_argument("--processes", type=int, default=1, help="runs at a time")
     common.add_argument("--sampler", default="nbi", help="any nested sampler that bilby knows")
     common.add_argument("--options", type=json.loads, default={}, help="sampler keywords as JSON")
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nbi_sampler.benchmark",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", parents=[common], help="run problems (the default), then report")
+    run = commands.add_parser("run", parents=[_common(5000)], help="run problems (the default), then report")
     run.add_argument("--problems", type=_problem_names, default=list(PROBLEMS), help="names, with commas")
     run.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="seeds, with commas")
     run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file to append to")
     report = commands.add_parser("report", help="print the table of a file")
     report.add_argument("path", type=Path)
-    calibration = commands.add_parser("calibration", parents=[common], help="check the error of log Z")
+    calibration = commands.add_parser("calibration", parents=[_common(5000)], help="check the error of log Z")
     calibration.add_argument("--seeds", type=int, default=30, help="how many")
     calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
-    search = commands.add_parser("search", parents=[common], help="look for wrong evidences with status ok")
+    search = commands.add_parser(
+        "search", parents=[_common(1000)], help="look for wrong evidences with status ok"
+    )
     search.add_argument("--runs", type=int, default=200, help="how many random mixtures")
     search.add_argument("--out", type=Path, default=Path("build/search.jsonl"))
-    search.set_defaults(n_effective=1000)
     return parser
 
 
