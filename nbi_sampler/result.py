@@ -104,7 +104,13 @@ def run_summary(
     """
     draws = _result_draws(state)
     weights = summarise(_joined(draws, n_dim)[0])
-    status, message = judge(weights, config.n_effective, state.n_calls, _contradiction(state, draws, n_dim))
+    status, message = judge(
+        weights,
+        config.n_effective,
+        state.n_calls,
+        _contradiction(state, draws, n_dim),
+        likelihood_only=state.count("refinement") > 0 and not state.count("rounds"),
+    )
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws if id(each) not in trained_on) or draws[-1:]
     statistics = {

@@ -18,6 +18,11 @@ from nbi_sampler.pareto import pareto_k
 
 __all__ = ["Status", "WeightSummary", "judge", "summarise"]
 
+MAY_BE_MISSED = (
+    "adapted to the likelihood alone, from its values at draws from the prior: modes much narrower than "
+    "others are missed without a trace, so compare runs of other seeds, or give simulator= and noise="
+)
+
 HEAVY_TAIL = 0.7
 MOST_TAIL_EXCESS = 0.05
 FEWEST_EFFECTIVE = 100.0
@@ -126,7 +131,12 @@ def contradicting_evidence(
 
 
 def judge(
-    weights: WeightSummary, n_effective: float, n_calls: int, contradiction: float | None = None
+    weights: WeightSummary,
+    n_effective: float,
+    n_calls: int,
+    contradiction: float | None = None,
+    *,
+    likelihood_only: bool = False,
 ) -> Status:
     """Give the worst status that applies.
 
@@ -144,6 +154,9 @@ def judge(
         Likelihood calls of the run.
     contradiction : float, optional
         See `contradicting_evidence`.
+    likelihood_only : bool
+        Whether there were no simulations to find modes with; what may be missed is then said even where
+        nothing speaks against the result.
 
     Returns
     -------
@@ -185,4 +198,4 @@ def judge(
             f"{found}; the samples are valid but fewer than asked: raise max_likelihood_calls, or lower "
             "n_effective",
         )
-    return Status("ok", found)
+    return Status("ok", f"{found}; {MAY_BE_MISSED}" if likelihood_only else found)

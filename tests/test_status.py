@@ -43,6 +43,8 @@ def test_a_fair_batch_seldom_contradicts():
 def test_a_contradiction_outranks_healthy_weights():
     weights = summarise(np.zeros(5000))
     assert judge(weights, 1000, 5000).status == "ok"
+    assert judge(weights, 1000, 5000).message.endswith("5,000 likelihood calls")
+    assert "other seeds" in judge(weights, 1000, 5000, likelihood_only=True).message
     verdict = judge(weights, 1000, 5000, contradiction=-3.0)
     assert verdict.status == "missing mass"
     assert "-3.00" in verdict.message and "n_sims" in verdict.message
