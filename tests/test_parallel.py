@@ -253,6 +253,9 @@ class TestOurOwnProcesses:
             cases.evaluator(cases.slow, pool)(cases.draws(30))
             ours = set(multiprocessing.active_children()) - before
             assert len(ours) == 2
+        # They are told to end and not waited for; a busy machine takes a moment.
+        for process in ours:
+            process.join(20.0)
         assert not any(process.is_alive() for process in ours)
 
     def test_they_end_with_a_parent_that_is_killed(self, tmp_path):
