@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nbi_sampler.batch import LikelihoodError
 from nbi_sampler.batched_calls import BatchFunction, agrees
 from nbi_sampler.forward import ForwardModel
+from nbi_sampler.naming import named_columns, named_row
 
 __all__ = ["Calls", "Done"]
 
@@ -110,13 +111,12 @@ class Calls:
             return self.forward.log_likelihood(predictions, self.columns(theta)) + self.log_offset
 
     def columns(self, theta: Array) -> dict[str, Array]:
-        """Name the fixed, then the sampled parameters; copies of shape (n,)."""
-        fixed = {name: np.full(len(theta), value) for name, value in self.fixed.items()}
-        return fixed | {name: theta[:, i].copy() for i, name in enumerate(self.names)}
+        """All parameters by name, each of shape (n,)."""
+        return named_columns(theta, self.names, self.fixed)
 
     def row(self, theta_row: Array) -> dict[str, float]:
-        """Name the fixed, then the sampled parameters of one draw; bilby's order, which some rely on."""
-        return {**self.fixed, **dict(zip(self.names, theta_row.tolist(), strict=True))}
+        """All parameters of one draw by name."""
+        return named_row(theta_row, self.names, self.fixed)
 
     def _at_once(
         self, function: BatchFunction | None, single: Callable[[Array], Any], theta: Array

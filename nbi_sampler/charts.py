@@ -1,24 +1,25 @@
 """Coordinates in which kernels are fitted: the latent space, or the unit cube of prior quantiles.
 
 The latent space has no edges, but stretches those of a bounded prior to infinity; in the unit cube a mode
-that the edge of the prior cuts keeps its shape. Each chart turns a `StudentMixture` in its coordinates into a
-proposal over z. Called by `refinement`.
+that the edge of the prior cuts keeps its shape. A class of kernels is at once the chart in which they are
+fitted: it gives the coordinates of draws, and makes a proposal over z of a `StudentMixture` in these. Called
+by `refinement`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from nbi_sampler.periodic import apply_cut, remove_cut
-from nbi_sampler.proposals import Proposal, log_normal
+from nbi_sampler.proposals import log_normal
 from nbi_sampler.student_mixture import StudentMixture
 
-__all__ = ["CHARTS", "Chart", "LatentChart", "LatentKernels", "UnitCubeChart", "UnitCubeKernels"]
+__all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels"]
 
 Array = NDArray[np.float64]
 
@@ -41,6 +42,17 @@ class LatentKernels:
     def __init__(self, mixture: StudentMixture, cut: Array) -> None:
         self.mixture = mixture
         self.cut = cut
+
+    @classmethod
+    def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> LatentKernels:
+        """A mixture in these coordinates as a proposal."""
+        del rng
+        return cls(mixture, cut)
+
+    @staticmethod
+    def coordinates(z: Array, cut: Array) -> Array:
+        """Cut latent coordinates of draws, shape (n, n_dim)."""
+        return apply_cut(z, cut)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
@@ -73,6 +85,20 @@ class UnitCubeKernels:
         self.cut = cut
         self.log_inside = log_inside
 
+    @classmethod
+    def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
+        """A mixture in these coordinates as a proposal; None where most of it lies outside."""
+        share = float(_is_inside(mixture.sample(CHUNK, rng)).mean())
+        if 0.0 < share < 1.0:
+            n_parts = N_INSIDE // CHUNK
+            share = float(np.mean([_is_inside(mixture.sample(CHUNK, rng)).mean() for _ in range(n_parts)]))
+        return cls(mixture, cut, math.log(share)) if share > LEAST_INSIDE else None
+
+    @staticmethod
+    def coordinates(z: Array, cut: Array) -> Array:
+        """Cut quantiles of draws, shape (n, n_dim)."""
+        return np.asarray(ndtr(apply_cut(z, cut)))
+
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
         drawn = np.zeros((0, len(self.cut)))
@@ -87,48 +113,8 @@ class UnitCubeKernels:
         return self.mixture.log_prob(ndtr(apply_cut(z, self.cut))) - self.log_inside
 
 
-class Chart(Protocol):
-    """Coordinates of draws, and proposals in them."""
-
-    def coordinates(self, z: Array, cut: Array) -> Array:
-        """Coordinates of draws, shape (n, n_dim)."""
-
-    def proposal(self, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> Proposal | None:
-        """A mixture in these coordinates as a proposal, where it can be one."""
-
-
-class LatentChart:
-    """Cut latent coordinates."""
-
-    def coordinates(self, z: Array, cut: Array) -> Array:
-        """Coordinates of draws, shape (n, n_dim)."""
-        return apply_cut(z, cut)
-
-    def proposal(self, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> LatentKernels:
-        """A mixture in these coordinates as a proposal."""
-        del rng
-        return LatentKernels(mixture, cut)
-
-
-class UnitCubeChart:
-    """Cut quantiles of the prior."""
-
-    def coordinates(self, z: Array, cut: Array) -> Array:
-        """Coordinates of draws, shape (n, n_dim)."""
-        return np.asarray(ndtr(apply_cut(z, cut)))
-
-    def proposal(
-        self, mixture: StudentMixture, cut: Array, rng: np.random.Generator
-    ) -> UnitCubeKernels | None:
-        """A mixture in these coordinates as a proposal; None where most of it lies outside."""
-        share = float(_is_inside(mixture.sample(CHUNK, rng)).mean())
-        if 0.0 < share < 1.0:
-            n_parts = N_INSIDE // CHUNK
-            share = float(np.mean([_is_inside(mixture.sample(CHUNK, rng)).mean() for _ in range(n_parts)]))
-        return UnitCubeKernels(mixture, cut, math.log(share)) if share > LEAST_INSIDE else None
-
-
-CHARTS = (LatentChart(), UnitCubeChart())
+Chart: TypeAlias = type[LatentKernels] | type[UnitCubeKernels]
+CHARTS: tuple[Chart, ...] = (LatentKernels, UnitCubeKernels)
 
 
 def _is_inside(u: Array) -> NDArray[np.bool_]:

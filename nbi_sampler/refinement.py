@@ -2,18 +2,20 @@
 
 A flow, the flows before it, Gaussian mixtures and local kernels are fitted to the same weighted draws; shares
 fitted to draws that none of them has seen decide how much of each the proposal is made of. Mixtures are
-fitted in the latent space and in the unit cube, kernels where the mixtures fit better. Called by `snpe` once
-the rounds have found the posterior, or from the prior when there is nothing to simulate.
+fitted in the latent space and in the unit cube, kernels in one of them. Called by `snpe` once the rounds have
+found the posterior, or from the prior when there is nothing to simulate.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from nbi_sampler.affine import AffineMap
 from nbi_sampler.charts import CHARTS, Chart
@@ -25,6 +27,7 @@ from nbi_sampler.objectives import WeightedObjective
 from nbi_sampler.periodic import apply_cut, thinnest_cut
 from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.randomness import seeded_modules
+from nbi_sampler.scouting import scouting_kernels
 from nbi_sampler.space import ParameterSpace
 from nbi_sampler.student_mixture import fitted_by_em, frontier_kernels, local_kernels
 from nbi_sampler.training import OnEpoch, TrainingInfo, fit, training_threads
@@ -35,6 +38,8 @@ Array = NDArray[np.float64]
 
 # Log weights so far below the largest cannot matter.
 NEGLIGIBLE = 25.0
+# What is so far below the largest log-likelihood, tempered, says nothing of its shape near the top.
+REACH = 60.0
 # Effective draws that a fit needs before it aims at the posterior itself: at least, for each dimension, and
 # for each draw of the first scan, which has to carry all modes down.
 MINIMUM_ESS = 200.0
@@ -105,7 +110,10 @@ def fit_to_weights(
     test_z, test_weights = target.z[test], weights[test] / weights[test].sum()
     charts = CHARTS if _near_edges(target.z, weights, cut) else CHARTS[:1]
     families = [_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[:-1], rng) for chart in charts]
-    chart = charts[int(np.argmax([_score(family, test_z, test_weights) for family in families]))]
+    # Tempered from the prior, kernels in the latent space lose what reaches into an edge (rosenbrock).
+    chart = charts[-1]
+    if located and len(charts) > 1:
+        chart = charts[int(np.argmax([_score(family, test_z, test_weights) for family in families]))]
     families.append(_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[-1:], rng))
     mixtures = [member for family in families for member in family]
     local, fixed, shares = _kernels(target, weights, cut, chart, rng)
@@ -116,16 +124,19 @@ def fit_to_weights(
         shares[len(fitted) - 1] = EXPLORING_SHARE
     smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(mixtures)))
     proposal = MixtureProposal.fitted((*fitted, *fixed), shares, test_z, test_weights, smooth, MIXTURES_SHARE)
+    if not located:
+        proposal = _with_scouts(proposal, [*local, *fixed[-3:-1]], history, target, cut, chart, rng)
     return proposal, FitInfo(info, target.exponent)
 
 
 class _Target(NamedTuple):
-    """Draws to fit and their log weights, the power of the weights, and the same for wider distributions."""
+    """Draws to fit, their log weights, the power and the log of the mean of these, and the same but wider."""
 
     z: Array
     held_out: NDArray[np.bool_]
     log_weights: Array
     exponent: float
+    log_norm: float
     wider: tuple[_Target, ...] = ()
 
 
@@ -133,7 +144,8 @@ def _tempered(history: History, base: Array, steps: Array, exponent: float) -> _
     """Log weights ``base + exponent * steps``, of the draws that are not negligible in them."""
     log_weights = base + exponent * steps
     kept = log_weights > log_weights.max() - NEGLIGIBLE
-    return _Target(history.z[kept], history.held_out[kept], log_weights[kept], exponent)
+    log_norm = float(logsumexp(log_weights[kept])) - math.log(len(history))
+    return _Target(history.z[kept], history.held_out[kept], log_weights[kept], exponent, log_norm)
 
 
 def _choose_target(history: History, n_dim: int, located: bool) -> _Target:
@@ -144,7 +156,9 @@ def _choose_target(history: History, n_dim: int, located: bool) -> _Target:
         steps = np.where(finite, history.log_weights, 0.0)
         base = np.where(finite, 0.0, -np.inf)
     else:
-        wanted = max(wanted, 0.0 if located else ESS_PER_SCAN * len(history.batches[0]))
+        # The scan comes after the draws of a trained model, where there is one.
+        n_scan = max(len(batch) for batch in history.batches[:2])
+        wanted = max(wanted, 0.0 if located else ESS_PER_SCAN * n_scan)
         finite = np.isfinite(history.log_likelihood)
         steps = np.where(finite, history.log_likelihood, 0.0)
         base = np.where(finite, history.log_weights - steps, -np.inf)
@@ -200,7 +214,7 @@ def _gaussian_mixtures(
     ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
     y = chart.coordinates(target.z, cut)
     supported = [n for n in n_kernels if n * (y.shape[1] + 2) <= ess]
-    fits = [chart.proposal(fitted_by_em(y, learnt, n, rng), cut, rng) for n in supported]
+    fits = [chart.of(fitted_by_em(y, learnt, n, rng), cut, rng) for n in supported]
     return [each for each in fits if each is not None]
 
 
@@ -209,16 +223,37 @@ def _kernels(
 ) -> tuple[list[Proposal], list[Proposal], Array]:
     """Local kernels; those with a fixed share (wider ones, and where weights stand out); and these shares."""
     y, seen = chart.coordinates(target.z, cut), ~target.held_out
-    local = chart.proposal(local_kernels(y[seen], target.log_weights[seen], rng), cut, rng)
+    local = chart.of(local_kernels(y[seen], target.log_weights[seen], rng), cut, rng)
     fixed: list[tuple[Proposal | None, float]] = []
     frontier, mass = frontier_kernels(y, weights, rng)
     if frontier is not None:
-        fixed.append((chart.proposal(frontier, cut, rng), float(np.clip(mass, *FRONTIER_SHARES))))
+        fixed.append((chart.of(frontier, cut, rng), float(np.clip(mass, *FRONTIER_SHARES))))
     for wide, share in zip(target.wider, WIDE_SHARES, strict=True):
         mixture = local_kernels(chart.coordinates(wide.z, cut), wide.log_weights, rng)
-        fixed.append((chart.proposal(mixture, cut, rng), share))
+        fixed.append((chart.of(mixture, cut, rng), share))
     made = [(proposal, share) for proposal, share in fixed if proposal is not None]
     return [local] if local else [], [each for each, _ in made], np.array([share for _, share in made])
+
+
+def _with_scouts(
+    proposal: MixtureProposal,
+    wider: list[Proposal],
+    history: History,
+    target: _Target,
+    cut: Array,
+    chart: Chart,
+    rng: np.random.Generator,
+) -> MixtureProposal:
+    """The proposal with kernels where it is predicted to be too thin."""
+    finite = np.isfinite(history.log_likelihood)
+    log_target = np.where(finite, target.exponent * np.where(finite, history.log_likelihood, 0.0), -np.inf)
+    known = log_target > log_target.max() - REACH
+    kernels, share = scouting_kernels(
+        history.z[known], log_target[known], proposal, wider, target.log_norm, chart, cut, rng
+    )
+    if kernels is None:
+        return proposal
+    return MixtureProposal((*proposal.members, kernels), np.append((1.0 - share) * proposal.shares, share))
 
 
 def _score(family: list[Proposal], z: Array, weights: Array) -> float:

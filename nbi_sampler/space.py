@@ -17,6 +17,7 @@ from scipy.special import ndtr, ndtri
 
 from nbi_sampler.column_function import Conditions
 from nbi_sampler.joint_maps import GaussianMap, GaussianMixtureMap, JointMap, make_joint_map
+from nbi_sampler.naming import named_columns, named_row
 from nbi_sampler.prior_entries import (
     check_dictionary_rescale,
     dependence_order,
@@ -157,18 +158,13 @@ class ParameterSpace:
         return allowed
 
     def columns(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """Name the fixed, then the sampled parameters; copies of shape (n,) of theta, shape (n, n_dim)."""
-        theta = self._checked(theta, "theta")
-        fixed = {name: np.full(len(theta), value) for name, value in self.fixed.items()}
-        return fixed | {name: theta[:, i].copy() for i, name in enumerate(self.names)}
+        """Fixed and sampled parameters by name, copies of shape (n,) of theta, shape (n, n_dim)."""
+        return named_columns(self._checked(theta, "theta"), self.names, self.fixed)
 
     def row(self, theta_row: np.ndarray) -> dict[str, float]:
-        """Name the fixed, then the sampled parameters of one point of shape (n_dim,).
-
-        bilby's order, on which its likelihoods of Gaussian processes rely.
-        """
+        """Fixed and sampled parameters by name, of one point of shape (n_dim,)."""
         theta = self._checked(np.asarray(theta_row)[None, ...], "theta_row[None]")
-        return self.fixed | dict(zip(self.names, theta[0].tolist(), strict=True))
+        return named_row(theta[0], self.names, self.fixed)
 
     def _make_maps(self, z: np.ndarray) -> np.ndarray:
         """Make a map for each prior or joint distribution, in the order of dependence, and map the probes."""

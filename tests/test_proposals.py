@@ -12,7 +12,7 @@ from scipy import stats
 from torch import nn
 
 from nbi_sampler.affine import AffineMap
-from nbi_sampler.charts import LatentKernels, UnitCubeChart
+from nbi_sampler.charts import LatentKernels, UnitCubeKernels
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.periodic import apply_cut
 from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal
@@ -46,7 +46,7 @@ def truncated(cut):
     """Kernels of which a fifth lies outside the cube."""
     factors = np.stack([np.diag([0.1, 0.2]), np.diag([0.3, 0.1])])
     mixture = StudentMixture(np.array([0.4, 0.6]), np.array([[0.95, 0.5], [0.4, 0.3]]), factors, 5.0)
-    return UnitCubeChart().proposal(mixture, cut, np.random.default_rng(7))
+    return UnitCubeKernels.of(mixture, cut, np.random.default_rng(7))
 
 
 PROPOSALS = {

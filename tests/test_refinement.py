@@ -14,6 +14,7 @@ from nbi_sampler.proposals import MixtureProposal, PriorProposal
 from nbi_sampler.refinement import fit_to_weights
 
 PRIOR = PriorProposal(2)
+ALONE = MixtureProposal.single(PRIOR)
 WANTED_ESS = max(refinement.MINIMUM_ESS, 2 * refinement.ESS_PER_DIMENSION)
 
 
@@ -104,7 +105,7 @@ class TestHeldOut:
         held_out = np.flatnonzero(moved.held_out)
         moved.batches[0].z[held_out] += 30.0
         seen = []
-        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or PRIOR)
+        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or ALONE)
         for each in (history, moved):
             fitted(each, located=False)
         # The last of the fits of shares is that of the committee; the others choose the coordinates.
@@ -121,7 +122,7 @@ class TestHeldOut:
     def test_the_shares_are_fitted_to_held_out_draws_alone(self, easy, monkeypatch):
         history, _, _ = easy
         seen = []
-        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(rest) or PRIOR)
+        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(rest) or ALONE)
         fitted(history, located=False)
         _, z, weights, *_ = seen[-1]
         held_out = {tuple(row) for row in history.z[history.held_out]}
@@ -157,7 +158,7 @@ class TestShares:
         proposal, _ = fit_of_easy
         draws = toys.drawn(proposal, function, 500, np.random.default_rng(6))
         seen = []
-        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or PRIOR)
+        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or ALONE)
         fitted(history.extended(draws, proposal), located=False)
         former = [member for member in proposal.members if toys.is_flow(member)]
         flows = [member for member in seen[-1] if toys.is_flow(member)]

@@ -1,12 +1,15 @@
 """Random Gaussian mixtures of known evidence: a search for wrong evidences with a healthy status.
 
 One to ten dimensions, one to six modes, widths over three decades, some cut by the edges of the prior; the
-sampler knows the likelihood alone. Called by the command line of the benchmark and by the tests.
+sampler knows the likelihood alone. The modes of a mixture have one width, or, in "uneven" ones, each its own:
+then a narrow mode may have a millionth of the prior in which it shows beside a wide one, and no sampler that
+only calls the likelihood can find it. Called by the command line of the benchmark and by the tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_letters
 from typing import Any
 
 import bilby
@@ -15,11 +18,11 @@ from bilby.core.prior import PriorDict, Uniform
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
-__all__ = ["PREFIX", "GaussianMixture", "contradicted", "random_mixture", "search_table"]
+__all__ = ["EVEN", "UNEVEN", "GaussianMixture", "contradicted", "mixture_named", "search_table"]
 
 Array = NDArray[np.float64]
 
-PREFIX = "mixture"
+EVEN, UNEVEN = "mixture", "uneven"
 MOST_DIMENSIONS = 10
 MOST_MODES = 6
 LOG10_WIDTHS = (-3.5, -0.5)
@@ -63,19 +66,28 @@ class GaussianMixture(bilby.Likelihood):
         return float(np.log(self.masses @ np.prod(above - below, axis=1)))
 
 
-def random_mixture(number: int) -> tuple[GaussianMixture, PriorDict]:
-    """Likelihood and priors of one random problem; the same number gives the same problem.
+def mixture_named(name: str) -> tuple[GaussianMixture, PriorDict] | None:
+    """Likelihood and priors of one random problem; the same name gives the same problem.
 
     Parameters
     ----------
-    number : int
-        At least 0.
+    name : str
+        Such as ``"mixture17"``, whose modes have one width, or ``"uneven17"``.
+
+    Returns
+    -------
+    GaussianMixture, PriorDict
+        None for a name of another form.
     """
-    rng = np.random.default_rng([20231206, number])
+    kind, number = name.rstrip("0123456789"), name.lstrip(ascii_letters)
+    if kind not in (EVEN, UNEVEN) or not number.isdecimal():
+        return None
+    rng = np.random.default_rng([20231206, int(number)])
     n_dim, n_modes = int(rng.integers(1, MOST_DIMENSIONS + 1)), int(rng.integers(1, MOST_MODES + 1))
     masses = rng.dirichlet(np.full(n_modes, 2.0))
     centres = rng.uniform(size=(n_modes, n_dim))
-    likelihood = GaussianMixture(masses, centres, 10.0 ** rng.uniform(*LOG10_WIDTHS, size=n_modes))
+    log10_widths = rng.uniform(*LOG10_WIDTHS, size=1 if kind == EVEN else n_modes)
+    likelihood = GaussianMixture(masses, centres, np.broadcast_to(10.0**log10_widths, n_modes))
     return likelihood, PriorDict({name: Uniform(0.0, 1.0) for name in likelihood.names})
 
 
@@ -98,7 +110,8 @@ def search_table(records: Sequence[dict[str, Any]]) -> str:
         Markdown, and below it the problems with a wrong evidence and status "ok".
     """
     lines = ["| modes | runs | ok | ok and wrong |", "|---|---|---|---|"]
-    rows = [(record, random_mixture(_number(record))[0]) for record in records]
+    named = [(record, mixture_named(record["problem"])) for record in records]
+    rows = [(record, mixture[0]) for record, mixture in named if mixture is not None]
     for n_modes in range(1, MOST_MODES + 1):
         of_kind = [record for record, likelihood in rows if len(likelihood.masses) == n_modes]
         if of_kind:
@@ -115,7 +128,3 @@ def _described(record: dict[str, Any], likelihood: GaussianMixture) -> str:
     modes = ", ".join(f"{mass:.2f} of width {width:.1g}" for mass, width in pairs)
     n_dim, error = likelihood.centres.shape[1], record["log_evidence_error"]
     return f"- {record['problem']}: {n_dim}-d, modes of mass {modes}; log Z off by {error:+.3f}"
-
-
-def _number(record: dict[str, Any]) -> int:
-    return int(record["problem"].removeprefix(PREFIX))
