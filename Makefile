@@ -4,17 +4,21 @@ PIP_INSTALL_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PLUGINS := $(wildcard plugins/*/setup.cfg)
+PLUGIN_STAMP := $(VENV)/.installed-plugins
+DOCS_STAMP := $(VENV)/.installed-docs
 
 # Two processes of one thread each beat one process whose BLAS and torch threads fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint docs clean
 
 help:
 	@echo "make demo   fit a real microlensing light curve; results in build/demo/"
 	@echo "make test   lint, type checks, tests and doctests"
 	@echo "make lint   ruff and mypy only"
+	@echo "make docs   the documentation; build/docs/index.html"
 	@echo "make clean  remove build/ and caches, keep .venv"
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
@@ -22,16 +26,33 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install $(PIP_INSTALL_FLAGS) -c constraints.txt -e ".[tests,examples]"
 	touch $@
 
+# Only what tests need: the demo does without plugins and what they ask for.
+$(PLUGIN_STAMP): $(STAMP) $(PLUGINS)
+	$(BIN)/python -m pip install $(PIP_INSTALL_FLAGS) -c constraints.txt $(PLUGINS:%/setup.cfg=-e "%[tests]")
+	touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install $(PIP_INSTALL_FLAGS) -c constraints.txt -e ".[docs]"
+	touch $@
+
 demo: $(STAMP)
 	$(BIN)/python examples/ogle_2008_blg_092.py
 
-lint: $(STAMP)
+lint: $(PLUGIN_STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# The tests of the package are not to be logged by a plugin that happens to be installed.
+test: export NBI_TENSORBOARD = off
 test: lint
 	$(BIN)/python -m pytest -n 2
 
+# Pages made of docstrings are written anew, because those of files that are gone would stay.
+docs: $(DOCS_STAMP)
+	rm -rf docs/reference/modules build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs build/docs
+	@echo "build/docs/index.html"
+
 clean:
-	rm -rf build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build docs/reference/modules .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """Fit the microlensing event OGLE-2008-BLG-092 with a point lens, a point source and blended light.
 
-Run `make demo`; the result, a corner plot and the light curve are then in build/demo/.
+Run `make demo`; the result, a corner plot, the light curve and plots of the run are then in build/demo/.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from bilby.core.prior import LogUniform, PriorDict, Uniform
 from matplotlib.lines import Line2D
 from scipy.optimize import curve_fit
+
+from nbi_sampler.plots import plot_run
 
 DATA = Path(__file__).parent / "data" / "ogle-2008-blg-092.dat"
 OUTDIR = Path("build/demo")
@@ -139,6 +141,7 @@ def main() -> None:
     report(result, best, best_error)
     plot_corner(result, best)
     plot_light_curve(result, data)
+    plot_run(result, likelihood=likelihood)
     print(f"result and plots are in {OUTDIR}/")
 
 

@@ -9,6 +9,28 @@ Zhang, Bloom & Hernitschek 2023, arXiv:2312.03824
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbi_sampler.engine import NBI
+    from nbi_sampler.survey import Survey, infer_many
+
+__all__ = ["NBI", "Survey", "__version__", "infer_many"]
 
 __version__ = "0.1.0"
+
+# Imported when they are asked for, so that importing the package stays light.
+_MODULES = {
+    "NBI": "nbi_sampler.engine",
+    "Survey": "nbi_sampler.survey",
+    "infer_many": "nbi_sampler.survey",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What `__all__` names, from the module that has it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_MODULES[name]), name)

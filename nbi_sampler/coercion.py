@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["coerced"]
 
-_IMPORTABLE = ("simulator", "noise", "featurizer", "flow", "x_obs")
+_IMPORTABLE = ("simulator", "noise", "featurizer", "flow", "x_obs", "x_err", "x_mask")
 _COUNTS = ("n_rounds", "n_sims", "max_likelihood_calls", "seed", "npool")
 
 

@@ -174,9 +174,9 @@ class AttentionConfig:
     """Attention over the points of a series, whatever their times.
 
     ``channels`` names what each channel of the data is: any number of ``"value"``, as many or fewer of
-    ``"uncertainty"``, and at most one of ``"time"``, ``"band"`` (0, 1, ... of ``n_bands``) and ``"mask"`` (1
-    where the point is present). When None all are values at equal distances. ``dim_out`` follows the number
-    of parameters when None.
+    ``"uncertainty"`` or its logarithm ``"log_uncertainty"``, and at most one of ``"time"``, ``"band"`` (0, 1,
+    ... of ``n_bands``) and ``"mask"`` (1 where the point is present). When None all are values at equal
+    distances. ``dim_out`` follows the number of parameters when None.
     """
 
     channels: tuple[str, ...] | None = None
@@ -204,12 +204,14 @@ class AttentionConfig:
 
     @staticmethod
     def _check_channels(channels: tuple[str, ...]) -> None:
-        counts = {role: channels.count(role) for role in ("value", "uncertainty", "time", "band", "mask")}
-        valid = sum(counts.values()) == len(channels) and counts["uncertainty"] <= counts["value"] >= 1
+        roles = ("value", "uncertainty", "log_uncertainty", "time", "band", "mask")
+        counts = {role: channels.count(role) for role in roles}
+        n_uncertainties = counts["uncertainty"] + counts["log_uncertainty"]
+        valid = sum(counts.values()) == len(channels) and n_uncertainties <= counts["value"] >= 1
         _require(
             valid and max(counts[role] for role in ("time", "band", "mask")) <= 1,
             "channels",
-            "names among value, uncertainty, time, band and mask, one value at least and the last three once",
+            f"names among {', '.join(roles)}, one value at least and the last three once",
             channels,
         )
 
@@ -258,7 +260,7 @@ class SnpeConfig:
     n_effective: float = 5000
     n_rounds: int = 10
     n_sims: int | Literal["auto"] = "auto"
-    loss: Literal["nll", "apt"] = "nll"
+    loss: str = "nll"
     refine: bool = True
     max_likelihood_calls: int | None = None
     seed: int | None = None
@@ -269,7 +271,7 @@ class SnpeConfig:
         _require_count("n_rounds", self.n_rounds)
         if self.n_sims != "auto":
             _require_count("n_sims", self.n_sims, minimum=100)
-        _require(self.loss in ("nll", "apt"), "loss", "'nll' or 'apt'", self.loss)
+        _require(isinstance(self.loss, str), "loss", "the name of a loss, such as 'nll' or 'apt'", self.loss)
         _require(isinstance(self.refine, bool), "refine", "True or False", self.refine)
         if self.max_likelihood_calls is not None:
             _require_count("max_likelihood_calls", self.max_likelihood_calls, minimum=100)

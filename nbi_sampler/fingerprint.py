@@ -2,7 +2,7 @@
 
 Priors, likelihood, keywords that change the numbers, and versions. What may differ between two parts of a run
 is left out: speed and place (processes, device, intervals, folders), and how far it goes (`n_effective`,
-`max_likelihood_calls`). Called by the sampler.
+`max_likelihood_calls`). Called by the sampler; in parts by surveys, whose rows depend on these too.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from torch import nn
 
 from nbi_sampler import __version__
 from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.provenance import plugins_at_work
+from nbi_sampler.space import ParameterSpace
 
-__all__ = ["RUN_KEYWORDS", "differences", "fingerprint"]
+__all__ = ["RUN_KEYWORDS", "described", "differences", "fingerprint", "priors_described", "versions"]
 
 RUN_KEYWORDS = (
     *("n_rounds", "n_sims", "loss", "refine", "featurizer", "flow", "simulator", "noise", "x_obs"),
-    *("vectorized", "training", "model"),
+    *("x_err", "x_mask", "vectorized", "training", "model"),
 )
 N_PROBES = 8
 # Two machines agree to rounding on a likelihood; another data point changes it by far more.
@@ -54,21 +56,33 @@ def fingerprint(
     evaluator : Evaluator
         Of the likelihood; made with a generator that does not depend on the seed.
     """
-    space = evaluator.space
-    probes = np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim))
     training = {key: value for key, value in (keywords["training"] or {}).items() if key != "n_threads"}
     return {
-        **{f"prior of {name}": _without_addresses(repr(prior)) for name, prior in sorted(priors.items())},
-        "quantiles of the priors": space.to_theta(probes).ravel().tolist(),
+        **priors_described(priors, evaluator.space),
         "class of the likelihood": f"{type(likelihood).__module__}.{type(likelihood).__qualname__}",
         "values of the likelihood": evaluator.probe_values.tolist(),
         "use_ratio": use_ratio,
-        **{name: _described(keywords[name]) for name in RUN_KEYWORDS if name != "training"},
-        "training": _described(training),
-        "version of nbi_sampler": __version__,
-        # Builds of one version, for a processor or a graphics card, differ after the plus sign.
-        **{f"version of {name}": version(name).split("+")[0] for name in ("bilby", "numpy", "torch")},
+        **{name: described(keywords[name]) for name in RUN_KEYWORDS if name != "training"},
+        "training": described(training),
+        "plugins": [str(plugin) for plugin in plugins_at_work(evaluator.forward, keywords)],
+        **versions(),
     }
+
+
+def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]:
+    """The part of a fingerprint that is about priors: their text, and what they make of fixed quantiles."""
+    probes = np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim))
+    return {
+        **{f"prior of {name}": _without_addresses(repr(prior)) for name, prior in sorted(priors.items())},
+        "quantiles of the priors": space.to_theta(probes).ravel().tolist(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The part of a fingerprint that is about the packages that make the numbers."""
+    # Builds of one version, for a processor or a graphics card, differ after the plus sign.
+    others = {f"version of {name}": version(name).split("+")[0] for name in ("bilby", "numpy", "torch")}
+    return {"version of nbi_sampler": __version__, **others}
 
 
 def differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
@@ -96,10 +110,10 @@ def _named(name: str, saved: Mapping[str, Any], present: Mapping[str, Any]) -> s
     return f"{name} ({before}, now {now})" if len(before) + len(now) < 120 else name
 
 
-def _described(value: Any) -> Any:
+def described(value: Any) -> Any:
     """Value of a keyword for JSON: arrays by a digest, networks by their shapes, functions by name."""
     if isinstance(value, Mapping):
-        return {str(key): _described(each) for key, each in sorted(value.items())}
+        return {str(key): described(each) for key, each in sorted(value.items())}
     if isinstance(value, nn.Module):
         shapes = [f"{name} {tuple(each.shape)}" for name, each in value.named_parameters()]
         return f"{type(value).__qualname__}: {', '.join(shapes)}"

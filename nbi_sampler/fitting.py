@@ -5,6 +5,7 @@ Called by `snpe` in its rounds; the arithmetic of the losses is in `objectives`,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,9 @@ from nbi_sampler.featurizers import Featurizer
 from nbi_sampler.flows import Density
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.history import Draws
+from nbi_sampler.losses import loss_named
 from nbi_sampler.noisy_data import NoisyData
-from nbi_sampler.objectives import AtomicObjective, NllObjective
+from nbi_sampler.objectives import NllObjective
 from nbi_sampler.periodic import apply_cut, thinnest_cut
 from nbi_sampler.proposals import FlowProposal
 from nbi_sampler.randomness import seeded_modules
@@ -96,7 +98,8 @@ def fit_to_simulations(
     networks : Networks
     config : TrainingConfig
     rng : numpy.random.Generator
-    loss : {"nll", "apt"}
+    loss : str
+        See `losses`.
     on_epoch : callable, optional
         See `training.fit`.
 
@@ -122,12 +125,8 @@ def fit_to_simulations(
             featurizer.fit(data, rng)
             flow = networks.flow(space.n_dim, featurizer.n_features)
         featurizer, flow = featurizer.to(networks.device), flow.to(networks.device)
-        arguments = (flow, featurizer, data, y, config, rng)
-        if loss == "apt":
-            log_prior = torch.as_tensor(-0.5 * np.sum(z**2, axis=1), dtype=torch.float32)
-            objective: NllObjective = AtomicObjective(*arguments, log_prior)
-        else:
-            objective = NllObjective(*arguments)
+        log_prior = torch.as_tensor(-0.5 * np.sum(z**2, axis=1), dtype=torch.float32)
+        objective = loss_named(loss).make(flow, featurizer, data, y, config, rng, log_prior)
         info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
         context, excess = _observed_features(featurizer, objective)
     return FlowProposal(flow, context, affine, cut), FitInfo(info, out_of_distribution=excess)
@@ -155,7 +154,7 @@ def _observed_features(featurizer: Featurizer, objective: NllObjective) -> tuple
     Outside that range a flow may go anywhere.
     """
     simulated = objective.example_inputs().flatten(1)
-    observed = featurizer.reduce(torch.zeros(1, objective.data.n_data, device=simulated.device))
+    observed = featurizer.reduce(torch.zeros(1, math.prod(objective.data.shape), device=simulated.device))
     low, high = simulated.amin(0), simulated.amax(0)
     margin = 0.1 * (high - low)
     flat = observed.flatten(1)

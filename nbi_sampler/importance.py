@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "log_evidence",
     "mixture_log_ratio",
     "normalised_weights",
+    "systematic_indices",
     "tempering_exponent",
+    "weighted_quantiles",
 ]
 
 Array = NDArray[np.float64]
@@ -227,3 +229,56 @@ def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArra
     bound = ordered[np.searchsorted(mass_above, tolerance, side="right") - 1]
     kept = np.flatnonzero(rng.random(len(weights)) * bound < weights)
     return rng.permutation(kept)
+
+
+def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """A given number of draws of equal weight: each as often as its weight asks for, to within one.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_samples,)
+        Summing to 1.
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Indices in random order, with repeats.
+
+    References
+    ----------
+    Douc, Cappe & Moulines (2005, arXiv:cs/0507025), section 2.4.
+    """
+    positions = (rng.random() + np.arange(n)) / n
+    cumulative = np.cumsum(weights)
+    chosen = np.searchsorted(cumulative / cumulative[-1], positions, side="right")
+    return rng.permutation(np.minimum(chosen, len(weights) - 1))
+
+
+def weighted_quantiles(values: Array, weights: Array, probabilities: ArrayLike) -> Array:
+    """Quantiles of weighted draws, column by column.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_samples, n_dim)
+    weights : ndarray, shape (n_samples,)
+        Summing to 1.
+    probabilities : array_like, shape (k,)
+
+    Returns
+    -------
+    ndarray, shape (n_dim, k)
+        Each the smallest draw below which the weights sum up to the probability.
+
+    Examples
+    --------
+    >>> weighted_quantiles(np.array([[3.0], [1.0], [2.0]]), np.array([0.2, 0.5, 0.3]), [0.4, 0.9])
+    array([[1., 3.]])
+    """
+    quantiles = []
+    for column in values.T:
+        order = np.argsort(column)
+        share = np.cumsum(weights[order])
+        quantiles.append(column[order][np.searchsorted(share / share[-1], np.asarray(probabilities))])
+    return np.array(quantiles)

@@ -5,7 +5,6 @@ Called by the sampler before anything else, so that a mistake costs no likelihoo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -15,11 +14,13 @@ import torch
 
 from nbi_sampler.coercion import coerced
 from nbi_sampler.config import SnpeConfig, TrainingConfig, build, nearest
+from nbi_sampler.devices import find_device, thread_count
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
+from nbi_sampler.losses import loss_named
 from nbi_sampler.progress import print_interval
 
-__all__ = ["DEFAULTS", "IGNORED", "Settings", "read_settings", "translate"]
+__all__ = ["DEFAULTS", "IGNORED", "Settings", "read_settings", "refinement_flows", "translate"]
 
 _SNPE = {field.name: field.default for field in fields(SnpeConfig)}
 
@@ -30,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "simulator": None,
     "noise": None,
     "x_obs": None,
+    "x_err": None,
+    "x_mask": None,
     "vectorized": "auto",
     "training": None,
     "device": "auto",
@@ -62,8 +65,14 @@ IGNORED = frozenset(
     }
 )
 
-_SMALL_FEATURIZERS = ("auto", "pca", "svd", "mlp")
-_MOST_THREADS = 4
+
+# Keywords, and those of which one must be there.
+COMPANIONS = {
+    "noise": ("simulator",),
+    "x_obs": ("simulator", "model"),
+    "x_err": ("model",),
+    "x_mask": ("model",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,8 @@ class Settings:
         See `fitting.Networks`.
     simulator, noise, x_obs : object
         As given; `forward.UserModel` checks them.
+    model, x_err, x_mask : object
+        As given; `trained_model` checks them.
     vectorized : bool or "auto"
     device : torch.device
     n_threads : int
@@ -100,6 +111,9 @@ class Settings:
     simulator: Any
     noise: Any
     x_obs: Any
+    model: Any
+    x_err: Any
+    x_mask: Any
     vectorized: Literal["auto"] | bool
     device: torch.device
     n_threads: int
@@ -165,26 +179,24 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
     if given["seed"] is None:
         given["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
     snpe = SnpeConfig(**{name: given[name] for name in _SNPE})
+    loss_named(snpe.loss)
     flow = given["flow"]
     training = given["training"] or {}
     _expect(isinstance(training, Mapping), "training", "a dictionary of training settings", training)
     build(TrainingConfig, training, "training")
     _check_switches(given)
-    if given["simulator"] is None:
-        for name in ("noise", "x_obs"):
-            _expect(given[name] is None, name, "None without a simulator; pass simulator= too", given[name])
+    _check_company(given)
     return Settings(
         snpe=snpe,
         training=dict(training),
         featurizer=featurizer_factory(given["featurizer"]),
         flow=flow_factory(flow),
-        refinement_flows=_refinement_flows(flow),
+        refinement_flows=refinement_flows(flow),
         simulator=given["simulator"],
-        noise=given["noise"],
-        x_obs=given["x_obs"],
+        **{name: given[name] for name in ("noise", "x_obs", "model", "x_err", "x_mask")},
         vectorized=given["vectorized"],
-        device=_device(given["device"]),
-        n_threads=training.get("n_threads") or _n_threads(given["featurizer"]),
+        device=find_device(given["device"]),
+        n_threads=training.get("n_threads") or thread_count(given["featurizer"]),
         npool=given["npool"] or 1,
         resume=given["resume"],
         check_point_delta_t=float(given["check_point_delta_t"]),
@@ -192,7 +204,7 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
     )
 
 
-def _refinement_flows(flow: object) -> tuple[Callable[..., Any], ...]:
+def refinement_flows(flow: object) -> tuple[Callable[..., Any], ...]:
     """Unconditional flows: the user's where it can be made without a condition, else the usual ones."""
     if isinstance(flow, Mapping) or (isinstance(flow, str) and flow != DEFAULTS["flow"]):
         return (flow_factory(flow),)
@@ -214,37 +226,16 @@ def _check_switches(given: Mapping[str, Any]) -> None:
     _expect(number, "check_point_delta_t", "a positive number of seconds", seconds)
     count = isinstance(npool, int) and not isinstance(npool, bool) and npool >= 1
     _expect(npool is None or count, "npool", "an integer of at least 1, or None", npool)
-    _expect(
-        given["model"] is None,
-        "model",
-        "None: this version cannot start from a trained model",
-        given["model"],
-    )
+
+
+def _check_company(given: Mapping[str, Any]) -> None:
+    """Refuse what means nothing without another keyword."""
+    for name, companions in COMPANIONS.items():
+        alone = all(given[companion] is None for companion in companions)
+        needed = " or ".join(f"{companion}=" for companion in companions)
+        _expect(given[name] is None or not alone, name, f"None without {needed}; pass that too", given[name])
 
 
 def _expect(condition: bool, argument: str, expected: str, got: object) -> None:
     if not condition:
         raise ValueError(f"{argument}: expected {expected}; got {got!r}")
-
-
-def _device(device: object) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        found = torch.device(device)  # type: ignore[call-overload]
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}") from error
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device: expected one that torch can use, got {device!r} without CUDA; use 'auto' or 'cpu'"
-        )
-    return found
-
-
-def _n_threads(featurizer: object) -> int:
-    """Threads for torch: small networks are bound by dispatch and gain nothing from a second one."""
-    name = featurizer.get("type", "auto") if isinstance(featurizer, Mapping) else featurizer
-    if isinstance(name, str) and name in _SMALL_FEATURIZERS:
-        return 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, _MOST_THREADS)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from nbi_sampler.config import TrainingConfig
-from nbi_sampler.featurizers import Featurizer
+from nbi_sampler.featurizers import Featurizer, SimulatedData
 from nbi_sampler.flows import Density
-from nbi_sampler.noisy_data import NoisyData
 from nbi_sampler.randomness import torch_generator
 
 __all__ = ["AtomicObjective", "NllObjective", "WeightedObjective"]
@@ -33,11 +32,13 @@ class NllObjective:
     flow : Density
     featurizer : Featurizer
         Already fitted.
-    data : NoisyData
+    data : SimulatedData
     y : Tensor, shape (n, n_dim)
         Standardised latent parameters of the simulations.
     config : TrainingConfig
     rng : numpy.random.Generator
+    log_prior : Tensor, shape (n,), optional
+        ``log N(z; 0, I)`` of the simulations, up to a constant, for losses that ask for it.
 
     References
     ----------
@@ -48,15 +49,18 @@ class NllObjective:
         self,
         flow: Density,
         featurizer: Featurizer,
-        data: NoisyData,
+        data: SimulatedData,
         y: Tensor,
         config: TrainingConfig,
         rng: np.random.Generator,
+        log_prior: Tensor | None = None,
     ) -> None:
         self.flow = flow
         self.featurizer = featurizer
         self.data = data
         self.y = y.to(data.device)
+        self.log_prior = None if log_prior is None else log_prior.to(data.device)
+        self.config = config
         self._generator = torch_generator(rng, data.device)
         order = torch.randperm(len(y), generator=self._generator, device=data.device)
         n_validation = max(1, round(config.validation_share * len(y)))
@@ -64,6 +68,25 @@ class NllObjective:
         self._batch_size = int(np.clip(len(self._training) // 20, 32, config.batch_size))
         self.n_batches = max(len(self._training) // self._batch_size, 1)
         self._validation_inputs = featurizer.inputs(data, self._held_out, self._generator)
+        self._validation_seed = int(rng.integers(2**62))
+
+    def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
+        """What is minimised: the one method that another loss has to replace.
+
+        Parameters
+        ----------
+        features : Tensor, shape (n, n_features)
+            Of the data of simulations ``index``.
+        index : Tensor of int, shape (n,)
+            Rows of ``y`` and of ``log_prior``.
+        generator : torch.Generator
+            Source of every random number.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+        return -self.flow.log_prob(self.y[index], features).mean()
 
     def batches(self) -> Iterator[Tensor]:
         """Losses of one epoch over shuffled simulations with new noise."""
@@ -71,18 +94,21 @@ class NllObjective:
         for i in range(self.n_batches):
             index = self._training[shuffle[i * self._batch_size : (i + 1) * self._batch_size]]
             inputs = self.featurizer.inputs(self.data, index, self._generator)
-            yield self._nll(self.featurizer(inputs), self.y[index])
+            yield self.loss(self.featurizer(inputs), index, self._generator)
 
     def validation(self) -> float:
-        """Loss on the held-out simulations with their fixed noise."""
-        return float(self._nll(self.featurizer(self._validation_inputs), self.y[self._held_out]))
+        """Loss on the held-out simulations, with the same noise and random numbers in every epoch."""
+        generator = torch.Generator(self.data.device).manual_seed(self._validation_seed)
+        features = self.featurizer(self._validation_inputs)
+        # In parts, because a loss may cost the square of their number.
+        n_parts = -(-len(self._held_out) // MOST_IN_A_SET)
+        parts = zip(features.tensor_split(n_parts), self._held_out.tensor_split(n_parts), strict=True)
+        total = sum(len(index) * float(self.loss(part, index, generator)) for part, index in parts)
+        return total / len(self._held_out)
 
     def example_inputs(self, n: int = 2000) -> Tensor:
         """Noisy inputs of the first training simulations, for their range."""
         return self.featurizer.inputs(self.data, self._training[:n], self._generator)
-
-    def _nll(self, features: Tensor, y: Tensor) -> Tensor:
-        return -self.flow.log_prob(y, features).mean()
 
 
 class AtomicObjective(NllObjective):
@@ -92,56 +118,19 @@ class AtomicObjective(NllObjective):
         -\log \frac{q(z_i \mid x_i) / p(z_i)}{\sum_{j \in A_i} q(z_j \mid x_i) / p(z_j)}
 
     over sets of ``n_atoms`` parameters, the true one among them. The estimate is of the posterior itself,
-    whatever the simulations were drawn from, but it may leak.
-
-    Parameters
-    ----------
-    log_prior : Tensor, shape (n,)
-        ``log N(z; 0, I)`` of the simulations, up to a constant.
-    flow, featurizer, data, y, config, rng
-        As in `NllObjective`.
+    whatever the simulations were drawn from, but it may leak. Made like `NllObjective`,
+    with ``log_prior``.
 
     References
     ----------
     Greenberg, Nonnenmacher & Macke (2019, arXiv:1905.07488), section 3.2.
     """
 
-    def __init__(
-        self,
-        flow: Density,
-        featurizer: Featurizer,
-        data: NoisyData,
-        y: Tensor,
-        config: TrainingConfig,
-        rng: np.random.Generator,
-        log_prior: Tensor,
-    ) -> None:
-        super().__init__(flow, featurizer, data, y, config, rng)
-        self._log_prior = log_prior.to(data.device)
-        self._n_atoms = config.n_atoms
-        self._validation_seed = int(rng.integers(2**62))
-
-    def batches(self) -> Iterator[Tensor]:
-        """Losses of one epoch over shuffled simulations with new noise and new atoms."""
-        shuffle = torch.randperm(len(self._training), generator=self._generator, device=self.data.device)
-        for i in range(self.n_batches):
-            index = self._training[shuffle[i * self._batch_size : (i + 1) * self._batch_size]]
-            inputs = self.featurizer.inputs(self.data, index, self._generator)
-            yield self._atomic(self.featurizer(inputs), index, self._generator)
-
-    def validation(self) -> float:
-        """Loss on the held-out simulations with their fixed noise and fixed atoms."""
-        generator = torch.Generator(self.data.device).manual_seed(self._validation_seed)
-        features = self.featurizer(self._validation_inputs)
-        # In parts, because drawing the atoms costs the square of their number.
-        n_parts = -(-len(self._held_out) // MOST_IN_A_SET)
-        parts = zip(features.tensor_split(n_parts), self._held_out.tensor_split(n_parts), strict=True)
-        total = sum(len(index) * float(self._atomic(part, index, generator)) for part, index in parts)
-        return total / len(self._held_out)
-
-    def _atomic(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
+        """See `NllObjective.loss`; the atoms of a simulation are others of ``index``."""
+        assert self.log_prior is not None
         n = len(index)
-        n_atoms = min(self._n_atoms, n)
+        n_atoms = min(self.config.n_atoms, n)
         offsets = torch.rand(n, n - 1, generator=generator, device=index.device).argsort(1)[:, : n_atoms - 1]
         own = torch.arange(n, device=index.device)[:, None]
         atoms = torch.cat([own, (own + 1 + offsets) % n], 1)
@@ -149,7 +138,7 @@ class AtomicObjective(NllObjective):
         log_q = self.flow.log_prob(self.y[chosen].flatten(0, 1), features.repeat_interleave(n_atoms, 0)).view(
             n, n_atoms
         )
-        log_odds = log_q - self._log_prior[chosen]
+        log_odds = log_q - self.log_prior[chosen]
         return -(log_odds[:, 0] - torch.logsumexp(log_odds, 1)).mean()
 
 

@@ -1,6 +1,6 @@
 """Shape of the tail of importance weights: whether their mean and its error can be trusted.
 
-Pure functions of log weights (float64). Called by the status.
+Pure functions of log weights (float64). Called by the status and the plots.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-__all__ = ["pareto_k"]
+__all__ = ["pareto_k", "tail_size"]
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def pareto_k(log_weights: Array) -> float:
     """
     finite = np.sort(log_weights[np.isfinite(log_weights)])
     n_samples = len(log_weights)
-    n_tail = math.ceil(min(0.2 * n_samples, 3.0 * math.sqrt(n_samples)))
+    n_tail = tail_size(n_samples)
     if len(finite) > 1 and finite[-1] - finite[0] < 1e-10:
         return -math.inf
     if n_tail < 5 or len(finite) <= n_tail:
@@ -47,6 +47,11 @@ def pareto_k(log_weights: Array) -> float:
     if len(excess) < 5:
         return math.inf
     return _generalised_pareto_shape(excess)
+
+
+def tail_size(n_samples: int) -> int:
+    """How many of the largest weights are the tail, by the same reference."""
+    return math.ceil(min(0.2 * n_samples, 3.0 * math.sqrt(n_samples)))
 
 
 def _generalised_pareto_shape(excess: Array) -> float:

@@ -1,7 +1,7 @@
-"""Processes that evaluate chunks, whoever made them, behind one interface.
+"""Processes that evaluate chunks or whole targets, whoever made them, behind one interface.
 
-Our own for ``npool``, the user's pool, or any executor: for all of them a chunk becomes a future. Used by
-`workers`, which knows what to send and what to do when no answer comes.
+Our own for ``npool``, the user's pool, or any executor: for all of them a call becomes a future. Used by
+`workers`, which knows what to send and what to do when no answer comes, and by surveys.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import os
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
+
+import torch
 
 from nbi_sampler.calls import Array, Calls, Rows
 from nbi_sampler.payload import packed
@@ -73,14 +75,14 @@ def _adapted(pool: Any, n_workers: int) -> Pool:
 
 
 class Pool(ABC):
-    """Processes that evaluate chunks.
+    """Processes that work for a run or a survey.
 
     Attributes
     ----------
     name : str
         For people.
     n_workers : int
-        How many chunks are worked on at once.
+        How many calls are worked on at once.
     owned : bool
         Whether it may be killed and made anew.
     """
@@ -92,15 +94,20 @@ class Pool(ABC):
         self.n_workers = n_workers
         self._digest, self._payload = "", b""
 
-    def start(self, problem: Calls) -> None:
-        """Get ready for a problem."""
-        self._digest, self._payload = packed(problem)
+    def start(self, problem: Calls | None = None) -> None:
+        """Get ready, for the chunks of a problem where there is one."""
+        if problem is not None:
+            self._digest, self._payload = packed(problem)
 
     @abstractmethod
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Hand out a call of a function that the processes can import."""
+
     def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
         """Hand out a chunk, and the problem with it for a process that lacks it."""
+        return self.call(evaluate, self._digest, self._payload if with_problem else None, theta, rows)
 
-    def wait(self, futures: Collection[Answers], timeout: float) -> set[Answers]:
+    def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
         """Futures that are done, as soon as one is; none when the time is over."""
         return wait(futures, timeout, FIRST_COMPLETED).done
 
@@ -115,9 +122,6 @@ class Pool(ABC):
     def close(self) -> None:  # noqa: B027
         """End what was made here; a user's pool goes on."""
 
-    def _arguments(self, theta: Array, rows: Rows, with_problem: bool) -> tuple[Any, ...]:
-        return self._digest, self._payload if with_problem else None, theta, rows
-
 
 class OwnPool(Pool):
     """Processes of this machine, by the start method that `multiprocessing` is set to.
@@ -131,11 +135,14 @@ class OwnPool(Pool):
         super().__init__(f"{n_workers} processes", n_workers)
         self._executor: ProcessPoolExecutor | None = None
 
-    def start(self, problem: Calls) -> None:
+    def start(self, problem: Calls | None = None) -> None:
         """Make the processes, before torch has threads that would not survive a fork."""
         self._context: Any = multiprocessing.get_context()
-        if "jax" in sys.modules and self._context.get_start_method() == "fork":
-            logger.info("jax does not survive a fork: processes are spawned, and import the main script")
+        fatal = "jax" if "jax" in sys.modules else "CUDA" if torch.cuda.is_initialized() else ""
+        if fatal and self._context.get_start_method() == "fork":
+            logger.info(
+                "%s does not survive a fork: processes are spawned, and import the main script", fatal
+            )
             self._context = multiprocessing.get_context("spawn")
         self._inherited: Calls | None = None
         if self._context.get_start_method() == "fork":
@@ -144,10 +151,10 @@ class OwnPool(Pool):
             super().start(problem)
         self._make()
 
-    def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
-        """See `Pool.submit`."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
         assert self._executor is not None
-        return self._executor.submit(evaluate, *self._arguments(theta, rows, with_problem))
+        return self._executor.submit(function, *arguments)
 
     def has_started(self) -> bool:
         """See `Pool.has_started`; a spawned process has much to import first."""
@@ -186,9 +193,9 @@ class ExecutorPool(Pool):
         super().__init__(f"{n_workers} workers of {type(executor).__name__}", n_workers)
         self._executor = executor
 
-    def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
-        """See `Pool.submit`."""
-        return self._executor.submit(evaluate, *self._arguments(theta, rows, with_problem))
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
+        return self._executor.submit(function, *arguments)
 
 
 class AsynchronousPool(Pool):
@@ -198,15 +205,12 @@ class AsynchronousPool(Pool):
         super().__init__(f"{n_workers} workers of {type(pool).__name__}", n_workers)
         self._pool = pool
 
-    def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
-        """See `Pool.submit`."""
-        future: Answers = Future()
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
+        future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
         self._pool.apply_async(
-            evaluate,
-            self._arguments(theta, rows, with_problem),
-            callback=future.set_result,
-            error_callback=future.set_exception,
+            function, arguments, callback=future.set_result, error_callback=future.set_exception
         )
         return future
 
@@ -217,19 +221,19 @@ class MapPool(Pool):
     def __init__(self, pool: Any, n_workers: int) -> None:
         super().__init__(f"{n_workers} workers of {type(pool).__name__}", n_workers)
         self._pool = pool
-        self._waiting: dict[Answers, tuple[Any, ...]] = {}
+        self._waiting: dict[Future[Any], tuple[Any, ...]] = {}
 
-    def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
-        """See `Pool.submit`; nothing happens before `wait`."""
-        future: Answers = Future()
-        self._waiting[future] = self._arguments(theta, rows, with_problem)
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`; nothing happens before `wait`."""
+        future: Future[Any] = Future()
+        self._waiting[future] = (function, *arguments)
         return future
 
-    def wait(self, futures: Collection[Answers], timeout: float) -> set[Answers]:
+    def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
         """Evaluate all that was handed out; takes as long as it takes."""
         given, self._waiting = self._waiting, {}
         try:
-            answers = list(self._pool.map(_evaluate_one, list(given.values())))
+            answers = list(self._pool.map(_called, list(given.values())))
         # The pool is the user's; whatever it raises concerns all that it was given.
         except Exception as error:
             for future in given:
@@ -240,8 +244,9 @@ class MapPool(Pool):
         return set(given)
 
 
-def _evaluate_one(arguments: tuple[Any, ...]) -> Answer:
-    return evaluate(*arguments)
+def _called(function_and_arguments: tuple[Any, ...]) -> Any:
+    function, *arguments = function_and_arguments
+    return function(*arguments)
 
 
 def _size_of(pool: Any) -> int:

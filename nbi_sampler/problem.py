@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
 
 from nbi_sampler.evaluation import Evaluator
 from nbi_sampler.fitting import Networks
@@ -19,9 +20,10 @@ from nbi_sampler.likelihood_call import likelihood_function
 from nbi_sampler.pools import Pool
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.space import ParameterSpace
-from nbi_sampler.step import Problem
+from nbi_sampler.step import Problem, Start
+from nbi_sampler.trained_model import check_priors, estimator_of, observed_by, start_at
 
-__all__ = ["make_forward_model", "make_problem"]
+__all__ = ["make_forward_model", "make_problem", "make_start"]
 
 # Of the probes: the same for every seed, so that the likelihood can be told by its values there.
 PROBE_SEED = 0
@@ -52,6 +54,32 @@ def make_forward_model(
     return forward
 
 
+def make_start(
+    priors: PriorDict, space: ParameterSpace, forward: ForwardModel | None, settings: Settings
+) -> Start | None:
+    """What the run draws from first, where it does not begin with the prior.
+
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+    space : ParameterSpace
+        Of the priors.
+    forward : ForwardModel, optional
+    settings : Settings
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no trained model, or one that was trained for other priors or data.
+    """
+    if settings.model is None:
+        return None
+    estimator = estimator_of(settings.model, priors)
+    check_priors(estimator, space)
+    observed = observed_by(estimator, forward, settings.x_obs, settings.x_err, settings.x_mask)
+    return start_at(estimator, observed, forward)
+
+
 def make_problem(
     likelihood: Likelihood,
     use_ratio: bool,
@@ -59,6 +87,7 @@ def make_problem(
     forward: ForwardModel | None,
     settings: Settings,
     pool: Pool | None = None,
+    start: Start | None = None,
 ) -> Problem:
     """Put likelihood and networks together; a few calls of the likelihood show how it is best called."""
     function = likelihood_function(likelihood, use_ratio)
@@ -68,7 +97,7 @@ def make_problem(
     networks = Networks(
         settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
     )
-    problem = Problem(evaluator, networks)
+    problem = Problem(evaluator, networks, start=start)
     return replace(
         problem,
         training=replace(problem.training, **settings.training),

@@ -17,7 +17,7 @@ from nbi_sampler.importance import effective_sample_size
 from nbi_sampler.records import Observer, RoundRecord
 from nbi_sampler.state import State
 
-__all__ = ["Progress", "print_interval", "table_of_rounds"]
+__all__ = ["SECONDS_BETWEEN_LINES", "Bar", "Progress", "print_interval", "table_of_rounds"]
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -167,7 +167,7 @@ class Progress(Observer):
             self._log(self.line())
 
 
-class _Bar(tqdm):
+class Bar(tqdm):
     """A bar without tqdm's monitoring thread, which does not go with forked processes."""
 
     monitor_interval = 0
@@ -175,4 +175,4 @@ class _Bar(tqdm):
 
 def _bar(n_effective: float) -> Any:
     layout = "{desc} |{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
-    return _Bar(total=max(round(n_effective), 1), bar_format=layout, dynamic_ncols=True, file=sys.stderr)
+    return Bar(total=max(round(n_effective), 1), bar_format=layout, dynamic_ncols=True, file=sys.stderr)

@@ -6,13 +6,18 @@ the null object.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbi_sampler.history import Draws
     from nbi_sampler.state import State
 
-__all__ = ["Observer", "Observers", "RoundRecord"]
+__all__ = ["QUANTILES", "Observer", "Observers", "RoundRecord"]
+
+# Of the draws of a batch: the median, and what lies within one and within two sigma of a Gaussian.
+QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class RoundRecord:
     Attributes
     ----------
     phase : str
-        "prior", "rounds", "refinement" or "final".
+        "model", "prior", "rounds", "refinement" or "final".
     n_draws, n_calls, n_nan : int
         Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
     n_eff : float
@@ -39,6 +44,9 @@ class RoundRecord:
         Whether these draws are part of the result.
     training_loss, validation_loss : tuple of float
         By epoch, empty without a fit.
+    quantiles : tuple of tuple of float, shape (n_dim, 5)
+        Of each parameter, over the draws without weights, at the probabilities `QUANTILES`: where the
+        proposal looks.
     seconds_simulating, seconds_training, seconds_sampling : float
     """
 
@@ -55,6 +63,7 @@ class RoundRecord:
     pooled: bool = False
     training_loss: tuple[float, ...] = ()
     validation_loss: tuple[float, ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
     seconds_simulating: float = 0.0
     seconds_training: float = 0.0
     seconds_sampling: float = 0.0
@@ -69,7 +78,17 @@ class RoundRecord:
         values = asdict(self)
         values["training_loss"] = list(self.training_loss)
         values["validation_loss"] = list(self.validation_loss)
+        values["quantiles"] = [list(each) for each in self.quantiles]
         return {**values, "n_eff": self.n_eff}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RoundRecord:
+        """The record of which `as_dict` gave these values, whatever format they have been through."""
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        for name in ("training_loss", "validation_loss"):
+            known[name] = tuple(map(float, known.get(name, ())))
+        known["quantiles"] = tuple(tuple(map(float, each)) for each in known.get("quantiles", ()))
+        return cls(**known)
 
 
 class Observer:
@@ -86,6 +105,9 @@ class Observer:
 
     def drawn(self, n_draws: int) -> None:
         """So many more draws of the batch have been evaluated."""
+
+    def simulations_drawn(self, phase: str, draws: Draws) -> None:
+        """A batch of draws has been evaluated."""
 
     def round_finished(self, record: RoundRecord, effective: float) -> None:
         """A batch is complete; ``effective`` is the effective size of the result so far."""
@@ -124,6 +146,11 @@ class Observers(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.drawn(n_draws)
+
+    def simulations_drawn(self, phase: str, draws: Draws) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.simulations_drawn(phase, draws)
 
     def round_finished(self, record: RoundRecord, effective: float) -> None:
         """See `Observer`."""

@@ -30,7 +30,7 @@ from nbi_sampler.space import ParameterSpace
 from nbi_sampler.state import State
 from nbi_sampler.status import contradicting_evidence, judge, summarise
 
-__all__ = ["describable", "log_prior_density", "result_fields", "run_summary"]
+__all__ = ["describable", "log_prior_density", "result_fields", "run_summary", "weighted_draws"]
 
 Array = NDArray[np.float64]
 
@@ -62,10 +62,12 @@ def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: 
     weights = normalised_weights(log_weights[kept]) if len(kept) else np.zeros(0)
     # Weights may underflow to zero, and bilby takes their logarithm.
     kept, weights = kept[weights > 0.0], weights[weights > 0.0]
+    log_prior = np.full(len(theta), np.nan)
+    log_prior[kept] = log_prior_density(theta[kept], space, priors)
     frame = pd.DataFrame(theta[kept], columns=list(space.names))
     frame["log_likelihood"] = log_likelihood[kept]
     # bilby's reweighting wants this column and takes it out before it evaluates a prior.
-    frame["log_prior"] = log_prior_density(theta[kept], space, priors)
+    frame["log_prior"] = log_prior[kept]
     frame["weights"] = weights
     rng = stage_generator(seed, "result")
     equal = equal_weight_indices(log_weights, rng) if len(kept) else kept
@@ -73,7 +75,7 @@ def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: 
         "nested_samples": frame,
         "samples": theta[equal],
         "log_likelihood_evaluations": log_likelihood[equal],
-        "log_prior_evaluations": log_prior_density(theta[equal], space, priors),
+        "log_prior_evaluations": log_prior[equal],
         "log_evidence": evidence.log_evidence,
         "log_evidence_err": evidence.error,
         "information_gain": _information_gain(log_likelihood[kept], weights, evidence.log_evidence),
@@ -109,7 +111,8 @@ def run_summary(
         config.n_effective,
         state.n_calls,
         _contradiction(state, draws, n_dim),
-        likelihood_only=state.count("refinement") > 0 and not state.count("rounds"),
+        likelihood_only=min(state.count("prior"), state.count("refinement")) > 0
+        and not state.count("rounds"),
     )
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws if id(each) not in trained_on) or draws[-1:]
@@ -200,6 +203,19 @@ def _sum_of_densities(parameters: Mapping[str, Any], space: ParameterSpace, prio
         needed = getattr(priors[name], "required_variables", None) or ()
         total = total + priors[name].ln_prob(parameters[name], **{key: parameters[key] for key in needed})
     return total
+
+
+def weighted_draws(state: State, n_dim: int) -> tuple[Array, Array]:
+    """Log weights and parameters of the draws that a result would have now, shapes (n,) and (n, n_dim).
+
+    Parameters
+    ----------
+    state : State
+        Of a run that may still go on.
+    n_dim : int
+    """
+    log_weights, theta, _ = _joined(_result_draws(state), n_dim)
+    return log_weights, theta
 
 
 def _result_draws(state: State) -> tuple[Draws, ...]:

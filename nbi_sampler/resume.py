@@ -53,9 +53,11 @@ def begin(
     else:
         path.unlink(missing_ok=True)
     n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
-    device = problem.networks.device
+    device, model = problem.networks.device, problem.start
+    first = "" if model is None else f", first draws from model {model.digest}, p-value {model.p_value:.2g}"
     log.info(
         f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"
+        f"{first}"
     )
     return start
 

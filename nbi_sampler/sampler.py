@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import math
 import os
 import sys
 import time
@@ -23,13 +24,18 @@ from bilby.core.utils import command_line_args, logger
 
 from nbi_sampler.batch import EvaluationError, LikelihoodError
 from nbi_sampler.cached_result import what_differs
-from nbi_sampler.checkpoint import CheckpointWriter, save
+from nbi_sampler.checkpoint import Checkpoint, CheckpointWriter, save
 from nbi_sampler.config import SnpeConfig
+from nbi_sampler.events import Outcome, Run, RunEvents
 from nbi_sampler.fingerprint import fingerprint
 from nbi_sampler.keywords import DEFAULTS, read_settings, translate
+from nbi_sampler.plots.run import figures_of
+from nbi_sampler.plots.view import RunView
+from nbi_sampler.plots.watching import RunPlots
 from nbi_sampler.pools import opened_pool
-from nbi_sampler.problem import make_forward_model, make_problem
+from nbi_sampler.problem import make_forward_model, make_problem, make_start
 from nbi_sampler.progress import Progress, table_of_rounds
+from nbi_sampler.provenance import plugins_at_work
 from nbi_sampler.records import Observers
 from nbi_sampler.result import describable, result_fields, run_summary
 from nbi_sampler.resume import begin
@@ -59,7 +65,7 @@ class Nbi(NestedSampler):
         Most rounds of simulating and training before the refinement.
     n_sims : int or "auto"
         Simulations a round; automatic: by the number of parameters and by what the model costs.
-    loss : {"nll", "apt"}
+    loss : str
         ``"nll"`` is the paper's; ``"apt"`` (Greenberg et al. 2019) trains on the draws of all rounds.
     refine : bool
         Whether a flow is fitted to the weighted draws once the rounds have found the posterior. False, with
@@ -104,12 +110,15 @@ class Nbi(NestedSampler):
         Seconds between checkpoints, at least; they are rarer where writing one takes more than a twentieth
         of this. Signals and errors write one in any case.
     check_point_plot : bool
-        Accepted; nothing is plotted during a run.
+        Whether the plots of the run, which ``plot=True`` asks for at its end, are refreshed between
+        checkpoints too; see docs/plots.md.
     print_method : str, optional
         ``"tqdm"``: a bar on a terminal, elsewhere a line every 10 s; ``"interval-60"``: a line every 60 s;
         ``"none"``: silence.
-    model : None
-        Reserved for a trained estimator to start from.
+    model : str, os.PathLike or NBI, optional
+        A trained model, or the file of one, to start from instead of the prior: docs/surveys.md.
+    x_err, x_mask : array_like, optional
+        With ``x_obs``, the data for the model; those of the likelihood by default.
     **kwargs
         Further keywords of bilby's samplers: ``outdir``, ``label``, ``use_ratio``, ``exit_code`` and others.
         Those that steer nested samplers, such as ``nlive``, are ignored with a line in the log; any other
@@ -120,6 +129,8 @@ class Nbi(NestedSampler):
     The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept when a run is complete, so that the
     same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there, once bilby's
     result file is out of the way. `draws_file.read_draws` gives its draws as plain arrays.
+
+    Plugins may know more likelihoods, and offer more names of featurizers, flows and losses: docs/plugins.md.
 
     References
     ----------
@@ -140,6 +151,7 @@ class Nbi(NestedSampler):
         priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
         self._space = ParameterSpace(priors)
         self._forward = make_forward_model(likelihood, self._space, self._settings)
+        self._start = make_start(priors, self._space, self._forward, self._settings)
         self._writer: CheckpointWriter | None = None
         self._process = os.getpid()
         super().__init__(likelihood, priors, **base, **own)
@@ -229,18 +241,18 @@ class Nbi(NestedSampler):
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
         progress = Progress(settings.print_method, config.n_effective, logger.info)
+        plots = self._plots()
         try:
             with (
                 SignalsTo(self.write_current_state_and_exit) as signals,
                 opened_pool(settings.npool, self.kwargs["pool"]) as pool,
             ):
+                use_ratio = bool(self.use_ratio)
                 problem = make_problem(
-                    self.likelihood, bool(self.use_ratio), self._space, self._forward, settings, pool
+                    self.likelihood, use_ratio, self._space, self._forward, settings, pool, self._start
                 )
-                keywords = {**self.kwargs, **asdict(config)}
-                asked = fingerprint(
-                    self.priors, self.likelihood, keywords, bool(self.use_ratio), problem.evaluator
-                )
+                keywords = {**self.kwargs, **asdict(config), "model": self._start and self._start.digest}
+                asked = fingerprint(self.priors, self.likelihood, keywords, use_ratio, problem.evaluator)
                 path, seed = self.checkpoint_path, self.kwargs["seed"]
                 start = begin(path, asked, seed, problem, config, settings.resume, logger)
                 writer = self._writer = CheckpointWriter(
@@ -255,8 +267,10 @@ class Nbi(NestedSampler):
                 config = replace(config, seed=start.seed)
                 self.result.sampler_kwargs["seed"] = start.seed
                 progress.go_on(start.state)
-                state = run(problem, config, start.seed, Observers(writer, progress), start.state)
-                writer.write()
+                with self._events(problem.evaluator.note, start) as events:
+                    observers = Observers(writer, progress, events, plots)
+                    state = run(problem, config, start.seed, observers, start.state)
+                    writer.write()
         except SystemExit:
             raise
         except BaseException as error:
@@ -264,9 +278,22 @@ class Nbi(NestedSampler):
             raise
         finally:
             progress.close()
-        self._fill_result(state, config, problem.evaluator.note, writer.seconds)
+        outcome = self._fill_result(state, config, problem.evaluator.note, writer.seconds)
+        events.finished(outcome)
         logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
+        if self.plot or self.kwargs["check_point_plot"]:
+            plots.finish(self.result)
         return self.result
+
+    def _plots(self) -> RunPlots:
+        """What draws the run: at intervals where that is asked for, and when it is told to."""
+        return RunPlots(
+            Path(self.outdir),
+            partial(RunView.from_state, label=self.label, names=self._space.names, priors=self.priors),
+            partial(figures_of, forward=self._forward, space=self._space, likelihood=self.likelihood),
+            self._settings.check_point_delta_t if self.kwargs["check_point_plot"] else math.inf,
+            logger,
+        )
 
     def _save_after(self, error: BaseException) -> None:
         """Save the draws of a run that an error ended, and name the file in the error where it is ours."""
@@ -274,13 +301,40 @@ class Nbi(NestedSampler):
         if isinstance(error, EvaluationError) and self.checkpoint_path.exists():
             error.args = (f"{error}. The draws so far are in {self.checkpoint_path}; run again to go on",)
 
-    def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> None:
+    def _events(self, note: str, start: Checkpoint) -> RunEvents:
+        """What tells plugins of the run."""
+        return RunEvents(
+            Run(
+                label=self.label,
+                outdir=str(self.outdir),
+                names=self._space.names,
+                settings=self.result.sampler_kwargs,
+                seed=start.seed,
+                note=note,
+                plugins=plugins_at_work(self._forward, self.kwargs),
+                records=start.state.records,
+            )
+        )
+
+    def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> Outcome:
         assert config.seed is not None
         for name, value in result_fields(state, self._space, self.priors, config.seed).items():
             setattr(self.result, name, value)
         self.result.sampling_time = datetime.timedelta(seconds=seconds)
         summary = run_summary(state, config, self._space.n_dim, note, seconds)
+        if self._start is not None:
+            summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
+        summary["nbi"]["plugins"] = {
+            plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
+            for plugin in plugins_at_work(self._forward, self.kwargs)
+        }
         self.result.meta_data.update(summary)
-        status, message = summary["nbi"]["status"], summary["nbi"]["message"]
-        say = logger.info if status == "ok" else logger.warning
-        say(f"nbi: {status}: {message}")
+        own = summary["nbi"]
+        say = logger.info if own["status"] == "ok" else logger.warning
+        say(f"nbi: {own['status']}: {own['message']}")
+        same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
+        return Outcome(
+            log_evidence=self.result.log_evidence,
+            log_evidence_err=self.result.log_evidence_err,
+            **{name: own[name] for name in same},
+        )

@@ -15,19 +15,17 @@ import numpy as np
 from nbi_sampler.config import SnpeConfig
 from nbi_sampler.fitting import FitInfo, fit_to_simulations
 from nbi_sampler.importance import effective_sample_size
+from nbi_sampler.losses import loss_named
+from nbi_sampler.model_step import draw_from_model
 from nbi_sampler.proposals import MixtureProposal, PriorProposal
 from nbi_sampler.records import Observer
 from nbi_sampler.refinement import fit_to_weights
 from nbi_sampler.state import Best, State
-from nbi_sampler.step import Problem, Step, budget
+from nbi_sampler.step import WARM, Problem, Step, budget
 
 __all__ = ["run"]
 
-# Effective draws, at least and for each dimension, from which the refinement can bridge to the posterior.
-LOCATED = 50.0
-LOCATED_PER_DIMENSION = 4.0
-# Efficiency from which the batches after it are worth pooling, and at which no further fit can pay.
-WARM = 0.25
+# Efficiency at which no further fit can pay.
 CONVERGED = 0.92
 # A refinement that gains less than this factor has stalled; so many in a row end the phase.
 SMALLEST_GAIN = 1.04
@@ -67,12 +65,15 @@ def run(
     arXiv:1208.5600) for the refinement.
     """
     steps: dict[str, Callable[[Step], State]] = {
+        "model": draw_from_model,
         "prior": draw_from_prior,
         "rounds": simulate_and_train,
         "refinement": refine,
         "final": draw_final,
     }
     state = state or State()
+    if problem.start is not None and not state.records:
+        state = replace(state, phase="model")
     observer.state_changed(state)
     while not _ended(state, config):
         state = steps[state.phase](Step(state, problem, config, entropy, observer))
@@ -105,7 +106,7 @@ def draw_from_prior(step: Step) -> State:
 
 def simulate_and_train(step: Step) -> State:
     """Train on the simulations, draw from the estimate at the observed data (Algorithm 1)."""
-    state, problem, config = step.state, step.problem, step.config
+    state, config = step.state, step.config
     proposal, info = step.fitted("rounds", partial(_fit_round, step))
     before = state.records[-1]
     state = step.drawn("rounds", proposal, step.n_sims, info)
@@ -116,9 +117,7 @@ def simulate_and_train(step: Step) -> State:
         state = replace(state, best=Best(proposal, now))
     if not config.refine:
         return replace(state, phase="final" if fell or last else "rounds")
-    n_dim = problem.evaluator.space.n_dim
-    located = effective_sample_size(state.history.log_weights) >= max(LOCATED, LOCATED_PER_DIMENSION * n_dim)
-    done = located or fell or last
+    done = fell or last or step.has_located(state)
     return replace(state, phase="refinement" if done else "rounds")
 
 
@@ -126,7 +125,7 @@ def _fit_round(step: Step) -> tuple[MixtureProposal, FitInfo]:
     state, problem, config = step.state, step.problem, step.config
     assert problem.evaluator.forward is not None
     proposal, info = fit_to_simulations(
-        state.history.batches if config.loss == "apt" else state.history.batches[-1:],
+        state.history.batches[-_n_learnt_from(state, config) :],
         problem.evaluator.forward,
         problem.evaluator.space,
         problem.networks,
@@ -148,7 +147,7 @@ def refine(step: Step) -> State:
         problem.networks,
         problem.refinement_training,
         step.generator("train"),
-        located=state.count("rounds") > 0,
+        located=state.count("rounds") > 0 or not state.count("prior"),
         on_epoch=step.observer.epoch_finished,
     )
     proposal, info = step.fitted("refinement", fit)
@@ -164,7 +163,7 @@ def refine(step: Step) -> State:
     gained = info.exponent < 1.0 or now.efficiency > SMALLEST_GAIN * best
     state = replace(state, n_stalls=0 if gained else state.n_stalls + 1)
     if _lost_ground(step.state, state):
-        return replace(_without_result(state), n_stalls=0)
+        return replace(state.without_result(), n_stalls=0)
     done = now.efficiency >= CONVERGED or (state.n_stalls >= MOST_STALLS and missing <= 4 * step.n_sims)
     return replace(state, phase="final" if done or state.n_stalls >= 3 * MOST_STALLS else "refinement")
 
@@ -185,7 +184,7 @@ def draw_final(step: Step) -> State:
     if gained or not step.config.refine:
         return after
     history = state.history.extended(after.final[-1], proposal)
-    kept = _without_result(after) if _lost_ground(state, after) else after
+    kept = after.without_result() if _lost_ground(state, after) else after
     return replace(kept, history=history, phase="refinement", best=None, n_stalls=0)
 
 
@@ -198,14 +197,15 @@ def _ended(state: State, config: SnpeConfig) -> bool:
 
 def _without_spent_predictions(state: State, config: SnpeConfig) -> State:
     """A state without the predictions that no later round learns from: they are most of its bytes."""
-    if state.phase not in ("prior", "rounds"):
-        return state.without_predictions()
-    return state if config.loss == "apt" else state.without_predictions(n_kept=1)
+    simulating = state.phase in ("prior", "rounds")
+    return state.without_predictions(n_kept=_n_learnt_from(state, config) if simulating else 0)
 
 
-def _without_result(state: State) -> State:
-    """A state whose result starts anew; its draws still train proposals."""
-    return replace(state, final=(), records=tuple(replace(r, pooled=False) for r in state.records))
+def _n_learnt_from(state: State, config: SnpeConfig) -> int:
+    """Batches that the next round learns from: with NLL the last, or all those before the first round."""
+    if loss_named(config.loss).all_rounds or not state.count("rounds"):
+        return len(state.history.batches)
+    return 1
 
 
 def _lost_ground(before: State, after: State) -> bool:

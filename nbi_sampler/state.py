@@ -67,7 +67,7 @@ class State:
         Draws of the result; each is independent of the training of the proposal that weights it.
     records : tuple of RoundRecord
     phase : str
-        "prior", "rounds", "refinement", "final" or "done".
+        "model", "prior", "rounds", "refinement", "final" or "done".
     best : Best, optional
         The most efficient proposal of the last phase that fitted any.
     n_stalls : int
@@ -100,6 +100,10 @@ class State:
     def count(self, phase: str) -> int:
         """Batches drawn in a phase."""
         return sum(record.phase == phase for record in self.records)
+
+    def without_result(self) -> State:
+        """The same state with a result that starts anew; its draws still train proposals."""
+        return replace(self, final=(), records=tuple(replace(r, pooled=False) for r in self.records))
 
     def without_predictions(self, n_kept: int = 0) -> State:
         """The same state without the predictions of its batches, but for the last ``n_kept``."""

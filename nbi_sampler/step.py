@@ -18,13 +18,40 @@ from nbi_sampler.history import Draws
 from nbi_sampler.importance import effective_sample_size, efficiency, log_evidence
 from nbi_sampler.proposals import MixtureProposal
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.records import Observer, RoundRecord
+from nbi_sampler.records import QUANTILES, Observer, RoundRecord
 from nbi_sampler.state import Pending, State
 
-__all__ = ["Problem", "Step", "budget", "simulations_per_round"]
+__all__ = ["WARM", "Problem", "Start", "Step", "budget", "simulations_per_round"]
 
 MOST_AT_ONCE = 20_000
+# Efficiency from which the batches after it are worth pooling.
+WARM = 0.25
+# Effective draws, at least and for each dimension, from which the refinement can bridge to the posterior.
+LOCATED = 50.0
+LOCATED_PER_DIMENSION = 4.0
 COST_STEPS = ((0.02, 1.0), (0.5, 0.7), (np.inf, 0.5))
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run draws from first, where it does not begin with the prior: a trained model at the data.
+
+    Attributes
+    ----------
+    proposal : MixtureProposal
+        With a share of the prior.
+    p_value : float
+        Chance that data which the model was trained for are as unlike the others as the observed ones.
+    digest : str
+        Tells the model.
+    check : callable, optional
+        ``(draws, rng) -> bool``: whether the model knows the simulations that came with draws.
+    """
+
+    proposal: MixtureProposal
+    p_value: float
+    digest: str
+    check: Callable[[Draws, np.random.Generator], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +65,8 @@ class Problem:
     networks : Networks
         With which proposals are learnt from them.
     training, refinement_training : TrainingConfig
+    start : Start, optional
+        The prior by default.
     """
 
     evaluator: Evaluator
@@ -46,6 +75,7 @@ class Problem:
     refinement_training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(weight_decay=0.3, n_epochs=40, patience=10)
     )
+    start: Start | None = None
 
 
 def budget(config: SnpeConfig) -> int:
@@ -87,6 +117,11 @@ class Step:
         missing = self.config.n_effective - effective_sample_size(self.state.final_log_weights)
         return int(np.clip(1.03 * missing / max(rate, 1e-4) + 20, 200, MOST_AT_ONCE))
 
+    def has_located(self, state: State) -> bool:
+        """Whether the weights of all draws of ``state`` are enough for the refinement to start from."""
+        needed = max(LOCATED, LOCATED_PER_DIMENSION * self.problem.evaluator.space.n_dim)
+        return effective_sample_size(state.history.log_weights) >= needed
+
     def generator(self, purpose: str) -> np.random.Generator:
         """Randomness for one purpose of this step."""
         return stage_generator(self.entropy, purpose, len(self.state.records))
@@ -120,6 +155,7 @@ class Step:
         observer.state_changed(replace(state, n_sims=self.n_sims, pending=batch))
         evaluation = self.problem.evaluator(batch.z, observer.drawn, batch.partial)
         draws = Draws(batch.z, batch.log_ratio, evaluation)
+        observer.simulations_drawn(phase, draws)
         start = time.perf_counter()
         history = state.history if phase == "final" else state.history.extended(draws, batch.proposal)
         seconds = batch.seconds + time.perf_counter() - start
@@ -153,6 +189,7 @@ def _record(phase: str, draws: Draws, info: FitInfo | None, seconds: float, pool
         log_evidence=evidence.log_evidence,
         log_evidence_err=evidence.error,
         pooled=pooled,
+        quantiles=tuple(map(tuple, np.quantile(evaluation.theta, QUANTILES, axis=0).T.tolist())),
         seconds_simulating=evaluation.seconds,
         seconds_sampling=seconds,
     )

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from nbi_sampler.plugins import Plugin, installed
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_bilby():
@@ -39,6 +41,44 @@ def command_line_of_bilby(monkeypatch):
     switches = bilby.core.utils.command_line_args
     for name in ("clean", "use_cached"):
         monkeypatch.setattr(switches, name, getattr(switches, name))
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_installed_plugins():
+    """Let no plugin take part that happens to be installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nbi_sampler.plugins.entry_points", lambda group: ())
+        installed.cache_clear()
+        yield
+    installed.cache_clear()
+
+
+@pytest.fixture
+def plugins():
+    """Those of this process, without what tests before have registered."""
+    installed.cache_clear()
+    yield installed()
+    installed.cache_clear()
+
+
+@pytest.fixture
+def install_plugin(tmp_path, monkeypatch):
+    """Put a distribution with one module and one entry point where Python finds it."""
+
+    def make(name, code, version="0.3"):
+        module = f"{name}_of_test"
+        folder = tmp_path / f"nbi_{name}-{version}.dist-info"
+        folder.mkdir()
+        (tmp_path / f"{module}.py").write_text(code)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: nbi-{name}\nVersion: {version}\n")
+        (folder / "entry_points.txt").write_text(f"[nbi_sampler]\n{name} = {module}\n")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return Plugin(name, f"nbi-{name}", version)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield make
+    for path in tmp_path.glob("*_of_test.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ def run(tmp_path, priors):
         ({"n_effective": "many"}, ValueError, "n_effective: expected a positive number, got 'many'"),
         ({"n_rounds": 2.5}, ValueError, "n_rounds: expected an integer of at least 1, got 2.5"),
         ({"n_sims": "some"}, ValueError, "n_sims: expected an integer of at least 100"),
-        ({"loss": "mse"}, ValueError, "loss: expected 'nll' or 'apt', got 'mse'"),
+        ({"loss": "mse"}, ValueError, "loss: unknown name 'mse'; valid: apt, nll"),
         ({"refine": "yes"}, ValueError, "refine: expected True or False, got 'yes'"),
         (
             {"max_likelihood_calls": 5},
@@ -88,11 +88,11 @@ def run(tmp_path, priors):
         ({"resume": "maybe"}, ValueError, "resume: expected True or False; got 'maybe'"),
         ({"check_point_delta_t": -1}, ValueError, "check_point_delta_t: expected a positive number"),
         ({"print_method": "loud"}, ValueError, "print_method: expected 'tqdm'"),
-        ({"model": "trained.pt"}, ValueError, "model: expected None"),
+        ({"model": "trained.pt"}, ValueError, "model: expected a trained NBI or the path of a saved one"),
         ({"simulator": "no.such.module"}, ValueError, "simulator: expected 'package.module.attribute'"),
         ({"simulator": 3, "x_obs": [1.0]}, TypeError, "simulator: expected a function"),
         ({"simulator": len}, ValueError, "x_obs: expected the observed data .* got None"),
-        ({"noise": 0.1}, ValueError, "noise: expected None without a simulator"),
+        ({"noise": 0.1}, ValueError, "noise: expected None without simulator="),
     ],
 )
 def test_wrong_keyword_is_one_error_before_any_call(run, keywords, kind, message):

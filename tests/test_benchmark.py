@@ -145,7 +145,7 @@ def test_runner_skips_what_the_file_holds_and_keeps_failures_out(tmp_path, monke
     path.write_text(json.dumps(record_of(seed=1)) + "\n")
     started = []
 
-    def pretend(run):
+    def pretend(run, *_):
         started.append(run.seed)
         return (None, "failed") if run.seed == 2 else (record_of(seed=run.seed), "fine")
 
@@ -159,7 +159,7 @@ def test_runner_skips_what_the_file_holds_and_keeps_failures_out(tmp_path, monke
 def test_runner_tells_apart_runs_that_were_asked_for_something_else(tmp_path, monkeypatch):
     path = tmp_path / "runs.jsonl"
     path.write_text(json.dumps(record_of(options={"flow": "nsf"})) + "\n")
-    monkeypatch.setattr(runner, "_run_in_process", lambda run: (record_of(), "fine"))
+    monkeypatch.setattr(runner, "_run_in_process", lambda *_: (record_of(), "fine"))
     runner.run_all([runner.Run(problem="linear", seed=1)], path, n_processes=1)
     assert len(runner.read_records(path)) == 2
 

@@ -42,12 +42,6 @@ def exact(allowed=lambda a, b: True, centre=0.4):
     return weighted({"a": a, "b": b}, np.where(allowed(a, b), log_likelihood, -np.inf), np.full(a.size, 1e-6))
 
 
-@pytest.fixture
-def switches():
-    """bilby's command line switches; every test finds them as they were."""
-    return command_line_args
-
-
 class TestConstraints:
     def priors(self, kind=PriorDict):
         def convert(parameters):
@@ -87,7 +81,7 @@ class TestFilesAndCaches:
         assert np.array_equal(read.posterior["a"], result.posterior["a"])
         assert read.priors == result.priors
 
-    def test_a_second_run_returns_the_first_and_a_clean_one_runs(self, tmp_path, switches):
+    def test_a_second_run_returns_the_first_and_a_clean_one_runs(self, tmp_path):
         keywords = dict(save="json", resume=True)
         first = run_nbi(Peak(), box(), tmp_path, **keywords)
         likelihood = Peak()
@@ -108,7 +102,7 @@ class TestFilesAndCaches:
         ],
     )
     def test_the_answer_to_another_question_is_not_returned(
-        self, tmp_path, switches, bilby_log, what, likelihood, priors
+        self, tmp_path, bilby_log, what, likelihood, priors
     ):
         run_nbi(Peak(), box(), tmp_path, save="json")
         priors.conversion_function = lambda parameters: {"c": 0.0, **parameters}
@@ -119,7 +113,7 @@ class TestFilesAndCaches:
         assert abs(second.log_evidence - expected) < 4.5 * second.log_evidence_err
         # The switch is the user's own word that the files are what is wanted.
         bilby_log.clear()
-        switches.use_cached = True
+        command_line_args.use_cached = True
         run_nbi(likelihood, priors, tmp_path)
         assert "Using cached result" in bilby_log.text
 

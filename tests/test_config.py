@@ -39,7 +39,7 @@ WRONG = [
     (SnpeConfig, {"n_rounds": 0}, "n_rounds"),
     (SnpeConfig, {"n_sims": 10}, "n_sims"),
     (SnpeConfig, {"n_sims": "some"}, "n_sims"),
-    (SnpeConfig, {"loss": "mle"}, "loss: expected 'nll' or 'apt', got 'mle'"),
+    (SnpeConfig, {"loss": None}, "loss: expected the name of a loss, such as 'nll' or 'apt', got None"),
     (SnpeConfig, {"refine": "yes"}, "refine"),
     (SnpeConfig, {"max_likelihood_calls": 0}, "max_likelihood_calls"),
     (SnpeConfig, {"seed": -1}, "seed"),

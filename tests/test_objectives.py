@@ -144,7 +144,7 @@ class TestBothObjectives:
 class TestAtoms:
     def test_an_estimate_equal_to_the_prior_cannot_tell_the_atoms_apart(self):
         objective, _ = problem("apt", "prior", n=400, flow=StandardNormal())
-        objective._log_prior = -0.5 * (objective.y**2).sum(1)
+        objective.log_prior = -0.5 * (objective.y**2).sum(1)
         losses = [float(loss.detach()) for loss in objective.batches()]
         for found in (value(objective), *losses):
             assert found == pytest.approx(math.log(10), rel=1e-5)
@@ -153,13 +153,13 @@ class TestAtoms:
         for n_atoms, n, expected in ((4, 400, 4), (10_000, 400, 40)):
             config = TrainingConfig(n_atoms=n_atoms)
             objective, _ = problem("apt", "prior", n=n, config=config, flow=StandardNormal())
-            objective._log_prior = -0.5 * (objective.y**2).sum(1)
+            objective.log_prior = -0.5 * (objective.y**2).sum(1)
             assert value(objective) == pytest.approx(math.log(expected), rel=1e-5)
 
     def test_the_constant_of_the_prior_does_not_matter(self):
         objective, _ = problem("apt", "narrow", n=400)
         before = value(objective)
-        objective._log_prior = objective._log_prior + 3.0
+        objective.log_prior = objective.log_prior + 3.0
         assert value(objective) == pytest.approx(before, abs=1e-5)
 
     def test_many_held_out_simulations_are_looked_at_in_parts(self, monkeypatch):
@@ -167,8 +167,8 @@ class TestAtoms:
         whole = value(objective)
         monkeypatch.setattr("nbi_sampler.objectives.MOST_IN_A_SET", 60)
         sizes = []
-        atomic = objective._atomic
-        objective._atomic = lambda features, index, generator: (
+        atomic = objective.loss
+        objective.loss = lambda features, index, generator: (
             sizes.append(len(index)),
             atomic(features, index, generator),
         )[1]

@@ -60,9 +60,21 @@ def test_import_changes_nothing_global():
 
 def test_every_dependency_that_make_installs_is_pinned(setup_cfg):
     extras = setup_cfg["options.extras_require"]
-    wanted = (setup_cfg["options"]["install_requires"] + extras["tests"] + extras["examples"]).split("\n")
+    chosen = (extras[name] for name in ("tests", "examples", "docs"))
+    wanted = "\n".join((setup_cfg["options"]["install_requires"], *chosen)).split("\n")
     pinned = {NAME.match(line).group() for line in _lines(ROOT / "constraints.txt")}
     assert {NAME.match(line).group() for line in wanted if line} <= pinned
+
+
+def test_every_package_that_is_imported_at_once_is_asked_for(setup_cfg):
+    wanted = {NAME.match(line).group() for line in setup_cfg["options"]["install_requires"].split()}
+    wanted = {name.replace("scikit-learn", "sklearn") for name in wanted}
+    for path in (ROOT / "nbi_sampler").rglob("*.py"):
+        # Those within functions are optional, and say so when they are missing.
+        for name in re.findall(
+            r"^(?:from (?=\w[\w.]* import )|import )(\w+)", path.read_text(), flags=re.MULTILINE
+        ):
+            assert name in wanted | sys.stdlib_module_names | {"nbi_sampler"}, f"{path.name}: {name}"
 
 
 def test_constraints_can_be_installed_on_the_oldest_python():

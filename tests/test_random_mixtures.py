@@ -19,6 +19,7 @@ from nbi_sampler.benchmark.random_mixtures import (
     mixture_named,
     search_table,
 )
+from nbi_sampler.benchmark.runner import Run
 from nbi_sampler.benchmark.single import run_problem
 
 
@@ -86,7 +87,7 @@ def test_one_gaussian_of_any_width_is_right_or_says_that_it_is_not(third_of_deca
         log_evidence_err=0.0,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nbi_sampler.benchmark.single.get_problem", lambda name: problem)
+        patch.setattr("nbi_sampler.benchmark.single.load_problem", lambda name: problem)
         options = {"print_method": "none"}
-        record = run_problem("one", seed=1, n_effective=300, sampler="nbi", options=options)
+        record = run_problem(Run(problem="one", seed=1, n_effective=300, options=options))
     assert not contradicted(record)

@@ -4,6 +4,9 @@ python -m nbi_sampler.benchmark [run] --problems linear,sine --seeds 1,2,3 --pro
 python -m nbi_sampler.benchmark report build/benchmark.jsonl
 python -m nbi_sampler.benchmark calibration --seeds 30 --processes 2
 python -m nbi_sampler.benchmark search --runs 200 --processes 2
+python -m nbi_sampler.benchmark compare script.py --samplers nbi,dynesty,nautilus
+python -m nbi_sampler.benchmark amortised --parts small,sequential
+python -m nbi_sampler.benchmark losses
 """
 
 from __future__ import annotations
@@ -13,15 +16,18 @@ import json
 import sys
 from pathlib import Path
 
+from nbi_sampler.benchmark.amortised import PARTS, amortised_table, measure
 from nbi_sampler.benchmark.calibration import calibration_table
+from nbi_sampler.benchmark.losses import losses_table
 from nbi_sampler.benchmark.problems import CALIBRATION_PROBLEMS, PROBLEMS
-from nbi_sampler.benchmark.random_mixtures import PREFIX, search_table
+from nbi_sampler.benchmark.random_mixtures import EVEN, UNEVEN, search_table
 from nbi_sampler.benchmark.report import benchmark_table
 from nbi_sampler.benchmark.runner import Run, read_records, run_all, run_of
+from nbi_sampler.benchmark.side_by_side import add_arguments, side_by_side
 
 __all__ = ["main"]
 
-COMMANDS = ("run", "report", "calibration", "search")
+COMMANDS = ("run", "report", "calibration", "search", "compare", "amortised", "losses")
 
 
 def _problem_names(text: str) -> list[str]:
@@ -29,6 +35,14 @@ def _problem_names(text: str) -> list[str]:
     for name in names:
         if name not in PROBLEMS:
             raise argparse.ArgumentTypeError(f"expected names among {', '.join(PROBLEMS)}, got {name!r}")
+    return names
+
+
+def _parts(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"expected names among {', '.join(PARTS)}, got {name!r}")
     return names
 
 
@@ -67,7 +81,13 @@ def _parser() -> argparse.ArgumentParser:
         "search", parents=[_common(1000)], help="look for wrong evidences with status ok"
     )
     search.add_argument("--runs", type=int, default=200, help="how many random mixtures")
+    search.add_argument("--uneven", action="store_true", help="mixtures whose modes differ in width")
     search.add_argument("--out", type=Path, default=Path("build/search.jsonl"))
+    amortised = commands.add_parser("amortised", help="the figures of the amortised engine")
+    amortised.add_argument("--parts", type=_parts, default=list(PARTS), help="names, with commas")
+    commands.add_parser("losses", help="nll against apt, round by round")
+    compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
+    add_arguments(compare)
     return parser
 
 
@@ -80,6 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "report":
         print(benchmark_table(read_records(given.path)))
         return 0
+    if given.command == "compare":
+        return side_by_side(given)
+    if given.command in ("amortised", "losses"):
+        figures = list(measure(given.parts)) if given.command == "amortised" else None
+        print(losses_table() if figures is None else amortised_table(figures))
+        return 0
     shared = {"n_effective": given.n_effective, "sampler": given.sampler, "options": given.options}
     runs = [Run(problem=problem, seed=seed, **shared) for problem, seed in _asked(given)]
     failed = run_all(runs, given.out, n_processes=given.processes)
@@ -91,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _asked(given: argparse.Namespace) -> list[tuple[str, int]]:
     """Problems and seeds of a command."""
     if given.command == "search":
-        return [(f"{PREFIX}{number}", number) for number in range(1, given.runs + 1)]
+        kind = UNEVEN if given.uneven else EVEN
+        return [(f"{kind}{number}", number) for number in range(1, given.runs + 1)]
     calibrating = given.command == "calibration"
     problems = CALIBRATION_PROBLEMS if calibrating else given.problems
     seeds = range(1, given.seeds + 1) if calibrating else given.seeds

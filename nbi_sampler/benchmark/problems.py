@@ -7,6 +7,7 @@ are imported by the problems that need them.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +20,9 @@ from bilby.core.prior import LogUniform, PriorDict, Uniform
 
 from nbi_sampler.benchmark import models
 from nbi_sampler.benchmark.gravitational_waves import binary_black_hole
-from nbi_sampler.benchmark.random_mixtures import PREFIX, random_mixture
+from nbi_sampler.benchmark.random_mixtures import mixture_named
 
-__all__ = ["CALIBRATION_PROBLEMS", "PROBLEMS", "Problem", "get_problem"]
+__all__ = ["CALIBRATION_PROBLEMS", "PROBLEMS", "Problem", "get_problem", "is_problem"]
 
 Parts = tuple[bilby.Likelihood, PriorDict, "dict[str, float] | None"]
 
@@ -41,15 +42,15 @@ class Problem:
     truth : dict or None
         Parameters that made the data, where there are data.
     log_evidence, log_evidence_err : float
-        Reference value of log Z and its error.
+        Reference value of log Z and its error; NaN where it is not known.
     """
 
     name: str
     likelihood: bilby.Likelihood
     priors: PriorDict
     truth: dict[str, float] | None
-    log_evidence: float
-    log_evidence_err: float
+    log_evidence: float = math.nan
+    log_evidence_err: float = math.nan
 
 
 def _gaussian_data(
@@ -196,7 +197,7 @@ def get_problem(name: str) -> Problem:
     Parameters
     ----------
     name : str
-        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, or ``"mixture17"`` for a random mixture.
+        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, or of a random mixture: ``"mixture17"``, ``"uneven17"``.
 
     Returns
     -------
@@ -213,13 +214,13 @@ def get_problem(name: str) -> Problem:
     >>> get_problem("eggbox").log_evidence
     235.85594
     """
-    number = name.removeprefix(PREFIX)
-    if name.startswith(PREFIX) and number.isdecimal():
-        mixture, box = random_mixture(int(number))
+    found = mixture_named(name)
+    if found is None and name not in _BUILDERS:
+        raise ValueError(f"name: expected one of {', '.join(_BUILDERS)}, got {name!r}")
+    if found is not None:
+        mixture, box = found
         exact = {"log_evidence": mixture.log_evidence, "log_evidence_err": 0.0}
         return Problem(name=name, likelihood=mixture, priors=box, truth=None, **exact)
-    if name not in _BUILDERS:
-        raise ValueError(f"name: expected one of {', '.join(_BUILDERS)}, got {name!r}")
     reference = json.loads((resources.files(__package__) / "references.json").read_text())[name]
     likelihood, priors, truth = _BUILDERS[name]()
     return Problem(
@@ -230,6 +231,11 @@ def get_problem(name: str) -> Problem:
         log_evidence=reference["log_evidence"],
         log_evidence_err=reference["error"],
     )
+
+
+def is_problem(name: str) -> bool:
+    """Whether `get_problem` knows a name."""
+    return name in _BUILDERS or mixture_named(name) is not None
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {

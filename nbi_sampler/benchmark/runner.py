@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Run", "read_records", "run_all", "run_of"]
+from nbi_sampler.benchmark.board import Board
+
+__all__ = ["Run", "draws_file", "read_records", "run_all", "run_of"]
+
+SECONDS_BETWEEN_LOOKS = 1.0
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
@@ -34,6 +39,10 @@ class Run:
         Name that bilby knows.
     options : dict
         Further keywords for the sampler.
+    digest : str
+        Of the problem, where its name alone does not say which it is; see `sources.describe`.
+    sleep : float
+        Seconds to add to each call of the likelihood.
     """
 
     problem: str
@@ -41,9 +50,18 @@ class Run:
     n_effective: int = 5000
     sampler: str = "nbi"
     options: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    sleep: float = 0.0
 
 
-def run_all(runs: Iterable[Run], path: Path, *, n_processes: int) -> list[Run]:
+def run_all(
+    runs: Iterable[Run],
+    path: Path,
+    *,
+    n_processes: int,
+    draws: Path | None = None,
+    seconds: float | None = None,
+) -> list[Run]:
     """Do every run that the file does not hold yet.
 
     Parameters
@@ -54,6 +72,10 @@ def run_all(runs: Iterable[Run], path: Path, *, n_processes: int) -> list[Run]:
         JSON-lines file, one record a line, appended to as runs finish.
     n_processes : int
         Runs at a time; their wall times are comparable only if each has a core to itself.
+    draws : Path, optional
+        Folder for the weighted draws of each run, in the file that `draws_file` names.
+    seconds : float, optional
+        After which a run is ended and counts as failed.
 
     Returns
     -------
@@ -63,22 +85,32 @@ def run_all(runs: Iterable[Run], path: Path, *, n_processes: int) -> list[Run]:
     path.parent.mkdir(parents=True, exist_ok=True)
     done = [run_of(record) for record in read_records(path)]
     missing = [run for run in runs if run not in done]
-    failed = []
+    failed: list[Run] = []
+    board = Board(len(missing))
     with ThreadPoolExecutor(n_processes) as pool:
-        futures = {pool.submit(_run_in_process, run): run for run in missing}
+        futures = {pool.submit(_run_in_process, run, board, draws, seconds): run for run in missing}
         try:
-            for count, future in enumerate(as_completed(futures), start=1):
-                run = futures[future]
-                record, message = future.result()
-                if record is None:
-                    failed.append(run)
-                else:
-                    _append(path, record)
-                print(f"[{count}/{len(missing)}] {run.problem} seed {run.seed}: {message}", flush=True)
+            unfinished = set(futures)
+            while unfinished:
+                finished, unfinished = wait(unfinished, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+                board.show()
+                for future in finished:
+                    record, message = future.result()
+                    if record is None:
+                        failed.append(futures[future])
+                    else:
+                        _append(path, record)
+                    board.tell(futures[future], message)
         finally:
             # An interrupt must not wait for the runs that have not begun.
             pool.shutdown(cancel_futures=True)
     return failed
+
+
+def draws_file(run: Run) -> str:
+    """Name of the file with the draws of one run: equal for equal runs."""
+    digest = hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
+    return f"{Path(run.problem).stem}-{run.sampler}-{run.seed}-{digest}.npz"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -112,7 +144,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 def run_of(record: dict[str, Any]) -> Run:
     """Tell which run a record is the outcome of."""
-    return Run(**{field.name: record[field.name] for field in fields(Run)})
+    return Run(**{field.name: record[field.name] for field in fields(Run) if field.name in record})
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:
@@ -120,20 +152,45 @@ def _append(path: Path, record: dict[str, Any]) -> None:
         file.write(json.dumps(record) + "\n")
 
 
-def _run_in_process(run: Run) -> tuple[dict[str, Any] | None, str]:
+def _run_in_process(
+    run: Run, board: Board, draws: Path | None, seconds: float | None
+) -> tuple[dict[str, Any] | None, str]:
     with tempfile.TemporaryDirectory() as folder:
-        record_path = Path(folder) / "record.json"
-        command = [sys.executable, "-m", "nbi_sampler.benchmark.single", "--record", str(record_path)]
-        for key, value in asdict(run).items():
-            text = json.dumps(value) if isinstance(value, dict) else str(value)
-            command += [f"--{key.replace('_', '-')}", text]
-        process = subprocess.run(
-            command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=False
-        )
-        if process.returncode != 0 or not record_path.exists():
-            return None, f"failed with exit code {process.returncode}\n{process.stderr[-2000:]}"
+        record_path, calls_path = Path(folder) / "record.json", Path(folder) / "calls"
+        command = [sys.executable, "-m", "nbi_sampler.benchmark.single", json.dumps(asdict(run))]
+        command += ["--record", str(record_path), "--calls", str(calls_path)]
+        if draws is not None:
+            draws.mkdir(parents=True, exist_ok=True)
+            command += ["--draws", str(draws / draws_file(run))]
+        with board.running(run, calls_path):
+            failure = _failure(command, seconds)
+        if failure is None and not record_path.exists():
+            failure = "failed: it ended without a record"
+        if failure is not None:
+            return None, failure
         record = json.loads(record_path.read_text())
-    return record, (
-        f"{record['calls_per_ess']:.2f} calls per effective sample, "
-        f"log evidence off by {record['log_evidence_error']:+.4f}, {record['seconds']:.0f} s"
+    return record, _in_short(record)
+
+
+def _failure(command: list[str], seconds: float | None) -> str | None:
+    """Run a command with one thread, and say what went wrong."""
+    environment = {**os.environ, **ONE_THREAD}
+    try:
+        process = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return f"failed: not finished within {seconds:g} s"
+    if process.returncode == 0:
+        return None
+    return f"failed with exit code {process.returncode}\n{process.stderr[-2000:]}"
+
+
+def _in_short(record: dict[str, Any]) -> str:
+    error = record["log_evidence_error"]
+    evidence = (
+        f"log evidence {record['log_evidence']:.3f} +- {record['log_evidence_err']:.3f}"
+        if error is None
+        else f"log evidence off by {error:+.4f}"
     )
+    return f"{record['calls_per_ess']:.2f} calls per effective sample, {evidence}, {record['seconds']:.0f} s"

@@ -7,85 +7,104 @@ import json
 import math
 import tempfile
 import time
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import bilby
 import numpy as np
+import torch
 
-from nbi_sampler.benchmark.problems import Problem, get_problem
+from nbi_sampler.benchmark.entries import posterior_weights, save_draws, stored, weighted_size
+from nbi_sampler.benchmark.metering import Meter, cpu_seconds, peak_memory
+from nbi_sampler.benchmark.peers import run_peer
+from nbi_sampler.benchmark.problems import Problem
+from nbi_sampler.benchmark.runner import Run
+from nbi_sampler.benchmark.sources import describe, load_problem
 
 __all__ = ["main", "measure", "run_problem"]
 
 PHASES = ("simulating", "training", "sampling")
 
 
-def run_problem(
-    name: str, *, seed: int, n_effective: int, sampler: str, options: dict[str, Any]
-) -> dict[str, Any]:
+def run_problem(run: Run, draws: Path | None = None, calls: Path | None = None) -> dict[str, Any]:
     """Run a sampler on a problem and measure what it cost and achieved.
 
     Parameters
     ----------
-    name : str
-        Problem of the registry.
-    seed, n_effective : int
-        Handed to the sampler; `n_effective` to `nbi` only.
-    sampler : str
-        Name that bilby knows.
-    options : dict
-        Further keywords for the sampler.
+    run : Run
+    draws : Path, optional
+        File for the weighted draws, read by `entries.py`.
+    calls : Path, optional
+        File that tells the number of calls so far.
 
     Returns
     -------
     dict
         The record, ready for JSON.
+
+    Raises
+    ------
+    ValueError
+        If the problem is no longer that of the run's digest.
     """
-    problem = get_problem(name)
-    own = {"seed": seed, "n_effective": n_effective} if sampler == "nbi" else {"seed": seed}
-    with tempfile.TemporaryDirectory() as outdir:
-        start = time.perf_counter()
-        result = bilby.run_sampler(
-            likelihood=problem.likelihood,
-            priors=problem.priors,
-            sampler=sampler,
-            outdir=outdir,
-            label=name,
-            resume=False,
-            **(own | options),
+    problem = load_problem(run.problem)
+    if run.digest and run.digest != describe(problem)["digest"]:
+        raise ValueError(
+            f"problem: expected {run.problem} to define the same likelihood and priors each time it is run, "
+            "got others than before; seed the generator that makes its data"
         )
-        seconds = time.perf_counter() - start
-    asked = {
-        "problem": name,
-        "sampler": sampler,
-        "seed": seed,
-        "n_effective": n_effective,
-        "options": options,
+    meter = Meter(run.sleep)
+    own = {"n_effective": run.n_effective} if run.sampler == "nbi" else {}
+    shown = nullcontext() if calls is None else meter.shown_in(calls)
+    with tempfile.TemporaryDirectory() as outdir, meter.attached_to(problem.likelihood), shown:
+        cpu, start = cpu_seconds(), time.perf_counter()
+        result = run_peer(
+            run.sampler,
+            problem.likelihood,
+            problem.priors,
+            seed=run.seed,
+            outdir=outdir,
+            options=own | run.options,
+        )
+        seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
+    if draws is not None:
+        save_draws(draws, result)
+    cost = {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "likelihood_seconds": meter.seconds,
+        "peak_memory": peak_memory(),
     }
-    return asked | measure(result, problem) | {"seconds": seconds}
+    return asdict(run) | measure(result, problem, calls=meter.calls) | cost
 
 
-def measure(result: bilby.core.result.Result, problem: Problem) -> dict[str, Any]:
+def measure(result: bilby.core.result.Result, problem: Problem, calls: int = 0) -> dict[str, Any]:
     """Compare a finished result with the reference and count its cost.
 
-    The effective sample size is (sum w)^2 / sum w^2 of the nested samples' weights; the pull is the error of
-    log Z in units of its own and the reference's errors together.
+    The effective sample size is (sum w)^2 / sum w^2 of the nested samples' weights, or the number of
+    posterior samples where there are no weights; the pull is the error of log Z in units of its own and the
+    reference's errors together. Calls are those that were counted, or those that the sampler reports, if that
+    is more: a function traced by jax is called less often than it is computed.
 
     Parameters
     ----------
     result : bilby.core.result.Result
-        Of any sampler that returns weighted nested samples.
+        Of any sampler.
     problem : Problem
         What was sampled.
+    calls : int
+        Counted in the likelihood.
 
     Returns
     -------
     dict
-        Measured values; what only `nbi` reports is None for other samplers.
+        Measured values; what only `nbi` reports, and what nothing is known of, is None.
     """
-    weights = np.asarray(result.nested_samples["weights"], dtype=float)
-    ess = float(weights.sum() ** 2 / np.sum(weights**2))
-    calls = result.num_likelihood_evaluations
+    ess = weighted_size(posterior_weights(result))
+    reported = stored(result, "num_likelihood_evaluations")
+    calls = max(calls, int(reported or 0))
     own = (result.meta_data or {}).get("nbi", {})
     error = float(result.log_evidence) - problem.log_evidence
     spread = math.hypot(float(result.log_evidence_err), problem.log_evidence_err)
@@ -94,13 +113,14 @@ def measure(result: bilby.core.result.Result, problem: Problem) -> dict[str, Any
         "efficiency": own.get("efficiency"),
         "k_hat": own.get("k_hat"),
         "n_rounds": len(own["rounds"]) if "rounds" in own else None,
-        "calls": int(calls),
+        "calls": calls,
+        "calls_reported": None if reported is None else int(reported),
         "ess": ess,
         "calls_per_ess": calls / ess,
         "log_evidence": float(result.log_evidence),
         "log_evidence_err": float(result.log_evidence_err),
-        "log_evidence_error": error,
-        "pull": error / spread if spread > 0 else math.nan,
+        "log_evidence_error": None if math.isnan(error) else error,
+        "pull": error / spread if spread > 0 else None,
     }
     rounds = own.get("rounds", [])
     return record | {f"seconds_{phase}": _total(rounds, f"seconds_{phase}") for phase in PHASES}
@@ -114,20 +134,18 @@ def _total(rounds: list[dict[str, Any]], key: str) -> float | None:
 def main(arguments: list[str] | None = None) -> None:
     """Command line of one run: measure it and write the record as JSON."""
     parser = argparse.ArgumentParser(prog="python -m nbi_sampler.benchmark.single", description=main.__doc__)
-    parser.add_argument("--problem", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--n-effective", type=int, required=True)
-    parser.add_argument("--sampler", default="nbi")
-    parser.add_argument("--options", type=json.loads, default={})
+    parser.add_argument("run", type=json.loads, help="the fields of a Run as JSON")
     parser.add_argument("--record", type=Path, required=True)
+    parser.add_argument("--draws", type=Path)
+    parser.add_argument("--calls", type=Path)
     given = parser.parse_args(arguments)
-    record = run_problem(
-        given.problem,
-        seed=given.seed,
-        n_effective=given.n_effective,
-        sampler=given.sampler,
-        options=given.options,
-    )
+    run = Run(**given.run)
+    # Some samplers draw from the global generators, whatever their seed; this process is theirs alone.
+    bilby.core.utils.random.seed(run.seed)
+    np.random.seed(run.seed)
+    torch.manual_seed(run.seed)
+    torch.set_num_threads(1)
+    record = run_problem(run, given.draws, given.calls)
     given.record.write_text(json.dumps(record, default=float))
 
 

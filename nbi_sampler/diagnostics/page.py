@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from nbi_sampler.colours import COLOURS
 from nbi_sampler.diagnostics.assessment import Assessment
 from nbi_sampler.diagnostics.coverage import coverage
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-# Okabe & Ito (2008): told apart with every kind of colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":", "-.")
 MOST_IN_LEGEND = 12
 

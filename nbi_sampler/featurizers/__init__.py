@@ -1,4 +1,7 @@
-"""Networks that turn data into features, by name, by configuration or as a user's module."""
+"""Networks that turn data into features, by name, by configuration or as a user's module.
+
+Names are those of the package and those of plugins (`hookspecs.featurizers`).
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ from nbi_sampler.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.featurizers.pca import PrincipalComponents
 from nbi_sampler.featurizers.perceptron import perceptron_featurizer
 from nbi_sampler.featurizers.sequence import sequence_featurizer
+from nbi_sampler.hookspecs import hookimpl
+from nbi_sampler.plugins import installed
 
 __all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "SimulatedData", "featurizer_factory"]
 
@@ -34,7 +39,7 @@ FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
 
 
 class FeaturizerKind(NamedTuple):
-    """A featurizer that can be asked for by name: settings and ``make(shape, n_params, settings)``."""
+    """A featurizer that can be asked for by name: its settings and ``make(shape, n_params, settings)``."""
 
     settings: type[Any]
     make: Callable[..., Featurizer]
@@ -69,6 +74,12 @@ FEATURIZERS: dict[str, FeaturizerKind] = {
 }
 
 
+@hookimpl(trylast=True)
+def featurizers() -> dict[str, FeaturizerKind]:
+    """The package's own."""
+    return FEATURIZERS
+
+
 def featurizer_factory(
     featurizer: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | nn.Module,
 ) -> FeaturizerFactory:
@@ -100,17 +111,18 @@ def featurizer_factory(
         featurizer = {"type": featurizer}
     if isinstance(featurizer, Sequence):
         featurizer = {"type": "joined", "parts": tuple(featurizer)}
+    offers = installed().named("featurizers", FeaturizerKind)
     if not isinstance(featurizer, Mapping):
         raise TypeError(
             f"featurizer: expected a name, a dictionary or an nn.Module, got {type(featurizer).__name__}; "
-            f"names: {', '.join(sorted(FEATURIZERS))}"
+            f"names: {', '.join(sorted(offers))}"
         )
     settings = dict(featurizer)
     name = settings.pop("type", "auto")
     name = "pca" if name == "auto" else name
-    if name not in FEATURIZERS:
-        raise ValueError(f"featurizer: unknown name {name!r}; {nearest(str(name), FEATURIZERS)}")
-    kind = FEATURIZERS[name]
+    if name not in offers:
+        raise ValueError(f"featurizer: unknown name {name!r}; {nearest(str(name), offers)}")
+    _, kind = offers[name]
     config: Any = build(kind.settings, settings, "featurizer")
 
     def make(shape: tuple[int, int], n_params: int) -> Featurizer:

@@ -23,6 +23,7 @@ __all__ = ["AttentionFeaturizer"]
 
 MOST_ROWS = 1000
 N_SEEDS = 4
+UNCERTAINTIES = ("uncertainty", "log_uncertainty")
 
 
 class AttentionFeaturizer(Featurizer):
@@ -125,7 +126,7 @@ class TokenNetwork(nn.Module):
         self.n_bands = config.n_bands
         n_values = channels.count("value")
         n_waves = 2 * config.n_frequencies
-        width = n_values * (1 + n_waves) + channels.count("uncertainty") + 1 + n_waves
+        width = n_values * (1 + n_waves) + sum(map(channels.count, UNCERTAINTIES)) + 1 + n_waves
         width += config.n_bands * ("band" in channels)
         # From half a cycle to the shortest period that points at equal distances can tell.
         frequencies = np.geomspace(0.5, max(0.5 * length, 1.0), config.n_frequencies)
@@ -151,9 +152,9 @@ class TokenNetwork(nn.Module):
 
     def _tokens(self, inputs: Tensor) -> Tensor:
         """What the points are, shape (n, length, width)."""
-        roles = [(role, x) for role, x in zip(self.channels, inputs.unbind(1), strict=True)]
+        roles = list(zip(self.channels, inputs.unbind(1), strict=True))
         values = torch.stack([x for role, x in roles if role == "value"], -1)
-        uncertainties = [x[..., None] for role, x in roles if role == "uncertainty"]
+        uncertainties = [x[..., None] for role, x in roles if role in UNCERTAINTIES]
         if "time" in self.channels:
             time = inputs[:, self.channels.index("time"), :, None]
         else:

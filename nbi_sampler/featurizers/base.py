@@ -24,8 +24,6 @@ class SimulatedData(Protocol):
     ----------
     shape : tuple of int
         (n_channels, length).
-    signal : Tensor, shape (n, n_data)
-        Without noise.
     scale : Tensor, shape (n,), or None
         Of the noise where it is exactly white.
     has_noise_parameters : bool
@@ -33,9 +31,12 @@ class SimulatedData(Protocol):
     """
 
     shape: tuple[int, int]
-    signal: Tensor
     scale: Tensor | None
     has_noise_parameters: bool
+
+    @property
+    def signal(self) -> Tensor:
+        """Simulations, shape (n, n_data); without noise where that is of one target."""
 
     @property
     def device(self) -> torch.device:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from nbi_sampler.config import PcaConfig
 from nbi_sampler.featurizers.base import Featurizer, SimulatedData
 from nbi_sampler.featurizers.perceptron import perceptron
 from nbi_sampler.randomness import seeded_modules
 
-__all__ = ["PrincipalComponents"]
+__all__ = ["PrincipalComponents", "strongest_components"]
 
 MOST_ROWS = 3000
 
@@ -61,17 +61,39 @@ class PrincipalComponents(Featurizer):
         mean = signal.mean(0)
         rows = rng.permutation(len(data))[:MOST_ROWS]
         sample = (signal[torch.as_tensor(rows, device=signal.device)] - mean).cpu().numpy()
-        most = min(self.config.n_components, *sample.shape)
-        components, variance = _leading_components(sample, most, rng)
-        n_kept = max(int((variance > self.config.minimum_signal).sum()), min(self.n_params, most))
+        components, variance = self.find_components(sample, rng)
+        n_kept = components.shape[1]
         device = data.device
         self.mean = mean.float()
-        self.components = torch.as_tensor(components[:, :n_kept].copy(), dtype=torch.float32, device=device)
-        self.spread = torch.as_tensor(np.sqrt(variance[:n_kept] + 1.0), dtype=torch.float32, device=device)
+        self.components = torch.as_tensor(components.copy(), dtype=torch.float32, device=device)
+        self.spread = torch.as_tensor(np.sqrt(variance + 1.0), dtype=torch.float32, device=device)
         self.with_residual = data.has_noise_parameters and n_kept < self.n_data - 2
-        n_inputs = n_kept + self.with_residual
-        self.network = perceptron(n_inputs, self.n_features, self.config.hidden, 2).to(device)
+        self.network = self.make_network(n_kept + self.with_residual).to(device)
         self._reduced = (data, *self._project(data.signal))
+
+    def find_components(
+        self, sample: NDArray[np.float64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Directions in which the signal stands out of the noise; a child may look for others.
+
+        Parameters
+        ----------
+        sample : ndarray, shape (n_rows, n_data)
+            Centred signals without noise, in units of the noise.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        components : ndarray, shape (n_data, n_components)
+            Orthonormal columns.
+        variance : ndarray, shape (n_components,)
+            Of the signal along each.
+        """
+        return strongest_components(sample, self.config, self.n_params, rng)
+
+    def make_network(self, n_inputs: int) -> nn.Sequential:
+        """Make the trainable part; its first layer is an ``nn.Linear`` of ``n_inputs``."""
+        return perceptron(n_inputs, self.n_features, self.config.hidden, 2)
 
     def reduce(self, data: Tensor) -> Tensor:
         """Scaled coefficients of whitened relative data, shape (n, n_components [+ 1])."""
@@ -118,8 +140,7 @@ class PrincipalComponents(Featurizer):
             self.spread = self.spread.new_ones(n_kept)
         network = getattr(self, "network", None)
         if network is None or network[0].in_features != n_inputs:
-            made = perceptron(n_inputs, self.n_features, self.config.hidden, 2)
-            self.network = made.to(self.components.device)
+            self.network = self.make_network(n_inputs).to(self.components.device)
 
     def _project(self, data: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients (n, k), and the norm of what they leave over (n,), zero where it is not used."""
@@ -137,6 +158,24 @@ class PrincipalComponents(Featurizer):
         n_left = self.n_data - coefficients.shape[1]
         log_scale = 1.5 * torch.log(residual_square / n_left + 1e-12)
         return torch.cat([inputs, log_scale[:, None]], 1)
+
+
+def strongest_components(
+    sample: NDArray[np.float64], config: PcaConfig, n_least: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leading components of centred rows (n_rows, n_data), as many as ``config`` asks for.
+
+    Those with less variance than ``minimum_signal`` are left out, but ``n_least`` are kept in any case.
+
+    Returns
+    -------
+    components : ndarray, shape (n_data, n_components)
+    variance : ndarray, shape (n_components,)
+    """
+    most = min(config.n_components, *sample.shape)
+    components, variance = _leading_components(sample, most, rng)
+    n_kept = max(int((variance > config.minimum_signal).sum()), min(n_least, most))
+    return components[:, :n_kept], variance[:n_kept]
 
 
 def _leading_components(

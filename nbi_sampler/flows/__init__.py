@@ -1,4 +1,7 @@
-"""Conditional densities p(z | features), by name, by configuration or as a user's module."""
+"""Conditional densities p(z | features), by name, by configuration or as a user's module.
+
+Names are those of the package and those of plugins (`hookspecs.flows`).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from nbi_sampler.flows.third_party import (
     mixture_density_network,
     neural_spline_flow,
 )
+from nbi_sampler.hookspecs import hookimpl
+from nbi_sampler.plugins import installed
 
 __all__ = [
     "FLOWS",
@@ -46,6 +51,12 @@ FLOWS: dict[str, FlowKind] = {
 }
 
 
+@hookimpl(trylast=True)
+def flows() -> dict[str, FlowKind]:
+    """The package's own."""
+    return FLOWS
+
+
 def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
     """What makes a flow of given size.
 
@@ -71,17 +82,18 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
         return lambda n_dims, n_context: copy.deepcopy(original)
     if isinstance(flow, str):
         flow = {"type": flow}
+    offers = installed().named("flows", FlowKind)
     if not isinstance(flow, Mapping):
         raise TypeError(
             f"flow: expected a name, a dictionary or an nn.Module, got {type(flow).__name__}; "
-            f"names: {', '.join(sorted(FLOWS))}"
+            f"names: {', '.join(sorted(offers))}"
         )
     settings = dict(flow)
     name = settings.pop("type", "maf")
     expected_dims = settings.pop("n_dims", None)
-    if name not in FLOWS:
-        raise ValueError(f"flow: unknown name {name!r}; {nearest(str(name), FLOWS)}")
-    kind = FLOWS[name]
+    if name not in offers:
+        raise ValueError(f"flow: unknown name {name!r}; {nearest(str(name), offers)}")
+    _, kind = offers[name]
     config: Any = build(kind.settings, settings, "flow")
 
     def make(n_dims: int, n_context: int) -> Density:

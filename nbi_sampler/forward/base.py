@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nbi_sampler.plugins import Plugin
+
 from .observed import Array, data_layout
 
 __all__ = ["ForwardModel"]
@@ -45,6 +47,9 @@ class ForwardModel(ABC):
     noise_parameters, prediction_parameters : tuple of str
     has_log_likelihood : bool
         Whether `log_likelihood` can be called.
+    plugins : frozenset of Plugin
+        Those that made it, or a part of it; empty for the package's own models and the user's. Set by
+        `forward_model_for`.
 
     Notes
     -----
@@ -52,6 +57,7 @@ class ForwardModel(ABC):
     """
 
     has_log_likelihood: bool = True
+    plugins: frozenset[Plugin] = frozenset()
 
     def __init__(
         self,
@@ -75,6 +81,11 @@ class ForwardModel(ABC):
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes need the model, and must not be sent tensors that may live on a GPU.
         return {**self.__dict__, "_tensors": {}}
+
+    @property
+    def uncertainty(self) -> Array | None:
+        """Standard deviation of every data point, shape (n_data,), where noise is Gaussian and that known."""
+        return None
 
     @abstractmethod
     def simulate(self, parameters: Mapping[str, float]) -> Array:

@@ -47,6 +47,11 @@ class GaussianModel(FunctionModel):
         )
         self._uniform = bool(np.all(self._scale == self._scale[0]))
 
+    @property
+    def uncertainty(self) -> Array | None:
+        """The likelihood's own ``sigma``; see `ForwardModel.uncertainty`."""
+        return self._known
+
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
         r"""Log-likelihood from predictions; see `ForwardModel.log_likelihood`.
 

@@ -39,6 +39,7 @@ class JointModel(ForwardModel):
             prediction_parameters=predicting,
         )
         self.parts = tuple(parts)
+        self.plugins = frozenset().union(*(part.plugins for part in parts))
         self._sizes = [part.observed.size for part in parts]
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:

@@ -1,4 +1,7 @@
-"""Which forward model belongs to a likelihood of bilby."""
+"""Which forward model belongs to a likelihood: a plugin's, or one of ours for a likelihood of bilby.
+
+`forward_model_for` is what the sampler calls; `forward_model` is the package's own part in the hook.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bilby.core import likelihood as bilby_likelihood
+
+from nbi_sampler.hookspecs import hookimpl
+from nbi_sampler.plugins import CORE, installed
 
 from .base import ForwardModel
 from .compat import behaves_like
@@ -16,7 +22,7 @@ from .joint import JointModel
 from .multivariate_gaussian import BimodalGaussianModel, CovariantGaussianModel
 from .student_t import StudentTModel
 
-__all__ = ["forward_model_for"]
+__all__ = ["forward_model", "forward_model_for"]
 
 _ADAPTERS: tuple[tuple[type, Callable[[Any], ForwardModel]], ...] = (
     (bilby_likelihood.GaussianLikelihood, GaussianModel),
@@ -30,7 +36,7 @@ _ADAPTERS: tuple[tuple[type, Callable[[Any], ForwardModel]], ...] = (
 
 
 def forward_model_for(likelihood: object) -> ForwardModel | None:
-    """Forward model of a likelihood whose code is bilby's own.
+    """Forward model of a likelihood that a plugin or the package knows.
 
     Parameters
     ----------
@@ -40,13 +46,13 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
     Returns
     -------
     ForwardModel or None
-        None where the likelihood is not recognised: another class, or one whose methods or properties were
-        overridden, or a joint likelihood with such a part.
+        None where the likelihood is not recognised: by the package, another class than bilby's, or one whose
+        methods or properties were overridden, or a joint likelihood with such a part.
 
     Raises
     ------
     ValueError
-        If the likelihood is recognised and its data cannot be used, such as missing data.
+        If the package recognises the likelihood and its data cannot be used, such as missing data.
 
     Examples
     --------
@@ -56,6 +62,18 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
     >>> forward_model_for(GaussianLikelihood(x, 2 * x, lambda x, m: m * x, sigma=0.1))
     GaussianModel(Gaussian, known sigma; 1 x 50 data points)
     """
+    found = installed().first("forward_model", ForwardModel, likelihood=likelihood)  # type: ignore[type-abstract]
+    if found is None:
+        return None
+    plugin, model = found
+    if plugin is not CORE:
+        model.plugins |= {plugin}
+    return model
+
+
+@hookimpl(trylast=True)
+def forward_model(likelihood: object) -> ForwardModel | None:
+    """Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."""
     if behaves_like(likelihood, bilby_likelihood.JointLikelihood):
         parts = [forward_model_for(part) for part in likelihood.likelihoods]  # type: ignore[attr-defined]
         known = [part for part in parts if part is not None]

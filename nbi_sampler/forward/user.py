@@ -81,6 +81,11 @@ class UserModel(ForwardModel):
         super().__init__(f"user's simulator, {name}", observed)
         self._scale = self._reference_scale() if noise is None or callable(noise) else self._sigma(noise)
 
+    @property
+    def uncertainty(self) -> Array | None:
+        """The standard deviation given as noise; see `ForwardModel.uncertainty`."""
+        return self._scale if self._is_gaussian else None
+
     def simulate(self, parameters: Mapping[str, float]) -> Array:
         """One call of the simulator, which gets a dictionary of its own; see `ForwardModel.simulate`."""
         return self._flat(self._simulator(dict(parameters)), "simulator")

@@ -1,0 +1,151 @@
+"""The posterior of any target: data in, a distribution over z out. Knows nothing of simulators.
+
+What training leaves behind and a file holds. Called by the engine, and by the sampler when it starts from a
+trained model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from nbi_sampler.affine import AffineMap
+from nbi_sampler.amortised.layout import DataLayout, Targets
+from nbi_sampler.amortised.summary import DataSummary
+from nbi_sampler.diagnostics.out_of_distribution import Familiarity
+from nbi_sampler.featurizers import Featurizer
+from nbi_sampler.flows import Density
+from nbi_sampler.proposals import FlowProposal
+from nbi_sampler.space import ParameterSpace
+
+__all__ = ["Estimator"]
+
+Array = NDArray[np.float64]
+
+ROWS_AT_ONCE = 1000
+
+
+class Estimator:
+    """A conditional posterior, trained; queries leave it as it is.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+    layout : DataLayout
+    featurizer : Featurizer
+        Fitted.
+    flow : Density
+    affine : AffineMap
+        From the coordinates of the flow to z.
+    summary : DataSummary
+    familiarity : Familiarity
+        Of the summaries of simulations.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Parameters.
+    data_shape : tuple of int
+        Of the data of one target.
+    """
+
+    def __init__(
+        self,
+        space: ParameterSpace,
+        layout: DataLayout,
+        featurizer: Featurizer,
+        flow: Density,
+        affine: AffineMap,
+        summary: DataSummary,
+        familiarity: Familiarity,
+    ) -> None:
+        self.space = space
+        self.layout = layout
+        self.featurizer = featurizer
+        self.flow = flow
+        self.affine = affine
+        self.summary = summary
+        self.familiarity = familiarity
+        self.names = space.names
+        self.data_shape = layout.data_shape
+
+    def targets(
+        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Targets:
+        """Data of one target, of shape ``data_shape``, or of several, checked; see `DataLayout.targets`."""
+        return self.layout.targets(*self.layout.several(x_obs, x_err, mask))
+
+    def seen(
+        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None]:
+        """Data as of several targets, less the uncertainties where networks were trained without."""
+        return self.layout.several(x_obs, x_err if self.layout.has_uncertainty else None, mask)
+
+    def proposals(
+        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> list[FlowProposal]:
+        """The posterior of every target as a distribution over z.
+
+        Parameters
+        ----------
+        x_obs : array_like, shape ``data_shape`` or (n_targets, *data_shape)
+        x_err : array_like, optional
+            Uncertainties of the values; see `DataLayout.targets` for what broadcasts.
+        mask : array_like of bool, optional
+            True where a point is present.
+
+        Raises
+        ------
+        ValueError
+            For data of another shape than those of the simulations, or other ones.
+        """
+        features = self.features(self.targets(x_obs, x_err, mask))
+        uncut = np.zeros(self.space.n_dim)
+        return [FlowProposal(self.flow, row[None], self.affine, uncut) for row in features]
+
+    def proposal(
+        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> FlowProposal:
+        """The posterior of one target; see `proposals`."""
+        if not self.layout.is_single(x_obs):
+            raise ValueError(
+                f"x_obs: expected the data of one target, of shape {self.data_shape}, got {np.shape(x_obs)}"
+            )
+        return self.proposals(x_obs, x_err, mask)[0]
+
+    def p_value(
+        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Array:
+        """Chance that a simulation is as unlike the others as these data are, shape (n_targets,)."""
+        return self.familiarity.p_value(self.summary(self.layout, self.targets(x_obs, x_err, mask)))
+
+    @torch.no_grad()
+    def features(self, targets: Targets) -> Tensor:
+        """Features of several targets, shape (n_targets, n_features)."""
+        device = next(self.flow.parameters(), torch.zeros(1)).device
+        data = torch.as_tensor(self.layout.encode(targets)).flatten(1)
+        parts = (part.to(device) for part in data.split(ROWS_AT_ONCE))
+        return torch.cat([self.featurizer(self.featurizer.reduce(part)) for part in parts])
+
+    @torch.no_grad()
+    def log_ratio(self, theta: ArrayLike, targets: Targets) -> Array:
+        """``log q(theta | x) - log prior(theta)`` of one parameter set a target.
+
+        Parameters
+        ----------
+        theta : array_like, shape (n_targets, n_dim)
+        targets : Targets
+
+        Returns
+        -------
+        ndarray, shape (n_targets,)
+        """
+        z = self.space.to_z(np.asarray(theta, dtype=float))
+        uncut, features = np.zeros(self.space.n_dim), self.features(targets)
+        values = [
+            FlowProposal(self.flow, part, self.affine, uncut).log_ratio(z[start : start + ROWS_AT_ONCE])
+            for start, part in zip(range(0, len(z), ROWS_AT_ONCE), features.split(ROWS_AT_ONCE), strict=True)
+        ]
+        return np.concatenate(values)

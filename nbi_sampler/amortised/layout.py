@@ -1,0 +1,258 @@
+"""What the data of a target consist of, and how networks see them: scaled channels, missing points blank.
+
+A target is a series with one or several channels, perhaps with uncertainties and a mask, all of one shape
+within a survey. Learnt from simulations with noise; called by the training data and by the estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nbi_sampler.config import nearest
+from nbi_sampler.forward.observed import data_layout
+
+__all__ = ["ROLES", "DataLayout", "Targets"]
+
+Array = NDArray[np.float64]
+
+ROLES = ("value", "time", "band")
+# Beyond the range of the simulations by this share of it, networks see its edge: they may do anything there.
+MARGIN = 0.1
+LARGEST = 1e6
+
+
+class Targets(NamedTuple):
+    """Data of several targets, checked.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n, n_channels, length)
+        Zero where a point is missing.
+    x_err : ndarray, shape (n, n_values, length), or None
+        One where a point is missing.
+    mask : ndarray of bool, shape (n, length)
+        Whether a point is present.
+    """
+
+    x: Array
+    x_err: Array | None
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DataLayout:
+    """Shape, channels and scales of the data of all targets.
+
+    Attributes
+    ----------
+    data_shape : tuple of int
+        Of x, as users give it.
+    channels : tuple of str
+        What each row of x is: "value", "time" or "band".
+    has_uncertainty, has_mask : bool
+        Whether x_err and mask come with x.
+    shift, scale : ndarray, shape (n_rows, 1)
+        Of every row that networks see: those of x, the logarithms of x_err, the mask.
+    low, high : ndarray, shape (n_rows, 1)
+        Range of the simulations in these units.
+    """
+
+    data_shape: tuple[int, ...]
+    channels: tuple[str, ...]
+    has_uncertainty: bool
+    has_mask: bool
+    shift: Array
+    scale: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def learnt(
+        cls,
+        x: ArrayLike,
+        x_err: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        channels: Sequence[str] | None = None,
+    ) -> DataLayout:
+        """Learn shape and scales from simulations with noise.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, *data_shape)
+        x_err, mask : array_like, optional
+            See `targets`.
+        channels : sequence of str, optional
+            All are values when None.
+
+        Raises
+        ------
+        ValueError
+            For channels that do not fit the data.
+        """
+        data_shape = tuple(np.shape(x)[1:])
+        n_channels, _ = data_layout(data_shape)
+        roles = ("value",) * n_channels if channels is None else tuple(channels)
+        _check_channels(roles, n_channels, data_shape)
+        n_rows = n_channels + (x_err is not None) * roles.count("value") + (mask is not None)
+        zero, one = np.zeros((n_rows, 1)), np.ones((n_rows, 1))
+        plain = cls(
+            data_shape, roles, x_err is not None, mask is not None, zero, one, -np.inf * one, np.inf * one
+        )
+        targets = plain.targets(x, x_err, mask)
+        rows = plain._rows(targets)
+        scales = [_shift_and_scale(rows[:, i][targets.mask], role) for i, role in enumerate(plain.roles)]
+        shift, scale = (np.array(column)[:, None] for column in zip(*scales, strict=True))
+        scaled = np.where(targets.mask[:, None], (rows - shift) / scale, 0.0)
+        low, high = scaled.min((0, 2))[:, None], scaled.max((0, 2))[:, None]
+        return cls(data_shape, roles, plain.has_uncertainty, plain.has_mask, shift, scale, low, high)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_rows, length) of what networks see."""
+        return len(self.shift), data_layout(self.data_shape)[1]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What each row is: the channels, then "log_uncertainty" of every value, then "mask"."""
+        uncertainties = ("log_uncertainty",) * (self.has_uncertainty * self.channels.count("value"))
+        return (*self.channels, *uncertainties, *("mask",) * self.has_mask)
+
+    def is_single(self, x: ArrayLike) -> bool:
+        """Whether x is the data of one target and not of several."""
+        return np.ndim(x) == len(self.data_shape)
+
+    def several(
+        self, x: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None]:
+        """The same data as those of several targets, be it of one alone; what broadcasts is left as it is."""
+        if not self.is_single(x):
+            return x, x_err, mask
+        x_err, mask = (
+            part if part is None or not self.is_single(part) else np.asarray(part)[None]
+            for part in (x_err, mask)
+        )
+        return np.asarray(x)[None], x_err, mask
+
+    def targets(self, x: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None) -> Targets:
+        """Check data of several targets.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, *data_shape)
+        x_err : array_like, optional
+            Anything that broadcasts to the values: one number, shape (length,), (n, length), (n, 1) or
+            (n, n_values, length).
+        mask : array_like of bool, shape (length,) or (n, length), optional
+            True where a point is present. Where the layout has a mask, points that are not finite or have no
+            positive uncertainty count as missing too.
+
+        Raises
+        ------
+        ValueError
+            For another shape, for uncertainties that are missing or not asked for, or for missing points
+            where the layout has no mask.
+        """
+        data = np.asarray(x, dtype=float)
+        if data.shape[1:] != self.data_shape:
+            raise ValueError(
+                f"x: expected shape (n, {', '.join(map(str, self.data_shape))}), got {data.shape}; give data "
+                "of the shape of the simulations, and mask= where points are missing"
+            )
+        n, (n_channels, length) = len(data), data_layout(self.data_shape)
+        data = data.reshape(n, n_channels, length)
+        if (x_err is None) == self.has_uncertainty:
+            raise ValueError(
+                f"x_err: expected {'the uncertainties, as' if self.has_uncertainty else 'None, as none'} in "
+                f"the simulations, got {'None' if x_err is None else 'an array'}; the noise function returns "
+                "(x, x_err) where networks are to know the uncertainties"
+            )
+        present = np.ones((n, length), dtype=bool) if mask is None else self._mask(mask, n, length)
+        good = np.isfinite(data).all(1)
+        errors = None
+        if x_err is not None:
+            errors = _broadcast_errors(x_err, (n, self.channels.count("value"), length))
+            good &= (np.isfinite(errors) & (errors > 0)).all(1)
+        present &= good
+        if not self.has_mask and not present.all():
+            raise ValueError(
+                f"x: expected complete data, got {int((~present).sum())} points that are masked, not finite "
+                "or without a positive uncertainty; train with a noise function that returns (x, x_err, mask)"
+            )
+        blank = ~present[:, None]
+        return Targets(
+            np.where(blank, 0.0, data), None if errors is None else np.where(blank, 1.0, errors), present
+        )
+
+    def encode(self, targets: Targets, clip: bool = True) -> NDArray[np.float32]:
+        """What networks see, shape (n, n_rows, length): zero where a point is missing.
+
+        Parameters
+        ----------
+        targets : Targets
+        clip : bool
+            Whether values far outside the range of the simulations are moved to its edge.
+        """
+        scaled = (self._rows(targets) - self.shift) / self.scale
+        margin = MARGIN * (self.high - self.low) if clip else np.inf
+        scaled = np.clip(scaled, self.low - margin, self.high + margin)
+        return np.where(targets.mask[:, None], scaled, 0.0).clip(-LARGEST, LARGEST).astype(np.float32)
+
+    def _rows(self, targets: Targets) -> Array:
+        rows = [targets.x]
+        if targets.x_err is not None:
+            rows.append(np.log(targets.x_err))
+        if self.has_mask:
+            rows.append(targets.mask[:, None].astype(float))
+        return np.concatenate(rows, 1) if len(rows) > 1 else rows[0]
+
+    def _mask(self, mask: ArrayLike, n: int, length: int) -> NDArray[np.bool_]:
+        present = np.asarray(mask, dtype=bool)
+        if self.data_shape == (1, length) and present.ndim == 3:
+            present = present[:, 0]
+        try:
+            return np.array(np.broadcast_to(present, (n, length)))
+        except ValueError as error:
+            raise ValueError(
+                f"mask: expected shape ({length},) or ({n}, {length}), got {present.shape}; one value for "
+                "each point, for all channels"
+            ) from error
+
+
+def _check_channels(roles: tuple[str, ...], n_channels: int, data_shape: tuple[int, ...]) -> None:
+    for role in roles:
+        if role not in ROLES:
+            raise ValueError(f"channels: unknown role {role!r}; {nearest(str(role), ROLES)}")
+    if len(roles) != n_channels or "value" not in roles or max(map(roles.count, ("time", "band"))) > 1:
+        raise ValueError(
+            f"channels: expected a role for each of the {n_channels} row(s) of data of shape {data_shape}, "
+            f"one value at least and time and band once, got {roles}"
+        )
+
+
+def _broadcast_errors(x_err: ArrayLike, shape: tuple[int, int, int]) -> Array:
+    """Uncertainties of shape (n, n_values, length) from what broadcasts to the data."""
+    errors = np.asarray(x_err, dtype=float)
+    if shape[1] == 1 and errors.ndim == 2:
+        errors = errors[:, None]
+    try:
+        return np.array(np.broadcast_to(errors, shape))
+    except ValueError as error:
+        raise ValueError(
+            f"x_err: expected uncertainties that broadcast to {shape} (targets, values, length), got shape "
+            f"{np.shape(x_err)}; (n, 1) is one uncertainty a target"
+        ) from error
+
+
+def _shift_and_scale(points: Array, role: str) -> tuple[float, float]:
+    """Zero and unit of a row: median and half the central 68 %, or start and range of times."""
+    if role in ("band", "mask") or not len(points):
+        return 0.0, 1.0
+    low, middle, high = np.quantile(points, [0.0, 0.5, 1.0] if role == "time" else [0.16, 0.5, 0.84])
+    spread = high - low if role == "time" else 0.5 * (high - low)
+    fallback = points.std() or 1.0
+    return float(low if role == "time" else middle), float(spread if spread > 0 else fallback)

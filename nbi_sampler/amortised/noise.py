@@ -1,0 +1,174 @@
+"""The noise of a survey: predictions in, observed data with uncertainties and masks out.
+
+What a user gives as ``noise=``, as one law for many simulations at once: called in batches where a probe
+finds that the function treats rows of a batch as independent, else row by row. Called by the training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["NoiseLaw", "Observation"]
+
+Array = NDArray[np.float64]
+NoiseFunction = Callable[[Array, np.random.Generator], Any]
+
+N_PROBES = 8
+N_REPEATS = 40
+# Of some 100 comparisons, none is as unlikely by chance.
+LARGEST_DEVIATION = 6.0
+
+
+class Observation(NamedTuple):
+    """Data of one or many targets, as a noise function gives them.
+
+    Attributes
+    ----------
+    x : ndarray, shape (..., *data_shape)
+    x_err, mask : ndarray, or None
+    """
+
+    x: Array
+    x_err: Array | None = None
+    mask: NDArray[Any] | None = None
+
+
+class NoiseLaw:
+    """Noise put on many predictions.
+
+    Parameters
+    ----------
+    noise : float, ndarray, callable or None
+        Standard deviation of Gaussian noise; or ``noise(x, rng)`` that returns x, (x, x_err) or
+        (x, x_err, mask), of whatever shape; or None where simulations have their noise already.
+    predictions : ndarray, shape (n, *shape)
+        Some of those that it will be put on, for the probe.
+
+    Attributes
+    ----------
+    batched : bool
+        Whether the function is called with many predictions at once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no noise, or a function that returns something else.
+    """
+
+    def __init__(self, noise: float | ArrayLike | NoiseFunction | None, predictions: Array) -> None:
+        self._function: NoiseFunction = noise if callable(noise) else _white(noise, predictions.shape[1:])
+        self.batched = not callable(noise) or _treats_rows_alike(self._function, predictions)
+
+    def __call__(self, predictions: Array, rng: np.random.Generator) -> Observation:
+        """Data of as many targets as there are predictions, shape (n, *shape)."""
+        if self.batched:
+            # A copy, because a function may add its noise in place.
+            return _read(self._function(predictions.copy(), rng))
+        rows = [_read(self._function(row.copy(), rng)) for row in predictions]
+        columns: Any = zip(*rows, strict=True)
+        parts: Any = (None if column[0] is None else np.stack(column) for column in columns)
+        return Observation(*parts)
+
+
+def _white(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> NoiseFunction:
+    if noise is None:
+        return lambda x, rng: x
+    sigma = np.asarray(noise, dtype=float)
+    if not np.all(np.isfinite(sigma) & (sigma > 0)):
+        raise ValueError(
+            "noise: expected positive finite standard deviations, a function or None, got others; pass None "
+            "where the simulator adds noise itself"
+        )
+    try:
+        sigma = np.broadcast_to(sigma, shape)
+    except ValueError as error:
+        raise ValueError(
+            f"noise: expected a number or an array that broadcasts to {shape}, as simulations have, got "
+            f"{sigma.shape}"
+        ) from error
+    return lambda x, rng: x + sigma * rng.normal(size=x.shape)
+
+
+def _read(returned: Any) -> Observation:
+    parts = returned if isinstance(returned, tuple) else (returned,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(
+            f"noise: expected x, (x, x_err) or (x, x_err, mask) to be returned, got a tuple of {len(parts)}"
+        )
+    arrays: Any = (None if part is None else np.asarray(part) for part in parts)
+    return Observation(*arrays)
+
+
+def _treats_rows_alike(function: NoiseFunction, predictions: Array) -> bool:
+    """Whether rows of a batch get what single calls give: the same law, and independent of each other.
+
+    A function may run on a batch and be wrong: one noise level drawn for all rows, or one taken from all of
+    them. So means and spreads of several statistics are compared with those of single calls, and
+    statistics of different rows are correlated.
+    """
+    rng = np.random.default_rng(0)
+    rows = predictions[:N_PROBES]
+    if len(rows) < 2:
+        return False
+    single = np.stack(
+        [[_statistics(_read(function(row.copy(), rng))) for row in rows] for _ in range(N_REPEATS)]
+    )
+    try:
+        with np.errstate(all="ignore"):
+            together = [_read(function(rows.copy(), rng)) for _ in range(N_REPEATS)]
+            batch = np.stack([_rows_of(observation, len(rows)) for observation in together])
+    # This is user code, and an array may make it raise anything; row by row it works.
+    except Exception:
+        return False
+    if batch.shape != single.shape or not np.isfinite(batch).all():
+        return False
+    return _same_law(single, batch) and _independent(batch)
+
+
+def _rows_of(observation: Observation, n: int) -> Array:
+    if any(part is not None and len(part) != n for part in observation):
+        raise ValueError("not a row for each prediction")
+    rows: Any = ([None if part is None else part[i] for part in observation] for i in range(n))
+    return np.stack([_statistics(Observation(*row)) for row in rows])
+
+
+def _statistics(observation: Observation) -> Array:
+    """Numbers that tell one realisation of the noise from another, and every shape from others."""
+    columns: list[float] = []
+    for part in observation:
+        if part is not None:
+            values = np.nan_to_num(np.asarray(part, dtype=float)).reshape(-1)
+            columns += [len(values), values[0], values[-1], values.mean(), values.std(), np.abs(values).max()]
+    return np.array(columns)
+
+
+def _same_law(single: Array, batch: Array) -> bool:
+    """Whether means and spreads agree over the repeats, shape (n_repeats, n_rows, n_statistics)."""
+    spread = np.sqrt(0.5 * (single.var(0) + batch.var(0)))
+    tolerance = 1e-9 * (np.abs(single).max(0) + 1e-300)
+    shift = (
+        np.abs(single.mean(0) - batch.mean(0))
+        <= LARGEST_DEVIATION * spread * np.sqrt(2.0 / N_REPEATS) + tolerance
+    )
+    first, second = single.std(0), batch.std(0)
+    # Of heavy tails the spread is uncertain by far more than for a normal law.
+    ratio = np.maximum(first, second) <= 4.0 * np.minimum(first, second) + tolerance
+    return bool(shift.all() and ratio.all())
+
+
+def _independent(batch: Array) -> bool:
+    """Whether statistics of two rows of a batch are uncorrelated, on average over all pairs of rows."""
+    deviation = batch - batch.mean(0)
+    spread = deviation.std(0)
+    varies = (spread > 1e-9 * (np.abs(batch).max(0) + 1e-300)).all(0)
+    if not varies.any():
+        return True
+    scaled = deviation[:, :, varies] / spread[:, varies]
+    n_rows = scaled.shape[1]
+    # Of independent rows the mean over rows has a variance of 1 / n_rows.
+    inflation = n_rows * (scaled.mean(1) ** 2).mean(0)
+    return bool((inflation < 1.0 + LARGEST_DEVIATION * np.sqrt(2.0 / N_REPEATS)).all())

@@ -1,0 +1,185 @@
+"""Priors of an engine: scipy's distributions as bilby's priors, and priors as JSON and back.
+
+Reading executes no code: only classes of bilby that are listed here, and distributions of scipy, are made
+again, from plain numbers. Called by the engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import bilby
+import numpy as np
+from bilby.core.prior import Constraint, Prior, PriorDict
+from scipy import stats
+
+__all__ = ["FrozenPrior", "NotPortable", "priors_from", "priors_from_json", "priors_to_json"]
+
+_MODULES = ("bilby.core.prior.analytical", "bilby.core.prior.base", "bilby.core.prior.interpolated")
+# It reads another file, of a name that the file it is read from could choose.
+_NOT_MADE = ("FromFile", "Prior")
+PORTABLE: dict[str, type[Prior]] = {
+    name: kind
+    for name, kind in vars(bilby.core.prior).items()
+    if inspect.isclass(kind)
+    and issubclass(kind, Prior)
+    and kind.__module__ in _MODULES
+    and name not in _NOT_MADE
+}
+_KINDS_OF_DISTRIBUTION = (stats.rv_continuous, stats.rv_discrete)
+
+
+class NotPortable(ValueError):
+    """Priors that JSON cannot hold: of classes or functions that only a program can make."""
+
+
+class FrozenPrior(Prior):
+    """A frozen distribution of `scipy.stats` as a prior of bilby.
+
+    Parameters
+    ----------
+    distribution : scipy.stats.rv_frozen
+        For example ``scipy.stats.gamma(2.0)``.
+    name, latex_label : str, optional
+    """
+
+    def __init__(self, distribution: Any, name: str | None = None, latex_label: str | None = None) -> None:
+        low, high = (float(end) for end in distribution.support())
+        super().__init__(name=name, latex_label=latex_label, minimum=low, maximum=high)
+        self.distribution = distribution
+
+    def __repr__(self) -> str:
+        kind, arguments, keywords = _described(self.distribution)
+        return f"FrozenPrior({kind}, {arguments}, {keywords}, name={self.name!r})"
+
+    def rescale(self, val: Any) -> Any:
+        """Quantiles ``val``."""
+        return self.distribution.ppf(val)
+
+    def prob(self, val: Any) -> Any:
+        """Density."""
+        return np.exp(self.ln_prob(val))
+
+    def ln_prob(self, val: Any) -> Any:
+        """Log density."""
+        law = self.distribution
+        return law.logpdf(val) if hasattr(law.dist, "logpdf") else law.logpmf(val)
+
+    def cdf(self, val: Any) -> Any:
+        """Probability of less than ``val``."""
+        return self.distribution.cdf(val)
+
+
+def priors_from(priors: Any, labels: Sequence[str] | None = None) -> PriorDict:
+    """A prior dictionary of bilby from what a user gives.
+
+    Parameters
+    ----------
+    priors : PriorDict, dict, or sequence of scipy.stats.rv_frozen
+    labels : sequence of str, optional
+        Names of the distributions of a sequence; ``theta_0``, ``theta_1``, ... without.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if isinstance(priors, PriorDict):
+        return priors
+    if isinstance(priors, Mapping):
+        return PriorDict(dict(priors))
+    if isinstance(priors, str) or not isinstance(priors, Sequence):
+        raise TypeError(
+            f"priors: expected a bilby PriorDict or a list of scipy.stats distributions, got "
+            f"{type(priors).__name__}"
+        )
+    wrong = [each for each in priors if not hasattr(each, "ppf") or not hasattr(each, "dist")]
+    if wrong or not priors:
+        raise TypeError(
+            f"priors: expected frozen scipy.stats distributions, got {wrong[:1] or 'none'}; write "
+            "scipy.stats.uniform(loc, scale), with its arguments"
+        )
+    names = [f"theta_{i}" for i in range(len(priors))] if labels is None else list(labels)
+    if len(names) != len(priors) or len(set(names)) != len(names):
+        raise ValueError(f"labels: expected {len(priors)} different names, got {names}")
+    return PriorDict({name: FrozenPrior(law, name) for name, law in zip(names, priors, strict=True)})
+
+
+def priors_to_json(priors: PriorDict) -> dict[str, Any]:
+    """What JSON can hold of a prior dictionary.
+
+    Raises
+    ------
+    NotPortable
+        For joint or conditional priors, classes of other packages, and constraints on converted parameters.
+    """
+    constrained = any(isinstance(prior, Constraint) for prior in priors.values())
+    default = PriorDict().conversion_function
+    # A bound method of each dictionary; the function beneath it tells whether it is a user's.
+    own = getattr(priors.conversion_function, "__func__", priors.conversion_function)
+    if constrained and own is not getattr(default, "__func__", default):
+        raise NotPortable("constraints on parameters that a function of the program converts")
+    return {name: _to_json(name, prior) for name, prior in priors.items()}
+
+
+def priors_from_json(saved: Mapping[str, Mapping[str, Any]]) -> PriorDict:
+    """Make a prior dictionary from what `priors_to_json` gave.
+
+    Raises
+    ------
+    NotPortable
+        For any class that is not listed here.
+    """
+    return PriorDict({name: _from_json(each) for name, each in saved.items()})
+
+
+def _to_json(name: str, prior: Any) -> dict[str, Any]:
+    if type(prior) is FrozenPrior:
+        kind, arguments, keywords = _described(prior.distribution)
+        if not isinstance(getattr(stats, kind, None), _KINDS_OF_DISTRIBUTION):
+            raise NotPortable(f"{name}: {kind} is no distribution of scipy.stats")
+        given = {"name": prior.name, "latex_label": prior.latex_label}
+        return {
+            "scipy": kind,
+            "arguments": _plain(name, arguments),
+            "keywords": _plain(name, keywords),
+            **given,
+        }
+    kind = type(prior).__name__
+    if PORTABLE.get(kind) is not type(prior):
+        raise NotPortable(f"{name}: {type(prior).__module__}.{kind}")
+    accepted = set(inspect.signature(type(prior).__init__).parameters)
+    given = {key: value for key, value in prior.get_instantiation_dict().items() if key in accepted}
+    return {"bilby": kind, "arguments": _plain(name, given)}
+
+
+def _from_json(saved: Mapping[str, Any]) -> Prior:
+    if "scipy" in saved:
+        law = getattr(stats, saved["scipy"], None)
+        if not isinstance(law, _KINDS_OF_DISTRIBUTION):
+            raise NotPortable(f"{saved['scipy']!r} is no distribution of scipy.stats")
+        frozen = law(*saved["arguments"], **saved["keywords"])
+        return FrozenPrior(frozen, saved["name"], saved["latex_label"])
+    kind = PORTABLE.get(saved["bilby"])
+    if kind is None:
+        raise NotPortable(f"{saved['bilby']!r} is no prior of bilby that a file may ask for")
+    return kind(**saved["arguments"])
+
+
+def _described(distribution: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """Name and arguments of a frozen distribution."""
+    return distribution.dist.name, tuple(distribution.args), dict(distribution.kwds)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Numbers, text, and lists and dictionaries of these."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(name, each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(name, each) for key, each in value.items()}
+    raise NotPortable(f"{name}: an argument of type {type(value).__name__}")

@@ -1,0 +1,164 @@
+"""What the arguments of an engine mean: priors, simulator, networks, processes, checked and put in one form.
+
+Made by the engine, which keeps the arguments themselves as they were given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bilby.core.prior import PriorDict
+from numpy.typing import ArrayLike
+
+from nbi_sampler.amortised.networks import featurizer_settings, flow_settings
+from nbi_sampler.amortised.priors import priors_from
+from nbi_sampler.amortised.simulations import TrainingSet, opened_store
+from nbi_sampler.amortised.simulator import VectorSimulator, simulating_evaluator
+from nbi_sampler.devices import find_device, thread_count
+from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.featurizers import featurizer_factory
+from nbi_sampler.fitting import Networks
+from nbi_sampler.flows import flow_factory
+from nbi_sampler.keywords import refinement_flows
+from nbi_sampler.pools import Pool, opened_pool
+from nbi_sampler.space import ParameterSpace
+
+__all__ = ["Setup", "qualified_name"]
+
+Simulator = Callable[[dict[str, float]], ArrayLike]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Arguments of an engine, checked.
+
+    Attributes
+    ----------
+    priors : PriorDict
+    space : ParameterSpace
+    simulator : callable or None
+        Of a mapping of parameters.
+    noise : object
+        As given.
+    flow, featurizer : object
+        With the names of their settings here.
+    device : torch.device
+    n_processes : int
+    pool : object
+    entropy : int
+        Seed of all randomness.
+    """
+
+    priors: PriorDict
+    space: ParameterSpace
+    simulator: Simulator | None
+    noise: Any
+    flow: Any
+    featurizer: Any
+    device: Any
+    n_processes: int
+    pool: Any
+    entropy: int
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Setup:
+        """Check the arguments of an engine, by name.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For the first that cannot be used.
+        """
+        priors = priors_from(given["priors"], given["labels"])
+        space = ParameterSpace(priors)
+        simulator, n_jobs, seed = given["simulator"], given["n_jobs"], given["seed"]
+        if simulator is not None and not callable(simulator):
+            raise TypeError(f"simulator: expected a function of parameters, got {type(simulator).__name__}")
+        if simulator is not None and not isinstance(given["priors"], Mapping):
+            simulator = VectorSimulator(simulator, space.names)
+        if not isinstance(n_jobs, int) or (n_jobs < 1 and n_jobs != -1):
+            raise ValueError(f"n_jobs: expected a number of processes or -1 for all, got {n_jobs!r}")
+        flow = flow_settings(given["flow"])
+        flow_factory(flow)
+        return cls(
+            priors=priors,
+            space=space,
+            simulator=simulator,
+            noise=given["noise"],
+            flow=flow,
+            featurizer=featurizer_settings(given["featurizer"]),
+            device=find_device(given["device"]),
+            n_processes=os.cpu_count() or 1 if n_jobs == -1 else n_jobs,
+            pool=given["pool"],
+            entropy=int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed),
+        )
+
+    def networks(self, featurizer: Any, n_threads: int | None = None) -> Networks:
+        """How networks are made, with a featurizer as `featurizer_factory` takes it."""
+        threads = n_threads or thread_count(featurizer)
+        flows = refinement_flows(self.flow)
+        return Networks(featurizer_factory(featurizer), flow_factory(self.flow), flows, self.device, threads)
+
+    @contextmanager
+    def opened_pool(self) -> Iterator[Pool | None]:
+        """Where simulations are made, within a block."""
+        with opened_pool(self.n_processes, self.pool) as pool:
+            yield pool
+
+    @contextmanager
+    def evaluator(self) -> Iterator[tuple[Evaluator, tuple[int, ...]]]:
+        """What makes simulations within a block, and the shape of one."""
+        if self.simulator is None:
+            raise ValueError(
+                "simulator: expected a function, got None; give the engine one, or to `NBI.load`"
+            )
+        with self.opened_pool() as pool:
+            yield simulating_evaluator(self.simulator, self.space, pool)
+
+    def training_set(
+        self,
+        n_sims: int,
+        x: ArrayLike | None,
+        y: ArrayLike | None,
+        store: str | Path | None,
+        before: TrainingSet | None,
+    ) -> TrainingSet:
+        """Simulations to train on: those given, or as many as asked, made where they are missing."""
+        if (x is None) != (y is None):
+            raise ValueError("x, y: expected both or none; y are the parameters of the simulations x")
+        if x is not None and y is not None:
+            return TrainingSet(y, x)
+        if before is not None and store is None and len(before) >= n_sims:
+            return before
+        with self.evaluator() as (evaluator, shape):
+            if store is None:
+                return (before or TrainingSet.empty(self.space.n_dim, shape)).grown(
+                    n_sims, evaluator, self.entropy
+                )
+            with opened_store(store, self.space.names, shape, self._fingerprint()) as file:
+                saved = file.read()
+                return TrainingSet(saved.theta, saved.predictions).grown(
+                    n_sims, evaluator, self.entropy, file
+                )
+
+    def about(self) -> dict[str, Any]:
+        """What a file of the trained engine says about it; what JSON can hold."""
+        noise = qualified_name(self.noise) if callable(self.noise) else np.asarray(self.noise).tolist()
+        return {"simulator": qualified_name(self.simulator), "noise": noise, "entropy": self.entropy}
+
+    def _fingerprint(self) -> dict[str, str]:
+        priors = {name: repr(prior) for name, prior in self.priors.items()}
+        return {**priors, "simulator": qualified_name(self.simulator)}
+
+
+def qualified_name(function: Any) -> str:
+    """Module and name of a function, or of the class of an object."""
+    function = function.function if isinstance(function, VectorSimulator) else function
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,94 @@
+"""TensorBoard for nbi-sampler: the hooks of the plugin, named by its entry point.
+
+One `RunLog` for each run, from its beginning to its end. Where it is written, and whether, is for the
+environment variable ``NBI_TENSORBOARD`` to say.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbi_sampler.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from nbi_sampler.events import Epoch, Outcome, Run, Simulations
+    from nbi_sampler.records import RoundRecord
+    from nbi_sampler_tensorboard.run_log import RunLog
+
+__all__ = [
+    "__version__",
+    "epoch_finished",
+    "folder_of",
+    "round_finished",
+    "run_finished",
+    "run_started",
+    "simulations_drawn",
+]
+
+__version__ = "0.1.0"
+
+VARIABLE = "NBI_TENSORBOARD"
+
+_logs: dict[Run, RunLog] = {}
+
+
+def folder_of(run: Run) -> Path | None:
+    """Where the log of a run goes: beside its checkpoint, or where ``NBI_TENSORBOARD`` says.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    pathlib.Path or None
+        None where the variable says ``off``, or says nothing and the run has no folder, as the training of an
+        engine.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked.lower() == "off":
+        return None
+    if asked:
+        return Path(asked) / run.label
+    return Path(run.outdir) / f"nbi_{run.label}" / "tensorboard" if run.outdir else None
+
+
+@hookimpl
+def run_started(run: Run) -> None:
+    """Settings of the run as text."""
+    folder = folder_of(run)
+    if folder is not None:
+        # TensorBoard takes its time to import, and is not needed to list plugins.
+        from nbi_sampler_tensorboard.run_log import RunLog
+
+        _logs[run] = RunLog(run, folder)
+
+
+@hookimpl
+def simulations_drawn(run: Run, simulations: Simulations) -> None:
+    """Histogram of each parameter, step by step: where proposals look."""
+    if run in _logs:
+        _logs[run].simulations(simulations)
+
+
+@hookimpl
+def epoch_finished(run: Run, epoch: Epoch) -> None:
+    """Losses by epoch, a curve for each fit."""
+    if run in _logs:
+        _logs[run].epoch(epoch)
+
+
+@hookimpl
+def round_finished(run: Run, number: int, record: RoundRecord, effective: float) -> None:
+    """Efficiency, log evidence and effective size, step by step."""
+    if run in _logs:
+        _logs[run].step(number, record, effective)
+
+
+@hookimpl
+def run_finished(run: Run, outcome: Outcome) -> None:
+    """How the run ended, as text."""
+    if run in _logs:
+        _logs.pop(run).close(outcome)
