@@ -1,0 +1,150 @@
+"""What a run costs: calls counted in the likelihood itself, seconds of them, processor time, peak memory.
+
+Called by `single.py`. The class of the likelihood is changed for the time of a run, because an object with
+methods of its own would no longer be recognised as one of bilby's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bilby.core.likelihood import Likelihood
+
+__all__ = ["Meter", "cpu_seconds", "peak_memory"]
+
+SECONDS_BETWEEN_WRITES = 1.0
+METHODS = ("log_likelihood", "log_likelihood_ratio")
+
+
+class Meter:
+    """Counts and times the calls of one likelihood, and slows them down where that is asked for.
+
+    A call of the user's model function outside of ``log_likelihood``, as `nbi` makes them, counts once for
+    each point that it is made for.
+
+    Parameters
+    ----------
+    sleep : float
+        Seconds to sleep in each call, a batched one for each of its points.
+
+    Attributes
+    ----------
+    calls : int
+    seconds : float
+        Within the calls, sleep included.
+    """
+
+    def __init__(self, sleep: float = 0.0) -> None:
+        self.calls = 0
+        self.seconds = 0.0
+        self._sleep = sleep
+        self._inside = False
+
+    @contextmanager
+    def attached_to(self, likelihood: Likelihood) -> Iterator[None]:
+        """Count the calls of this likelihood within the block, and not those of others of its class."""
+        with ExitStack() as stack:
+            for name in METHODS:
+                on_object = name in vars(likelihood)
+                owner = likelihood if on_object else _definer(type(likelihood), name)
+                of = None if on_object else likelihood
+                stack.enter_context(_replaced(owner, name, self._counted(vars(owner)[name], of=of)))
+            function = getattr(likelihood, "_func", None)
+            if callable(function):
+                counted = self._counted(function, points=_points_of(likelihood))
+                stack.enter_context(_replaced(likelihood, "_func", counted))
+            yield
+
+    def _counted(
+        self,
+        function: Callable[..., Any],
+        of: object | None = None,
+        points: Callable[[dict[str, Any]], int] = lambda _: 1,
+    ) -> Callable[..., Any]:
+        """Wrap a function; ``of`` is the first argument that it has to be called with to count."""
+
+        # With the signature of the original: that tells bilby and nbi how to call it.
+        @functools.wraps(function)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            if self._inside or (of is not None and args[0] is not of):
+                return function(*args, **kwargs)
+            self._inside = True
+            start = time.perf_counter()
+            n = points(kwargs)
+            try:
+                if self._sleep:
+                    time.sleep(n * self._sleep)
+                return function(*args, **kwargs)
+            finally:
+                self._inside = False
+                self.calls += n
+                self.seconds += time.perf_counter() - start
+
+        return counted
+
+    @contextmanager
+    def shown_in(self, path: Path) -> Iterator[None]:
+        """Write the number of calls to a file once a second, for those who wait."""
+        ended = threading.Event()
+
+        def write() -> None:
+            while not ended.wait(SECONDS_BETWEEN_WRITES):
+                path.write_text(str(self.calls))
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _definer(cls: type, name: str) -> type:
+    """The class that an attribute comes from."""
+    return next(each for each in cls.__mro__ if name in vars(each))
+
+
+@contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    before = vars(owner)[name]
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _points_of(likelihood: Likelihood) -> Callable[[dict[str, Any]], int]:
+    """How many points a model function is called for: parameters of shape (n, 1) are n of them."""
+    keys = tuple(getattr(likelihood, "function_keys", ()))
+    return lambda kwargs: max((np.size(kwargs[key]) for key in keys if key in kwargs), default=1)
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and those of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MB, the imported packages included.
+
+    On Linux from the kernel's own high-water mark, because `getrusage` starts from that of the parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
