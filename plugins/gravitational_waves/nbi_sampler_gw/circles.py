@@ -1,0 +1,51 @@
+"""Angles whose prior goes once around a circle, and should say so.
+
+A proposal sees a full circle as an interval unless its prior has ``boundary="periodic"``, and then pays for
+modes that the cut divides. Called by the plugin when a likelihood comes with its priors, and by users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["PERIODS", "open_circles"]
+
+PERIODS: dict[str, float] = {
+    "phase": 2 * np.pi,
+    "psi": np.pi,
+    "ra": 2 * np.pi,
+    "azimuth": 2 * np.pi,
+    "phi_12": 2 * np.pi,
+    "phi_jl": 2 * np.pi,
+}
+
+
+def open_circles(priors: Mapping[str, Any]) -> list[str]:
+    """Angles with a prior over one full period whose boundary is not periodic.
+
+    Parameters
+    ----------
+    priors : mapping of str to bilby.core.prior.Prior or float
+        Left unchanged.
+
+    Returns
+    -------
+    list of str
+        To be given ``boundary="periodic"``.
+
+    Examples
+    --------
+    >>> from bilby.core.prior import Uniform
+    >>> open_circles({"psi": Uniform(0, np.pi), "ra": Uniform(0, 2 * np.pi, boundary="periodic"), "dec": 0.3})
+    ['psi']
+    """
+    return [name for name in PERIODS if name in priors and _is_open(priors[name], PERIODS[name])]
+
+
+def _is_open(prior: Any, period: float) -> bool:
+    if not hasattr(prior, "boundary") or prior.boundary == "periodic":
+        return False
+    return bool(np.isclose(prior.maximum - prior.minimum, period))

@@ -1,0 +1,114 @@
+"""Featurizers for strain: principal components of every detector by itself, then a network.
+
+A signal that arrives at other times in other detectors is one signal in each, and many in all of them
+together: components of single detectors describe it with fewer numbers. Offered to ``featurizer=`` through
+the plugin's hook.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import block_diag
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nbi_sampler.config import PcaConfig
+from nbi_sampler.featurizers import FeaturizerKind
+from nbi_sampler.featurizers.pca import PrincipalComponents, strongest_components
+
+__all__ = ["FEATURIZERS", "DetectorComponents", "DetectorPcaConfig", "DetectorResnetConfig"]
+
+CHANNELS_PER_DETECTOR = 2
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorPcaConfig(PcaConfig):
+    """Principal components of the noiseless strain in every detector, then a network.
+
+    ``n_components`` counts those of one detector; ``n_blocks`` residual blocks follow the first layer, and
+    without any the network is a perceptron.
+    """
+
+    n_components: int = 100
+    dim_out: int = 64
+    hidden: int = 256
+    n_blocks: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.n_blocks, int) or self.n_blocks < 0:
+            raise ValueError(f"n_blocks: expected an integer of at least 0, got {self.n_blocks!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorResnetConfig(DetectorPcaConfig):
+    """The same with a residual network."""
+
+    n_blocks: int = 3
+
+
+class DetectorComponents(PrincipalComponents):
+    """Whitened strain on the principal components of each detector.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n_channels, length), two channels a detector.
+    n_params : int
+        At least this many components are kept for every detector.
+    config : DetectorPcaConfig
+    """
+
+    config: DetectorPcaConfig
+
+    def __init__(self, shape: tuple[int, int], n_params: int, config: DetectorPcaConfig) -> None:
+        if shape[0] % CHANNELS_PER_DETECTOR:
+            raise ValueError(
+                f"featurizer: expected strain with {CHANNELS_PER_DETECTOR} channels for each detector, got "
+                f"data of shape {shape}; it serves the likelihoods of bilby.gw, 'pca' any other"
+            )
+        super().__init__(shape, n_params, config)
+        self.n_detectors = shape[0] // CHANNELS_PER_DETECTOR
+
+    def find_components(self, sample: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Leading components of every detector, side by side; see `PrincipalComponents.find_components`."""
+        found = [
+            strongest_components(part, self.config, self.n_params, rng)
+            for part in np.split(sample, self.n_detectors, axis=1)
+        ]
+        return block_diag(*(components for components, _ in found)), np.concatenate([v for _, v in found])
+
+    def make_network(self, n_inputs: int) -> nn.Sequential:
+        """Perceptron, or residual network; see `PrincipalComponents.make_network`."""
+        hidden, n_blocks = self.config.hidden, self.config.n_blocks
+        if not n_blocks:
+            return super().make_network(n_inputs)
+        blocks = [ResidualBlock(hidden) for _ in range(n_blocks)]
+        return nn.Sequential(
+            nn.Linear(n_inputs, hidden), *blocks, nn.GELU(), nn.Linear(hidden, self.n_features)
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Two dense layers around a shortcut, normalised first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (n, width) to the same."""
+        return x + self.second(functional.gelu(self.first(self.norm(x))))
+
+
+FEATURIZERS = {
+    "gw-pca": FeaturizerKind(DetectorPcaConfig, DetectorComponents),
+    "gw-resnet": FeaturizerKind(DetectorResnetConfig, DetectorComponents),
+}

@@ -1,0 +1,37 @@
+"""The hooks of nbi-sampler that this package implements; named by its entry point."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from nbi_sampler.featurizers import FeaturizerKind
+from nbi_sampler.hookspecs import hookimpl
+from nbi_sampler_gw import recognise
+from nbi_sampler_gw.circles import open_circles
+from nbi_sampler_gw.featurizers import FEATURIZERS
+from nbi_sampler_gw.strain import StrainModel
+
+__all__ = ["featurizers", "forward_model"]
+
+logger = logging.getLogger(__name__)
+
+
+@hookimpl
+def forward_model(likelihood: object) -> StrainModel | None:
+    """Whitened strain for the likelihoods of ``bilby.gw``; names angles that should be periodic."""
+    model = recognise.forward_model(likelihood)
+    if model is not None:
+        for name in open_circles(getattr(likelihood, "priors", None) or {}):
+            logger.warning(
+                '%s: its prior goes once around the circle; give it boundary="periodic", or modes at its '
+                "ends cost extra draws",
+                name,
+            )
+    return model
+
+
+@hookimpl
+def featurizers() -> Mapping[str, FeaturizerKind]:
+    """``"gw-pca"`` and ``"gw-resnet"``."""
+    return FEATURIZERS
