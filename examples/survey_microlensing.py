@@ -112,9 +112,9 @@ def real_event() -> GaussianLikelihood:
 
 
 def ranks_of(truths: np.ndarray, survey: Survey) -> np.ndarray:
-    """Rank of every truth among the samples of its posterior, from 0 to 1; uniform where all is well."""
-    found = np.isfinite(survey.mean).all(axis=1)
-    return np.mean(survey.samples[found] < truths[found, None], axis=1)
+    """Rank of the truths of events that are "ok" among the samples of their posteriors, from 0 to 1."""
+    sound = (survey.table.status == "ok").to_numpy()
+    return np.mean(survey.samples[sound] < truths[sound, None], axis=1)
 
 
 def report(truths: np.ndarray, survey: Survey) -> None:
@@ -125,7 +125,7 @@ def report(truths: np.ndarray, survey: Survey) -> None:
     print(f"\n{len(table)} events: {counts}")
     print(f"efficiency         {middle:.0%} (16 % to 84 % of the events: {low:.0%} to {high:.0%})")
     print(f"likelihood calls   {np.median(table.n_calls):,.0f} an event, {np.median(table.seconds):.2f} s")
-    print(f"\n{'':12s}{'in 68 %':>10s}{'in 95 %':>10s}{'ranks uniform (p)':>20s}")
+    print(f"\n{'events ok':12s}{'in 68 %':>10s}{'in 95 %':>10s}{'ranks uniform (p)':>20s}")
     for i, name in enumerate(PRIORS):
         inside = [np.mean(np.abs(ranks[:, i] - 0.5) < 0.5 * level) for level in (0.68, 0.95)]
         p_value = stats.kstest(ranks[:, i], "uniform").pvalue
@@ -145,7 +145,7 @@ def report_real(survey: Survey) -> None:
 
 
 def plot_recovery(truths: np.ndarray, survey: Survey, path: Path) -> None:
-    """Plot recovered against true parameters, and the calibration of all of them."""
+    """Plot recovered against true parameters, and how well they are calibrated where the status is "ok"."""
     figure, panels = plt.subplots(2, 3, figsize=(10, 6.5), layout="constrained")
     for i, (panel, (name, prior)) in enumerate(zip(panels.flat, PRIORS.items(), strict=False)):
         low, median, high = survey.quantiles[:, i, 1:4].T

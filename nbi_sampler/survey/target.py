@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -99,7 +100,10 @@ class Plan:
         """Run one target; a row of the table, with status "failed" where anything was raised."""
         start = time.perf_counter()
         try:
-            values = self._inferred(target)
+            with warnings.catch_warnings():
+                # bilby's own likelihoods ask for what it warns of: not once for every target.
+                warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
+                values = self._inferred(target)
         # The likelihood is the user's and may raise anything; other targets must not suffer.
         except Exception as error:
             logger.info("target %s failed", target.name, exc_info=True)
