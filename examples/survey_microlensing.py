@@ -125,6 +125,8 @@ def report(truths: np.ndarray, survey: Survey) -> None:
     print(f"\n{len(table)} events: {counts}")
     print(f"efficiency         {middle:.0%} (16 % to 84 % of the events: {low:.0%} to {high:.0%})")
     print(f"likelihood calls   {np.median(table.n_calls):,.0f} an event, {np.median(table.seconds):.2f} s")
+    if not len(ranks):
+        return
     print(f"\n{'events ok':12s}{'in 68 %':>10s}{'in 95 %':>10s}{'ranks uniform (p)':>20s}")
     for i, name in enumerate(PRIORS):
         inside = [np.mean(np.abs(ranks[:, i] - 0.5) < 0.5 * level) for level in (0.68, 0.95)]
@@ -157,7 +159,9 @@ def plot_recovery(truths: np.ndarray, survey: Survey, path: Path) -> None:
         panel.set(
             xlabel=f"true {prior.latex_label_with_unit}", ylabel="recovered", xscale=scale, yscale=scale
         )
-    plot_calibration(ranks_of(truths, survey), panels.flat[-1])
+    ranks = ranks_of(truths, survey)
+    if len(ranks):
+        plot_calibration(ranks, panels.flat[-1])
     for panel in panels.flat:
         panel.tick_params(direction="in", which="both", top=True, right=True)
     figure.savefig(path, dpi=150)
