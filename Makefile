@@ -43,10 +43,11 @@ lint: $(PLUGIN_STAMP)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-# The tests of the package are not to be logged by a plugin that happens to be installed.
+# The tests of the package know of no plugin that is installed; those of the plugins do, in processes of their own.
 test: export NBI_TENSORBOARD = off
 test: lint
 	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 plugins/*/tests
 
 # Pages made of docstrings are written anew, because those of files that are gone would stay.
 docs: $(DOCS_STAMP)

@@ -141,7 +141,12 @@ class TestEvents:
         watching.told.clear()
         told = []
         engine.fit(
-            n_sims=200, n_rounds=2, n_epochs=2, x_obs=0.5 * X, on_epoch=lambda *epoch: told.append(epoch)
+            n_sims=200,
+            n_rounds=2,
+            n_epochs=2,
+            x_obs=0.5 * X,
+            refine=False,
+            on_epoch=lambda *epoch: told.append(epoch),
         )
         phases = [simulations.phase for (simulations,) in watching.of("simulations_drawn")]
         assert phases == ["prior", "rounds", "rounds"]

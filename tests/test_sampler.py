@@ -134,7 +134,7 @@ def test_equal_weight_samples_are_distinct_draws_with_their_own_likelihoods(line
 def test_meta_data_tell_what_the_run_was(line_result):
     own = line_result.meta_data["nbi"]
     wanted = "status message efficiency ess n_effective k_hat largest_weight_share n_calls n_nan rounds"
-    assert set(own) == {*wanted.split(), "out_of_distribution", "seed", "tier", "versions"}
+    assert set(own) == {*wanted.split(), "out_of_distribution", "plugins", "seed", "tier", "versions"}
     assert own["ess"] >= own["n_effective"] == 1500
     assert own["n_calls"] == line_result.num_likelihood_evaluations
     assert own["n_calls"] == sum(record["n_calls"] for record in own["rounds"])
