@@ -369,6 +369,8 @@ class TestPredictions:
 
 class TestNothingIsHarmed:
     def test_style_of_the_user_is_put_back_and_does_no_harm(self, tmp_path, monkeypatch):
+        # Chosen now, because to look at all settings asks for it, and to choose one imports pyplot.
+        matplotlib.get_backend()
         # As if pyplot could not be imported: figures must not need its global state.
         monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
         with matplotlib.rc_context({"text.usetex": True, "font.size": 40}):
