@@ -117,7 +117,7 @@ def fit_to_weights(
     families.append(_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[-1:], rng))
     mixtures = [member for family in families for member in family]
     local, fixed, shares = _kernels(target, weights, cut, chart, rng)
-    fitted = [*flows, *mixtures, *local]
+    fitted, wider = [*flows, *mixtures, *local], [*local, *fixed[-len(WIDE_SHARES) :]]
     fixed.append(PriorProposal(space.n_dim))
     shares = np.concatenate([np.zeros(len(fitted)), shares, [PRIOR_SHARE]])
     if target.exponent < 1.0 and local:
@@ -125,7 +125,7 @@ def fit_to_weights(
     smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(mixtures)))
     proposal = MixtureProposal.fitted((*fitted, *fixed), shares, test_z, test_weights, smooth, MIXTURES_SHARE)
     if not located:
-        proposal = _with_scouts(proposal, [*local, *fixed[-3:-1]], history, target, cut, chart, rng)
+        proposal = _with_scouts(proposal, wider, history, target, cut, chart, rng)
     return proposal, FitInfo(info, target.exponent)
 
 
@@ -246,10 +246,10 @@ def _with_scouts(
 ) -> MixtureProposal:
     """The proposal with kernels where it is predicted to be too thin."""
     finite = np.isfinite(history.log_likelihood)
-    log_target = np.where(finite, target.exponent * np.where(finite, history.log_likelihood, 0.0), -np.inf)
+    z, log_target = history.z[finite], target.exponent * history.log_likelihood[finite]
     known = log_target > log_target.max() - REACH
     kernels, share = scouting_kernels(
-        history.z[known], log_target[known], proposal, wider, target.log_norm, chart, cut, rng
+        z[known], log_target[known], proposal, wider, target.log_norm, chart, cut, rng
     )
     if kernels is None:
         return proposal

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.importance import Evidence, normalised_weights
+from nbi_sampler.importance import Evidence, normalised_weights, weighted_quantiles
 from nbi_sampler.pareto import pareto_k
 from nbi_sampler.records import RoundRecord
 from nbi_sampler.result import weighted_draws
@@ -161,11 +161,7 @@ class RunView:
 
     def quantiles(self, i: int, probabilities: ArrayLike) -> Array:
         """Quantiles of parameter ``i`` over the weighted draws, the shape of ``probabilities``."""
-        values = self.theta[:, i]
-        order = np.argsort(values)
-        share = np.cumsum(self.weights[order])
-        where = np.searchsorted(share / share[-1], np.asarray(probabilities))
-        return values[order][where]
+        return np.asarray(weighted_quantiles(self.theta[:, i : i + 1], self.weights, probabilities)[0])
 
 
 def parameter_labels(names: Iterable[str], priors: PriorDict | None) -> tuple[str, ...]:
