@@ -54,7 +54,7 @@ def plugin_report() -> list[dict[str, Any]]:
         With ``"name"``, ``"distribution"`` and ``"version"``; and with ``"error"``, or with ``"provides"``:
         for each hook the names that are offered, or a line of documentation.
     """
-    from nbi_sampler.plugins import CORE, installed
+    from nbi_sampler.plugins.manager import CORE, installed
 
     plugins = installed()
     offers = {hook: plugins.named(hook, object) for hook in _NAMED}

@@ -12,16 +12,16 @@ from typing import Any
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
-from nbi_sampler.evaluation import Evaluator
-from nbi_sampler.fitting import Networks
+from nbi_sampler.algorithm.rounds import Networks
+from nbi_sampler.algorithm.step import Problem, Start
+from nbi_sampler.amortised.trained_model import check_priors, estimator_of, observed_by, start_at
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import ForwardModel, UserModel, forward_model_for
-from nbi_sampler.keywords import Settings
-from nbi_sampler.likelihood_call import likelihood_function
-from nbi_sampler.pools import Pool
+from nbi_sampler.parallel.pools import Pool
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.space import ParameterSpace
-from nbi_sampler.step import Problem, Start
-from nbi_sampler.trained_model import check_priors, estimator_of, observed_by, start_at
+from nbi_sampler.settings.keywords import Settings
 
 __all__ = ["make_forward_model", "make_problem", "make_start"]
 

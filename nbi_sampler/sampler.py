@@ -1,55 +1,48 @@
 """The sampler as bilby sees it: keywords in, a run of SNPE-IS, bilby's result out.
 
-The only file that knows bilby's Sampler class; bilby finds it by the entry point ``nbi``.
+bilby finds it by the entry point ``nbi``; what bilby expects of any sampler is in `bilby_sampler`.
 """
 
 from __future__ import annotations
 
 import datetime
-import inspect
 import math
-import os
-import sys
 import time
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 from bilby.core.result import Result
-from bilby.core.sampler.base_sampler import NestedSampler
-from bilby.core.utils import command_line_args, logger
+from bilby.core.utils import logger
 
-from nbi_sampler.batch import EvaluationError, LikelihoodError
-from nbi_sampler.cached_result import what_differs
-from nbi_sampler.checkpoint import Checkpoint, CheckpointWriter, save
+from nbi_sampler.algorithm.records import Observers
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.bilby_sampler import BilbySampler
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.events import Outcome, Run, RunEvents
-from nbi_sampler.fingerprint import fingerprint
-from nbi_sampler.keywords import DEFAULTS, read_settings, translate
+from nbi_sampler.parallel.pools import opened_pool
+from nbi_sampler.persistence.checkpoint import Checkpoint, CheckpointWriter, save
+from nbi_sampler.persistence.fingerprint import fingerprint
+from nbi_sampler.persistence.resume import begin
 from nbi_sampler.plots.run import figures_of
 from nbi_sampler.plots.view import RunView
 from nbi_sampler.plots.watching import RunPlots
-from nbi_sampler.pools import opened_pool
+from nbi_sampler.plugins.events import Outcome, Run, RunEvents
+from nbi_sampler.plugins.provenance import plugins_at_work
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem, make_start
-from nbi_sampler.progress import Progress, table_of_rounds
-from nbi_sampler.provenance import plugins_at_work
-from nbi_sampler.records import Observers
-from nbi_sampler.result import describable, result_fields, run_summary
-from nbi_sampler.resume import begin
+from nbi_sampler.reporting.progress import Progress, table_of_rounds
+from nbi_sampler.reporting.result import describable, result_fields, run_summary
+from nbi_sampler.settings.keywords import DEFAULTS, read_settings
 from nbi_sampler.signals import SignalsTo
-from nbi_sampler.snpe import run
-from nbi_sampler.space import ParameterSpace
-from nbi_sampler.state import State
 
 __all__ = ["Nbi"]
 
-_BASE_KEYWORDS = frozenset(inspect.signature(NestedSampler.__init__).parameters) - {"self", "kwargs"}
 
-
-class Nbi(NestedSampler):
+class Nbi(BilbySampler):
     """Sequential neural posterior estimation with importance sampling (SNPE-IS).
 
     A normalising flow is trained on simulations from the likelihood's own model until it looks like the
@@ -137,23 +130,13 @@ class Nbi(NestedSampler):
     Zhang, Bloom & Hernitschek (2023), arXiv:2312.03824.
     """
 
-    sampler_name = "nbi"
-    abbreviation = "nbi"
-    sampling_seed_key = "seed"
-    default_kwargs = DEFAULTS
-    cached_result: Result | None
-
     def __init__(self, likelihood: Likelihood, priors: PriorDict | dict[str, Any], **kwargs: Any) -> None:
-        own = {name: value for name, value in kwargs.items() if name not in _BASE_KEYWORDS or name == "npool"}
-        base = {name: value for name, value in kwargs.items() if name not in own}
-        self._translate_kwargs(own)
+        own, base = self._own_and_base(kwargs)
         self._settings = read_settings({**DEFAULTS, **own})
         priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
         self._space = ParameterSpace(priors)
         self._forward = make_forward_model(likelihood, self._space, self._settings)
         self._start = make_start(priors, self._space, self._forward, self._settings)
-        self._writer: CheckpointWriter | None = None
-        self._process = os.getpid()
         super().__init__(likelihood, priors, **base, **own)
         self.kwargs["npool"] = self._settings.npool
         self.result.sampler_kwargs = describable({**self.kwargs, "seed": self._settings.snpe.seed})
@@ -169,74 +152,6 @@ class Nbi(NestedSampler):
         return self._run(
             replace(config, n_effective=100, n_sims=200, n_rounds=1, max_likelihood_calls=max(most, 100))
         )
-
-    def log_likelihood(self, theta: Any) -> float:
-        """Log-likelihood as bilby's checks before the run call it.
-
-        Raises
-        ------
-        LikelihoodError
-            Where the likelihood raises; a TypeError goes on to bilby, which has a hint for it.
-        """
-        try:
-            return super().log_likelihood(theta)
-        except TypeError:
-            raise
-        except Exception as error:
-            parameters = dict(zip(self.search_parameter_keys, map(float, theta), strict=True))
-            raise LikelihoodError({**parameters, **self._space.fixed}, error) from error
-
-    def write_current_state(self) -> None:
-        """Write the checkpoint; before the first draw there is nothing to write."""
-        n_draws = 0 if self._writer is None else self._writer.write()
-        if n_draws:
-            logger.info(f"{n_draws:,} draws are saved in {self.checkpoint_path}")
-
-    def write_current_state_and_exit(self, signum: int | None = None, frame: Any = None) -> NoReturn:
-        """Handle a signal: save and exit with ``exit_code``; a forked process only exits."""
-        if os.getpid() != self._process:
-            os._exit(self.exit_code)
-        self._log_interruption(signum=signum)
-        self.write_current_state()
-        sys.exit(self.exit_code)
-
-    @property
-    def checkpoint_path(self) -> Path:
-        """Of the one file of a run, in the directory that `get_expected_outputs` names."""
-        return Path(self.outdir) / f"{self.abbreviation}_{self.label}" / "checkpoint.npz"
-
-    def _translate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        equivalents = {"seed": self.sampling_seed_equiv_kwargs, "npool": self.npool_equiv_kwargs}
-        equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
-        # bilby always names npool: 1 where nobody has asked for more, perhaps by another name.
-        if kwargs.get("npool") == DEFAULTS["npool"]:
-            del kwargs["npool"]
-        steering = (*self.npoints_equiv_kwargs, *self.walks_equiv_kwargs)
-        keywords, ignored = translate(kwargs, equivalents, steering)
-        if ignored:
-            logger.info(f"Sampler nbi has no use for {', '.join(ignored)}: ignored")
-        kwargs.clear()
-        kwargs.update(keywords)
-        return kwargs
-
-    def _verify_kwargs_against_default_kwargs(self) -> None:
-        """Nothing is left to do: `_translate_kwargs` has refused what is unknown."""
-
-    def _verify_external_sampler(self) -> None:
-        """Nothing to import: the sampler is this package."""
-
-    def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
-        """Find a result to return instead of running, as bilby does, but none of other data or priors."""
-        super()._check_cached_result(result_class)
-        if self.cached_result is None or command_line_args.use_cached:
-            return
-        n_effective = self._settings.snpe.n_effective
-        differing = what_differs(
-            self.cached_result, self.priors, self._space, self.log_likelihood, n_effective
-        )
-        if differing:
-            logger.warning(f"The result in {self.outdir} was made with another {differing}: running again")
-            self.cached_result = None
 
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
@@ -294,12 +209,6 @@ class Nbi(NestedSampler):
             self._settings.check_point_delta_t if self.kwargs["check_point_plot"] else math.inf,
             logger,
         )
-
-    def _save_after(self, error: BaseException) -> None:
-        """Save the draws of a run that an error ended, and name the file in the error where it is ours."""
-        self.write_current_state()
-        if isinstance(error, EvaluationError) and self.checkpoint_path.exists():
-            error.args = (f"{error}. The draws so far are in {self.checkpoint_path}; run again to go on",)
 
     def _events(self, note: str, start: Checkpoint) -> RunEvents:
         """What tells plugins of the run."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nbi_sampler.plugins import Plugin, installed
+from nbi_sampler.plugins.manager import Plugin, installed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,7 +47,7 @@ def command_line_of_bilby(monkeypatch):
 def no_installed_plugins():
     """Let no plugin take part that happens to be installed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nbi_sampler.plugins.entry_points", lambda group: ())
+        patch.setattr("nbi_sampler.plugins.manager.entry_points", lambda group: ())
         installed.cache_clear()
         yield
     installed.cache_clear()

@@ -13,10 +13,10 @@ from nbi_sampler.featurizers import FeaturizerKind
 from nbi_sampler.featurizers.perceptron import perceptron_featurizer
 from nbi_sampler.flows import FlowKind, MaskedAutoregressiveFlow
 from nbi_sampler.forward import UserModel
-from nbi_sampler.hookspecs import hookimpl
-from nbi_sampler.losses import LossKind
-from nbi_sampler.objectives import NllObjective
-from nbi_sampler.plugins import Plugin, Plugins
+from nbi_sampler.plugins import hookimpl
+from nbi_sampler.plugins.manager import Plugin, Plugins
+from nbi_sampler.training.losses import LossKind
+from nbi_sampler.training.objectives import NllObjective
 
 X = np.linspace(0.0, 1.0, 20)
 Y = 2.0 * X + 0.1 * np.random.default_rng(3).normal(size=20)
@@ -25,7 +25,7 @@ MINE = Plugin("mine", "nbi-sampler-mine", "1.2")
 QUICK = dict(n_effective=50, n_sims=300, n_rounds=1, refine=False, training={"n_epochs": 3})
 
 
-GOOD = "from nbi_sampler.hookspecs import hookimpl\n@hookimpl\ndef run_started(run): pass\n"
+GOOD = "from nbi_sampler.plugins import hookimpl\n@hookimpl\ndef run_started(run): pass\n"
 
 
 def line(x, m):

@@ -20,8 +20,8 @@ from nbi_sampler.benchmark.amortised import Figure, amortised_table
 from nbi_sampler.benchmark.losses import LossRun, losses_table
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.space import ParameterSpace
 
 T = np.linspace(0.0, 1.0, 12)
 

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from nbi_sampler.archive import ArchiveError, is_placeholder, read_archive, write_archive
+from nbi_sampler.storage.archive import ArchiveError, is_placeholder, read_archive, write_archive
 
 HEADER = {"text": "é", "infinite": -np.inf, "exact": 0.1 + 0.2, "list": [1, None, True]}
 
@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_the_former_file(path, monkeypatch):
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nbi_sampler.archive.np.savez", full)
+    monkeypatch.setattr("nbi_sampler.storage.archive.np.savez", full)
     with pytest.raises(OSError, match="No space"):
         write_archive(path, {"number": 2}, arrays())
     assert read_archive(path)[0] == {"number": 1}
@@ -151,7 +151,7 @@ def write_for_ever(path):
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path, rng):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["numpy", "nbi_sampler.archive"])
+    context.set_forkserver_preload(["numpy", "nbi_sampler.storage.archive"])
     newest = 0
     for _ in range(8):
         process = context.Process(target=write_for_ever, args=(path,))

@@ -11,12 +11,12 @@ import pytest
 from bilby.core.likelihood import GaussianLikelihood, Likelihood
 from bilby.core.prior import DeltaFunction, Prior, PriorDict, Uniform
 
-from nbi_sampler.batch import LikelihoodError
-from nbi_sampler.draws_file import read_draws
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.persistence.draws_file import read_draws
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reporting.status import judge, summarise
 from nbi_sampler.sampler import Nbi
-from nbi_sampler.space import ParameterSpace
-from nbi_sampler.status import judge, summarise
 
 
 class Counted(Likelihood):

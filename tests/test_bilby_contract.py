@@ -13,7 +13,7 @@ from bilby.core.sampler import get_sampler_class
 from bilby.core.utils import command_line_args
 from small_runs import assert_agrees, run_nbi, weighted
 
-from nbi_sampler.batch import LikelihoodError
+from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.sampler import Nbi
 
 

@@ -17,22 +17,22 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import PriorDict, Uniform
 from toys import QUICK, bump, likelihood_only
 
-from nbi_sampler.archive import ArchiveError, read_archive, write_archive
-from nbi_sampler.batch import PartialBatch
-from nbi_sampler.checkpoint import Checkpoint, CheckpointWriter, load, save
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.state import Pending, State
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.draws_file import read_draws
-from nbi_sampler.evaluation import Evaluator
-from nbi_sampler.fingerprint import RUN_KEYWORDS, differences, fingerprint
-from nbi_sampler.keywords import DEFAULTS
-from nbi_sampler.proposals import MixtureProposal, PriorProposal
+from nbi_sampler.evaluation.batch import PartialBatch
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.persistence.checkpoint import Checkpoint, CheckpointWriter, load, save
+from nbi_sampler.persistence.draws_file import read_draws
+from nbi_sampler.persistence.fingerprint import RUN_KEYWORDS, differences, fingerprint
+from nbi_sampler.persistence.resume import find_checkpoint
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.records import Observer
-from nbi_sampler.resume import find_checkpoint
+from nbi_sampler.settings.keywords import DEFAULTS
 from nbi_sampler.signals import SignalsTo
-from nbi_sampler.snpe import run
-from nbi_sampler.space import ParameterSpace
-from nbi_sampler.state import Pending, State
+from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
 
 LOG = logging.getLogger("checkpoints")
 ASKED = {"n_sims": 300}
@@ -271,7 +271,9 @@ def test_another_version_is_another_run(name):
 @pytest.fixture
 def clock(monkeypatch):
     times = [100.0]
-    monkeypatch.setattr("nbi_sampler.checkpoint.time", SimpleNamespace(monotonic=lambda: times[0]))
+    monkeypatch.setattr(
+        "nbi_sampler.persistence.checkpoint.time", SimpleNamespace(monotonic=lambda: times[0])
+    )
     return times
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nbi_sampler
-from nbi_sampler import status
+from nbi_sampler.reporting import status
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

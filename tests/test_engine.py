@@ -16,9 +16,9 @@ from sklearn.exceptions import NotFittedError
 import nbi_sampler
 from nbi_sampler import NBI
 from nbi_sampler.amortised.saving import load_estimator
-from nbi_sampler.archive import ArchiveError, read_archive, write_archive
 from nbi_sampler.engine import OutOfDistributionWarning
-from nbi_sampler.simulation_store import SimulationStore, StoreMismatch
+from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
+from nbi_sampler.storage.simulation_store import SimulationStore, StoreMismatch
 
 T = np.linspace(-1.0, 1.0, 10)
 QUICK = {"n_threads": 1, "batch_size": 64}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from bilby.core.prior import Constraint, PriorDict, Uniform
 
-from nbi_sampler import evaluation
-from nbi_sampler.batch import LikelihoodError
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation import evaluator as evaluation
+from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import UserModel, forward_model_for
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 X = np.linspace(0.0, 1.0, 8)
 DATA = 1.5 * X + 0.3

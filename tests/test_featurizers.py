@@ -14,8 +14,8 @@ from scipy import stats
 from torch import nn
 
 from nbi_sampler.featurizers import FEATURIZERS, Featurizer, featurizer_factory
-from nbi_sampler.noisy_data import NoisyData
 from nbi_sampler.randomness import seeded_modules
+from nbi_sampler.training.noisy_data import NoisyData
 
 
 class Summary(nn.Module):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbi_sampler.batch import Evaluation
-from nbi_sampler.charts import LatentKernels
-from nbi_sampler.history import RECENT, Draws, History
-from nbi_sampler.importance import log_evidence
-from nbi_sampler.proposals import MixtureProposal, PriorProposal
-from nbi_sampler.student_mixture import StudentMixture
+from nbi_sampler.algorithm.history import RECENT, Draws, History
+from nbi_sampler.evaluation.batch import Evaluation
+from nbi_sampler.proposals.kernels import LatentKernels
+from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.proposals.student_mixture import StudentMixture
+from nbi_sampler.statistics.importance import log_evidence
 
 WIDTH = 0.3
 

@@ -16,14 +16,14 @@ from bilby.core.prior import PriorDict, Uniform
 from small_runs import run_nbi
 from toys import likelihood_only
 
-from nbi_sampler import snpe
-from nbi_sampler.batch import LikelihoodError
+from nbi_sampler.algorithm import snpe
+from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.config import SnpeConfig, TrainingConfig
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import forward_model_for
-from nbi_sampler.likelihood_call import likelihood_function
-from nbi_sampler.records import Observer
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 X = np.linspace(0.0, 1.0, 5)
 LOG_EVIDENCE = np.log(2 * np.pi * 0.3**2 / 36)

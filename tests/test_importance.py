@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbi_sampler.importance import (
+from nbi_sampler.statistics.importance import (
     effective_sample_size,
     efficiency,
     equal_weight_indices,

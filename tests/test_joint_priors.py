@@ -12,7 +12,7 @@ from prior_cases import ONE_MODE, TWO_MODES, _below, _conditional, _joint, _norm
 from scipy import stats
 from scipy.special import ndtr
 
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 
 def _located(reference_params, a, b):

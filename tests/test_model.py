@@ -9,9 +9,11 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict, Uniform
 from small_runs import assert_agrees, run_nbi
 
-from nbi_sampler import NBI, model_check, model_step, trained_model
-from nbi_sampler.draws_file import read_draws
-from nbi_sampler.trained_model import digest_of
+from nbi_sampler import NBI
+from nbi_sampler.algorithm import model_step
+from nbi_sampler.amortised import model_check, trained_model
+from nbi_sampler.amortised.trained_model import digest_of
+from nbi_sampler.persistence.draws_file import read_draws
 
 
 @pytest.fixture

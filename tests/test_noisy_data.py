@@ -9,7 +9,7 @@ import torch
 from line_cases import Lines, generator, lines
 from scipy import stats
 
-from nbi_sampler.noisy_data import NoisyData
+from nbi_sampler.training.noisy_data import NoisyData
 
 
 class TestNoisyData:

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from nbi_sampler.affine import AffineMap
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.forward import UserModel
-from nbi_sampler.importance import effective_sample_size, efficiency, normalised_weights
-from nbi_sampler.noisy_data import NoisyData
-from nbi_sampler.objectives import AtomicObjective, NllObjective, WeightedObjective
+from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.training import fit
+from nbi_sampler.statistics.importance import effective_sample_size, efficiency, normalised_weights
+from nbi_sampler.training.fit import fit
+from nbi_sampler.training.noisy_data import NoisyData
+from nbi_sampler.training.objectives import AtomicObjective, NllObjective, WeightedObjective
 
 SIGMA = 0.3
 DESIGN = np.array([[1.0, 0.3], [0.2, -0.9], [0.5, 0.5], [-0.4, 0.8], [0.3, 0.1], [0.0, 0.6]])
@@ -165,7 +165,7 @@ class TestAtoms:
     def test_many_held_out_simulations_are_looked_at_in_parts(self, monkeypatch):
         objective, _ = problem("apt", "prior", n=3000)
         whole = value(objective)
-        monkeypatch.setattr("nbi_sampler.objectives.MOST_IN_A_SET", 60)
+        monkeypatch.setattr("nbi_sampler.training.objectives.MOST_IN_A_SET", 60)
         sizes = []
         atomic = objective.loss
         objective.loss = lambda features, index, generator: (

@@ -15,9 +15,9 @@ import pytest
 import torch
 import worker_cases as cases
 
-from nbi_sampler import workers
-from nbi_sampler.batch import LikelihoodError, WorkerError
-from nbi_sampler.pools import opened_pool
+from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
+from nbi_sampler.parallel import workers
+from nbi_sampler.parallel.pools import opened_pool
 
 # Python counts threads of BLAS too, which look after themselves in a fork.
 pytestmark = [
@@ -58,7 +58,7 @@ class Forgetful(Executor):
         self.every, self.n_submitted, self.sizes = every, 0, []
 
     def submit(self, function, *arguments):
-        from nbi_sampler import worker_process
+        from nbi_sampler.parallel import worker_process
 
         self.n_submitted += 1
         if self.n_submitted % self.every == 0:
@@ -72,7 +72,7 @@ class Forgetful(Executor):
 @pytest.fixture(autouse=True)
 def no_problem_remembered():
     """Some pools of these tests run chunks in this process."""
-    from nbi_sampler import worker_process
+    from nbi_sampler.parallel import worker_process
 
     yield
     worker_process._problems.clear()
@@ -118,7 +118,7 @@ class TestSameNumbers:
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("nbi_sampler.evaluation.SECONDS_BETWEEN_REPORTS", 0.0)
+            patch.setattr("nbi_sampler.evaluation.evaluator.SECONDS_BETWEEN_REPORTS", 0.0)
             with pytest.raises(KeyboardInterrupt):
                 running(z, interrupt)
         partial_batch = running.interrupted()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbi_sampler.pareto import pareto_k
+from nbi_sampler.statistics.pareto import pareto_k
 
 # Shapes that arviz 0.22 (psislw) gives for the weights (i / 1000.5)^(-power), i = 1 to 1000.
 PSIS_SHAPES = {0.3: 0.2752647835626, 0.6: 0.5292295923828, 1.2: 1.0382773855163}

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.periodic import apply_cut, remove_cut, thinnest_cut
+from nbi_sampler.proposals.periodic import apply_cut, remove_cut, thinnest_cut
 
 
 def on_circle(rng, centre, width, n=4000):

@@ -20,8 +20,8 @@ from matplotlib.text import Text
 from scipy import stats
 from small_runs import run_nbi
 
+from nbi_sampler.algorithm.records import QUANTILES, RoundRecord
 from nbi_sampler.forward import UserModel
-from nbi_sampler.pareto import pareto_k
 from nbi_sampler.plots import RunView, plot_run
 from nbi_sampler.plots.data import data_figure
 from nbi_sampler.plots.predictive import abscissa, predict
@@ -30,8 +30,8 @@ from nbi_sampler.plots.stretch import Stretch
 from nbi_sampler.plots.style import compact, own_style, with_errors
 from nbi_sampler.plots.view import parameter_labels
 from nbi_sampler.plots.watching import RunPlots
-from nbi_sampler.records import QUANTILES, RoundRecord
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.statistics.pareto import pareto_k
 
 FIGURES = {"label_run.png", "label_parameters.png", "label_data.png"}
 SIGMA = 0.2

@@ -34,16 +34,16 @@ from plugin_cases import (
     namespace,
 )
 
-from nbi_sampler import hookspecs
 from nbi_sampler.cli import main, plugin_report
 from nbi_sampler.featurizers import FEATURIZERS, featurizer_factory
 from nbi_sampler.flows import FLOWS
 from nbi_sampler.forward import UserModel, forward_model_for
 from nbi_sampler.forward.gaussian import GaussianModel
-from nbi_sampler.hookspecs import HOOKS
-from nbi_sampler.losses import LOSSES
-from nbi_sampler.plugins import CORE, Plugin
-from nbi_sampler.provenance import plugins_at_work
+from nbi_sampler.plugins import hookspecs
+from nbi_sampler.plugins.hookspecs import HOOKS
+from nbi_sampler.plugins.manager import CORE, Plugin
+from nbi_sampler.plugins.provenance import plugins_at_work
+from nbi_sampler.training.losses import LOSSES
 
 ROOT = Path(__file__).parent.parent
 
@@ -168,7 +168,7 @@ class TestSpecifications:
 
 class TestLoading:
     def test_plugins_are_asked_in_the_order_of_their_names(self, install_plugin):
-        code = "from nbi_sampler.hookspecs import hookimpl\n@hookimpl{}\ndef flows(): return {{}}\n"
+        code = "from nbi_sampler.plugins import hookimpl\n@hookimpl{}\ndef flows(): return {{}}\n"
         for name, option in (("bbb", ""), ("ccc", "(tryfirst=True)"), ("aaa", ""), ("ddd", "")):
             install_plugin(name, code.format(option))
         names = [plugin.name for plugin, _ in found().asked("flows", {}) if len(plugin.name) == 3]
@@ -228,7 +228,7 @@ class TestCommand:
 
     def test_json_and_broken_plugins(self, install_plugin, monkeypatch, capsys):
         install_plugin("aaa", GOOD.replace("run_started", "run_start"))
-        monkeypatch.setattr("nbi_sampler.plugins.installed", found)
+        monkeypatch.setattr("nbi_sampler.plugins.manager.installed", found)
         assert main(["plugins", "--json"]) == 1
         rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
         assert "'run_start' is not a hook" in rows["aaa"]["error"]

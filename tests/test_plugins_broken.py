@@ -15,9 +15,9 @@ from nbi_sampler.config import MlpConfig
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.forward import forward_model_for
-from nbi_sampler.losses import LossKind, loss_named
-from nbi_sampler.objectives import NllObjective
-from nbi_sampler.plugins import CORE, Plugins
+from nbi_sampler.plugins.manager import CORE, Plugins
+from nbi_sampler.training.losses import LossKind, loss_named
+from nbi_sampler.training.objectives import NllObjective
 
 BROKEN = {
     "raises when imported": ("import nothing_of_that_name", "ModuleNotFoundError.*nothing_of_that_name"),
@@ -32,7 +32,7 @@ BROKEN = {
     ),
     "forgets the marker": ("def run_started(run): pass", "implements no hook.*hookimpl"),
     "wraps others": (
-        "from nbi_sampler.hookspecs import hookimpl\n@hookimpl(wrapper=True)\ndef flows(): return (yield)\n",
+        "from nbi_sampler.plugins import hookimpl\n@hookimpl(wrapper=True)\ndef flows(): return (yield)\n",
         "'flows' is a wrapper",
     ),
 }

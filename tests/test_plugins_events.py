@@ -10,8 +10,8 @@ from plugin_cases import MINE, QUICK, OwnGaussian, Watching, X, fit, gaussian, l
 from scipy import stats
 
 from nbi_sampler import NBI
-from nbi_sampler.batch import LikelihoodError
-from nbi_sampler.plugins import Plugin, installed
+from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.plugins.manager import Plugin, installed
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from fresh_environments import call, fresh_python
 
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.losses import loss_named
-from nbi_sampler.plugins import Plugin, installed
+from nbi_sampler.plugins.manager import Plugin, installed
+from nbi_sampler.training.losses import loss_named
 
 PAGE = (Path(__file__).parent.parent / "docs" / "plugins.md").read_text()
 # A file is a block of code after a paragraph that begins with its name.

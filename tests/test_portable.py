@@ -13,18 +13,19 @@ from proposal_cases import CUT, two_students
 from torch import nn
 from toys import QUICK, bump, drawn, likelihood_only, linear_gaussian, networks
 
-from nbi_sampler import charts, proposals
-from nbi_sampler.affine import AffineMap
-from nbi_sampler.checkpoint import KINDS
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.state import Pending, State
 from nbi_sampler.config import SnpeConfig
 from nbi_sampler.flows import ModuleFlow, flow_factory
-from nbi_sampler.history import History
-from nbi_sampler.portable import Packer, unpack
-from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal
+from nbi_sampler.persistence.checkpoint import KINDS
+from nbi_sampler.proposals import kernels as charts
+from nbi_sampler.proposals import proposal as proposals
+from nbi_sampler.proposals.affine import AffineMap
+from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.records import Observer
-from nbi_sampler.snpe import run
-from nbi_sampler.state import Pending, State
+from nbi_sampler.storage.portable import Packer, unpack
 
 CPU = torch.device("cpu")
 

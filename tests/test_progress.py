@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nbi_sampler.progress import Progress, print_interval, table_of_rounds
-from nbi_sampler.records import Observer, Observers, RoundRecord
+from nbi_sampler.algorithm.records import Observer, Observers, RoundRecord
+from nbi_sampler.reporting.progress import Progress, print_interval, table_of_rounds
 
 
 def record(phase="refinement", n_draws=700, efficiency=0.812):
@@ -31,7 +31,7 @@ def record(phase="refinement", n_draws=700, efficiency=0.812):
 def clock(monkeypatch):
     """A clock that the test sets."""
     times = [100.0]
-    monkeypatch.setattr("nbi_sampler.progress.time.monotonic", lambda: times[0])
+    monkeypatch.setattr("nbi_sampler.reporting.progress.time.monotonic", lambda: times[0])
     return times
 
 
@@ -41,7 +41,7 @@ def terminal(monkeypatch):
     stream = io.StringIO()
     stream.isatty = lambda: True
     # Not sys.stderr itself: pytest puts its own back between the set-up of a test and the test.
-    monkeypatch.setattr("nbi_sampler.progress.sys", SimpleNamespace(stderr=stream))
+    monkeypatch.setattr("nbi_sampler.reporting.progress.sys", SimpleNamespace(stderr=stream))
     return stream
 
 

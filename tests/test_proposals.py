@@ -11,13 +11,13 @@ from proposal_cases import CUT, FACTOR, MEAN, NO_CUT, student, two_students
 from scipy import stats
 from torch import nn
 
-from nbi_sampler.affine import AffineMap
-from nbi_sampler.charts import LatentKernels, UnitCubeKernels
 from nbi_sampler.flows import flow_factory
-from nbi_sampler.periodic import apply_cut
-from nbi_sampler.proposals import FlowProposal, MixtureProposal, PriorProposal
+from nbi_sampler.proposals.affine import AffineMap
+from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.proposals.periodic import apply_cut
+from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
+from nbi_sampler.proposals.student_mixture import StudentMixture, fitted_by_em, local_kernels
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.student_mixture import StudentMixture, fitted_by_em, local_kernels
 
 
 def flow_proposal(cut, n_context=0):
@@ -149,7 +149,7 @@ class TestFlowProposal:
         proposal = flow_proposal(CUT)
         z = proposal.sample(100, rng)
         whole = proposal.log_ratio(z)
-        monkeypatch.setattr("nbi_sampler.proposals.CHUNK", 7)
+        monkeypatch.setattr("nbi_sampler.proposals.proposal.CHUNK", 7)
         np.testing.assert_allclose(proposal.log_ratio(z), whole, rtol=1e-5, atol=1e-5)
         assert proposal.sample(100, rng).shape == (100, 2)
 

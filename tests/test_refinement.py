@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import toys
 
-from nbi_sampler import refinement
-from nbi_sampler.charts import LatentKernels, UnitCubeKernels
-from nbi_sampler.history import History
-from nbi_sampler.importance import effective_sample_size, efficiency, log_evidence
-from nbi_sampler.proposals import MixtureProposal, PriorProposal
-from nbi_sampler.refinement import fit_to_weights
+from nbi_sampler.algorithm import refinement
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.refinement import fit_to_weights
+from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.statistics.importance import effective_sample_size, efficiency, log_evidence
 
 PRIOR = PriorProposal(2)
 ALONE = MixtureProposal.single(PRIOR)

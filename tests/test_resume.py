@@ -13,9 +13,9 @@ import pytest
 from bilby.core.likelihood import GaussianLikelihood, Likelihood
 from bilby.core.prior import PriorDict, Uniform
 
-import nbi_sampler.training
-from nbi_sampler.batch import LikelihoodError
-from nbi_sampler.draws_file import read_draws
+import nbi_sampler.training.fit
+from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.persistence.draws_file import read_draws
 from nbi_sampler.sampler import Nbi
 
 QUICK = dict(n_effective=500, n_sims=250, n_rounds=1, seed=1, print_method="none", save=False)
@@ -169,7 +169,7 @@ def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, t
 @pytest.mark.parametrize("make", [line_likelihood, Bowl])
 def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
     expected, _ = unbroken(make)
-    steps, at, original = [], 12, nbi_sampler.training._step
+    steps, at, original = [], 12, nbi_sampler.training.fit._step
 
     def step(*arguments):
         steps.append(0)
@@ -177,7 +177,7 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
             terminate()
         return original(*arguments)
 
-    monkeypatch.setattr(nbi_sampler.training, "_step", step)
+    monkeypatch.setattr(nbi_sampler.training.fit, "_step", step)
     stopped, resumed = Stopping(), Stopping()
     with pytest.raises(SystemExit):
         run(make(stopped))
@@ -190,7 +190,7 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
 def test_stopped_between_a_batch_and_its_place_in_the_history(run, unbroken, monkeypatch):
     """The evaluator has ended, the state does not know yet: the calls are paid for all the same."""
     expected, _ = unbroken(Bowl)
-    original, seen = nbi_sampler.step.Draws, []
+    original, seen = nbi_sampler.algorithm.step.Draws, []
 
     def draws(*arguments):
         seen.append(0)
@@ -198,7 +198,7 @@ def test_stopped_between_a_batch_and_its_place_in_the_history(run, unbroken, mon
             terminate()
         return original(*arguments)
 
-    monkeypatch.setattr("nbi_sampler.step.Draws", draws)
+    monkeypatch.setattr("nbi_sampler.algorithm.step.Draws", draws)
     stopped, resumed = Stopping(), Stopping()
     with pytest.raises(SystemExit):
         run(Bowl(stopped))

@@ -14,9 +14,9 @@ import torch
 from bilby.core.likelihood import GaussianLikelihood, Likelihood
 from bilby.core.prior import Constraint, DeltaFunction, PriorDict, Uniform
 
-from nbi_sampler.result import describable, log_prior_density
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reporting.result import describable, log_prior_density
 from nbi_sampler.sampler import Nbi
-from nbi_sampler.space import ParameterSpace
 
 SIGMA = 0.1
 BOX = 10.0

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from nbi_sampler.charts import LatentKernels, UnitCubeKernels
-from nbi_sampler.proposals import MixtureProposal
-from nbi_sampler.scouting import SHARES, local_regression, scouting_kernels
-from nbi_sampler.student_mixture import StudentMixture
+from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.proposals.proposal import MixtureProposal
+from nbi_sampler.proposals.scouting import SHARES, local_regression, scouting_kernels
+from nbi_sampler.proposals.student_mixture import StudentMixture
 
 CUT = np.zeros(2)
 # Of the ridge below, relative to the prior N(0, I), by quadrature on a grid of 2,000 x 2,000.

@@ -12,16 +12,16 @@ import h5py
 import numpy as np
 import pytest
 
-from nbi_sampler import simulation_store, table_file
-from nbi_sampler.appendable_table import AppendableTable
-from nbi_sampler.simulation_store import SimulationStore, StoreMismatch
+from nbi_sampler.storage import simulation_store, table_file
+from nbi_sampler.storage.appendable_table import AppendableTable
+from nbi_sampler.storage.simulation_store import SimulationStore, StoreMismatch
 
 NAMES = ("a", "shape")
 PRIORS = {"a": "Uniform(0, 1)", "shape": "Normal(0, 1)"}
 
 WRITER = """
 import sys, numpy as np
-from nbi_sampler.simulation_store import SimulationStore
+from nbi_sampler.storage.simulation_store import SimulationStore
 with SimulationStore.open(sys.argv[1], writable=True) as store:
     while True:
         first, n = len(store), 1 + len(store) % 91
@@ -216,7 +216,7 @@ class TestKilled:
 def test_a_store_may_be_larger_than_memory(path):
     code = f"""
 import resource, sys, numpy as np
-from nbi_sampler.simulation_store import SimulationStore
+from nbi_sampler.storage.simulation_store import SimulationStore
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 200 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

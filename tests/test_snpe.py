@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 import toys
 
-from nbi_sampler import snpe
+from nbi_sampler.algorithm import snpe
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.records import Observer, RoundRecord
+from nbi_sampler.algorithm.rounds import FitInfo
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.state import Best, State
+from nbi_sampler.algorithm.step import Problem, Step, budget
 from nbi_sampler.benchmark.problems import get_problem
 from nbi_sampler.config import SnpeConfig, TrainingConfig
-from nbi_sampler.evaluation import Evaluator
-from nbi_sampler.fitting import FitInfo
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import forward_model_for
-from nbi_sampler.history import History
-from nbi_sampler.importance import effective_sample_size, log_evidence
-from nbi_sampler.likelihood_call import likelihood_function
-from nbi_sampler.proposals import MixtureProposal, PriorProposal
-from nbi_sampler.records import Observer, RoundRecord
-from nbi_sampler.snpe import run
-from nbi_sampler.space import ParameterSpace
-from nbi_sampler.state import Best, State
-from nbi_sampler.status import contradicting_evidence, judge, summarise
-from nbi_sampler.step import Problem, Step, budget
-from nbi_sampler.training import TrainingInfo
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.reporting.status import contradicting_evidence, judge, summarise
+from nbi_sampler.statistics.importance import effective_sample_size, log_evidence
+from nbi_sampler.training.fit import TrainingInfo
 
 PLAIN = SnpeConfig(n_effective=2000, n_rounds=6, n_sims=400, refine=False)
 QUIET = Observer()

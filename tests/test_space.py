@@ -24,7 +24,7 @@ from prior_cases import (
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 
 class ScalarOnly(bp.Uniform):

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from nbi_sampler.importance import Evidence
-from nbi_sampler.status import contradicting_evidence, judge, summarise
+from nbi_sampler.reporting.status import contradicting_evidence, judge, summarise
+from nbi_sampler.statistics.importance import Evidence
 
 RESULT = Evidence(-10.0, 0.01)
 

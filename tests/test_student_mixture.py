@@ -7,11 +7,11 @@ import pytest
 from proposal_cases import NO_CUT, student, two_students
 from scipy import stats
 
-from nbi_sampler.charts import LatentKernels
-from nbi_sampler.importance import efficiency, log_evidence
-from nbi_sampler.pareto import pareto_k
-from nbi_sampler.proposals import AffineMap
-from nbi_sampler.student_mixture import fitted_by_em, frontier_kernels, local_kernels
+from nbi_sampler.proposals.kernels import LatentKernels
+from nbi_sampler.proposals.proposal import AffineMap
+from nbi_sampler.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
+from nbi_sampler.statistics.importance import efficiency, log_evidence
+from nbi_sampler.statistics.pareto import pareto_k
 
 
 class TestStudentMixture:

@@ -13,8 +13,8 @@ from bilby.core.likelihood import GaussianLikelihood, Likelihood
 from bilby.core.prior import PriorDict, Uniform
 
 from nbi_sampler import Survey, infer_many
-from nbi_sampler.appendable_table import AppendableTable
-from nbi_sampler.batch import WorkerError
+from nbi_sampler.evaluation.batch import WorkerError
+from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.survey.progress import SurveyProgress
 
 QUICK = dict(n_effective=300, n_sims=300, n_samples=100, seed=3, print_method="none")

@@ -13,7 +13,7 @@ from torch import nn
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.training import fit, training_threads
+from nbi_sampler.training.fit import fit, training_threads
 
 
 class Scripted:
@@ -120,7 +120,7 @@ def test_all_epochs_run_while_it_improves_and_each_is_told():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_is_left_out(bad, caplog):
     module = linear()
-    with caplog.at_level(logging.INFO, "nbi_sampler.training"):
+    with caplog.at_level(logging.INFO, "nbi_sampler.training.fit"):
         info = fit(module, Scripted(module, [1.0, bad, 1.0], [2.0, 1.0]), TrainingConfig(n_epochs=2))
     assert info.n_steps == 4 and info.n_skipped == 2
     assert torch.isfinite(module.weight).all() and not torch.equal(module.weight, torch.ones(2, 2))

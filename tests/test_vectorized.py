@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from worker_cases import Heavy, evaluator, model_evaluator, space, value
 
-from nbi_sampler.batched_calls import Vmapped, agrees
 from nbi_sampler.benchmark.problems import get_problem
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.batched_calls import Vmapped, agrees
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import UserModel, forward_model_for
-from nbi_sampler.likelihood_call import likelihood_function
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 X = np.linspace(0.0, 1.0, 30)
 

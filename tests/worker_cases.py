@@ -14,11 +14,11 @@ import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import PriorDict, Uniform
 
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import forward_model_for
-from nbi_sampler.likelihood_call import likelihood_function
-from nbi_sampler.pools import opened_pool
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.parallel.pools import opened_pool
+from nbi_sampler.priors.space import ParameterSpace
 
 X = np.linspace(0.0, 1.0, 30)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nbi_sampler.benchmark import get_problem
-from nbi_sampler.draws_file import read_draws
+from nbi_sampler.persistence.draws_file import read_draws
 from nbi_sampler.plots import plot_run
 from nbi_sampler.plots.style import PHASES, own_style, save_figure
 

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from nbi_sampler.affine import AffineMap
 from nbi_sampler.amortised.layout import DataLayout, Targets
 from nbi_sampler.amortised.summary import DataSummary
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.featurizers import Featurizer
 from nbi_sampler.flows import Density
-from nbi_sampler.proposals import FlowProposal
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.affine import AffineMap
+from nbi_sampler.proposals.proposal import FlowProposal
 
 __all__ = ["Estimator"]
 

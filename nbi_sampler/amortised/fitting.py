@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nbi_sampler.affine import AffineMap
+from nbi_sampler.algorithm.rounds import Networks
 from nbi_sampler.amortised.data import SimulatedTargets
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.layout import DataLayout
@@ -23,11 +23,11 @@ from nbi_sampler.amortised.simulations import TrainingSet
 from nbi_sampler.amortised.summary import DataSummary
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
-from nbi_sampler.fitting import Networks
-from nbi_sampler.objectives import NllObjective
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.space import ParameterSpace
-from nbi_sampler.training import OnEpoch, TrainingInfo, fit, training_threads
+from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit, training_threads
+from nbi_sampler.training.objectives import NllObjective
 
 __all__ = ["FEWEST", "fit_estimator"]
 

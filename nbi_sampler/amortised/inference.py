@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.amortised.noise import Observation
-from nbi_sampler.evaluation import Evaluator
-from nbi_sampler.importance import log_evidence, normalised_weights
-from nbi_sampler.proposals import Proposal
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.proposals.proposal import Proposal
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.status import judge, summarise
+from nbi_sampler.reporting.status import judge, summarise
+from nbi_sampler.statistics.importance import log_evidence, normalised_weights
 
 __all__ = ["Inference", "LogLikelihood", "infer"]
 

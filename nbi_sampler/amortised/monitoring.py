@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from nbi_sampler.algorithm.records import Observer, Observers
 from nbi_sampler.amortised.setup import Setup
-from nbi_sampler.events import Outcome, Run, RunEvents
-from nbi_sampler.records import Observer, Observers
-from nbi_sampler.result import describable
-from nbi_sampler.training import OnEpoch
+from nbi_sampler.plugins.events import Outcome, Run, RunEvents
+from nbi_sampler.reporting.result import describable
+from nbi_sampler.training.fit import OnEpoch
 
 __all__ = ["monitored"]
 

@@ -16,7 +16,6 @@ from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
 from nbi_sampler import __version__
-from nbi_sampler.affine import AffineMap
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.layout import DataLayout
 from nbi_sampler.amortised.priors import (
@@ -28,14 +27,15 @@ from nbi_sampler.amortised.priors import (
 )
 from nbi_sampler.amortised.setup import qualified_name
 from nbi_sampler.amortised.summary import DataSummary
-from nbi_sampler.archive import ArchiveError, read_archive, write_archive
-from nbi_sampler.devices import find_device
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
-from nbi_sampler.portable import Packer, unpack
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.settings.devices import find_device
+from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
+from nbi_sampler.storage.portable import Packer, unpack
 
 __all__ = ["load_engine", "load_estimator", "prior_probes", "save_estimator"]
 

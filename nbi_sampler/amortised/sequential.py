@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.algorithm.records import Observer, RoundRecord
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.amortised.inference import Inference, infer
 from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.simulator import TargetModel, target_evaluator
 from nbi_sampler.config import SnpeConfig, TrainingConfig
-from nbi_sampler.proposals import MixtureProposal
-from nbi_sampler.records import Observer, RoundRecord
-from nbi_sampler.snpe import run
-from nbi_sampler.step import Problem
+from nbi_sampler.proposals.proposal import MixtureProposal
 
 __all__ = ["Focused", "focus", "infer_focused"]
 

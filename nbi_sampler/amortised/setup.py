@@ -16,18 +16,18 @@ import numpy as np
 from bilby.core.prior import PriorDict
 from numpy.typing import ArrayLike
 
+from nbi_sampler.algorithm.rounds import Networks
 from nbi_sampler.amortised.networks import featurizer_settings, flow_settings
 from nbi_sampler.amortised.priors import priors_from
 from nbi_sampler.amortised.simulations import TrainingSet, opened_store
 from nbi_sampler.amortised.simulator import VectorSimulator, simulating_evaluator
-from nbi_sampler.devices import find_device, thread_count
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.fitting import Networks
 from nbi_sampler.flows import flow_factory
-from nbi_sampler.keywords import refinement_flows
-from nbi_sampler.pools import Pool, opened_pool
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.parallel.pools import Pool, opened_pool
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.settings.devices import find_device, thread_count
+from nbi_sampler.settings.keywords import refinement_flows
 
 __all__ = ["Setup", "qualified_name"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.simulation_store import SimulationStore
+from nbi_sampler.storage.simulation_store import SimulationStore
 
 __all__ = ["TrainingSet", "opened_store"]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.evaluation import Evaluator
+from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import UserModel
-from nbi_sampler.pools import Pool
+from nbi_sampler.parallel.pools import Pool
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.space import ParameterSpace
 
 __all__ = [
     "TargetModel",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from nbi_sampler.benchmark.entries import Entry, weighted_size
-from nbi_sampler.importance import weighted_quantiles
+from nbi_sampler.statistics.importance import weighted_quantiles
 
 __all__ = ["Pair", "jensen_shannon", "pair_of"]
 

@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter
 
 from nbi_sampler.benchmark.costs import CostLine, duration
 from nbi_sampler.benchmark.entries import Entry
-from nbi_sampler.importance import weighted_quantiles
 from nbi_sampler.plots.style import COLOURS, head
+from nbi_sampler.statistics.importance import weighted_quantiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

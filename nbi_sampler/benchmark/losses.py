@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.benchmark.problems import get_problem
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.keywords import DEFAULTS, read_settings
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem
-from nbi_sampler.records import Observer
-from nbi_sampler.snpe import run
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.settings.keywords import DEFAULTS, read_settings
 
 __all__ = ["LossRun", "compare_losses", "losses_table"]
 

@@ -22,13 +22,13 @@ from bilby.core.prior import PriorDict
 
 from nbi_sampler.benchmark.entries import without_unknown
 from nbi_sampler.benchmark.problems import Problem, get_problem, is_problem
-from nbi_sampler.evaluation import Evaluator
-from nbi_sampler.fingerprint import RUN_KEYWORDS, fingerprint
-from nbi_sampler.likelihood_call import likelihood_function
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
+from nbi_sampler.persistence.fingerprint import RUN_KEYWORDS, fingerprint
 from nbi_sampler.plots.view import parameter_labels
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import PROBE_SEED
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.space import ParameterSpace
 
 __all__ = ["describe", "load_problem"]
 

@@ -30,8 +30,7 @@ from nbi_sampler.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.featurizers.pca import PrincipalComponents
 from nbi_sampler.featurizers.perceptron import perceptron_featurizer
 from nbi_sampler.featurizers.sequence import sequence_featurizer
-from nbi_sampler.hookspecs import hookimpl
-from nbi_sampler.plugins import installed
+from nbi_sampler.plugins import hookimpl, installed
 
 __all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "SimulatedData", "featurizer_factory"]
 

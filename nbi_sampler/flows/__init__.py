@@ -21,8 +21,7 @@ from nbi_sampler.flows.third_party import (
     mixture_density_network,
     neural_spline_flow,
 )
-from nbi_sampler.hookspecs import hookimpl
-from nbi_sampler.plugins import installed
+from nbi_sampler.plugins import hookimpl, installed
 
 __all__ = [
     "FLOWS",

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nbi_sampler.plugins import Plugin
+from nbi_sampler.plugins.manager import Plugin
 
 from .observed import Array, data_layout
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from bilby.core.likelihood import Likelihood
 
-__all__ = ["behaves_like", "known_value", "parameter_or_known"]
+__all__ = ["behaves_like", "known_value", "parameter_or_known", "value_of_class"]
 
 # Neither changes the value of the log-likelihood.
 _HARMLESS = frozenset({"noise_log_likelihood", "log_likelihood_ratio"})
@@ -95,3 +95,20 @@ def behaves_like(likelihood: object, reference: type[Likelihood]) -> bool:
         inspect.getattr_static(type(likelihood), name) is inspect.getattr_static(reference, name)
         for name in names
     )
+
+
+def value_of_class(likelihood: object, values: Iterable[tuple[type[Likelihood], T]]) -> T | None:
+    """What is kept for the first class by whose own code an object computes its log-likelihood.
+
+    Parameters
+    ----------
+    likelihood : object
+    values : iterable of (type, object)
+        Classes of bilby, each with what is kept for it.
+
+    Returns
+    -------
+    object
+        None where `behaves_like` holds for none of the classes.
+    """
+    return next((value for reference, value in values if behaves_like(likelihood, reference)), None)

@@ -10,11 +10,11 @@ from typing import Any
 
 from bilby.core import likelihood as bilby_likelihood
 
-from nbi_sampler.hookspecs import hookimpl
-from nbi_sampler.plugins import CORE, installed
+from nbi_sampler.plugins import hookimpl
+from nbi_sampler.plugins.manager import CORE, installed
 
 from .base import ForwardModel
-from .compat import behaves_like
+from .compat import behaves_like, value_of_class
 from .counts import MultinomialModel, PoissonModel
 from .exponential import ExponentialModel
 from .gaussian import GaussianModel
@@ -78,7 +78,5 @@ def forward_model(likelihood: object) -> ForwardModel | None:
         parts = [forward_model_for(part) for part in likelihood.likelihoods]  # type: ignore[attr-defined]
         known = [part for part in parts if part is not None]
         return JointModel(known) if known and len(known) == len(parts) else None
-    for reference, adapter in _ADAPTERS:
-        if behaves_like(likelihood, reference):
-            return adapter(likelihood)
-    return None
+    adapter = value_of_class(likelihood, _ADAPTERS)
+    return None if adapter is None else adapter(likelihood)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.colours import COLOURS
 from nbi_sampler.plots.stretch import Stretch
 from nbi_sampler.plots.style import PHASES, head, with_errors
 from nbi_sampler.plots.view import RunView
-from nbi_sampler.records import QUANTILES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

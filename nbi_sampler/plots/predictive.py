@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from nbi_sampler.forward import ForwardModel
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator, torch_generator
-from nbi_sampler.space import ParameterSpace
 
 __all__ = ["Predictive", "abscissa", "predict"]
 

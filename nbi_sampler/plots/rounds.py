@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.colours import COLOURS
-from nbi_sampler.importance import Evidence
 from nbi_sampler.plots.stretch import Stretch
 from nbi_sampler.plots.style import PHASES, compact, head, say
-from nbi_sampler.records import RoundRecord
+from nbi_sampler.statistics.importance import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

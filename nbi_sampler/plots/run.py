@@ -21,7 +21,7 @@ from nbi_sampler.plots.rounds import draw_efficiency, draw_evidence, draw_losses
 from nbi_sampler.plots.style import own_style, save_figure
 from nbi_sampler.plots.view import RunView
 from nbi_sampler.plots.weights import draw_tail, draw_weights
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 if TYPE_CHECKING:
     from bilby.core.result import Result

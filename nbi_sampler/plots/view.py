@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.importance import Evidence, normalised_weights, weighted_quantiles
-from nbi_sampler.pareto import pareto_k
-from nbi_sampler.records import RoundRecord
-from nbi_sampler.result import weighted_draws
+from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.reporting.result import weighted_draws
+from nbi_sampler.statistics.importance import Evidence, normalised_weights, weighted_quantiles
+from nbi_sampler.statistics.pareto import pareto_k
 
 if TYPE_CHECKING:
     from bilby.core.prior import PriorDict
     from bilby.core.result import Result
 
-    from nbi_sampler.state import State
+    from nbi_sampler.algorithm.state import State
 
 __all__ = ["RunView", "parameter_labels"]
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.state import State
 from nbi_sampler.plots.run import save_figures
 from nbi_sampler.plots.view import RunView
-from nbi_sampler.records import Observer
-from nbi_sampler.state import State
 
 if TYPE_CHECKING:
     from bilby.core.result import Result

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.colours import COLOURS
-from nbi_sampler.pareto import tail_size
 from nbi_sampler.plots.style import head, say
-from nbi_sampler.status import HEAVY_TAIL
+from nbi_sampler.reporting.status import HEAVY_TAIL
+from nbi_sampler.statistics.pareto import tail_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

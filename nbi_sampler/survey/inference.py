@@ -17,17 +17,17 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 from bilby.core.utils import logger
 
-from nbi_sampler.appendable_table import AppendableTable
+from nbi_sampler.amortised.trained_model import Observed, check_priors, digest_of, estimator_of, observed_by
 from nbi_sampler.config import nearest
-from nbi_sampler.fingerprint import described, priors_described, versions
-from nbi_sampler.keywords import DEFAULTS, translate
-from nbi_sampler.pools import Pool, opened_pool
+from nbi_sampler.parallel.pools import Pool, opened_pool
+from nbi_sampler.persistence.fingerprint import described, priors_described, versions
 from nbi_sampler.problem import make_forward_model
+from nbi_sampler.settings.keywords import DEFAULTS, translate
+from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.survey.progress import SurveyProgress
 from nbi_sampler.survey.spread import spread
 from nbi_sampler.survey.table import Survey, finished_targets, opened_table, stored
 from nbi_sampler.survey.target import Plan, Target, failure, infer_in_worker
-from nbi_sampler.trained_model import Observed, check_priors, digest_of, estimator_of, observed_by
 
 __all__ = ["infer_many"]
 

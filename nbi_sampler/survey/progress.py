@@ -1,6 +1,6 @@
 """What a survey says while it works: a bar on a terminal, lines at intervals in a log.
 
-The counterpart of a run's `nbi_sampler.progress`, with targets instead of effective samples.
+The counterpart of a run's `nbi_sampler.reporting.progress`, with targets instead of effective samples.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from nbi_sampler.progress import SECONDS_BETWEEN_LINES, Bar, print_interval
+from nbi_sampler.reporting.progress import SECONDS_BETWEEN_LINES, Bar, print_interval
 
 __all__ = ["SurveyProgress"]
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any, TypeVar
 
-from nbi_sampler.batch import WorkerError
-from nbi_sampler.pools import Pool
+from nbi_sampler.evaluation.batch import WorkerError
+from nbi_sampler.parallel.pools import Pool
 
 __all__ = ["spread"]
 

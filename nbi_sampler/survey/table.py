@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nbi_sampler.appendable_table import AppendableTable
-from nbi_sampler.fingerprint import differences
-from nbi_sampler.records import QUANTILES
+from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.persistence.fingerprint import differences
+from nbi_sampler.storage.appendable_table import AppendableTable
 
 __all__ = ["FAILED", "Survey", "columns_of", "finished_targets", "opened_table", "stored"]
 

@@ -20,17 +20,17 @@ import numpy as np
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
+from nbi_sampler.algorithm.records import QUANTILES, Observer
+from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.amortised import Estimator
-from nbi_sampler.importance import systematic_indices, weighted_quantiles
-from nbi_sampler.keywords import Settings, read_settings
+from nbi_sampler.amortised.trained_model import Observed, start_at
+from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem
 from nbi_sampler.randomness import stage_generator
-from nbi_sampler.records import QUANTILES, Observer
-from nbi_sampler.result import result_fields, run_summary
-from nbi_sampler.snpe import run
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.reporting.result import result_fields, run_summary
+from nbi_sampler.settings.keywords import Settings, read_settings
+from nbi_sampler.statistics.importance import systematic_indices, weighted_quantiles
 from nbi_sampler.survey.table import FAILED
-from nbi_sampler.trained_model import Observed, start_at
 
 __all__ = ["Plan", "Target", "failure", "infer_in_worker"]
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from nbi_sampler.featurizers import FeaturizerKind
-from nbi_sampler.hookspecs import hookimpl
+from nbi_sampler.plugins import hookimpl
 from nbi_sampler_gw import recognise
 from nbi_sampler_gw.circles import open_circles
 from nbi_sampler_gw.featurizers import FEATURIZERS

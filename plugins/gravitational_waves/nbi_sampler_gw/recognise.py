@@ -9,7 +9,7 @@ import logging
 
 from bilby.gw import likelihood as gw
 
-from nbi_sampler.forward.compat import behaves_like
+from nbi_sampler.forward.compat import value_of_class
 from nbi_sampler_gw.responses import FullResponse, MultibandResponse, RelativeBinningResponse
 from nbi_sampler_gw.strain import StrainModel
 
@@ -42,14 +42,10 @@ def forward_model(likelihood: object) -> StrainModel | None:
     """
     if not isinstance(likelihood, gw.GravitationalWaveTransient):
         return None
-    for reference, response in _RESPONSES:
-        if behaves_like(likelihood, reference):
-            reason = _obstacle(likelihood)
-            if reason is None:
-                return StrainModel(likelihood, response(likelihood))
-            break
-    else:
-        reason = "its code is not one of bilby's three that give the signal in every detector"
+    response = value_of_class(likelihood, _RESPONSES)
+    reason = _obstacle(likelihood, response)
+    if response is not None and reason is None:
+        return StrainModel(likelihood, response(likelihood))
     logger.warning(
         "%s: no simulations, because %s; the run adapts to the likelihood alone",
         type(likelihood).__name__,
@@ -58,8 +54,10 @@ def forward_model(likelihood: object) -> StrainModel | None:
     return None
 
 
-def _obstacle(likelihood: gw.GravitationalWaveTransient) -> str | None:
-    """Why a likelihood of a known class cannot be simulated; None where it can."""
-    if isinstance(likelihood, gw.MBGravitationalWaveTransient) and not likelihood.linear_interpolation:
+def _obstacle(likelihood: gw.GravitationalWaveTransient, response: type[FullResponse] | None) -> str | None:
+    """Why a likelihood cannot be simulated; None where it can."""
+    if response is None:
+        return "its code is not one of bilby's three that give the signal in every detector"
+    if response is MultibandResponse and not likelihood.linear_interpolation:
         return "multi-banding without linear_interpolation has no weights at the frequencies of the signal"
     return None

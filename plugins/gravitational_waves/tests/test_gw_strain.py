@@ -14,7 +14,7 @@ from nbi_sampler_gw import forward_model
 from nbi_sampler_gw.responses import MultibandResponse
 from scipy.special import logsumexp
 
-from nbi_sampler.space import ParameterSpace
+from nbi_sampler.priors.space import ParameterSpace
 
 AT_H1 = dict(
     reference_frame="H1L1",

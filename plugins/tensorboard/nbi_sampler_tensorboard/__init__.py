@@ -10,11 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbi_sampler.hookspecs import hookimpl
+from nbi_sampler.plugins import hookimpl
 
 if TYPE_CHECKING:
-    from nbi_sampler.events import Epoch, Outcome, Run, Simulations
-    from nbi_sampler.records import RoundRecord
+    from nbi_sampler.algorithm.records import RoundRecord
+    from nbi_sampler.plugins.events import Epoch, Outcome, Run, Simulations
     from nbi_sampler_tensorboard.run_log import RunLog
 
 __all__ = [

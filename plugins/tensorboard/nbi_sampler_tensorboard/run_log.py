@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from nbi_sampler.events import Epoch, Outcome, Run, Simulations
-from nbi_sampler.records import RoundRecord
+from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.plugins.events import Epoch, Outcome, Run, Simulations
 
 __all__ = ["RunLog"]
 

@@ -1,0 +1,1 @@
+"""SNPE-IS: prior, rounds, refinement and final draws, and what they keep."""

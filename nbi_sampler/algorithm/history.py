@@ -1,0 +1,199 @@
+"""All draws of a run with the proposals they came from, and their weights.
+
+Values, not behaviour: each round makes a new `History` with one more batch. Called by the rounds, the
+refinement and the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.evaluation.batch import Evaluation
+from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
+from nbi_sampler.statistics.importance import mixture_log_ratio
+
+__all__ = ["RECENT", "Draws", "History"]
+
+Array = NDArray[np.float64]
+
+HELD_OUT = 8
+# Batches whose proposals keep a density of each member at every draw.
+RECENT = 3
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Independent draws from one proposal.
+
+    Attributes
+    ----------
+    z : ndarray, shape (n, n_dim)
+        Uncut latent coordinates.
+    log_ratio : ndarray, shape (n,)
+        ``log q - log prior`` under their own proposal.
+    evaluation : Evaluation
+    """
+
+    z: Array
+    log_ratio: Array
+    evaluation: Evaluation
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @property
+    def log_likelihood(self) -> Array:
+        """Log-likelihoods, shape (n,)."""
+        return self.evaluation.log_likelihood
+
+    @property
+    def log_weights(self) -> Array:
+        """Log weights under their own proposal, shape (n,): independent of what was trained on them."""
+        return self.log_likelihood - self.log_ratio
+
+
+@dataclass(frozen=True)
+class History:
+    """Batches of draws in order, and the densities of the proposals at every draw.
+
+    Proposals share members (a flow serves several rounds), so densities are kept by member. Members that none
+    of the last proposals has are retired: one mixture and one density for them all, so that a long run does
+    not fill the memory.
+
+    Attributes
+    ----------
+    batches : tuple of Draws
+    proposals : tuple of MixtureProposal
+    members : tuple of Proposal
+        Of the last `RECENT` proposals, each once.
+    counts : ndarray, shape (n_members,)
+        Expected number of draws from each.
+    log_ratios : ndarray, shape (n_members, n_draws)
+    retired : MixtureProposal, optional
+        Former members, with shares as the draws from them.
+    n_retired : float
+        Expected number of draws from all of these.
+    log_retired : ndarray, shape (n_draws,), or empty
+        Their log ratio.
+    """
+
+    batches: tuple[Draws, ...] = ()
+    proposals: tuple[MixtureProposal, ...] = ()
+    members: tuple[Proposal, ...] = ()
+    counts: Array = field(default_factory=lambda: np.zeros(0))
+    log_ratios: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    retired: MixtureProposal | None = None
+    n_retired: float = 0.0
+    log_retired: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __len__(self) -> int:
+        return sum(len(batch) for batch in self.batches)
+
+    @property
+    def z(self) -> Array:
+        """Uncut latent coordinates of all draws, shape (n_draws, n_dim)."""
+        return np.concatenate([batch.z for batch in self.batches])
+
+    @property
+    def log_likelihood(self) -> Array:
+        """Log-likelihoods of all draws, shape (n_draws,)."""
+        return np.concatenate([batch.log_likelihood for batch in self.batches])
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Draws that no fit learns from, shape (n_draws,): every eighth finite one, the same in all rounds.
+
+        Counted among those of finite likelihood and from the eighth on, so that a handful is learnt whole.
+        """
+        finite = [np.isfinite(batch.log_likelihood) for batch in self.batches]
+        return np.concatenate([each & (np.cumsum(each) % HELD_OUT == 0) for each in finite])
+
+    @property
+    def log_weights(self) -> Array:
+        """Log weights of all draws under the mixture of all proposals, shape (n_draws,).
+
+        For fitting the next proposal, not for the evidence: draws that trained a proposal are weighted by it.
+        """
+        log_ratios, counts = self.log_ratios, self.counts
+        if self.retired is not None:
+            log_ratios = np.concatenate([log_ratios, self.log_retired[None]])
+            counts = np.append(counts, self.n_retired)
+        return self.log_likelihood - mixture_log_ratio(log_ratios, counts)
+
+    def extended(self, draws: Draws, proposal: MixtureProposal) -> History:
+        """A history with one more batch, drawn from ``proposal``."""
+        known = {id(member) for member in self.members}
+        new = tuple(member for member in proposal.members if id(member) not in known)
+        members = (*self.members, *new)
+        right = np.stack([member.log_ratio(draws.z) for member in members])
+        left = np.zeros((len(members), 0))
+        if self.batches:
+            z = self.z
+            left = np.concatenate([self.log_ratios, *(member.log_ratio(z)[None] for member in new)])
+        log_retired = self.log_retired
+        if self.retired is not None:
+            log_retired = np.concatenate([log_retired, self.retired.log_ratio(draws.z)])
+        history = replace(
+            self,
+            batches=(*self.batches, draws),
+            proposals=(*self.proposals, proposal),
+            members=members,
+            counts=np.append(self.counts, np.zeros(len(new)))
+            + _expected_counts(members, [proposal], [draws]),
+            log_ratios=np.concatenate([left, right], axis=1),
+            log_retired=log_retired,
+        )
+        return history._with_old_members_retired()
+
+    def recent(self, n_batches: int) -> History:
+        """The last batches alone, at most `RECENT`, as if only their proposals had been used."""
+        if n_batches >= len(self.batches):
+            return self
+        batches, proposals = self.batches[-n_batches:], self.proposals[-n_batches:]
+        kept = np.flatnonzero(self._serves(n_batches))
+        n_draws = sum(len(batch) for batch in batches)
+        members = tuple(self.members[i] for i in kept)
+        counts = _expected_counts(members, proposals, batches)
+        return History(batches, proposals, members, counts, self.log_ratios[kept, -n_draws:])
+
+    def _serves(self, n_batches: int) -> NDArray[np.bool_]:
+        """Members that the last proposals have, shape (n_members,)."""
+        used = {id(member) for proposal in self.proposals[-n_batches:] for member in proposal.members}
+        return np.array([id(member) in used for member in self.members])
+
+    def _with_old_members_retired(self) -> History:
+        serves = self._serves(RECENT)
+        if serves.all():
+            return self
+        old = tuple(member for member, kept in zip(self.members, serves, strict=True) if not kept)
+        log_ratios, counts = self.log_ratios[~serves], self.counts[~serves]
+        each = counts
+        if self.retired is not None:
+            log_ratios = np.concatenate([self.log_retired[None], log_ratios])
+            each = np.concatenate([self.n_retired * self.retired.shares, counts])
+            old, counts = (*self.retired.members, *old), np.concatenate([[self.n_retired], counts])
+        return replace(
+            self,
+            members=tuple(member for member, kept in zip(self.members, serves, strict=True) if kept),
+            counts=self.counts[serves],
+            log_ratios=self.log_ratios[serves],
+            retired=MixtureProposal(old, each / each.sum()),
+            n_retired=float(each.sum()),
+            log_retired=mixture_log_ratio(log_ratios, counts),
+        )
+
+
+def _expected_counts(
+    members: Sequence[Proposal], proposals: Sequence[MixtureProposal], batches: Sequence[Draws]
+) -> Array:
+    """Expected number of draws from every member, shape (n_members,)."""
+    index = {id(member): i for i, member in enumerate(members)}
+    counts = np.zeros(len(members))
+    for batch, proposal in zip(batches, proposals, strict=True):
+        for member, share in zip(proposal.members, proposal.shares, strict=True):
+            counts[index[id(member)]] += share * len(batch)
+    return counts

@@ -1,0 +1,163 @@
+"""What people read about a run: a record for every round, and the observer that is told of events.
+
+Records are plain values (they go to the result's meta data as dictionaries); an observer that does nothing is
+the null object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbi_sampler.algorithm.history import Draws
+    from nbi_sampler.algorithm.state import State
+
+__all__ = ["QUANTILES", "Observer", "Observers", "RoundRecord"]
+
+# Of the draws of a batch: the median, and what lies within one and within two sigma of a Gaussian.
+QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One batch of draws and the fit before it.
+
+    Attributes
+    ----------
+    phase : str
+        "model", "prior", "rounds", "refinement" or "final".
+    n_draws, n_calls, n_nan : int
+        Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
+    n_eff : float
+        ESS - 1, as in equation 2 of Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824).
+    ess, efficiency : float
+        Under the proposal of this batch.
+    log_evidence, log_evidence_err : float
+        From this batch alone.
+    exponent : float
+        Power of the weights that the proposal was fitted to.
+    out_of_distribution : float
+        See `fitting.FitInfo`.
+    pooled : bool
+        Whether these draws are part of the result.
+    training_loss, validation_loss : tuple of float
+        By epoch, empty without a fit.
+    quantiles : tuple of tuple of float, shape (n_dim, 5)
+        Of each parameter, over the draws without weights, at the probabilities `QUANTILES`: where the
+        proposal looks.
+    seconds_simulating, seconds_training, seconds_sampling : float
+    """
+
+    phase: str
+    n_draws: int
+    n_calls: int
+    n_nan: int
+    ess: float
+    efficiency: float
+    log_evidence: float
+    log_evidence_err: float
+    exponent: float = 1.0
+    out_of_distribution: float = 0.0
+    pooled: bool = False
+    training_loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
+    seconds_simulating: float = 0.0
+    seconds_training: float = 0.0
+    seconds_sampling: float = 0.0
+
+    @property
+    def n_eff(self) -> float:
+        """The paper's effective size."""
+        return max(self.ess - 1.0, 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON and HDF5."""
+        values = asdict(self)
+        values["training_loss"] = list(self.training_loss)
+        values["validation_loss"] = list(self.validation_loss)
+        values["quantiles"] = [list(each) for each in self.quantiles]
+        return {**values, "n_eff": self.n_eff}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RoundRecord:
+        """The record of which `as_dict` gave these values, whatever format they have been through."""
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        for name in ("training_loss", "validation_loss"):
+            known[name] = tuple(map(float, known.get(name, ())))
+        known["quantiles"] = tuple(tuple(map(float, each)) for each in known.get("quantiles", ()))
+        return cls(**known)
+
+
+class Observer:
+    """Told of the events of a run; this one ignores them all."""
+
+    def training_started(self, phase: str) -> None:
+        """A fit begins."""
+
+    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
+        """An epoch of the fit is complete."""
+
+    def drawing_started(self, phase: str, n_draws: int) -> None:
+        """A batch of draws is about to be evaluated."""
+
+    def drawn(self, n_draws: int) -> None:
+        """So many more draws of the batch have been evaluated."""
+
+    def simulations_drawn(self, phase: str, draws: Draws) -> None:
+        """A batch of draws has been evaluated."""
+
+    def round_finished(self, record: RoundRecord, effective: float) -> None:
+        """A batch is complete; ``effective`` is the effective size of the result so far."""
+
+    def state_changed(self, state: State) -> None:
+        """The run begins or goes on from ``state``, a batch of it is in flight, or a step is complete."""
+
+
+class Observers(Observer):
+    """Several observers as one, told in order.
+
+    Parameters
+    ----------
+    *observers : Observer
+    """
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def training_started(self, phase: str) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.training_started(phase)
+
+    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.epoch_finished(epoch, training_loss, validation_loss)
+
+    def drawing_started(self, phase: str, n_draws: int) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.drawing_started(phase, n_draws)
+
+    def drawn(self, n_draws: int) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.drawn(n_draws)
+
+    def simulations_drawn(self, phase: str, draws: Draws) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.simulations_drawn(phase, draws)
+
+    def round_finished(self, record: RoundRecord, effective: float) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.round_finished(record, effective)
+
+    def state_changed(self, state: State) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.state_changed(state)

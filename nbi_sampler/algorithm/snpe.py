@@ -1,0 +1,215 @@
+"""SNPE-IS: sequential rounds, refinement and final draws.
+
+Each step takes a state and gives the next one with a record of what happened; `run` goes on until the wanted
+number of effective samples, or the budget, is reached. Knows nothing of bilby.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from nbi_sampler.algorithm.model_step import draw_from_model
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.refinement import fit_to_weights
+from nbi_sampler.algorithm.rounds import FitInfo, fit_to_simulations
+from nbi_sampler.algorithm.state import Best, State
+from nbi_sampler.algorithm.step import WARM, Problem, Step, budget
+from nbi_sampler.config import SnpeConfig
+from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.statistics.importance import effective_sample_size
+from nbi_sampler.training.losses import loss_named
+
+__all__ = ["run"]
+
+# Efficiency at which no further fit can pay.
+CONVERGED = 0.92
+# A refinement that gains less than this factor has stalled; so many in a row end the phase.
+SMALLEST_GAIN = 1.04
+MOST_STALLS = 2
+# The result begins anew when more draws leave less than this share of its effective size.
+LOST = 0.5
+# Draws from the prior where there is nothing to simulate, divided by the fourth power of the dimension.
+SCAN = 320_000
+MOST_PRIOR_ROUNDS = 4
+FEWEST_FINITE = 10
+FEWEST_FINITE_PER_DIMENSION = 5
+
+
+def run(
+    problem: Problem, config: SnpeConfig, entropy: int, observer: Observer, state: State | None = None
+) -> State:
+    """Run SNPE-IS to its end.
+
+    Parameters
+    ----------
+    problem : Problem
+    config : SnpeConfig
+    entropy : int
+        Seed of all randomness.
+    observer : Observer
+    state : State, optional
+        To go on from; the beginning by default.
+
+    Returns
+    -------
+    State
+        In phase "done".
+
+    References
+    ----------
+    Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824), Algorithm 1; Koblents & Miguez (2015,
+    arXiv:1208.5600) for the refinement.
+    """
+    steps: dict[str, Callable[[Step], State]] = {
+        "model": draw_from_model,
+        "prior": draw_from_prior,
+        "rounds": simulate_and_train,
+        "refinement": refine,
+        "final": draw_final,
+    }
+    state = state or State()
+    if problem.start is not None and not state.records:
+        state = replace(state, phase="model")
+    observer.state_changed(state)
+    while not _ended(state, config):
+        state = steps[state.phase](Step(state, problem, config, entropy, observer))
+        state = _without_spent_predictions(state, config)
+        observer.state_changed(state)
+        observer.round_finished(state.records[-1], effective_sample_size(state.final_log_weights))
+    return replace(state, phase="done")
+
+
+def draw_from_prior(step: Step) -> State:
+    """First batch, from the prior; again, and larger, while too few likelihoods are finite to learn from."""
+    evaluator = step.problem.evaluator
+    n_dim = evaluator.space.n_dim
+    first = 2 * step.n_sims
+    if evaluator.forward is None and step.config.n_sims == "auto":
+        first = max(step.n_sims, SCAN // max(n_dim, 2) ** 4)
+    n_draws = first * 2 ** step.state.count("prior")
+    prior = MixtureProposal.single(PriorProposal(n_dim))
+    state = step.drawn("prior", prior, n_draws)
+    n_finite = int(np.isfinite(state.history.log_likelihood).sum())
+    if n_finite < FEWEST_FINITE + FEWEST_FINITE_PER_DIMENSION * n_dim:
+        if state.count("prior") < MOST_PRIOR_ROUNDS:
+            return state
+        if n_finite == 0:
+            return replace(state, phase="done")
+    if state.records[-1].efficiency >= CONVERGED:
+        return replace(state, phase="final", best=Best(prior, state.records[-1]))
+    return replace(state, phase="refinement" if evaluator.forward is None else "rounds")
+
+
+def simulate_and_train(step: Step) -> State:
+    """Train on the simulations, draw from the estimate at the observed data (Algorithm 1)."""
+    state, config = step.state, step.config
+    proposal, info = step.fitted("rounds", partial(_fit_round, step))
+    before = state.records[-1]
+    state = step.drawn("rounds", proposal, step.n_sims, info)
+    now = state.records[-1]
+    last = state.count("rounds") >= config.n_rounds
+    fell = before.phase == "rounds" and now.ess < before.ess
+    if not fell:
+        state = replace(state, best=Best(proposal, now))
+    if not config.refine:
+        return replace(state, phase="final" if fell or last else "rounds")
+    done = fell or last or step.has_located(state)
+    return replace(state, phase="refinement" if done else "rounds")
+
+
+def _fit_round(step: Step) -> tuple[MixtureProposal, FitInfo]:
+    state, problem, config = step.state, step.problem, step.config
+    assert problem.evaluator.forward is not None
+    proposal, info = fit_to_simulations(
+        state.history.batches[-_n_learnt_from(state, config) :],
+        problem.evaluator.forward,
+        problem.evaluator.space,
+        problem.networks,
+        problem.training,
+        step.generator("train"),
+        config.loss,
+        on_epoch=step.observer.epoch_finished,
+    )
+    return MixtureProposal.single(proposal), info
+
+
+def refine(step: Step) -> State:
+    """Fit a flow to the posterior itself and draw from it."""
+    state, problem = step.state, step.problem
+    fit = partial(
+        fit_to_weights,
+        state.history,
+        problem.evaluator.space,
+        problem.networks,
+        problem.refinement_training,
+        step.generator("train"),
+        located=state.count("rounds") > 0 or not state.count("prior"),
+        on_epoch=step.observer.epoch_finished,
+    )
+    proposal, info = step.fitted("refinement", fit)
+    best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
+    pooled = best >= WARM
+    missing = step.missing_draws(best)
+    larger = missing // 4 if state.n_stalls else 0
+    n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
+    state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
+    now = state.records[-1]
+    if now.efficiency > best or not step.state.count("refinement"):
+        state = replace(state, best=Best(proposal, now))
+    gained = info.exponent < 1.0 or now.efficiency > SMALLEST_GAIN * best
+    state = replace(state, n_stalls=0 if gained else state.n_stalls + 1)
+    if _lost_ground(step.state, state):
+        return replace(state.without_result(), n_stalls=0)
+    done = now.efficiency >= CONVERGED or (state.n_stalls >= MOST_STALLS and missing <= 4 * step.n_sims)
+    return replace(state, phase="final" if done or state.n_stalls >= 3 * MOST_STALLS else "refinement")
+
+
+def draw_final(step: Step) -> State:
+    """Draw from the best proposal, as many as its efficiency so far asks for.
+
+    Where the new draws show a region that the proposal all but misses, they go to the history and the
+    refinement takes over again.
+    """
+    state = step.state
+    assert state.best is not None
+    proposal = state.best.proposal
+    pilot = [state.best.record, *(r for r in state.records if r.phase == "final" and r.pooled)]
+    rate = sum(r.ess for r in pilot) / sum(r.n_draws for r in pilot)
+    after = step.drawn("final", proposal, step.missing_draws(rate), pooled=True)
+    gained = effective_sample_size(after.final_log_weights) >= effective_sample_size(state.final_log_weights)
+    if gained or not step.config.refine:
+        return after
+    history = state.history.extended(after.final[-1], proposal)
+    kept = after.without_result() if _lost_ground(state, after) else after
+    return replace(kept, history=history, phase="refinement", best=None, n_stalls=0)
+
+
+def _ended(state: State, config: SnpeConfig) -> bool:
+    """Whether enough is reached or spent; the state of such a run can go on once more is asked for."""
+    reached = effective_sample_size(state.final_log_weights) >= config.n_effective
+    spent = state.n_calls >= budget(config) and state.pending is None
+    return state.phase == "done" or reached or spent
+
+
+def _without_spent_predictions(state: State, config: SnpeConfig) -> State:
+    """A state without the predictions that no later round learns from: they are most of its bytes."""
+    simulating = state.phase in ("prior", "rounds")
+    return state.without_predictions(n_kept=_n_learnt_from(state, config) if simulating else 0)
+
+
+def _n_learnt_from(state: State, config: SnpeConfig) -> int:
+    """Batches that the next round learns from: with NLL the last, or all those before the first round."""
+    if loss_named(config.loss).all_rounds or not state.count("rounds"):
+        return len(state.history.batches)
+    return 1
+
+
+def _lost_ground(before: State, after: State) -> bool:
+    """Whether more draws left fewer effective ones: a few dominate, the proposal is too thin there."""
+    now, then = (effective_sample_size(state.final_log_weights) for state in (after, before))
+    first_is_poor = not before.final and bool(after.final) and after.records[-1].efficiency < WARM
+    return now < LOST * then or first_is_poor

@@ -1,0 +1,128 @@
+"""What bilby calls on a sampler and expects of it, whatever the sampler then does.
+
+Keywords by all of bilby's names, the checkpoint's place, signals, cached results. Subclassed by
+`sampler.Nbi`; only these two know bilby's Sampler class.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bilby.core.result import Result
+from bilby.core.sampler.base_sampler import NestedSampler
+from bilby.core.utils import command_line_args, logger
+
+from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
+from nbi_sampler.persistence.cached_result import what_differs
+from nbi_sampler.persistence.checkpoint import CheckpointWriter
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.settings.keywords import DEFAULTS, Settings, translate
+
+__all__ = ["BilbySampler"]
+
+_BASE_KEYWORDS = frozenset(inspect.signature(NestedSampler.__init__).parameters) - {"self", "kwargs"}
+
+
+class BilbySampler(NestedSampler):
+    """Contract with bilby of a sampler that writes checkpoints of its own.
+
+    Subclasses set ``_settings`` and ``_space`` before this class is initialised, because bilby asks for a
+    cached result while it is, and ``_writer`` once there is something to write.
+    """
+
+    sampler_name = "nbi"
+    abbreviation = "nbi"
+    sampling_seed_key = "seed"
+    default_kwargs = DEFAULTS
+    cached_result: Result | None
+    _settings: Settings
+    _space: ParameterSpace
+    _writer: CheckpointWriter | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._process = os.getpid()
+        super().__init__(*args, **kwargs)
+
+    def log_likelihood(self, theta: Any) -> float:
+        """Log-likelihood as bilby's checks before the run call it.
+
+        Raises
+        ------
+        LikelihoodError
+            Where the likelihood raises; a TypeError goes on to bilby, which has a hint for it.
+        """
+        try:
+            return super().log_likelihood(theta)
+        except TypeError:
+            raise
+        except Exception as error:
+            parameters = dict(zip(self.search_parameter_keys, map(float, theta), strict=True))
+            raise LikelihoodError({**parameters, **self._space.fixed}, error) from error
+
+    def write_current_state(self) -> None:
+        """Write the checkpoint; before the first draw there is nothing to write."""
+        n_draws = 0 if self._writer is None else self._writer.write()
+        if n_draws:
+            logger.info(f"{n_draws:,} draws are saved in {self.checkpoint_path}")
+
+    def write_current_state_and_exit(self, signum: int | None = None, frame: Any = None) -> NoReturn:
+        """Handle a signal: save and exit with ``exit_code``; a forked process only exits."""
+        if os.getpid() != self._process:
+            os._exit(self.exit_code)
+        self._log_interruption(signum=signum)
+        self.write_current_state()
+        sys.exit(self.exit_code)
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Of the one file of a run, in the directory that `get_expected_outputs` names."""
+        return Path(self.outdir) / f"{self.abbreviation}_{self.label}" / "checkpoint.npz"
+
+    def _own_and_base(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Keywords of this sampler, by its own names, and those of bilby's base class."""
+        own = {name: value for name, value in kwargs.items() if name not in _BASE_KEYWORDS or name == "npool"}
+        base = {name: value for name, value in kwargs.items() if name not in own}
+        return self._translate_kwargs(own), base
+
+    def _translate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        equivalents = {"seed": self.sampling_seed_equiv_kwargs, "npool": self.npool_equiv_kwargs}
+        equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
+        # bilby always names npool: 1 where nobody has asked for more, perhaps by another name.
+        if kwargs.get("npool") == DEFAULTS["npool"]:
+            del kwargs["npool"]
+        steering = (*self.npoints_equiv_kwargs, *self.walks_equiv_kwargs)
+        keywords, ignored = translate(kwargs, equivalents, steering)
+        if ignored:
+            logger.info(f"Sampler nbi has no use for {', '.join(ignored)}: ignored")
+        kwargs.clear()
+        kwargs.update(keywords)
+        return kwargs
+
+    def _verify_kwargs_against_default_kwargs(self) -> None:
+        """Nothing is left to do: `_translate_kwargs` has refused what is unknown."""
+
+    def _verify_external_sampler(self) -> None:
+        """Nothing to import: the sampler is this package."""
+
+    def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
+        """Find a result to return instead of running, as bilby does, but none of other data or priors."""
+        super()._check_cached_result(result_class)
+        if self.cached_result is None or command_line_args.use_cached:
+            return
+        n_effective = self._settings.snpe.n_effective
+        differing = what_differs(
+            self.cached_result, self.priors, self._space, self.log_likelihood, n_effective
+        )
+        if differing:
+            logger.warning(f"The result in {self.outdir} was made with another {differing}: running again")
+            self.cached_result = None
+
+    def _save_after(self, error: BaseException) -> None:
+        """Save the draws of a run that an error ended, and name the file in the error where it is ours."""
+        self.write_current_state()
+        if isinstance(error, EvaluationError) and self.checkpoint_path.exists():
+            error.args = (f"{error}. The draws so far are in {self.checkpoint_path}; run again to go on",)

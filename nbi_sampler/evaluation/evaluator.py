@@ -1,0 +1,192 @@
+"""Batches of draws to log-likelihoods and predictions, here or in other processes, in one go or in several.
+
+How draws are to be paid for is found out by `probing`, done by `calls` and distributed by `workers`; here a
+batch is held together, and what is paid for is kept when it is cut short. Called by the steps of a run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.evaluation.batch import Batch, Evaluation, EvaluationError, PartialBatch, listed
+from nbi_sampler.evaluation.batched_calls import PIECE
+from nbi_sampler.evaluation.calls import Calls, Done
+from nbi_sampler.evaluation.probing import probe
+from nbi_sampler.forward import ForwardModel
+from nbi_sampler.parallel.pools import Pool
+from nbi_sampler.parallel.workers import Task, Workers
+from nbi_sampler.priors.space import ParameterSpace
+
+__all__ = ["Evaluator"]
+
+Array = NDArray[np.float64]
+
+N_PROBE = 6
+# Draws that cost less, in seconds, are evaluated sooner than they are sent to another process.
+CHEAPEST = 50e-6
+SECONDS_BETWEEN_REPORTS = 0.2
+
+
+class Evaluator:
+    """Evaluate draws of a problem.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+    log_likelihood : callable
+        ``dict of parameters -> float``: the function whose evidence is wanted.
+    forward : ForwardModel, optional
+        Where absent, no predictions are made.
+    rng : numpy.random.Generator
+        For the draws from the prior at which everything is probed.
+    log_offset : float
+        Added to the forward model's log-likelihood to give ``log_likelihood`` (minus the noise
+        log-likelihood, for ratios).
+    vectorized : {"auto", True, False}
+        Whether the user's functions are called with whole batches; ``"auto"`` when a probe agrees.
+    pool : Pool, optional
+        Where calls are made that are worth the way; in this process by default.
+
+    Attributes
+    ----------
+    probe_values : ndarray, shape (n_probes,)
+        Log-likelihoods at the probes: with one generator, the same for the same problem.
+    seconds_per_call : float
+        Of the likelihood at the probes.
+    note : str
+        How draws are paid for, for people.
+    """
+
+    def __init__(
+        self,
+        space: ParameterSpace,
+        log_likelihood: Callable[[dict[str, float]], float],
+        forward: ForwardModel | None,
+        rng: np.random.Generator,
+        log_offset: float = 0.0,
+        vectorized: Literal["auto"] | bool = "auto",
+        pool: Pool | None = None,
+    ) -> None:
+        self.space = space
+        self.forward = forward
+        probes = space.to_theta(rng.normal(size=(8 * N_PROBE, space.n_dim)))
+        probes = probes[space.satisfies_constraints(probes)][:N_PROBE]
+        calls = Calls(space.names, space.fixed, log_likelihood, forward, log_offset)
+        found = probe(calls, probes, vectorized)
+        self.probe_values = found.values
+        self.seconds_per_call = found.seconds_per_call
+        self._calls = found.calls
+        self._batch: Batch | None = None
+        self._workers: Workers | None = None
+        where = "one process"
+        if pool is not None and found.seconds_per_draw < CHEAPEST:
+            where += f", as a draw takes {1e6 * found.seconds_per_draw:.0f} us, less than sending it"
+        elif pool is not None:
+            self._workers = Workers(pool, self._calls, found.seconds_per_draw)
+            where = pool.name
+        self.note = f"{found.describe()}; {where}"
+
+    def __call__(
+        self,
+        z: Array,
+        on_chunk: Callable[[int], None] | None = None,
+        resume: PartialBatch | None = None,
+    ) -> Evaluation:
+        """Evaluate draws.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, n_dim)
+            Uncut latent coordinates.
+        on_chunk : callable, optional
+            Called with the number of draws just finished, for progress.
+        resume : PartialBatch, optional
+            The same draws, evaluated in part: finished rows are taken from it.
+
+        Raises
+        ------
+        LikelihoodError
+            When the user's code raises.
+        WorkerError
+            When processes die or hang again and again.
+        ValueError
+            When a log-likelihood is plus infinity.
+        """
+        n_data = None if self.forward is None else len(self.forward.observed)
+        batch = self._batch = Batch(z, self.space, n_data, resume)
+        told, when = 0, time.perf_counter()
+        try:
+            for done in self._results(batch):
+                batch.take(*done)
+                if on_chunk is not None and time.perf_counter() - when > SECONDS_BETWEEN_REPORTS:
+                    finished = int(batch.finished.sum())
+                    on_chunk(finished - told)
+                    told, when = finished, time.perf_counter()
+        except EvaluationError as error:
+            error.partial = self.interrupted()
+            raise
+        if on_chunk is not None and told < len(z):
+            on_chunk(len(z) - told)
+        log_likelihood = self._log_likelihood(batch)
+        _reject_plus_infinity(log_likelihood, batch.theta, self.space)
+        n_nan = int(np.isnan(log_likelihood).sum())
+        log_likelihood[np.isnan(log_likelihood)] = -np.inf
+        return Evaluation(
+            batch.theta, log_likelihood, batch.predictions, int(batch.allowed.sum()), n_nan, batch.seconds
+        )
+
+    def interrupted(self) -> PartialBatch | None:
+        """The last batch, as far as an error, a signal or its end let it come; None before the first."""
+        batch = self._batch
+        if batch is None:
+            return None
+        finished = batch.finished.copy()
+        return PartialBatch(
+            z=batch.z,
+            theta=batch.theta,
+            finished=finished,
+            log_likelihood=np.where(finished, self._log_likelihood(batch), -np.inf),
+            predictions=None if batch.predictions is None else batch.predictions.copy(),
+            n_calls=int((finished & batch.allowed).sum()),
+            seconds=batch.seconds,
+        )
+
+    def _results(self, batch: Batch) -> Iterator[Done]:
+        """What is missing of a batch, as it is finished."""
+        if self._workers is not None and not self._calls.at_once:
+            yield from self._workers(self._workers.chunks(np.flatnonzero(~batch.finished), batch.theta))
+            return
+        missing = ((piece, np.flatnonzero(~batch.finished[piece])) for piece in batch.pieces(PIECE))
+        tasks = (Task(piece, batch.theta[piece], rows) for piece, rows in missing if len(rows))
+        yield from self._workers(tasks) if self._workers is not None else self._made_here(tasks)
+
+    def _made_here(self, tasks: Iterable[Task]) -> Iterator[Done]:
+        for task in tasks:
+            for done in self._calls(task.theta, task.rows):
+                yield done._replace(rows=task.index[done.rows])
+
+    def _log_likelihood(self, batch: Batch) -> Array:
+        """Log-likelihoods of a batch, shape (n,), as far as it is finished."""
+        values = batch.log_likelihood.copy()
+        if not self._calls.shared:
+            return values
+        assert batch.predictions is not None
+        for piece in batch.pieces(PIECE):
+            rows = piece[batch.finished[piece]]
+            values[rows] = self._calls.weighed(batch.predictions[rows], batch.theta[rows])
+        return values
+
+
+def _reject_plus_infinity(log_likelihood: Array, theta: Array, space: ParameterSpace) -> None:
+    bad = np.flatnonzero(log_likelihood == np.inf)
+    if len(bad):
+        where = listed(space.row(theta[bad[0]]))
+        raise ValueError(
+            f"likelihood: expected finite values or -inf, got +inf for {len(bad)} of {len(theta)} draws, "
+            f"first at {where}; a log-likelihood of +inf has no evidence: look for a division by zero there"
+        )

@@ -1,0 +1,261 @@
+"""Processes that evaluate chunks or whole targets, whoever made them, behind one interface.
+
+Our own for ``npool``, the user's pool, or any executor: for all of them a call becomes a future. Used by
+`workers`, which knows what to send and what to do when no answer comes, and by surveys.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from nbi_sampler.evaluation.calls import Array, Calls, Rows
+from nbi_sampler.parallel.payload import packed
+from nbi_sampler.parallel.worker_process import Answer, evaluate, prepare_process
+
+__all__ = ["Pool", "opened_pool"]
+
+Answers = Future[Answer]
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened_pool(npool: int, pool: Any) -> Iterator[Pool | None]:
+    """Where chunks are to be evaluated, within a block.
+
+    Parameters
+    ----------
+    npool : int
+        Processes to make, which end with the block; with a pool, how many it has, where it does not say.
+    pool : object, optional
+        An executor, or anything with ``map``; never closed.
+
+    Yields
+    ------
+    Pool or None
+        None for this process alone.
+
+    Raises
+    ------
+    TypeError
+        If ``pool`` is neither.
+    """
+    if pool is None and npool == 1:
+        yield None
+        return
+    opened = OwnPool(npool) if pool is None else _adapted(pool, npool if npool > 1 else _size_of(pool))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _adapted(pool: Any, n_workers: int) -> Pool:
+    if hasattr(pool, "apply_async") and hasattr(pool, "imap_unordered"):
+        return AsynchronousPool(pool, n_workers)
+    if callable(getattr(pool, "submit", None)):
+        return ExecutorPool(pool, n_workers)
+    if callable(getattr(pool, "map", None)):
+        return MapPool(pool, n_workers)
+    raise TypeError(
+        f"pool: expected a concurrent.futures.Executor or an object with 'map', got {type(pool).__name__}; "
+        "pass one of these, or npool= for processes of this machine"
+    )
+
+
+class Pool(ABC):
+    """Processes that work for a run or a survey.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    n_workers : int
+        How many calls are worked on at once.
+    owned : bool
+        Whether it may be killed and made anew.
+    """
+
+    owned = False
+
+    def __init__(self, name: str, n_workers: int) -> None:
+        self.name = name
+        self.n_workers = n_workers
+        self._digest, self._payload = "", b""
+
+    def start(self, problem: Calls | None = None) -> None:
+        """Get ready, for the chunks of a problem where there is one."""
+        if problem is not None:
+            self._digest, self._payload = packed(problem)
+
+    @abstractmethod
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Hand out a call of a function that the processes can import."""
+
+    def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
+        """Hand out a chunk, and the problem with it for a process that lacks it."""
+        return self.call(evaluate, self._digest, self._payload if with_problem else None, theta, rows)
+
+    def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
+        """Futures that are done, as soon as one is; none when the time is over."""
+        return wait(futures, timeout, FIRST_COMPLETED).done
+
+    def has_started(self) -> bool:
+        """Whether any process is up; only where they are owned."""
+        raise NotImplementedError(f"{self.name} are not known from here")
+
+    def restart(self) -> None:
+        """Kill the processes and make new ones; only where they are owned."""
+        raise NotImplementedError(f"{self.name} cannot be restarted from here")
+
+    def close(self) -> None:  # noqa: B027
+        """End what was made here; a user's pool goes on."""
+
+
+class OwnPool(Pool):
+    """Processes of this machine, by the start method that `multiprocessing` is set to.
+
+    With "fork" they inherit the problem, which then need not be picklable.
+    """
+
+    owned = True
+
+    def __init__(self, n_workers: int) -> None:
+        super().__init__(f"{n_workers} processes", n_workers)
+        self._executor: ProcessPoolExecutor | None = None
+
+    def start(self, problem: Calls | None = None) -> None:
+        """Make the processes, before torch has threads that would not survive a fork."""
+        self._context: Any = multiprocessing.get_context()
+        fatal = "jax" if "jax" in sys.modules else "CUDA" if torch.cuda.is_initialized() else ""
+        if fatal and self._context.get_start_method() == "fork":
+            logger.info(
+                "%s does not survive a fork: processes are spawned, and import the main script", fatal
+            )
+            self._context = multiprocessing.get_context("spawn")
+        self._inherited: Calls | None = None
+        if self._context.get_start_method() == "fork":
+            self._inherited, self._digest = problem, "inherited"
+        else:
+            super().start(problem)
+        self._make()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
+        assert self._executor is not None
+        return self._executor.submit(function, *arguments)
+
+    def has_started(self) -> bool:
+        """See `Pool.has_started`; a spawned process has much to import first."""
+        return any(future.done() for future in self._greetings)
+
+    def restart(self) -> None:
+        """See `Pool.restart`."""
+        self.close()
+        self._make()
+
+    def close(self) -> None:
+        """Kill the processes; what they work on is nothing that anyone waits for."""
+        if self._executor is not None:
+            # Public only from Python 3.14 on, as kill_workers().
+            processes = list((self._executor._processes or {}).values())
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.join()
+            self._executor = None
+
+    def _make(self) -> None:
+        arguments = (self._digest, self._inherited, os.getpid())
+        self._executor = ProcessPoolExecutor(self.n_workers, self._context, prepare_process, arguments)
+        with warnings.catch_warnings():
+            # Python counts threads of BLAS too, which look after themselves in a fork.
+            warnings.filterwarnings("ignore", "(?s).*multi-threaded.*fork", DeprecationWarning)
+            self._greetings = [self._executor.submit(os.getpid) for _ in range(self.n_workers)]
+
+
+class ExecutorPool(Pool):
+    """Any `concurrent.futures.Executor`: of mpi4py, dask, or the standard library."""
+
+    def __init__(self, executor: Executor, n_workers: int) -> None:
+        super().__init__(f"{n_workers} workers of {type(executor).__name__}", n_workers)
+        self._executor = executor
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
+        return self._executor.submit(function, *arguments)
+
+
+class AsynchronousPool(Pool):
+    """A pool like `multiprocessing.Pool`, as ray has one too."""
+
+    def __init__(self, pool: Any, n_workers: int) -> None:
+        super().__init__(f"{n_workers} workers of {type(pool).__name__}", n_workers)
+        self._pool = pool
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        self._pool.apply_async(
+            function, arguments, callback=future.set_result, error_callback=future.set_exception
+        )
+        return future
+
+
+class MapPool(Pool):
+    """An object of which only ``map(function, items)`` is known: it is given many chunks at a time."""
+
+    def __init__(self, pool: Any, n_workers: int) -> None:
+        super().__init__(f"{n_workers} workers of {type(pool).__name__}", n_workers)
+        self._pool = pool
+        self._waiting: dict[Future[Any], tuple[Any, ...]] = {}
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`; nothing happens before `wait`."""
+        future: Future[Any] = Future()
+        self._waiting[future] = (function, *arguments)
+        return future
+
+    def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
+        """Evaluate all that was handed out; takes as long as it takes."""
+        given, self._waiting = self._waiting, {}
+        try:
+            answers = list(self._pool.map(_called, list(given.values())))
+        # The pool is the user's; whatever it raises concerns all that it was given.
+        except Exception as error:
+            for future in given:
+                future.set_exception(error)
+        else:
+            for future, answer in zip(given, answers, strict=True):
+                future.set_result(answer)
+        return set(given)
+
+
+def _called(function_and_arguments: tuple[Any, ...]) -> Any:
+    function, *arguments = function_and_arguments
+    return function(*arguments)
+
+
+def _size_of(pool: Any) -> int:
+    """Number of workers, where a pool says so in any of the ways that are known; else that of processors."""
+    for name in ("_max_workers", "num_workers", "_processes", "size"):
+        size = getattr(pool, name, None)
+        if isinstance(size, int) and size > 0:
+            return size
+    client = getattr(pool, "_client", None)
+    if client is not None and hasattr(client, "nthreads"):
+        return max(sum(client.nthreads().values()), 1)
+    return os.cpu_count() or 1

@@ -1,0 +1,149 @@
+"""What runs in a worker process: it is given the problem once, then parameters, and answers with results.
+
+Called through `pools`, in this machine's processes or in those of an executor anywhere. A process without the
+problem says so and is given it with the next chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from typing import NamedTuple
+
+import cloudpickle
+import numpy as np
+import threadpoolctl
+import torch
+
+from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
+
+__all__ = ["Answer", "evaluate", "prepare_process"]
+
+# The problem of the last run, by its digest: a process of a cluster may serve many runs.
+_problems: dict[str, Calls] = {}
+# Few models may be called by two threads at once, so threads of one process take turns.
+_turn = threading.Lock()
+
+
+class Answer(NamedTuple):
+    """What became of a chunk.
+
+    Attributes
+    ----------
+    done : Done, optional
+        Rows that are finished, all of them unless there is an error.
+    error : LikelihoodError, optional
+        Of the user's code.
+    trace : str
+        Where in that code.
+    lacking : bool
+        Whether this process must be given the problem first.
+    unreadable : str
+        Why the problem could not be read; empty where it could.
+    seconds : float
+    """
+
+    done: Done | None = None
+    error: LikelihoodError | None = None
+    trace: str = ""
+    lacking: bool = False
+    unreadable: str = ""
+    seconds: float = 0.0
+
+
+def evaluate(digest: str, payload: bytes | None, theta: Array, rows: Rows) -> Answer:
+    """Call the user's code for ``rows`` of theta; see `calls.Calls`.
+
+    Parameters
+    ----------
+    digest : str
+        Which problem.
+    payload : bytes, optional
+        The problem, pickled, for a process that may lack it.
+    theta : ndarray, shape (n, n_dim)
+    rows : ndarray of int, shape (n_rows,)
+    """
+    with _turn:
+        if digest not in _problems:
+            if payload is None:
+                return Answer(lacking=True)
+            try:
+                problem = cloudpickle.loads(payload)
+            # Reading imports the user's modules, which may be missing here or raise anything.
+            except Exception as error:
+                return Answer(unreadable=f"{type(error).__name__}: {error}")
+            _remember(digest, problem)
+        return _answer(_problems[digest], theta, rows)
+
+
+def prepare_process(digest: str, problem: Calls | None, parent: int) -> None:
+    """Make a process of our own pool ready: one thread, no part in signals, no life after its parent.
+
+    Parameters
+    ----------
+    digest : str
+    problem : Calls, optional
+        As inherited by fork; a spawned process is sent it.
+    parent : int
+        Process id.
+    """
+    # The main process saves and exits on these, and ends its workers; SIGTERM ends a worker as it is.
+    for name in ("SIGINT", "SIGALRM"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threadpoolctl.threadpool_limits(1)
+    torch.set_num_threads(1)
+    if problem is not None:
+        _remember(digest, problem)
+    threading.Thread(target=_exit_without, args=(parent,), daemon=True).start()
+
+
+def _answer(problem: Calls, theta: Array, rows: Rows) -> Answer:
+    start = time.perf_counter()
+    finished: list[Done] = []
+    error, trace = None, ""
+    try:
+        finished.extend(problem(theta, rows))
+    except LikelihoodError as raised:
+        error, trace = raised, traceback.format_exc()
+        if not _survives_pickling(raised.error):
+            error = LikelihoodError(
+                raised.parameters, RuntimeError(f"{type(raised.error).__name__}: {raised.error}")
+            )
+    done = _joined(finished) if finished else None
+    return Answer(done, error, trace, seconds=time.perf_counter() - start)
+
+
+def _joined(parts: list[Done]) -> Done:
+    rows, predictions, log_likelihood = zip(*parts, strict=True)
+    return Done(
+        np.concatenate(rows),
+        None if predictions[0] is None else np.concatenate(predictions),
+        None if log_likelihood[0] is None else np.concatenate(log_likelihood),
+    )
+
+
+def _remember(digest: str, problem: Calls) -> None:
+    _problems.clear()
+    _problems[digest] = problem
+
+
+def _survives_pickling(error: Exception) -> bool:
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    # Exceptions with constructors of their own fail in every way when they are made again.
+    except Exception:
+        return False
+
+
+def _exit_without(parent: int) -> None:
+    """End this process when the one that made it is gone, however it went."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)

@@ -1,0 +1,133 @@
+"""Whether a run can go on from the file that it finds, and what becomes of a file that it cannot use.
+
+Called by the sampler before the first draw.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Problem, simulations_per_round
+from nbi_sampler.config import SnpeConfig
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.persistence.checkpoint import Checkpoint, load
+from nbi_sampler.persistence.fingerprint import TOLERANCE
+from nbi_sampler.storage.archive import ArchiveError, is_placeholder
+
+__all__ = ["begin", "find_checkpoint"]
+
+
+def begin(
+    path: Path,
+    fingerprint: Mapping[str, Any],
+    seed: int | None,
+    problem: Problem,
+    config: SnpeConfig,
+    resume: bool,
+    log: logging.Logger,
+) -> Checkpoint:
+    """Where a run starts: at a checkpoint of its own, or at the beginning, with the seed of ``config``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    fingerprint : mapping
+    seed : int, optional
+        As asked for; None goes on with that of the file.
+    problem : Problem
+    config : SnpeConfig
+    resume : bool
+        Whether a checkpoint may be used; if not, it is removed.
+    log : logging.Logger
+    """
+    assert config.seed is not None
+    start = Checkpoint(State(), config.seed, 0.0)
+    if resume:
+        start = find_checkpoint(path, fingerprint, seed, problem, log) or start
+    else:
+        path.unlink(missing_ok=True)
+    n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
+    device, model = problem.networks.device, problem.start
+    first = "" if model is None else f", first draws from model {model.digest}, p-value {model.p_value:.2g}"
+    log.info(
+        f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"
+        f"{first}"
+    )
+    return start
+
+
+def find_checkpoint(
+    path: Path,
+    fingerprint: Mapping[str, Any],
+    seed: int | None,
+    problem: Problem,
+    log: logging.Logger,
+) -> Checkpoint | None:
+    """The run that a file holds, if it is the one that is asked for.
+
+    The likelihood is called once, at the most likely draw of the file: where the prior is wide, data may have
+    changed without a trace in the values at its draws. A file that cannot be used is reported and renamed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    fingerprint : mapping
+    seed : int, optional
+        As asked for; None goes on with that of the file.
+    problem : Problem
+    log : logging.Logger
+
+    Returns
+    -------
+    Checkpoint or None
+    """
+    if not path.is_file():
+        return None
+    if is_placeholder(path):
+        log.info(f"nbi: the checkpoint {path} is empty, the run begins afresh")
+        return None
+    try:
+        checkpoint = load(path, fingerprint, problem.networks)
+        if seed not in (None, checkpoint.seed):
+            raise ArchiveError(f"it was written for something else: seed ({checkpoint.seed}, now {seed})")
+        _check_best_draw(checkpoint.state, problem.evaluator)
+    except ArchiveError as error:
+        kept = _set_aside(path)
+        log.warning(
+            f"nbi: the checkpoint {path} is not used: {error}. It is kept as {kept.name}; the run starts anew"
+        )
+        return None
+    log.info(f"nbi: goes on from {path}: {checkpoint.n_draws:,} draws, {checkpoint.seconds:,.0f} s before")
+    return checkpoint
+
+
+def _check_best_draw(state: State, evaluator: Evaluator) -> None:
+    """Refuse a state whose most likely draw the likelihood of now values otherwise."""
+    batches = [(each.z, each.log_likelihood) for each in (*state.history.batches, *state.final)]
+    if state.pending is not None and state.pending.partial is not None:
+        partial = state.pending.partial
+        batches.append((partial.z[partial.finished], partial.log_likelihood[partial.finished]))
+    z, values = (np.concatenate(parts) for parts in zip(*batches, strict=True)) if batches else (None, None)
+    if z is None or values is None or not np.isfinite(values).any():
+        return
+    best = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
+    now = evaluator(z[[best]]).log_likelihood[0]
+    if not np.isclose(now, values[best], rtol=TOLERANCE, atol=TOLERANCE):
+        raise ArchiveError(
+            f"the likelihood has changed: its greatest value ({float(values[best])!r}) is now {float(now)!r}"
+        )
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a file to the next free name, so that nothing that was paid for is destroyed."""
+    number = 1
+    while (kept := path.with_name(f"{path.stem}.old-{number}{path.suffix}")).exists():
+        number += 1
+    path.rename(kept)
+    return kept

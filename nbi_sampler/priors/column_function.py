@@ -1,0 +1,113 @@
+"""A formula of one bilby prior on a column of values: at once where a probe allows it, else row by row.
+
+Called by :mod:`nbi_sampler.priors.maps`. bilby's priors, and above all the condition functions that users
+write, do not promise to accept arrays; some raise, some give wrong values. A query leaves the prior object
+as it found it: bilby keeps the limits of the last request of a conditional prior as attributes, which here
+are put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+from bilby.core.prior import Prior
+
+__all__ = ["ColumnFunction", "Conditions", "Formula", "agree", "take_rows"]
+
+Conditions: TypeAlias = Mapping[str, Any]
+Formula: TypeAlias = Callable[[Any, Any, Conditions], Any]
+
+
+def take_rows(conditions: Conditions, rows: Any) -> dict[str, np.ndarray]:
+    """Select rows of required variables; a fixed parameter, which is a float, has only one.
+
+    Parameters
+    ----------
+    conditions : mapping of str to ndarray, shape (n,), or float
+    rows : ndarray of bool or int, or list of int
+    """
+    return {
+        name: column[rows] if np.ndim(column) else np.atleast_1d(column)
+        for name, column in conditions.items()
+    }
+
+
+@contextmanager
+def _unchanged(prior: Prior) -> Iterator[None]:
+    """Put back the attributes that a query of ``prior`` sets."""
+    saved = dict(vars(prior))
+    try:
+        yield
+    finally:
+        vars(prior).clear()
+        vars(prior).update(saved)
+
+
+def agree(left: np.ndarray, right: np.ndarray, tolerance: float = 1e-9) -> bool:
+    """Tell whether two arrays are equal up to rounding; NaN equals NaN."""
+    scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
+    return bool(np.allclose(left, right, rtol=tolerance, atol=1e-3 * tolerance * scale, equal_nan=True))
+
+
+class ColumnFunction:
+    """A formula of one prior, applied to a whole column where that agrees with single rows, else row by row.
+
+    Parameters
+    ----------
+    prior : bilby.core.prior.Prior
+    formula : callable
+        ``formula(prior, values, conditions)``.
+    values : ndarray, shape (n_probes,)
+        Values on which the two ways are compared.
+    conditions : mapping of str to ndarray, shape (n_probes,), or float
+        The required variables of a conditional prior at the probes.
+
+    Raises
+    ------
+    Exception
+        Whatever the formula raises for a single row.
+    """
+
+    def __init__(self, prior: Prior, formula: Formula, values: np.ndarray, conditions: Conditions) -> None:
+        self.prior = prior
+        self.formula = formula
+        self.at_probes = self._by_row(values, conditions)
+        try:
+            self.vectorized = agree(self._at_once(values, conditions), self.at_probes)
+        # Priors are user code: an array may make it raise anything, and rows still work.
+        except Exception:
+            self.vectorized = False
+
+    def __call__(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
+        """Apply the formula.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n,)
+        conditions : mapping of str to ndarray, shape (n,), or float
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        return self._at_once(values, conditions) if self.vectorized else self._by_row(values, conditions)
+
+    def _at_once(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
+        # A condition function may write into its arguments, which are columns of theta.
+        copies = {name: np.array(column)[()] for name, column in conditions.items()}
+        with _unchanged(self.prior), np.errstate(all="ignore"):
+            result = np.asarray(self.formula(self.prior, values.copy(), copies), dtype=float)
+        if result.shape != values.shape:
+            raise ValueError(f"the formula gave shape {result.shape} for values of shape {values.shape}")
+        return result
+
+    def _by_row(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
+        result = np.empty(len(values))
+        with _unchanged(self.prior), np.errstate(all="ignore"):
+            for i, value in enumerate(values):
+                row = {name: float(column[0]) for name, column in take_rows(conditions, [i]).items()}
+                result[i] = np.asarray(self.formula(self.prior, float(value), row), dtype=float).item()
+        return result

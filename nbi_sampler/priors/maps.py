@@ -1,0 +1,200 @@
+"""One bilby prior as a map between a standard normal coordinate and a physical parameter.
+
+Called by :mod:`nbi_sampler.priors.space`. Knows bilby's prior objects and nothing of dictionaries,
+constraints or networks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from bilby.core.prior import Gaussian, LogNormal, Prior, SlabSpikePrior, WeightedDiscreteValues
+from scipy.special import ndtr, ndtri
+
+from nbi_sampler.priors.column_function import ColumnFunction, Conditions, Formula, agree, take_rows
+
+__all__ = ["UNIT_MAXIMUM", "UNIT_MINIMUM", "PriorMap", "clip_unit"]
+
+# The lower end may lie far below the spacing of doubles at one: a uniform prior keeps its relative
+# resolution.
+UNIT_MINIMUM = 1e-100
+UNIT_MAXIMUM = 1.0 - 2.0**-53
+_LARGEST_EXPONENT = 700.0
+_N_BISECTIONS = 64
+
+
+def clip_unit(u: np.ndarray) -> np.ndarray:
+    """Move values of the unit interval into the open interval."""
+    return np.clip(u, UNIT_MINIMUM, UNIT_MAXIMUM)
+
+
+def _condition(prior: Any, conditions: Conditions) -> None:
+    if hasattr(prior, "update_conditions"):
+        prior.update_conditions(**conditions)
+
+
+def _rescale(prior: Any, u: Any, conditions: Conditions) -> Any:
+    if isinstance(prior, WeightedDiscreteValues):
+        # bilby's cumulative weights may end an ulp or more below one, past which it has no value to give.
+        u = np.minimum(u, 1.0 - 1e-12)
+    return prior.rescale(u, **conditions)
+
+
+def _cdf(prior: Any, theta: Any, conditions: Conditions) -> Any:
+    # bilby's masks for values beyond the limits do not broadcast against limits that differ from row to row.
+    _condition(prior, conditions)
+    return prior.cdf(np.clip(theta, prior.minimum, prior.maximum), **conditions)
+
+
+def _linear(prior: Any, z: Any, conditions: Conditions) -> Any:
+    _condition(prior, conditions)
+    return prior.mu + prior.sigma * z
+
+
+def _linear_inverse(prior: Any, theta: Any, conditions: Conditions) -> Any:
+    _condition(prior, conditions)
+    return (theta - prior.mu) / prior.sigma
+
+
+def _exponential(prior: Any, z: Any, conditions: Conditions) -> Any:
+    return np.exp(np.clip(_linear(prior, z, conditions), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
+
+
+def _exponential_inverse(prior: Any, theta: Any, conditions: Conditions) -> Any:
+    return _linear_inverse(prior, np.log(np.maximum(theta, np.exp(-_LARGEST_EXPONENT))), conditions)
+
+
+_CLOSED_FORMS: tuple[tuple[type[Prior], Formula, Formula], ...] = (
+    (Gaussian, _linear, _linear_inverse),
+    (LogNormal, _exponential, _exponential_inverse),
+)
+
+
+class PriorMap:
+    """z <-> theta of one prior, conditional or not, theta = rescale(ndtr(z)).
+
+    Gaussian and log-normal priors use their closed form, which keeps the tails beyond 8 sigma. The inverse
+    is that form, else ``prior.cdf`` where it inverts ``prior.rescale``, else bisection of ``rescale`` in z;
+    a value with probability of its own (discrete priors, spikes) goes to the middle of its range of
+    quantiles. A prior whose ``rescale`` decreases is understood, one that goes up and down has no inverse.
+
+    Parameters
+    ----------
+    name : str
+    prior : bilby.core.prior.Prior
+    z : ndarray, shape (n_probes, 1)
+        Probes.
+    conditions : mapping of str to ndarray, shape (n_probes,), or float
+
+    Raises
+    ------
+    ValueError
+        Where ``rescale`` fails, or gives values that are not finite or differ from call to call.
+    """
+
+    def __init__(self, name: str, prior: Prior, z: np.ndarray, conditions: Conditions) -> None:
+        self.names = (name,)
+        u, probes = clip_unit(ndtr(z[:, 0])), z[:, 0]
+        try:
+            self._rescale = ColumnFunction(prior, _rescale, u, conditions)
+        except Exception as error:
+            raise _unusable(name, prior, f"an error ({type(error).__name__}: {error})") from error
+        theta = self._rescale.at_probes
+        wrong = theta[~np.isfinite(theta)]
+        if wrong.size:
+            raise _unusable(name, prior, f"values that are not finite (for example {wrong[0]})")
+        if not agree(self._rescale(u, conditions), theta):
+            raise _unusable(name, prior, "different values for the same input")
+        self._closed_form: tuple[ColumnFunction, ColumnFunction] | None = None
+        for prior_class, forward, inverse in _CLOSED_FORMS:
+            if isinstance(prior, prior_class):
+                exact = ColumnFunction(prior, forward, probes, conditions)
+                # A subclass may have a rescale of its own, to which the formula of its parent does not apply.
+                if agree(exact.at_probes, theta, tolerance=1e-7):
+                    self._closed_form = exact, ColumnFunction(prior, inverse, theta, conditions)
+        self._cdf = self._usable_cdf(prior, probes, theta, conditions)
+
+    def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
+        """Map standard normal to physical.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, 1)
+        conditions : mapping of str to ndarray, shape (n,), or float
+
+        Returns
+        -------
+        ndarray, shape (n, 1)
+        """
+        if self._closed_form is not None:
+            return self._closed_form[0](z[:, 0], conditions)[:, None]
+        return self._rescale_finite(z[:, 0], conditions)[:, None]
+
+    def to_z(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
+        """Map physical to standard normal; values beyond the support go to its edge.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n, 1)
+        conditions : mapping of str to ndarray, shape (n,), or float
+
+        Returns
+        -------
+        ndarray, shape (n, 1)
+        """
+        if self._closed_form is not None:
+            return self._closed_form[1](theta[:, 0], conditions)[:, None]
+        if self._cdf is not None:
+            return ndtri(clip_unit(self._cdf(theta[:, 0], conditions)))[:, None]
+        return self._bisect(theta[:, 0], conditions)[:, None]
+
+    @staticmethod
+    def _usable_cdf(
+        prior: Prior, z: np.ndarray, theta: np.ndarray, conditions: Conditions
+    ) -> ColumnFunction | None:
+        if isinstance(prior, (WeightedDiscreteValues, SlabSpikePrior)):
+            return None
+        try:
+            cdf = ColumnFunction(prior, _cdf, theta, conditions)
+        # bilby's generic cdf raises for infinite support and is a coarse sum elsewhere; bisection does both.
+        except Exception:
+            return None
+        return cdf if agree(ndtri(clip_unit(cdf.at_probes)), z, tolerance=1e-6) else None
+
+    def _rescale_finite(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
+        u = clip_unit(ndtr(z))
+        theta = self._rescale(u, conditions)
+        # Several of bilby's formulae round to infinity in the last few quantiles: step inwards until finite.
+        for margin in 10.0 ** np.arange(-16, -8):
+            wrong = ~np.isfinite(theta)
+            if not wrong.any():
+                break
+            inside = np.clip(u[wrong], margin, 1.0 - margin)
+            theta[wrong] = self._rescale(inside, take_rows(conditions, wrong))
+        return theta
+
+    def _bisect(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
+        ends = [np.full(len(theta), float(ndtri(end))) for end in (UNIT_MINIMUM, UNIT_MAXIMUM)]
+        values = [self._rescale_finite(end, conditions) for end in ends]
+        direction = np.where(values[1] >= values[0], 1.0, -1.0)
+        # Values computed with other rounding than the prior's belong to the same step.
+        slack = 4.0 * np.finfo(float).eps * np.abs(theta)
+        edges = []
+        for sign in (-1.0, 1.0):
+            low, high = ends[0].copy(), ends[1].copy()
+            for _ in range(_N_BISECTIONS):
+                middle = 0.5 * (low + high)
+                distance = direction * (self._rescale_finite(middle, conditions) - theta)
+                below = distance < -slack if sign < 0 else distance <= slack
+                low, high = np.where(below, middle, low), np.where(below, high, middle)
+            edges.append(ndtr(0.5 * (low + high)))
+        return ndtri(clip_unit(0.5 * (edges[0] + edges[1])))
+
+
+def _unusable(name: str, prior: Prior, got: str) -> ValueError:
+    return ValueError(
+        f"priors[{name!r}] ({type(prior).__name__}): expected rescale() to map the unit interval to finite "
+        f"values, the same at every call; got {got}. Use a proper prior with finite limits or a normalised "
+        "density, without random numbers inside rescale()."
+    )

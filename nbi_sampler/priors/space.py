@@ -1,0 +1,235 @@
+"""The parameter space: latent z in R^D <-> unit cube <-> theta, for any bilby prior dictionary.
+
+In z the prior is exactly N(0, I), so a proposal cannot leave its support and weights need no prior density.
+Called by everything that moves between what networks see (z) and what users see (theta); imports bilby,
+never torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from bilby.core.prior import JointPrior, PriorDict
+from bilby.core.utils import random as bilby_random
+from scipy.special import ndtr, ndtri
+
+from nbi_sampler.priors.column_function import Conditions
+from nbi_sampler.priors.entries import (
+    check_dictionary_rescale,
+    dependence_order,
+    joint_bounds,
+    joint_names,
+    sort_entries,
+)
+from nbi_sampler.priors.joint_maps import GaussianMap, GaussianMixtureMap, JointMap, make_joint_map
+from nbi_sampler.priors.maps import PriorMap, clip_unit
+from nbi_sampler.priors.names import named_columns, named_row
+
+__all__ = ["ParameterSpace"]
+
+_N_PROBES = 32
+_PROBE_SEED = 20231206
+
+
+class ParameterSpace:
+    """Maps between z, the unit cube and theta: theta_i = F_i^(-1)(ndtr(z_i)), F_i the prior's distribution.
+
+    Conditional priors are evaluated in the order of their dependence, joint priors as one block. Whole
+    columns are mapped at once for every prior that agrees with itself row by row on a few probes; the others
+    go row by row. No query changes the priors or draws a random number.
+
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+        Must not be changed afterwards.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Sampled parameters in bilby's search order.
+    fixed : dict of str to float
+    n_dim : int
+    periodic : ndarray of bool, shape (n_dim,)
+
+    Raises
+    ------
+    TypeError
+        An entry is neither a prior nor a number, or the dictionary maps its priors in a way of its own.
+    ValueError
+        Nothing is sampled, a condition or a joint prior is incomplete, or a prior cannot be used (improper,
+        random).
+
+    Examples
+    --------
+    >>> import bilby, numpy as np
+    >>> space = ParameterSpace(bilby.core.prior.PriorDict({"a": bilby.core.prior.Uniform(0, 2), "b": 3.0}))
+    >>> space.columns(space.to_theta(np.zeros((1, 1))))
+    {'b': array([3.]), 'a': array([1.])}
+    """
+
+    def __init__(self, priors: PriorDict) -> None:
+        self.names, self.fixed, self._has_constraints = sort_entries(priors)
+        self.n_dim = len(self.names)
+        self.periodic = np.array([priors[name].boundary == "periodic" for name in self.names])
+        self._priors = priors
+        self._index = {name: i for i, name in enumerate(self.names)}
+        bounds = [joint_bounds(priors[name]) for name in self.names]
+        self._lower, self._upper = np.array(bounds, dtype=float).T
+        self._maps: list[PriorMap | GaussianMap | GaussianMixtureMap | JointMap] = []
+        with _unchanged_random_state():
+            probes = np.random.default_rng(_PROBE_SEED).standard_normal((_N_PROBES, self.n_dim))
+            theta = self._make_maps(probes)
+            check_dictionary_rescale(priors, self.names, ndtr(probes), theta)
+            self._constraints_vectorized = self._has_constraints and self._probe_constraints(theta)
+
+    def to_theta(self, z: np.ndarray) -> np.ndarray:
+        """Map standard normal to physical.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, n_dim)
+            Finite.
+
+        Returns
+        -------
+        ndarray, shape (n, n_dim)
+        """
+        z = self._checked(z, "z", finite=True)
+        theta = np.empty_like(z)
+        for block in self._maps:
+            where = [self._index[name] for name in block.names]
+            theta[:, where] = block.to_theta(z[:, where], self._conditions(block.names, theta))
+        return theta
+
+    def to_z(self, theta: np.ndarray) -> np.ndarray:
+        """Invert :meth:`to_theta`.
+
+        Theta outside the support goes to its edge, a discrete value to the middle of its range of quantiles.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n, n_dim)
+            Finite.
+
+        Returns
+        -------
+        ndarray, shape (n, n_dim)
+
+        Raises
+        ------
+        NotImplementedError
+            A joint prior other than the multivariate Gaussian.
+        """
+        theta = self._checked(theta, "theta", finite=True)
+        z = np.empty_like(theta)
+        for block in self._maps:
+            where = [self._index[name] for name in block.names]
+            z[:, where] = block.to_z(theta[:, where], self._conditions(block.names, theta))
+        return z
+
+    def unit_to_theta(self, u: np.ndarray) -> np.ndarray:
+        """Map the unit cube to physical, shapes (n, n_dim); the edges of the cube are moved inside."""
+        return self.to_theta(ndtri(clip_unit(self._checked(u, "u", finite=True))))
+
+    def theta_to_unit(self, theta: np.ndarray) -> np.ndarray:
+        """Map physical to the open unit cube, shapes (n, n_dim)."""
+        return clip_unit(ndtr(self.to_z(theta)))
+
+    def satisfies_constraints(self, theta: np.ndarray) -> np.ndarray:
+        """Tell where every ``Constraint`` holds, after the dictionary's conversion function.
+
+        The bounds of joint priors count as constraints: bilby's density has them and its ``rescale`` has not.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n, n_dim)
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        theta = self._checked(theta, "theta")
+        allowed = np.all((theta >= self._lower) & (theta <= self._upper), axis=1)
+        if self._has_constraints and len(theta):
+            at_once = self._constraints_vectorized
+            allowed &= self._constraints_at_once(theta) if at_once else self._constraints_by_row(theta)
+        return allowed
+
+    def columns(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Fixed and sampled parameters by name, copies of shape (n,) of theta, shape (n, n_dim)."""
+        return named_columns(self._checked(theta, "theta"), self.names, self.fixed)
+
+    def row(self, theta_row: np.ndarray) -> dict[str, float]:
+        """Fixed and sampled parameters by name, of one point of shape (n_dim,)."""
+        theta = self._checked(np.asarray(theta_row)[None, ...], "theta_row[None]")
+        return named_row(theta[0], self.names, self.fixed)
+
+    def _make_maps(self, z: np.ndarray) -> np.ndarray:
+        """Make a map for each prior or joint distribution, in the order of dependence, and map the probes."""
+        theta = np.empty_like(z)
+        joint: set[str] = set()
+        for name in dependence_order(self._priors, self.names, self.fixed):
+            if name in joint:
+                continue
+            prior = self._priors[name]
+            names = joint_names(self._priors, name)
+            joint.update(names)
+            where = [self._index[each] for each in names]
+            conditions = self._conditions(names, theta)
+            block = (
+                make_joint_map(prior.dist, z[:, where])
+                if isinstance(prior, JointPrior)
+                else PriorMap(name, prior, z[:, where], conditions)
+            )
+            theta[:, where] = block.to_theta(z[:, where], conditions)
+            self._maps.append(block)
+        return theta
+
+    def _conditions(self, names: tuple[str, ...], theta: np.ndarray) -> Conditions:
+        required = getattr(self._priors[names[0]], "required_variables", None) or ()
+        return {k: theta[:, self._index[k]] if k in self._index else self.fixed[k] for k in required}
+
+    def _probe_constraints(self, theta: np.ndarray) -> bool:
+        by_row = self._constraints_by_row(theta)
+        try:
+            return bool(np.array_equal(self._constraints_at_once(theta), by_row))
+        # Conversion functions are user code: an array may make them raise anything, and rows still work.
+        except Exception:
+            return False
+
+    def _constraints_at_once(self, theta: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            allowed = np.asarray(self._priors.evaluate_constraints(self.columns(theta)), dtype=bool)
+        if allowed.shape != (len(theta),):
+            raise ValueError(f"constraints gave shape {allowed.shape} for {len(theta)} points")
+        return allowed
+
+    def _constraints_by_row(self, theta: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            rows = [np.all(self._priors.evaluate_constraints(self.row(point))) for point in theta]
+        return np.array(rows, dtype=bool)
+
+    def _checked(self, values: np.ndarray, argument: str, finite: bool = False) -> np.ndarray:
+        array = np.asarray(values, dtype=float)
+        if array.ndim != 2 or array.shape[1] != self.n_dim:
+            raise ValueError(
+                f"{argument}: expected shape (n, {self.n_dim}), got {array.shape}; "
+                f"one column for each of {list(self.names)}, and [None, :] for a single point."
+            )
+        if finite and not np.all(np.isfinite(array)):
+            raise ValueError(f"{argument}: expected finite values, got NaN or infinity; drop those rows.")
+        return array
+
+
+@contextmanager
+def _unchanged_random_state() -> Iterator[None]:
+    """Put back numpy's and bilby's global generators, which a random ``rescale`` would advance."""
+    numpy_state = np.random.get_state()
+    bilby_state = bilby_random.rng.bit_generator.state
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        bilby_random.rng.bit_generator.state = bilby_state

@@ -1,0 +1,1 @@
+"""What people and bilby are told: progress, verdict and result."""

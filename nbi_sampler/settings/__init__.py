@@ -1,0 +1,1 @@
+"""Keywords and text of configuration files to settings, and where torch works."""

@@ -1,0 +1,241 @@
+"""Keywords of the sampler, from what a user, bilby or bilby_pipe may write to checked settings.
+
+Called by the sampler before anything else, so that a mistake costs no likelihood call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from nbi_sampler.config import SnpeConfig, TrainingConfig, build, nearest
+from nbi_sampler.featurizers import featurizer_factory
+from nbi_sampler.flows import flow_factory
+from nbi_sampler.reporting.progress import print_interval
+from nbi_sampler.settings.coercion import coerced
+from nbi_sampler.settings.devices import find_device, thread_count
+from nbi_sampler.training.losses import loss_named
+
+__all__ = ["DEFAULTS", "IGNORED", "Settings", "read_settings", "refinement_flows", "translate"]
+
+_SNPE = {field.name: field.default for field in fields(SnpeConfig)}
+
+DEFAULTS: dict[str, Any] = {
+    **_SNPE,
+    "featurizer": "auto",
+    "flow": "maf",
+    "simulator": None,
+    "noise": None,
+    "x_obs": None,
+    "x_err": None,
+    "x_mask": None,
+    "vectorized": "auto",
+    "training": None,
+    "device": "auto",
+    "npool": 1,
+    "pool": None,
+    "resume": True,
+    "check_point_delta_t": 600,
+    "check_point_plot": False,
+    "print_method": "tqdm",
+    "model": None,
+}
+
+# What bilby_pipe hands to every sampler (the defaults of dynesty), and what scripts written for dynesty say.
+IGNORED = frozenset(
+    {
+        *(
+            "act",
+            "bootstrap",
+            "bound",
+            "check_point",
+            "dlogz",
+            "enlarge",
+            "facc",
+            "maxcall",
+            "maxiter",
+            "maxmcmc",
+        ),
+        *("nact", "naccept", "n_check_point", "nestcheck", "print_progress", "proposals"),
+        *("rejection_sample_posterior", "rstagger", "rstate", "sample", "slices", "verbose"),
+    }
+)
+
+
+# Keywords, and those of which one must be there.
+COMPANIONS = {
+    "noise": ("simulator",),
+    "x_obs": ("simulator", "model"),
+    "x_err": ("model",),
+    "x_mask": ("model",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Checked keywords.
+
+    Attributes
+    ----------
+    snpe : SnpeConfig
+        With a seed, drawn afresh where none was given.
+    training : dict
+        Fields of `TrainingConfig` to change.
+    featurizer, flow : callable
+    refinement_flows : tuple of callable
+        See `fitting.Networks`.
+    simulator, noise, x_obs : object
+        As given; `forward.UserModel` checks them.
+    model, x_err, x_mask : object
+        As given; `trained_model` checks them.
+    vectorized : bool or "auto"
+    device : torch.device
+    n_threads : int
+        For torch.
+    npool : int
+    resume : bool
+    check_point_delta_t : float
+        Seconds.
+    print_method : str or None
+    """
+
+    snpe: SnpeConfig
+    training: dict[str, Any]
+    featurizer: Callable[..., Any]
+    flow: Callable[..., Any]
+    refinement_flows: tuple[Callable[..., Any], ...]
+    simulator: Any
+    noise: Any
+    x_obs: Any
+    model: Any
+    x_err: Any
+    x_mask: Any
+    vectorized: Literal["auto"] | bool
+    device: torch.device
+    n_threads: int
+    npool: int
+    resume: bool
+    check_point_delta_t: float
+    print_method: str | None
+
+
+def translate(
+    keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]], ignored: Iterable[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Give keywords their own names and their values their types.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+    equivalents : mapping of str to iterable of str
+        Other names of a keyword; where both are there, its own name counts.
+    ignored : iterable of str
+        Names to leave out, besides `IGNORED`.
+
+    Returns
+    -------
+    dict of str to object
+        Only names of `DEFAULTS`.
+    list of str
+        Names that mean nothing here and were left out.
+
+    Raises
+    ------
+    TypeError
+        For an unknown name.
+    """
+    names = dict(keywords)
+    for own, others in equivalents.items():
+        for other in others:
+            if other != own and other in names:
+                value = names.pop(other)
+                names.setdefault(own, value)
+    left_out = sorted((IGNORED | set(ignored)) & (set(names) - set(DEFAULTS)))
+    unknown = sorted(set(names) - set(DEFAULTS) - set(left_out))
+    if unknown:
+        hints = "; ".join(f"{name!r}: {nearest(name, DEFAULTS)}" for name in unknown)
+        raise TypeError(f"sampler 'nbi': unknown keyword(s) {hints}")
+    return {name: coerced(name, value) for name, value in names.items() if name not in left_out}, left_out
+
+
+def read_settings(keywords: Mapping[str, Any]) -> Settings:
+    """Check the keywords of a run.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+        A value for every name of `DEFAULTS`, as `translate` gives them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For the first that cannot be used; says what was expected and what was given.
+    """
+    given = dict(keywords)
+    if given["seed"] is None:
+        given["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
+    snpe = SnpeConfig(**{name: given[name] for name in _SNPE})
+    loss_named(snpe.loss)
+    flow = given["flow"]
+    training = given["training"] or {}
+    _expect(isinstance(training, Mapping), "training", "a dictionary of training settings", training)
+    build(TrainingConfig, training, "training")
+    _check_switches(given)
+    _check_company(given)
+    return Settings(
+        snpe=snpe,
+        training=dict(training),
+        featurizer=featurizer_factory(given["featurizer"]),
+        flow=flow_factory(flow),
+        refinement_flows=refinement_flows(flow),
+        simulator=given["simulator"],
+        **{name: given[name] for name in ("noise", "x_obs", "model", "x_err", "x_mask")},
+        vectorized=given["vectorized"],
+        device=find_device(given["device"]),
+        n_threads=training.get("n_threads") or thread_count(given["featurizer"]),
+        npool=given["npool"] or 1,
+        resume=given["resume"],
+        check_point_delta_t=float(given["check_point_delta_t"]),
+        print_method=given["print_method"],
+    )
+
+
+def refinement_flows(flow: object) -> tuple[Callable[..., Any], ...]:
+    """Unconditional flows: the user's where it can be made without a condition, else the usual ones."""
+    if isinstance(flow, Mapping) or (isinstance(flow, str) and flow != DEFAULTS["flow"]):
+        return (flow_factory(flow),)
+    return tuple(flow_factory({"type": "maf", "num_blocks": n_blocks}) for n_blocks in (1, 2))
+
+
+def _check_switches(given: Mapping[str, Any]) -> None:
+    print_interval(given["print_method"])
+    for name in ("resume", "check_point_plot"):
+        _expect(isinstance(given[name], bool), name, "True or False", given[name])
+    vectorized, seconds, npool = given["vectorized"], given["check_point_delta_t"], given["npool"]
+    _expect(
+        isinstance(vectorized, bool) or vectorized == "auto",
+        "vectorized",
+        "'auto', True or False",
+        vectorized,
+    )
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
+    _expect(number, "check_point_delta_t", "a positive number of seconds", seconds)
+    count = isinstance(npool, int) and not isinstance(npool, bool) and npool >= 1
+    _expect(npool is None or count, "npool", "an integer of at least 1, or None", npool)
+
+
+def _check_company(given: Mapping[str, Any]) -> None:
+    """Refuse what means nothing without another keyword."""
+    for name, companions in COMPANIONS.items():
+        alone = all(given[companion] is None for companion in companions)
+        needed = " or ".join(f"{companion}=" for companion in companions)
+        _expect(given[name] is None or not alone, name, f"None without {needed}; pass that too", given[name])
+
+
+def _expect(condition: bool, argument: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{argument}: expected {expected}; got {got!r}")

@@ -1,0 +1,1 @@
+"""Weights, effective sample sizes, evidence and k-hat: arrays in, numbers out."""

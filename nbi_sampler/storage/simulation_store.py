@@ -1,0 +1,265 @@
+"""The simulations of a forward model in one file: appended as they are made, read back in batches.
+
+Called by the engine. The store holds parameters, noiseless predictions and what else comes with a simulation
+(sampling times, masks, uncertainties); it may be larger than memory. What the simulations depend on is
+written down with them, and a store of other simulations is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+import nbi_sampler
+from nbi_sampler.storage.appendable_table import AppendableTable
+
+__all__ = ["SimulationStore", "Simulations", "StoreMismatch"]
+
+BUFFER_BYTES = 2**25
+OWN = ("theta", "predictions")
+
+
+class Simulations(NamedTuple):
+    """Rows of a store.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n, n_dim)
+    predictions : ndarray, shape (n, *shape)
+    extras : dict of str to ndarray, shape (n, ...)
+    """
+
+    theta: NDArray[np.float64]
+    predictions: NDArray[Any]
+    extras: dict[str, NDArray[Any]]
+
+
+class StoreMismatch(ValueError):
+    """A store holds other simulations than were asked for.
+
+    Attributes
+    ----------
+    differences : dict of str to (object, object)
+        What the store has, and what was asked for.
+    """
+
+    def __init__(self, path: Path, differences: dict[str, tuple[Any, Any]]) -> None:
+        self.differences = differences
+        listed = "; ".join(
+            f"{name}: {has} there, {asked} asked" for name, (has, asked) in differences.items()
+        )
+        super().__init__(f"path: {path} holds other simulations ({listed}); give another path or delete it")
+
+
+class SimulationStore:
+    """Simulations on disk; made by `create` or `open`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Parameters, in the order of the columns of theta.
+    shape : tuple of int
+        Of one prediction.
+    fingerprint : dict of str to str
+        What the simulations depend on, by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "simulations.h5"
+    >>> with SimulationStore.create(path, ["slope"], (3,), fingerprint={"slope": "Uniform(0, 1)"}) as store:
+    ...     store.append([[0.5], [1.0]], [[0.0, 0.5, 1.0], [0.0, 1.0, 2.0]])
+    >>> with SimulationStore.open(path, fingerprint={"slope": "Uniform(0, 1)"}) as store:
+    ...     [len(batch.theta) for batch in store.batches(2, np.random.default_rng(0))]
+    [2]
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, table: AppendableTable) -> None:
+        self._table = table
+        self.names = tuple(table.metadata["names"])
+        self.shape = table.columns["predictions"].shape
+        self.fingerprint: dict[str, str] = table.metadata["fingerprint"]
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        names: Sequence[str],
+        shape: tuple[int, ...],
+        *,
+        extras: Mapping[str, DTypeLike] | None = None,
+        fingerprint: Mapping[str, str] | None = None,
+        dtype: DTypeLike = np.float64,
+    ) -> SimulationStore:
+        """Make an empty store and open it for writing.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        names : sequence of str
+            Parameters.
+        shape : tuple of int
+            Of one prediction.
+        extras : mapping of str to dtype, optional
+            What else a simulation has; an array as a subarray type, such as ``(bool, (50,))`` for a mask.
+        fingerprint : mapping of str to str, optional
+            What the simulations depend on, for example ``{name: repr(prior), ...}``.
+        dtype : dtype
+            Of the predictions.
+
+        Raises
+        ------
+        FileExistsError
+        ValueError
+            An extra is called ``theta`` or ``predictions``.
+        """
+        columns = {
+            "theta": np.dtype((np.float64, (len(names),))),
+            "predictions": np.dtype((dtype, tuple(shape))),
+        }
+        for name, kind in (extras or {}).items():
+            if name in OWN:
+                raise ValueError(f"extras: expected names other than {' and '.join(OWN)}, got {name!r}")
+            columns[name] = np.dtype(kind)
+        versions = {"nbi_sampler": nbi_sampler.__version__}
+        versions |= {package: version(package) for package in ("bilby", "h5py", "numpy")}
+        metadata = {"names": list(names), "fingerprint": dict(fingerprint or {}), "versions": versions}
+        return cls(AppendableTable.create(path, columns, metadata))
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        names: Sequence[str] | None = None,
+        shape: tuple[int, ...] | None = None,
+        fingerprint: Mapping[str, str] | None = None,
+        writable: bool = False,
+    ) -> SimulationStore:
+        """Open a store that exists, if it holds the simulations asked for.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        names, shape, fingerprint
+            As in `create`; compared where given.
+        writable : bool
+            Whether simulations will be appended.
+
+        Raises
+        ------
+        StoreMismatch
+            It has other parameters, another shape or another fingerprint.
+        FileNotFoundError, BlockingIOError, ValueError
+            See `AppendableTable.open`.
+        """
+        table = AppendableTable.open(path, writable=writable)
+        if not set(OWN) <= set(table.columns):
+            table.close()
+            raise ValueError(f"path: expected a store of simulations, got another table {path}")
+        store = cls(table)
+        pairs: dict[str, tuple[Any, Any]] = {}
+        if names is not None:
+            pairs["names"] = store.names, tuple(names)
+        if shape is not None:
+            pairs["shape"] = store.shape, tuple(shape)
+        if fingerprint is not None:
+            for key in {**store.fingerprint, **fingerprint}:
+                pairs[f"fingerprint[{key!r}]"] = store.fingerprint.get(key), fingerprint.get(key)
+        differences = {name: (has, asked) for name, (has, asked) in pairs.items() if has != asked}
+        if differences:
+            store.close()
+            raise StoreMismatch(Path(path), differences)
+        return store
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __enter__(self) -> SimulationStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._table.close()
+
+    def append(self, theta: ArrayLike, predictions: ArrayLike, **extras: ArrayLike) -> None:
+        """Commit simulations: they are kept whatever happens to the process afterwards.
+
+        Parameters
+        ----------
+        theta : array_like, shape (n, n_dim)
+        predictions : array_like, shape (n, *shape)
+        **extras : array_like, shape (n, ...)
+            All that were named at creation.
+        """
+        self._table.append({"theta": theta, "predictions": predictions, **extras})
+
+    def read(self, rows: slice | ArrayLike = slice(None)) -> Simulations:
+        """Simulations in the order asked for; see `AppendableTable.read`."""
+        return _simulations(self._table.read(rows), slice(None))
+
+    def batches(
+        self, size: int, rng: np.random.Generator | None = None, rows: slice = slice(None)
+    ) -> Iterator[Simulations]:
+        """Every simulation once, in batches; the last one may be smaller.
+
+        Shuffled by reading blocks of neighbours in random order into a buffer of about 32 MB, which is
+        shuffled: random enough for training where neighbours are independent draws, and as fast as reading
+        in order.
+
+        Parameters
+        ----------
+        size : int
+        rng : numpy.random.Generator, optional
+            In the order of the file without one.
+        rows : slice
+            Consecutive rows, for example those that are not held out.
+
+        Yields
+        ------
+        Simulations
+        """
+        start, stop, step = rows.indices(len(self))
+        if step != 1 or size < 1:
+            raise ValueError(f"size, rows: expected at least 1 and a step of 1, got {size} and {rows}")
+        waiting: dict[str, NDArray[Any]] = {}
+        for index in self._blocks(start, stop, rng):
+            block = self._table.read(index)
+            waiting = {
+                name: np.concatenate([waiting.get(name, data[:0]), data]) for name, data in block.items()
+            }
+            n_waiting = len(waiting["theta"])
+            order = np.arange(n_waiting) if rng is None else rng.permutation(n_waiting)
+            n_whole = n_waiting - n_waiting % size
+            for first in range(0, n_whole, size):
+                yield _simulations(waiting, order[first : first + size])
+            waiting = {name: data[order[n_whole:]] for name, data in waiting.items()}
+        if waiting and len(waiting["theta"]):
+            yield _simulations(waiting, slice(None))
+
+    def _blocks(self, start: int, stop: int, rng: np.random.Generator | None) -> Iterator[NDArray[np.int64]]:
+        """Rows of a buffer at a time, made of whole chunks of the file in order or at random."""
+        length = self._table.chunk_length
+        chunks = np.arange(start, stop, length)
+        if rng is not None:
+            chunks = rng.permutation(chunks)
+        row_bytes = sum(kind.itemsize for kind in self._table.columns.values())
+        n_together = max(1, BUFFER_BYTES // (length * row_bytes))
+        for i in range(0, len(chunks), n_together):
+            together = chunks[i : i + n_together]
+            yield np.concatenate([np.arange(first, min(first + length, stop)) for first in together])
+
+
+def _simulations(rows: Mapping[str, NDArray[Any]], index: NDArray[np.intp] | slice) -> Simulations:
+    extras = {name: data[index] for name, data in rows.items() if name not in OWN}
+    return Simulations(rows["theta"][index], rows["predictions"][index], extras)
