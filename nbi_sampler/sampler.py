@@ -9,7 +9,7 @@ import datetime
 import math
 import time
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from nbi_sampler.plots.run import figures_of
 from nbi_sampler.plots.view import RunView
 from nbi_sampler.plots.watching import RunPlots
 from nbi_sampler.plugins.events import Outcome, Run, RunEvents
+from nbi_sampler.plugins.manager import Plugin
 from nbi_sampler.plugins.provenance import plugins_at_work
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem, make_start
@@ -186,6 +187,8 @@ class Nbi(BilbySampler):
                     observers = Observers(writer, progress, events, plots)
                     state = run(problem, config, start.seed, observers, start.state)
                     writer.write()
+                    outcome = self._fill_result(state, config, problem.evaluator.note, writer.seconds)
+                    events.finished(outcome)
         except SystemExit:
             raise
         except BaseException as error:
@@ -193,12 +196,15 @@ class Nbi(BilbySampler):
             raise
         finally:
             progress.close()
-        outcome = self._fill_result(state, config, problem.evaluator.note, writer.seconds)
-        events.finished(outcome)
         logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
         if self.plot or self.kwargs["check_point_plot"]:
             plots.finish(self.result)
         return self.result
+
+    @cached_property
+    def _plugins(self) -> tuple[Plugin, ...]:
+        """Those that take part in the numbers."""
+        return plugins_at_work(self._forward, self.kwargs)
 
     def _plots(self) -> RunPlots:
         """What draws the run: at intervals where that is asked for, and when it is told to."""
@@ -220,7 +226,7 @@ class Nbi(BilbySampler):
                 settings=self.result.sampler_kwargs,
                 seed=start.seed,
                 note=note,
-                plugins=plugins_at_work(self._forward, self.kwargs),
+                plugins=self._plugins,
                 records=start.state.records,
             )
         )
@@ -235,7 +241,7 @@ class Nbi(BilbySampler):
             summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
         summary["nbi"]["plugins"] = {
             plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
-            for plugin in plugins_at_work(self._forward, self.kwargs)
+            for plugin in self._plugins
         }
         self.result.meta_data.update(summary)
         own = summary["nbi"]

@@ -97,3 +97,18 @@ def test_the_picture_shows_rooms_that_exist():
     drawn = re.findall(r"[\w/]+(?:\.py\b|/(?=<|\"))", picture)
     assert len(drawn) > 10
     assert not [name for name in drawn if not (PACKAGE / name).exists()]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_files_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_functions_fit_on_a_screen(path):
+    """Without their docstrings, which grow with what there is to explain."""
+    functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
+    for function in functions:
+        told = function.body[0] if ast.get_docstring(function) else None
+        docstring = told.end_lineno - told.lineno + 1 if told else 0
+        assert function.end_lineno - function.lineno + 1 - docstring <= 50, function.name

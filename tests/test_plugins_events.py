@@ -130,6 +130,16 @@ class TestEvents:
         )
         assert watching.of("run_finished")[0][0].status == "ok"
 
+    def test_a_run_without_a_result_is_finished_too(self, watching, tmp_path, monkeypatch):
+        def fail(*_):
+            raise MemoryError("no room for equal weights")
+
+        monkeypatch.setattr("nbi_sampler.sampler.result_fields", fail)
+        with pytest.raises(MemoryError):
+            fit(tmp_path, gaussian(OwnGaussian), n_sims=400, n_rounds=1, n_effective=50)
+        ((outcome,),) = watching.of("run_finished")
+        assert outcome.status == "interrupted" and "no room" in outcome.message
+
     def test_a_training_of_the_engine_is_a_run_too(self, watching):
         engine = NBI("maf", "mlp", lambda theta: theta[0] * X, 0.1, [stats.uniform(0, 1)], seed=1)
         engine.fit(n_sims=200, n_epochs=2)
