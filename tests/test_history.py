@@ -133,3 +133,14 @@ def test_a_long_run_keeps_few_densities_and_the_same_weights(rng):
     last = history.recent(2)
     expected = last.log_likelihood - log_mixture(last, proposals[-2:], counts[-2:])
     np.testing.assert_allclose(last.log_weights, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [0.25, 0.3, 0.9])
+def test_all_draws_tell_how_efficient_a_proposal_is(history, width):
+    proposal = MixtureProposal.single(student(0.4, width))
+    z = np.linspace(-6.0, 6.0, 6001)[:, None]
+    log_prior = stats.norm.logpdf(z[:, 0])
+    log_posterior = log_likelihood(z) + log_prior - LOG_EVIDENCE
+    square = np.exp(2.0 * log_posterior - proposal.log_ratio(z) - log_prior)
+    expected = 1.0 / (square.sum() * (z[1, 0] - z[0, 0]))
+    assert history.efficiency_of(proposal) == pytest.approx(expected, rel=0.05)

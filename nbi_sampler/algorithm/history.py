@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from nbi_sampler.evaluation.batch import Evaluation
 from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
@@ -123,6 +124,32 @@ class History:
             log_ratios = np.concatenate([log_ratios, self.log_retired[None]])
             counts = np.append(counts, self.n_retired)
         return self.log_likelihood - mixture_log_ratio(log_ratios, counts)
+
+    def efficiency_of(self, proposal: MixtureProposal) -> float:
+        r"""Efficiency that all draws so far expect of a proposal, tails that its own batch missed included.
+
+        .. math:: 1 / \mathrm{E}_p[p / q] \approx 1 / \sum_i W_i\, p(z_i) / q(z_i)
+
+        With the weights W under the mixture of all proposals. For choosing among proposals: draws that one of
+        them was fitted to speak for it.
+
+        Parameters
+        ----------
+        proposal : MixtureProposal
+
+        Returns
+        -------
+        float
+            In [0, 1] but for noise; 0 while no weight is positive.
+        """
+        log_weights = self.log_weights
+        counted = np.isfinite(log_weights)
+        if not counted.any():
+            return 0.0
+        log_mass = log_weights[counted] - logsumexp(log_weights[counted])
+        log_norm = logsumexp(log_weights[counted]) - np.log(len(self))
+        log_target = self.log_likelihood[counted] - log_norm
+        return float(np.exp(-logsumexp(log_mass + log_target - proposal.log_ratio(self.z[counted]))))
 
     def extended(self, draws: Draws, proposal: MixtureProposal) -> History:
         """A history with one more batch, drawn from ``proposal``."""

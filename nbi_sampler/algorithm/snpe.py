@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from nbi_sampler.algorithm.model_step import draw_from_model
+from nbi_sampler.algorithm.pooling import better_by_all_draws, lost_ground, without_dead_weight
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.rounds import FitInfo, fit_to_simulations
@@ -30,8 +31,6 @@ CONVERGED = 0.92
 # A refinement that gains less than this factor has stalled; so many in a row end the phase.
 SMALLEST_GAIN = 1.04
 MOST_STALLS = 2
-# The result begins anew when more draws leave less than this share of its effective size.
-LOST = 0.5
 # Draws from the prior where there is nothing to simulate, divided by the fourth power of the dimension.
 SCAN = 320_000
 MOST_PRIOR_ROUNDS = 4
@@ -162,10 +161,14 @@ def refine(step: Step) -> State:
         state = replace(state, best=Best(proposal, now))
     gained = info.exponent < 1.0 or now.efficiency > SMALLEST_GAIN * best
     state = replace(state, n_stalls=0 if gained else state.n_stalls + 1)
-    if _lost_ground(step.state, state):
-        return replace(state.without_result(), n_stalls=0)
-    done = now.efficiency >= CONVERGED or (state.n_stalls >= MOST_STALLS and missing <= 4 * step.n_sims)
-    return replace(state, phase="final" if done or state.n_stalls >= 3 * MOST_STALLS else "refinement")
+    if lost_ground(step.state, state):
+        state = replace(state.without_result(), n_stalls=0 if step.state.final else state.n_stalls)
+    state = without_dead_weight(state)
+    if now.efficiency >= CONVERGED:
+        return replace(state, phase="final")
+    if state.n_stalls >= (MOST_STALLS if missing <= 4 * step.n_sims else 3 * MOST_STALLS):
+        return replace(state, phase="final", best=better_by_all_draws(state, Best(proposal, now)))
+    return state
 
 
 def draw_final(step: Step) -> State:
@@ -184,7 +187,7 @@ def draw_final(step: Step) -> State:
     if gained or not step.config.refine:
         return after
     history = state.history.extended(after.final[-1], proposal)
-    kept = after.without_result() if _lost_ground(state, after) else after
+    kept = after.without_result() if lost_ground(state, after) else after
     return replace(kept, history=history, phase="refinement", best=None, n_stalls=0)
 
 
@@ -206,10 +209,3 @@ def _n_learnt_from(state: State, config: SnpeConfig) -> int:
     if loss_named(config.loss).all_rounds or not state.count("rounds"):
         return len(state.history.batches)
     return 1
-
-
-def _lost_ground(before: State, after: State) -> bool:
-    """Whether more draws left fewer effective ones: a few dominate, the proposal is too thin there."""
-    now, then = (effective_sample_size(state.final_log_weights) for state in (after, before))
-    first_is_poor = not before.final and bool(after.final) and after.records[-1].efficiency < WARM
-    return now < LOST * then or first_is_poor
