@@ -1,7 +1,7 @@
 """Which draws make up the result, and which proposal its last draws come from. Pure functions of the state.
 
-Every batch by itself gives the evidence without bias; what is decided here is which of them are worth pooling,
-so that batches that a few draws dominate, and batches that are dead weight, do not count. Called by `snpe`.
+Every batch by itself gives the evidence without bias. What is decided here is which of them are worth
+pooling: not those that a few draws dominate, and not those that are dead weight. Called by `snpe`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def without_dead_weight(state: State) -> State:
 def better_by_all_draws(state: State, latest: Best) -> Best:
     """The best proposal so far or the latest, whichever all draws speak for.
 
-    A batch of its own flatters a proposal whose thin tail it happened to miss, and blames one where it was hit.
+    Its own batch flatters a proposal whose thin tail it happened to miss, and blames one where it was hit.
 
     Parameters
     ----------
