@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 help:
 	@echo "make demo   fit a real microlensing light curve; results in build/demo/"
 	@echo "make test   lint, type checks, tests and doctests"
-	@echo "make lint   ruff and mypy only"
+	@echo "make lint   ruff, mypy and vermin only"
 	@echo "make docs   the documentation; build/docs/index.html"
 	@echo "make clean  remove build/ and caches, keep .venv"
 
@@ -42,6 +42,7 @@ lint: $(PLUGIN_STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/vermin -q --no-tips --violations -t=3.10- nbi_sampler plugins
 
 # The tests of the package know of no plugin that is installed; those of the plugins do, in processes of their own.
 test: export NBI_TENSORBOARD = off

@@ -17,6 +17,7 @@ from bilby.core.sampler.base_sampler import NestedSampler
 from bilby.core.utils import command_line_args, logger
 
 from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
+from nbi_sampler.evaluation.calls import as_number
 from nbi_sampler.persistence.cached_result import what_differs
 from nbi_sampler.persistence.checkpoint import CheckpointWriter
 from nbi_sampler.priors.space import ParameterSpace
@@ -53,15 +54,23 @@ class BilbySampler(NestedSampler):
         Raises
         ------
         LikelihoodError
-            Where the likelihood raises; a TypeError goes on to bilby, which has a hint for it.
+            Where the likelihood raises, or returns no number; a TypeError that it raises goes on to bilby,
+            which has a hint for it.
         """
         try:
-            return super().log_likelihood(theta)
+            returned = super().log_likelihood(theta)
         except TypeError:
             raise
         except Exception as error:
-            parameters = dict(zip(self.search_parameter_keys, map(float, theta), strict=True))
-            raise LikelihoodError({**parameters, **self._space.fixed}, error) from error
+            raise self._error_at(theta, error) from error
+        try:
+            return as_number(returned)
+        except TypeError as error:
+            raise self._error_at(theta, error) from error
+
+    def _error_at(self, theta: Any, error: Exception) -> LikelihoodError:
+        parameters = dict(zip(self.search_parameter_keys, map(float, theta), strict=True))
+        return LikelihoodError({**parameters, **self._space.fixed}, error)
 
     def write_current_state(self) -> None:
         """Write the checkpoint; before the first draw there is nothing to write."""

@@ -126,5 +126,6 @@ def _check_parameters(forward: ForwardModel, space: ParameterSpace) -> None:
         given = ", ".join((*space.names, *space.fixed))
         raise ValueError(
             f"priors: expected one for every parameter of the likelihood ({forward.name}), got none for "
-            f"{', '.join(missing)} beside {given}; add a prior or a fixed value"
+            f"{', '.join(missing)} beside {given}; add a prior or a fixed value. If that is the independent "
+            "variable, make it the first argument of the model function"
         )

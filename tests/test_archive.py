@@ -154,12 +154,16 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path, rng):
     context.set_forkserver_preload(["numpy", "nbi_sampler.storage.archive"])
     newest = 0
     for _ in range(8):
+        path.unlink(missing_ok=True)
         process = context.Process(target=write_for_ever, args=(path,))
         process.start()
         until = time.monotonic() + 60
         while not path.exists() and time.monotonic() < until:
             time.sleep(0.01)
-        time.sleep(rng.uniform(0.05, 0.25))
+        # At least four files, however busy the machine, and then some chance.
+        while read_archive(path)[0]["number"] < 4 and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.1))
         process.kill()
         process.join()
         header, read = read_archive(path)

@@ -151,6 +151,13 @@ def test_a_likelihood_that_always_raises_names_the_parameters(run):
 
 
 @pytest.mark.parametrize("value", [None, "high", [1.0, 2.0]])
+def test_bilbys_checks_of_a_likelihood_that_returns_no_number_end_with_the_reason(run, value):
+    expected = r"raised TypeError: expected a number to be returned, got \w+; at a=.*, b="
+    with pytest.raises(LikelihoodError, match=expected):
+        run(Counted(at=1, then=lambda: value))
+
+
+@pytest.mark.parametrize("value", [None, "high", [1.0, 2.0]])
 def test_a_likelihood_that_returns_no_number_is_an_error_that_says_so(priors, value):
     space = ParameterSpace(priors)
     with pytest.raises(LikelihoodError, match="expected a number"):
@@ -235,6 +242,16 @@ def test_nan_is_minus_infinity_and_counted(run):
     result = run(Counted(at=300, then=lambda: np.nan))
     assert result.meta_data["nbi"]["n_nan"] == 1
     assert result.meta_data["nbi"]["status"] == "ok"
+
+
+def test_nan_everywhere_is_not_paid_for_again(run):
+    class Broken(Likelihood):
+        def log_likelihood(self, parameters):
+            return np.nan
+
+    own = run(Broken()).meta_data["nbi"]
+    assert own["status"] == "no finite likelihood"
+    assert [each["phase"] for each in own["rounds"]] == ["prior"]
 
 
 @pytest.mark.parametrize("value", [-np.inf, np.nan])

@@ -330,6 +330,14 @@ class TestVectorisation:
         evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng, vectorized=True)
         assert "called in batches" in evaluator.note
 
+    def test_a_sampled_parameter_that_the_model_does_not_take_is_noted(self, space, rng):
+        likelihood, log_likelihood = gaussian(lambda x, m: m * x)
+        evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)
+        assert "known sigma; it does not take c, sampled all the same;" in evaluator.note
+        likelihood, log_likelihood = gaussian(line)
+        evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)
+        assert "does not take" not in evaluator.note
+
     def test_a_model_error_names_the_parameters(self, space, z):
         def failing(x, m, c):
             if np.any(m > 2.9):

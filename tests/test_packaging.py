@@ -85,6 +85,17 @@ def test_constraints_can_be_installed_on_the_oldest_python():
             assert 'python_version >= "3.11"' in line, line
 
 
+def test_the_oldest_python_is_the_same_wherever_it_is_said(setup_cfg):
+    oldest = setup_cfg["options"]["python_requires"].removeprefix(">=")
+    classifiers = re.findall(r"Python :: (3\.\d+)", setup_cfg["metadata"]["classifiers"])
+    assert min(classifiers, key=lambda version: int(version[2:])) == oldest
+    assert f'target-version = "py{oldest.replace(".", "")}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"-t={oldest}- " in (ROOT / "Makefile").read_text()
+    assert f"Python {oldest} or later" in (ROOT / "README.md").read_text()
+    for plugin in (ROOT / "plugins").glob("*/setup.cfg"):
+        assert f"python_requires = >={oldest}\n" in plugin.read_text(), plugin.parent.name
+
+
 def _lines(path):
     return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
 

@@ -121,10 +121,9 @@ def fit_to_simulations(
     with training_threads(networks.n_threads):
         data = NoisyData(forward, predictions, space.columns(theta), networks.device)
         with seeded_modules(rng):
-            featurizer = networks.featurizer(forward.shape, space.n_dim)
+            featurizer = networks.featurizer(forward.shape, space.n_dim).to(networks.device)
             featurizer.fit(data, rng)
-            flow = networks.flow(space.n_dim, featurizer.n_features)
-        featurizer, flow = featurizer.to(networks.device), flow.to(networks.device)
+            flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
         log_prior = torch.as_tensor(-0.5 * np.sum(z**2, axis=1), dtype=torch.float32)
         objective = loss_named(loss).make(flow, featurizer, data, y, config, rng, log_prior)
         info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
@@ -136,14 +135,17 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     """Coordinates, parameters and predictions of the rows with a finite prediction."""
     z = np.concatenate([batch.z for batch in batches])
     theta = np.concatenate([batch.evaluation.theta for batch in batches])
-    made = [batch.evaluation.predictions for batch in batches]
-    predictions = np.concatenate([part for part in made if part is not None])
+    made = [part for batch in batches if (part := batch.evaluation.predictions) is not None]
+    # Predictions of long data are most of the memory of a run: they are copied only where rows are left out.
+    predictions = made[0] if len(made) == 1 else np.concatenate(made)
     finite = np.isfinite(predictions).all(axis=1)
     if finite.sum() < 20:
         raise ValueError(
             f"simulator: expected finite predictions, got {int(finite.sum())} of {len(finite)} draws; narrow "
             "the priors to where the model exists"
         )
+    if finite.all():
+        return z, theta, predictions
     return z[finite], theta[finite], predictions[finite]
 
 

@@ -92,6 +92,9 @@ def draw_from_prior(step: Step) -> State:
     n_draws = first * 2 ** step.state.count("prior")
     prior = MixtureProposal.single(PriorProposal(n_dim))
     state = step.drawn("prior", prior, n_draws)
+    if sum(record.n_nan for record in state.records) == state.n_calls:
+        # No prior is that far off: it is the likelihood, or the data.
+        return replace(state, phase="done")
     n_finite = int(np.isfinite(state.history.log_likelihood).sum())
     if n_finite < FEWEST_FINITE + FEWEST_FINITE_PER_DIMENSION * n_dim:
         if state.count("prior") < MOST_PRIOR_ROUNDS:
@@ -153,7 +156,7 @@ def refine(step: Step) -> State:
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     pooled = best >= WARM
     missing = step.missing_draws(best)
-    larger = missing // 4 if state.n_stalls else 0
+    larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
     state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
     now = state.records[-1]
@@ -182,7 +185,8 @@ def draw_final(step: Step) -> State:
     proposal = state.best.proposal
     pilot = [state.best.record, *(r for r in state.records if r.phase == "final" and r.pooled)]
     rate = sum(r.ess for r in pilot) / sum(r.n_draws for r in pilot)
-    after = step.drawn("final", proposal, step.missing_draws(rate), pooled=True)
+    n_draws = min(step.missing_draws(rate), step.most_at_once)
+    after = step.drawn("final", proposal, n_draws, pooled=True)
     gained = effective_sample_size(after.final_log_weights) >= effective_sample_size(state.final_log_weights)
     if gained or not step.config.refine:
         return after

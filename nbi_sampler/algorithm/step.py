@@ -24,6 +24,8 @@ from nbi_sampler.statistics.importance import effective_sample_size, efficiency,
 __all__ = ["WARM", "Problem", "Start", "Step", "budget", "simulations_per_round"]
 
 MOST_AT_ONCE = 20_000
+# Numbers that the predictions of a batch may have from which nothing is learnt.
+MOST_PREDICTED = 50_000_000
 # Efficiency from which the batches after it are worth pooling.
 WARM = 0.25
 # Effective draws, at least and for each dimension, from which the refinement can bridge to the posterior.
@@ -111,6 +113,14 @@ class Step:
     def n_sims(self) -> int:
         """Draws of a round."""
         return self.state.n_sims or simulations_per_round(self.config, self.problem.evaluator)
+
+    @property
+    def most_at_once(self) -> int:
+        """Draws of a batch from which nothing is learnt: all of their predictions are in memory at a time."""
+        forward = self.problem.evaluator.forward
+        if forward is None:
+            return MOST_AT_ONCE
+        return int(np.clip(MOST_PREDICTED // len(forward.observed), self.n_sims, MOST_AT_ONCE))
 
     def missing_draws(self, rate: float) -> int:
         """Draws that should complete the result at an efficiency of ``rate``."""

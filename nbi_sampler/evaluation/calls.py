@@ -18,7 +18,7 @@ from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.names import named_columns, named_row
 
-__all__ = ["Calls", "Done"]
+__all__ = ["Calls", "Done", "as_number"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -149,11 +149,7 @@ class Calls:
         return np.array([function(row) for row in theta])
 
     def _checked_number(self, parameters: dict[str, float]) -> float:
-        # A masked value would pass for the number beneath its mask.
-        value = np.ma.filled(self.log_likelihood(parameters), np.nan)
-        if value.size != 1 or value.dtype.kind not in "fiub":
-            raise TypeError(f"expected a number to be returned, got {type(value.tolist()).__name__}")
-        return float(value.item())
+        return as_number(self.log_likelihood(parameters))
 
     def _called(self, function: Callable[[dict[str, float]], Any], theta_row: Array) -> Any:
         try:
@@ -161,6 +157,22 @@ class Calls:
                 return function(self.row(theta_row))
         except Exception as error:
             raise LikelihoodError(self.row(theta_row), error) from error
+
+
+def as_number(returned: Any) -> float:
+    """What a likelihood returned, as a float.
+
+    Raises
+    ------
+    TypeError
+        For what is no real number, such as the None of a function without ``return``.
+    """
+    # A masked value would pass for the number beneath its mask.
+    value = np.ma.filled(returned, np.nan)
+    if value.size != 1 or value.dtype.kind not in "fiub":
+        got = f"an array of shape {value.shape}" if value.ndim else type(value.item()).__name__
+        raise TypeError(f"expected a number to be returned, got {got}")
+    return float(value.item())
 
 
 def _rows(values: Array | None, rows: Rows) -> Array | None:

@@ -57,11 +57,23 @@ class Probe:
         if forward is not None and not calls.shared:
             reason = "differs from" if forward.has_log_likelihood else "does not define"
             text += f"; it {reason} the likelihood, which is called separately for the weights"
+        unused = _not_taken(calls)
+        if unused:
+            text += f"; it does not take {', '.join(unused)}, sampled all the same"
         if calls.predict_at_once is not None:
             text += "; the model function is called in batches"
         if calls.log_likelihood_at_once is not None:
             text += "; the likelihood is called in batches"
         return text
+
+
+def _not_taken(calls: Calls) -> list[str]:
+    """Sampled parameters that the forward model is known not to depend on: often a misspelt argument."""
+    forward = calls.forward
+    if forward is None or forward.prediction_parameters is None:
+        return []
+    taken = {*forward.prediction_parameters, *forward.noise_parameters}
+    return [name for name in calls.names if name not in taken]
 
 
 def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool) -> Probe:

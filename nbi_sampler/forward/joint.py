@@ -30,13 +30,14 @@ class JointModel(ForwardModel):
         observed = np.concatenate([part.observed for part in parts])
         channels, lengths = zip(*(part.shape for part in parts), strict=True)
         predicting = tuple(dict.fromkeys(key for part in parts for key in part.prediction_parameters or ()))
+        known = all(part.prediction_parameters is not None for part in parts)
         noisy = dict.fromkeys(key for part in parts for key in part.noise_parameters)
         super().__init__(
             "joint: " + " + ".join(part.name for part in parts),
             observed,
             shape=(sum(channels), lengths[0]) if len(set(lengths)) == 1 else (1, observed.size),
             noise_parameters=tuple(key for key in noisy if key not in predicting),
-            prediction_parameters=predicting,
+            prediction_parameters=predicting if known else None,
         )
         self.parts = tuple(parts)
         self.plugins = frozenset().union(*(part.plugins for part in parts))

@@ -42,10 +42,8 @@ def sort_entries(priors: PriorDict) -> tuple[tuple[str, ...], dict[str, float], 
                 "check the spelling of the prior class."
             )
     if not names:
-        raise ValueError(
-            "priors: expected at least one parameter to sample, got only fixed values or constraints; "
-            "give one of them a prior."
-        )
+        given = "only fixed values or constraints; give one of them a prior" if priors else "none at all"
+        raise ValueError(f"priors: expected at least one parameter to sample, got {given}.")
     return tuple(names), fixed, has_constraints
 
 
