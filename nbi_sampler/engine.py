@@ -1,7 +1,7 @@
 """The engine: train once on simulations, then infer any number of targets, in the style of scikit-learn.
 
-`NBI` ties together what the rooms of `amortised` do, with the networks, the training loop and the importance
-sampling of the sampler. Called by users.
+`NBI` trains, and goes to a file and back; what it answers then is in `amortised.answers`. Networks, training
+loop and importance sampling are those of the sampler. Called by users.
 """
 
 from __future__ import annotations
@@ -12,31 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
-from nbi_sampler.amortised.estimator import Estimator
+from nbi_sampler.amortised.answers import Answers, LogLikelihood
+from nbi_sampler.amortised.engine_file import reopened
 from nbi_sampler.amortised.fitting import fit_estimator
-from nbi_sampler.amortised.inference import Inference, infer
 from nbi_sampler.amortised.monitoring import monitored
 from nbi_sampler.amortised.networks import suited_to
-from nbi_sampler.amortised.saving import load_engine, save_estimator
-from nbi_sampler.amortised.sequential import focus, infer_focused
+from nbi_sampler.amortised.saving import Learnt, save_learnt
+from nbi_sampler.amortised.sequential import focus
 from nbi_sampler.amortised.setup import Setup
-from nbi_sampler.amortised.unfamiliar import OutOfDistributionWarning, warn_of_unfamiliar
-from nbi_sampler.amortised.weighing import sequential_target, weighed
+from nbi_sampler.amortised.unfamiliar import OutOfDistributionWarning
 from nbi_sampler.config import TrainingConfig, build
 from nbi_sampler.randomness import stage_generator
 
 __all__ = ["NBI", "OutOfDistributionWarning"]
 
-Array = NDArray[np.float64]
-LogLikelihood = Callable[..., ArrayLike]
 
-
-class NBI(BaseEstimator):
+class NBI(Answers, BaseEstimator):
     """Neural Bayesian inference: posteriors of many targets from one training.
 
     Parameters
@@ -53,10 +47,11 @@ class NBI(BaseEstimator):
         ``simulator(parameters) -> ndarray`` without noise, parameters by name where priors are bilby's;
         ``simulator(theta)`` with theta of shape (n_dim,) where they are a list of scipy's distributions. Not
         needed where simulations are given and nothing is weighed.
-    noise : float, ndarray or callable, optional
+    noise : float, ndarray, TensorNoise or callable, optional
         Standard deviation of Gaussian noise; or ``noise(x, rng)`` that returns x with noise, or
         ``(x, x_err)``, or ``(x, x_err, mask)``, drawing uncertainties and missing points too, which networks
-        then see. What it returns may have another shape than a simulation.
+        then see. What it returns may have another shape than a simulation. All but functions are drawn on the
+        device, `NoiseLevels` and other `TensorNoise` too.
     priors : bilby.core.prior.PriorDict, dict or list of scipy.stats.rv_frozen
     labels : sequence of str, optional
         Names of the parameters of a list of priors.
@@ -75,7 +70,7 @@ class NBI(BaseEstimator):
     ----------
     estimator_ : Estimator
         After an amortised fit.
-    training_set_ : TrainingSet
+    training_set_ : TrainingSet or StoredSet
         Simulations so far.
     training_info_ : TrainingInfo
         Losses of the last amortised fit.
@@ -88,6 +83,7 @@ class NBI(BaseEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from scipy import stats
     >>> t = np.linspace(0, 1, 8)
     >>> engine = NBI("maf", "mlp", lambda theta: theta[0] * t, 0.1, [stats.uniform(0, 1)], seed=1)
@@ -139,6 +135,7 @@ class NBI(BaseEstimator):
         mask: ArrayLike | None = None,
         log_likelihood: LogLikelihood | None = None,
         store: str | Path | None = None,
+        in_memory: bool | None = None,
         loss: str = "nll",
         refine: bool = True,
         training: Mapping[str, Any] | None = None,
@@ -164,6 +161,9 @@ class NBI(BaseEstimator):
             The target of sequential rounds; see `infer`.
         store : str or pathlib.Path, optional
             File in which the simulations are kept as they are made, and looked for first.
+        in_memory : bool, optional
+            Whether the simulations of a store are read whole, or in batches by every epoch; when None, up to
+            a gigabyte of them is read whole.
         loss : {"nll", "apt"}
             Of sequential rounds; see docs/losses.md.
         refine : bool
@@ -177,13 +177,13 @@ class NBI(BaseEstimator):
         config = build(TrainingConfig, {**(training or {}), "n_epochs": n_epochs}, "training")
         monitor = partial(monitored, self._setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch)
         if n_rounds > 1:
-            model = sequential_target(self._setup, x_obs, x_err, mask, log_likelihood)
+            target = (x_obs, x_err, mask)
             rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
             with monitor() as observer:
-                self.focused_ = focus(model, np.asarray(x_obs), self._setup, rounds, config, observer)
+                self.focused_ = focus(target, log_likelihood, self._setup, rounds, config, observer)
             return self
         self.training_set_ = self._setup.training_set(
-            n_sims, x, y, store, getattr(self, "training_set_", None)
+            n_sims, x, y, store, getattr(self, "training_set_", None), in_memory
         )
         with monitor() as observer:
             observer.training_started("amortised")
@@ -201,136 +201,16 @@ class NBI(BaseEstimator):
             )
         return self
 
-    def predict(
-        self,
-        x_obs: ArrayLike,
-        x_err: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-        *,
-        n_samples: int = 2000,
-        log_likelihood: LogLikelihood | None = None,
-    ) -> tuple[Array, Array]:
-        """Weighted samples of the posterior of one target, or of each of several; arguments as of `infer`.
-
-        Returns
-        -------
-        samples : ndarray, shape (n_samples, n_dim) or (n_targets, n_samples, n_dim)
-        weights : ndarray, shape (n_samples,) or (n_targets, n_samples)
-            Summing to 1 for each target; NaN where no likelihood was finite.
-
-        Warns
-        -----
-        OutOfDistributionWarning
-            Where data are unlike the simulations.
-        """
-        found = self.infer(x_obs, x_err, mask, n_samples=n_samples, log_likelihood=log_likelihood)
-        warn_of_unfamiliar([each.p_value for each in found])
-        samples, weights = (
-            np.stack(part) for part in zip(*((f.samples, f.weights) for f in found), strict=True)
-        )
-        single = self._is_focused_on(x_obs) or self._fitted().layout.is_single(x_obs)
-        return (samples[0], weights[0]) if single else (samples, weights)
-
-    def infer(
-        self,
-        x_obs: ArrayLike,
-        x_err: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-        *,
-        n_samples: int = 2000,
-        log_likelihood: LogLikelihood | None = None,
-        on_target: Callable[[], None] | None = None,
-    ) -> list[Inference]:
-        """Posterior, evidence and verdict of every target, by importance sampling from the trained network.
-
-        Parameters
-        ----------
-        x_obs : array_like, shape (*data_shape) or (n_targets, *data_shape)
-        x_err : array_like, optional
-            Uncertainties of the values: one number, of shape (length,), (n_targets, 1) or that of the data.
-            Networks see them where the noise function gave some in training; weights are Gaussian in them.
-        mask : array_like of bool, shape (length,) or (n_targets, length), optional
-            True where a point is present.
-        n_samples : int
-            Draws, and simulations, for each target.
-        log_likelihood : callable, optional
-            ``(x, y, observation) -> ndarray, shape (n,)`` instead of Gaussian errors: simulations x, shape
-            (n, *shape), of parameters y, shape (n, n_dim), and an object with the target's ``x``, ``x_err``
-            and ``mask``.
-        on_target : callable, optional
-            Called after every target, for progress.
-
-        Returns
-        -------
-        list of Inference
-            One for each target.
-        """
-        if self._is_focused_on(x_obs):
-            return infer_focused(self.focused_, self._setup, n_samples, on_target)
-        estimator = self._fitted()
-        given = estimator.layout.several(x_obs, x_err, mask)
-        seen = estimator.seen(*given)
-        with self._setup.evaluator() as (evaluator, shape):
-            weigh, observations = weighed(log_likelihood, self.noise, estimator.layout, shape, *given)
-            return infer(
-                estimator.proposals(*seen),
-                observations,
-                estimator.p_value(*seen),
-                evaluator,
-                weigh,
-                n_samples,
-                self._setup.entropy,
-                on_target,
-            )
-
-    def sample(
-        self,
-        x_obs: ArrayLike,
-        x_err: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-        *,
-        n_samples: int = 2000,
-    ) -> Array:
-        """Draws of the network's posterior as it is, without weights and without a simulation.
-
-        Returns
-        -------
-        ndarray, shape (n_samples, n_dim) or (n_targets, n_samples, n_dim)
-        """
-        estimator = self._fitted()
-        seen = estimator.seen(x_obs, x_err, mask)
-        warn_of_unfamiliar(estimator.p_value(*seen))
-        entropy = self._setup.entropy
-        z = (
-            proposal.sample(n_samples, stage_generator(entropy, "predict", i))
-            for i, proposal in enumerate(estimator.proposals(*seen))
-        )
-        samples = np.stack([estimator.space.to_theta(each) for each in z])
-        return samples[0] if estimator.layout.is_single(x_obs) else samples
-
-    def score(
-        self, x: ArrayLike, y: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> float:
-        """Mean information gained about true parameters, in nats: their log posterior less their log prior.
-
-        Parameters
-        ----------
-        x : array_like, shape (n_targets, *data_shape)
-            With noise.
-        y : array_like, shape (n_targets, n_dim)
-            True parameters.
-        x_err, mask : array_like, optional
-        """
-        estimator = self._fitted()
-        targets = estimator.targets(*estimator.seen(x, x_err, mask))
-        return float(np.mean(estimator.log_ratio(np.asarray(y, dtype=float), targets)))
-
     def save(self, path: str | Path) -> None:
-        """Write the trained estimator to a file of arrays and text, which holds no code.
+        """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.
 
-        A simulator and a noise function are code, and have to be given again to `load`.
+        Simulator, noise function and log-likelihood are code: the first two have to be given again to `load`,
+        the last to `infer`.
         """
-        save_estimator(path, self._fitted(), self._setup.priors, self._setup.about())
+        focused = getattr(self, "focused_", None)
+        estimator = getattr(self, "estimator_", None) if focused else self._fitted()
+        about = {**self._setup.about(), "channels": self.channels}
+        save_learnt(path, Learnt(self._setup.priors, estimator, focused, about))
 
     @classmethod
     def load(cls, path: str | Path, **arguments: Any) -> NBI:
@@ -352,9 +232,11 @@ class NBI(BaseEstimator):
         ValueError
             Something has to be given, or is not that of the training.
         """
-        estimator, restored = load_engine(path, arguments)
+        learnt, restored = reopened(path, arguments)
         engine = cls(**restored)
-        engine.estimator_ = estimator
+        for name, part in (("estimator_", learnt.estimator), ("focused_", learnt.focused)):
+            if part is not None:
+                setattr(engine, name, part)
         return engine
 
     def set_params(self, **params: Any) -> NBI:
@@ -362,14 +244,3 @@ class NBI(BaseEstimator):
         super().set_params(**params)
         self._setup = Setup.read(self.get_params(deep=False))
         return self
-
-    def _fitted(self) -> Estimator:
-        if not hasattr(self, "estimator_"):
-            raise NotFittedError(
-                "NBI: expected an engine that was trained for all targets, got one that was not; call fit "
-                "with n_rounds=1"
-            )
-        return self.estimator_
-
-    def _is_focused_on(self, x_obs: ArrayLike) -> bool:
-        return hasattr(self, "focused_") and np.array_equal(self.focused_.x_obs, x_obs, equal_nan=True)

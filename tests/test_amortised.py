@@ -16,7 +16,7 @@ from nbi_sampler.amortised.priors import NotPortable, priors_from, priors_from_j
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.unfamiliar import OutOfDistributionWarning, warn_of_unfamiliar
 from nbi_sampler.benchmark.__main__ import main
-from nbi_sampler.benchmark.amortised import Figure, amortised_table
+from nbi_sampler.benchmark.amortised import Figure, amortised_table, paper
 from nbi_sampler.benchmark.losses import LossRun, losses_table
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
@@ -308,3 +308,9 @@ def test_tables_of_the_benchmark_say_what_was_missed(capsys):
     with pytest.raises(SystemExit):
         main(["amortised", "--parts", "smal"])
     assert "expected names among small" in capsys.readouterr().err
+
+
+def test_the_paper_s_networks_are_measured_by_rounds():
+    figure = next(paper(n_sims=100, n_epochs=1))
+    assert figure.name == "Algorithm 1 with the paper's networks, seed 1: best round"
+    assert figure.measured.count("%") >= 1 and not figure.reached

@@ -138,7 +138,7 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     made = [part for batch in batches if (part := batch.evaluation.predictions) is not None]
     # Predictions of long data are most of the memory of a run: they are copied only where rows are left out.
     predictions = made[0] if len(made) == 1 else np.concatenate(made)
-    finite = np.isfinite(predictions).all(axis=1)
+    finite = np.asarray(np.isfinite(predictions).all(axis=1))
     if finite.sum() < 20:
         raise ValueError(
             f"simulator: expected finite predictions, got {int(finite.sum())} of {len(finite)} draws; narrow "

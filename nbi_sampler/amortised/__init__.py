@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.layout import DataLayout, Targets
+from nbi_sampler.amortised.noise_laws import NoiseLevels, TensorNoise
 
-__all__ = ["DataLayout", "Estimator", "Targets"]
+__all__ = ["DataLayout", "Estimator", "NoiseLevels", "Targets", "TensorNoise"]

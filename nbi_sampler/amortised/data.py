@@ -1,6 +1,7 @@
 """Simulations for many targets as networks see them: noise, uncertainties and masks drawn afresh.
 
-The counterpart of `noisy_data`, which serves one target: here every simulation is a target of its own.
+The counterpart of `noisy_data`, which serves one target: here every simulation is a target of its own. Noise
+with a known law is drawn and scaled on the device of the networks, that of a function in arrays.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.amortised.layout import DataLayout, Targets
-from nbi_sampler.amortised.noise import NoiseLaw
+from nbi_sampler.amortised.layout import LARGEST, DataLayout, Targets
+from nbi_sampler.amortised.noise import NoiseLaw, Observation
 from nbi_sampler.forward.draws import numpy_generator
 
-__all__ = ["SimulatedTargets"]
+__all__ = ["SimulatedTargets", "TensorLayout"]
 
 
 class SimulatedTargets:
@@ -25,23 +26,21 @@ class SimulatedTargets:
     predictions : ndarray, shape (n, *shape)
         Finite.
     noise : NoiseLaw
-    layout : DataLayout
-        Of what the noise makes of predictions.
-    device : torch.device
+    layout : TensorLayout
+        Of what the noise makes of predictions; where it is, the noise of a known law is drawn.
     """
 
-    def __init__(
-        self, predictions: NDArray[np.float64], noise: NoiseLaw, layout: DataLayout, device: torch.device
-    ) -> None:
-        self.layout = layout
+    def __init__(self, predictions: NDArray[np.float64], noise: NoiseLaw, layout: TensorLayout) -> None:
         self.shape = layout.shape
-        self.device = device
+        self.device = layout.device
         # Uncertainties come as data; there is no common scale.
         self.scale: Tensor | None = None
         self.has_noise_parameters = False
-        self._predictions = predictions
+        self._layout = layout
         self._noise = noise
         self._signal: Tensor | None = None
+        self._predictions = predictions
+        self._here = torch.as_tensor(predictions).to(self.device) if noise.of_tensors else None
 
     def __len__(self) -> int:
         return len(self._predictions)
@@ -50,19 +49,55 @@ class SimulatedTargets:
     def signal(self) -> Tensor:
         """Data with noise, shape (n, n_data), for the scales of a featurizer; always the same."""
         if self._signal is None:
-            everything = torch.arange(len(self))
-            self._signal = self.draw(everything, torch.Generator().manual_seed(0))
+            everything = torch.arange(len(self), device=self.device)
+            self._signal = self.draw(everything, torch.Generator(self.device).manual_seed(0))
         return self._signal
-
-    def subset(self, rows: NDArray[np.intp]) -> SimulatedTargets:
-        """Some of the simulations."""
-        return SimulatedTargets(self._predictions[rows], self._noise, self.layout, self.device)
 
     def observe(self, index: NDArray[np.intp], rng: np.random.Generator) -> Targets:
         """Data of simulations ``index`` with fresh noise."""
-        return self.layout.targets(*self._noise(self._predictions[index], rng))
+        return self._layout.of_arrays.targets(*self._noise(self._predictions[index], rng))
 
     def draw(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """What networks see of simulations ``index`` with fresh noise, shape (n, n_data)."""
+        if self._here is not None:
+            return self._layout.encode(self._noise.draw(self._here[index], generator)).flatten(1)
         targets = self.observe(index.cpu().numpy(), numpy_generator(generator))
-        return torch.from_numpy(self.layout.encode(targets)).flatten(1).to(self.device)
+        return torch.from_numpy(self._layout.of_arrays.encode(targets)).flatten(1).to(self.device)
+
+
+class TensorLayout:
+    """A `DataLayout` for tensors of one device; what a user might give wrongly it does not check.
+
+    Parameters
+    ----------
+    layout : DataLayout
+    device : torch.device
+    """
+
+    def __init__(self, layout: DataLayout, device: torch.device) -> None:
+        self.of_arrays = layout
+        self.shape = layout.shape
+        self.device = device
+        parts = (layout.shift, layout.scale, *layout.edges)
+        self._shift, self._scale, *self._edges = (torch.as_tensor(part, device=device) for part in parts)
+
+    def encode(self, observed: Observation) -> Tensor:
+        """What networks see, shape (n, n_rows, length), of tensors as a noise law gives them.
+
+        The same numbers as of `DataLayout.targets` and `DataLayout.encode`.
+        """
+        x, x_err, mask = observed
+        n, length = len(x), self.shape[1]
+        rows = [x.reshape(n, -1, length)]
+        present = torch.isfinite(rows[0]).all(1)
+        if x_err is not None:
+            n_values = self.of_arrays.channels.count("value")
+            errors = (x_err[:, None] if x_err.ndim == 2 else x_err).expand(n, n_values, length)
+            present = present & (torch.isfinite(errors) & (errors > 0)).all(1)
+            rows.append(errors.log())
+        if mask is not None:
+            present = present & mask.reshape(n, length).bool()
+            rows.append(present[:, None])
+        scaled = (torch.cat(rows, 1) - self._shift) / self._scale
+        clipped = scaled.clamp(*self._edges).clamp(-LARGEST, LARGEST)
+        return torch.where(present[:, None], clipped, 0.0).float()

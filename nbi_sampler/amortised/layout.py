@@ -122,6 +122,12 @@ class DataLayout:
         uncertainties = ("log_uncertainty",) * (self.has_uncertainty * self.channels.count("value"))
         return (*self.channels, *uncertainties, *("mask",) * self.has_mask)
 
+    @property
+    def edges(self) -> tuple[Array, Array]:
+        """Least and largest number that networks see in each row, shape (n_rows, 1) each."""
+        margin = MARGIN * (self.high - self.low)
+        return self.low - margin, self.high + margin
+
     def is_single(self, x: ArrayLike) -> bool:
         """Whether x is the data of one target and not of several."""
         return np.ndim(x) == len(self.data_shape)
@@ -198,8 +204,8 @@ class DataLayout:
             Whether values far outside the range of the simulations are moved to its edge.
         """
         scaled = (self._rows(targets) - self.shift) / self.scale
-        margin = MARGIN * (self.high - self.low) if clip else np.inf
-        scaled = np.clip(scaled, self.low - margin, self.high + margin)
+        if clip:
+            scaled = np.clip(scaled, *self.edges)
         return np.where(targets.mask[:, None], scaled, 0.0).clip(-LARGEST, LARGEST).astype(np.float32)
 
     def _rows(self, targets: Targets) -> Array:

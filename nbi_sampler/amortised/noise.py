@@ -1,7 +1,8 @@
 """The noise of a survey: predictions in, observed data with uncertainties and masks out.
 
-What a user gives as ``noise=``, as one law for many simulations at once: called in batches where a probe
-finds that the function treats rows of a batch as independent, else row by row. Called by the training data.
+What a user gives as ``noise=``, as one law for many simulations at once: drawn as tensors where it is known,
+else a function, called in batches where a probe finds that it treats rows of a batch as independent, else row
+by row. Called by the training data.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from nbi_sampler.amortised.noise_laws import NoNoise, TensorNoise, WhiteNoise
 
 __all__ = ["NoiseLaw", "Observation"]
 
@@ -29,12 +34,13 @@ class Observation(NamedTuple):
     Attributes
     ----------
     x : ndarray, shape (..., *data_shape)
+        All three may be tensors.
     x_err, mask : ndarray, or None
     """
 
-    x: Array
-    x_err: Array | None = None
-    mask: NDArray[Any] | None = None
+    x: Any
+    x_err: Any = None
+    mask: Any = None
 
 
 class NoiseLaw:
@@ -42,14 +48,16 @@ class NoiseLaw:
 
     Parameters
     ----------
-    noise : float, ndarray, callable or None
-        Standard deviation of Gaussian noise; or ``noise(x, rng)`` that returns x, (x, x_err) or
-        (x, x_err, mask), of whatever shape; or None where simulations have their noise already.
+    noise : float, ndarray, TensorNoise, callable or None
+        Standard deviation of Gaussian noise; or a law of tensors; or ``noise(x, rng)`` that returns x,
+        (x, x_err) or (x, x_err, mask), of whatever shape; or None where simulations have their noise already.
     predictions : ndarray, shape (n, *shape)
         Some of those that it will be put on, for the probe.
 
     Attributes
     ----------
+    of_tensors : TensorNoise or None
+        The law, where it can be drawn on any device.
     batched : bool
         Whether the function is called with many predictions at once.
 
@@ -60,8 +68,9 @@ class NoiseLaw:
     """
 
     def __init__(self, noise: float | ArrayLike | NoiseFunction | None, predictions: Array) -> None:
-        self._function: NoiseFunction = noise if callable(noise) else _white(noise, predictions.shape[1:])
-        self.batched = not callable(noise) or _treats_rows_alike(self._function, predictions)
+        self._function: NoiseFunction = noise if callable(noise) else _known(noise, predictions.shape[1:])
+        self.of_tensors = self._function if isinstance(self._function, TensorNoise) else None
+        self.batched = self.of_tensors is not None or _treats_rows_alike(self._function, predictions)
 
     def __call__(self, predictions: Array, rng: np.random.Generator) -> Observation:
         """Data of as many targets as there are predictions, shape (n, *shape)."""
@@ -73,24 +82,25 @@ class NoiseLaw:
         parts: Any = (None if column[0] is None else np.stack(column) for column in columns)
         return Observation(*parts)
 
+    def draw(self, predictions: Tensor, generator: torch.Generator) -> Observation:
+        """The same as tensors, on the device of the predictions, where the law is one `of_tensors`."""
+        assert self.of_tensors is not None
+        made = self.of_tensors.draw(predictions, generator)
+        return Observation(*made) if isinstance(made, tuple) else Observation(made)
 
-def _white(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> NoiseFunction:
+
+def _known(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> TensorNoise:
     if noise is None:
-        return lambda x, rng: x
-    sigma = np.asarray(noise, dtype=float)
-    if not np.all(np.isfinite(sigma) & (sigma > 0)):
-        raise ValueError(
-            "noise: expected positive finite standard deviations, a function or None, got others; pass None "
-            "where the simulator adds noise itself"
-        )
+        return NoNoise()
+    law = WhiteNoise(noise)
     try:
-        sigma = np.broadcast_to(sigma, shape)
+        np.broadcast_to(law.sigma, shape)
     except ValueError as error:
         raise ValueError(
             f"noise: expected a number or an array that broadcasts to {shape}, as simulations have, got "
-            f"{sigma.shape}"
+            f"{law.sigma.shape}"
         ) from error
-    return lambda x, rng: x + sigma * rng.normal(size=x.shape)
+    return law
 
 
 def _read(returned: Any) -> Observation:

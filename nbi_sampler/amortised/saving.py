@@ -1,12 +1,13 @@
-"""An estimator in one file: arrays and JSON, so that reading it executes no code.
+"""What a training has learnt, in one file: arrays and JSON, so that reading it executes no code.
 
-Called by the engine, and by whatever needs the estimator alone.
+An estimator for all targets, what rounds have found about one, or both. Called by `engine_file`, and by
+whatever needs the estimator alone.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,77 +17,86 @@ from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
 from nbi_sampler import __version__
+from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.layout import DataLayout
-from nbi_sampler.amortised.priors import (
-    FrozenPrior,
-    NotPortable,
-    priors_from,
-    priors_from_json,
-    priors_to_json,
-)
-from nbi_sampler.amortised.setup import qualified_name
+from nbi_sampler.amortised.priors import NotPortable, priors_from_json, priors_to_json
+from nbi_sampler.amortised.sequential import Focused
 from nbi_sampler.amortised.summary import DataSummary
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
-from nbi_sampler.featurizers import featurizer_factory
+from nbi_sampler.featurizers import Featurizer, featurizer_factory
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.affine import AffineMap
+from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.settings.devices import find_device
 from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
 from nbi_sampler.storage.portable import Packer, unpack
 
-__all__ = ["load_engine", "load_estimator", "prior_probes", "save_estimator"]
+__all__ = ["KINDS", "Learnt", "load_estimator", "load_learnt", "prior_probes", "save_learnt"]
 
 FORMAT = "nbi_sampler estimator"
 FORMAT_VERSION = 1
-KINDS = (AffineMap, DataLayout, DataSummary, Familiarity)
+KINDS = (*PROPOSAL_KINDS, DataLayout, DataSummary, Familiarity, Focused, RoundRecord)
 N_PROBES = 8
 TOLERANCE = 1e-7
 
 
-def save_estimator(
-    path: str | Path, estimator: Estimator, priors: PriorDict, about: Mapping[str, Any]
-) -> None:
-    """Write an estimator in place of the file before.
+@dataclass(frozen=True)
+class Learnt:
+    """What a file holds.
+
+    Attributes
+    ----------
+    priors : PriorDict
+    estimator : Estimator, optional
+        For all targets.
+    focused : Focused, optional
+        For one.
+    about : dict
+        What else is to be known of them; what JSON can hold.
+    """
+
+    priors: PriorDict
+    estimator: Estimator | None = None
+    focused: Focused | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def save_learnt(path: str | Path, learnt: Learnt) -> None:
+    """Write what was learnt in place of the file before.
 
     Parameters
     ----------
     path : str or pathlib.Path
-    estimator : Estimator
-    priors : bilby.core.prior.PriorDict
-    about : mapping
-        What else is to be known of it; what JSON can hold.
+    learnt : Learnt
     """
     packer = Packer(KINDS)
-    state = estimator.featurizer.state_dict()
-    parts = (estimator.layout, estimator.flow, estimator.affine, estimator.summary, estimator.familiarity)
+    space = ParameterSpace(learnt.priors)
+    focused = learnt.focused and replace(learnt.focused, function=None)
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "version": __version__,
-        "names": list(estimator.names),
-        "priors": _portable(priors),
-        "probes": prior_probes(estimator.space).tolist(),
-        "parts": packer.pack(parts, "parts"),
-        "featurizer": dict(estimator.featurizer.recipe),
-        "featurizer_state": {name: packer.pack(value, f"featurizer.{name}") for name, value in state.items()},
+        "names": list(space.names),
+        "priors": _portable(learnt.priors),
+        "probes": prior_probes(space).tolist(),
+        "focused": packer.pack(focused),
+        **({} if learnt.estimator is None else _taken_apart(learnt.estimator, packer)),
         "objects": packer.objects,
-        "about": dict(about),
+        "about": learnt.about,
     }
     write_archive(Path(path), header, packer.arrays)
 
 
-def load_estimator(
+def load_learnt(
     path: str | Path,
     *,
     priors: PriorDict | None = None,
     featurizer: Any = None,
     flow: Any = None,
     device: torch.device | str = "cpu",
-) -> tuple[Estimator, PriorDict, dict[str, Any]]:
-    """Read an estimator.
+) -> Learnt:
+    """Read what was learnt.
 
     Parameters
     ----------
@@ -97,15 +107,10 @@ def load_estimator(
         The user's own, where such were trained.
     device : torch.device or str
 
-    Returns
-    -------
-    Estimator, PriorDict, dict
-        The last is what was written about it.
-
     Raises
     ------
     ArchiveError
-        The file is no saved estimator, or of another version.
+        The file is of another kind or version.
     ValueError
         Priors or networks have to be given, or differ from those of the training.
     """
@@ -116,63 +121,61 @@ def load_estimator(
     priors = _restored_priors(header, priors)
     space = ParameterSpace(priors)
     _check_priors(header, space)
+    own_flow = flow_factory(flow) if flow is not None else _missing("flow")
     try:
-        own_flow = flow_factory(flow) if flow is not None else _missing("flow")
-        where = torch.device(device)
-        layout, density, affine, summary, familiarity = unpack(
-            header["parts"], header["objects"], arrays, KINDS, own_flow, where
-        )
-        recipe = header["featurizer"]
-        make = (
-            featurizer_factory(recipe or featurizer)
-            if recipe or featurizer is not None
-            else _missing("featurizer")
-        )
-        # What it starts from is overwritten; no global generator may move.
-        with seeded_modules(np.random.default_rng(0)):
-            network = make(layout.shape, space.n_dim)
-        saved = header["featurizer_state"].items()
-        network.load_state_dict({name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved})
+        wanted = [header.get("parts"), header.get("focused")]
+        parts, focused = unpack(wanted, header["objects"], arrays, KINDS, own_flow, torch.device(device))
+        estimator = None
+        if parts is not None:
+            network = _network(header, arrays, space, parts[0], featurizer)
+            layout, density, affine, summary, familiarity = parts
+            network = network.to(torch.device(device)).eval()
+            estimator = Estimator(space, layout, network, density, affine, summary, familiarity)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ArchiveError(f"{path} cannot be put together: {type(error).__name__}: {error}") from error
-    network = network.to(where).eval()
-    estimator = Estimator(space, layout, network, density, affine, summary, familiarity)
-    return estimator, priors, header["about"]
+    return Learnt(priors, estimator, focused, header["about"])
 
 
-def load_engine(path: str | Path, given: Mapping[str, Any]) -> tuple[Estimator, dict[str, Any]]:
-    """Read an estimator, and the arguments of the engine that it belongs to.
+def load_estimator(path: str | Path, *, priors: PriorDict | None = None) -> Estimator:
+    """Read an estimator; see `load_learnt`.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-    given : mapping
-        Arguments that the file cannot hold, or that may be others now.
+    Raises
+    ------
+    ArchiveError
+        Also for a file of rounds for one target.
     """
-    priors, flow, featurizer = (given.get(name) for name in ("priors", "flow", "featurizer"))
-    device = find_device(given.get("device", "auto"))
-    labels = read_archive(Path(path))[0].get("names")
-    known = None if priors is None else priors_from(priors, labels)
-    estimator, restored, about = load_estimator(
-        path, priors=known, featurizer=featurizer, flow=flow, device=device
-    )
-    for name in ("simulator", "noise"):
-        now = qualified_name(given.get(name))
-        if callable(given.get(name)) and now != about[name]:
-            warnings.warn(f"{name}: the engine was trained with {about[name]}, got {now}", stacklevel=3)
-    frozen = all(isinstance(prior, FrozenPrior) for prior in restored.values())
-    arguments = {
-        "flow": {key: value for key, value in estimator.flow.recipe.items() if key != "n_context"} or flow,
-        "featurizer": dict(estimator.featurizer.recipe) or featurizer,
-        # Their simulator takes a vector, and that of a dictionary a mapping.
-        "priors": [prior.distribution for prior in restored.values()] if frozen else restored,
-        "labels": list(estimator.names) if frozen else None,
-        "channels": estimator.layout.channels,
-        "seed": about["entropy"],
-        "noise": None if isinstance(about["noise"], str) else about["noise"],
+    estimator = load_learnt(path, priors=priors).estimator
+    if estimator is None:
+        raise ArchiveError(f"{path} holds rounds for one target; fit with n_rounds=1 for all of them")
+    return estimator
+
+
+def _taken_apart(estimator: Estimator, packer: Packer) -> dict[str, Any]:
+    state = estimator.featurizer.state_dict()
+    parts = (estimator.layout, estimator.flow, estimator.affine, estimator.summary, estimator.familiarity)
+    return {
+        "parts": packer.pack(parts, "parts"),
+        "featurizer": dict(estimator.featurizer.recipe),
+        "featurizer_state": {name: packer.pack(value, f"featurizer.{name}") for name, value in state.items()},
     }
-    kept = ("flow", "featurizer", "priors")
-    return estimator, {**arguments, **{key: value for key, value in given.items() if key not in kept}}
+
+
+def _network(
+    header: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    space: ParameterSpace,
+    layout: DataLayout,
+    own: Any,
+) -> Featurizer:
+    """The featurizer, made from its recipe or the user's module, with the state in the file."""
+    recipe = header["featurizer"]
+    make = featurizer_factory(recipe or own) if recipe or own is not None else _missing("featurizer")
+    # What it starts from is overwritten; no global generator may move.
+    with seeded_modules(np.random.default_rng(0)):
+        network = make(layout.shape, space.n_dim)
+    saved = header["featurizer_state"].items()
+    network.load_state_dict({name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved})
+    return network
 
 
 def prior_probes(space: ParameterSpace) -> NDArray[np.float64]:

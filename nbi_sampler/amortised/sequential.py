@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.amortised.inference import Inference, infer
 from nbi_sampler.amortised.noise import Observation
-from nbi_sampler.amortised.setup import Setup
-from nbi_sampler.amortised.simulator import TargetModel, target_evaluator
+from nbi_sampler.amortised.setup import Setup, qualified_name
+from nbi_sampler.amortised.simulator import target_evaluator
+from nbi_sampler.amortised.weighing import sequential_target
 from nbi_sampler.config import SnpeConfig, TrainingConfig
 from nbi_sampler.proposals.proposal import MixtureProposal
+from nbi_sampler.statistics.importance import normalised_weights
 
 __all__ = ["Focused", "focus", "infer_focused"]
 
@@ -39,24 +41,54 @@ class Focused:
 
     Attributes
     ----------
-    x_obs : ndarray
-        As the user gave it.
-    model : TargetModel
+    x_obs, x_err, mask : ndarray, or None
+        As the user gave them.
     proposal : MixtureProposal
         Of the round with the largest effective size.
     records : tuple of RoundRecord
         Every batch of draws.
+    samples : ndarray, shape (n_draws, n_dim)
+        Draws that the proposals were trained on.
+    log_likelihood : ndarray, shape (n_draws,)
+    log_weights : ndarray, shape (n_draws,)
+        Under the mixture of all proposals.
+    weighed_by : str, optional
+        Name of the user's log-likelihood.
+    function : callable, optional
+        That itself; a file cannot hold it.
     """
 
     x_obs: Array
-    model: TargetModel
+    x_err: Array | None
+    mask: NDArray[np.bool_] | None
     proposal: MixtureProposal
     records: tuple[RoundRecord, ...]
+    samples: Array
+    log_likelihood: Array
+    log_weights: Array
+    weighed_by: str | None = None
+    function: Callable[..., ArrayLike] | None = None
+
+    @property
+    def weights(self) -> Array:
+        """Of the samples, shape (n_draws,), summing to 1: those that trained a proposal count too."""
+        return normalised_weights(self.log_weights)
+
+    def is_of(self, x_obs: ArrayLike, x_err: ArrayLike | None, mask: ArrayLike | None) -> bool:
+        """Whether this is the target with these data; uncertainties and mask need not be told again."""
+        if not np.array_equal(self.x_obs, np.asarray(x_obs), equal_nan=True):
+            return False
+        shape = self.x_obs.shape
+        return all(
+            asked is None
+            or (known is not None and np.array_equal(_broadcast(known, shape), _broadcast(asked, shape)))
+            for known, asked in ((self.x_err, x_err), (self.mask, mask))
+        )
 
 
 def focus(
-    model: TargetModel,
-    x_obs: Array,
+    target: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
+    function: Callable[..., ArrayLike] | None,
     setup: Setup,
     config: Mapping[str, Any],
     training: TrainingConfig,
@@ -66,9 +98,10 @@ def focus(
 
     Parameters
     ----------
-    model : TargetModel
-    x_obs : ndarray
-        As the user gave it, to be recognised by.
+    target : tuple
+        Data, uncertainties and mask; see `weighing.sequential_target`.
+    function : callable, optional
+        The user's log-likelihood.
     setup : Setup
     config : mapping
         Fields of `SnpeConfig`: n_sims, n_rounds, loss, refine.
@@ -81,6 +114,7 @@ def focus(
     ValueError
         When no simulation has a finite likelihood.
     """
+    model = sequential_target(setup, *target, function)
     asked = SnpeConfig(
         n_effective=UNREACHED if config["refine"] else NONE_AT_ALL,
         # The first batch has twice as many.
@@ -95,18 +129,56 @@ def focus(
         raise ValueError(
             "x_obs: log L was -inf or NaN at all draws from the prior; check data, simulator and likelihood"
         )
-    return Focused(x_obs, model, state.best.proposal, state.records)
+    x_obs, x_err, mask = (None if part is None else np.array(part) for part in target)
+    assert x_obs is not None
+    return Focused(
+        x_obs=x_obs,
+        x_err=x_err,
+        mask=mask,
+        proposal=state.best.proposal,
+        records=state.records,
+        samples=np.concatenate([draws.evaluation.theta for draws in state.history.batches]),
+        log_likelihood=state.history.log_likelihood,
+        log_weights=state.history.log_weights,
+        weighed_by=None if function is None else qualified_name(function),
+        function=function,
+    )
 
 
 def infer_focused(
-    focused: Focused, setup: Setup, n_samples: int, on_target: Callable[[], None] | None = None
+    focused: Focused,
+    setup: Setup,
+    n_samples: int,
+    function: Callable[..., ArrayLike] | None = None,
+    on_target: Callable[[], None] | None = None,
 ) -> list[Inference]:
-    """The posterior of the target of the rounds, by importance sampling from the best of them."""
+    """The posterior of the target of the rounds, by importance sampling from the best of them.
+
+    Raises
+    ------
+    ValueError
+        Where it was a user's function that weighed, which a file does not hold, and none is given.
+    """
+    function = function or focused.function
+    if function is None and focused.weighed_by is not None:
+        raise ValueError(
+            f"log_likelihood: expected the function of the rounds, {focused.weighed_by}, got None; a file "
+            "holds no code, pass it again"
+        )
+    model = sequential_target(setup, focused.x_obs, focused.x_err, focused.mask, function)
 
     def weigh(predictions: Array, y: Array, observation: Observation) -> Array:
-        return focused.model.log_likelihood(predictions, setup.space.columns(y))
+        return model.log_likelihood(predictions, setup.space.columns(y))
 
     data, unknown = [Observation(focused.x_obs)], np.full(1, np.nan)
     with setup.opened_pool() as pool:
-        evaluator = target_evaluator(focused.model, setup.space, pool)
+        evaluator = target_evaluator(model, setup.space, pool)
         return infer([focused.proposal], data, unknown, evaluator, weigh, n_samples, setup.entropy, on_target)
+
+
+def _broadcast(part: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A mask, or uncertainties, of the shape of the data; as they are where they do not fit."""
+    try:
+        return np.broadcast_to(part, shape)
+    except ValueError:
+        return np.asarray(part)

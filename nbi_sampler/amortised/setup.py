@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from nbi_sampler.algorithm.rounds import Networks
 from nbi_sampler.amortised.networks import featurizer_settings, flow_settings
 from nbi_sampler.amortised.priors import priors_from
-from nbi_sampler.amortised.simulations import TrainingSet, opened_store
+from nbi_sampler.amortised.simulations import StoredSet, TrainingSet, filled
 from nbi_sampler.amortised.simulator import VectorSimulator, simulating_evaluator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.featurizers import featurizer_factory
@@ -127,8 +127,9 @@ class Setup:
         x: ArrayLike | None,
         y: ArrayLike | None,
         store: str | Path | None,
-        before: TrainingSet | None,
-    ) -> TrainingSet:
+        before: TrainingSet | StoredSet | None,
+        in_memory: bool | None = None,
+    ) -> TrainingSet | StoredSet:
         """Simulations to train on: those given, or as many as asked, made where they are missing."""
         if (x is None) != (y is None):
             raise ValueError("x, y: expected both or none; y are the parameters of the simulations x")
@@ -136,21 +137,22 @@ class Setup:
             return TrainingSet(y, x)
         if before is not None and store is None and len(before) >= n_sims:
             return before
+        store = before.path if store is None and isinstance(before, StoredSet) else store
         with self.evaluator() as (evaluator, shape):
-            if store is None:
-                return (before or TrainingSet.empty(self.space.n_dim, shape)).grown(
-                    n_sims, evaluator, self.entropy
-                )
-            with opened_store(store, self.space.names, shape, self._fingerprint()) as file:
-                saved = file.read()
-                return TrainingSet(saved.theta, saved.predictions).grown(
-                    n_sims, evaluator, self.entropy, file
-                )
+            if store is not None:
+                given = (shape, self._fingerprint(), in_memory)
+                return filled(store, n_sims, evaluator, self.entropy, *given)
+            empty = TrainingSet.empty(self.space.n_dim, shape)
+            kept = before if isinstance(before, TrainingSet) else empty
+            return kept.grown(n_sims, evaluator, self.entropy)
 
     def about(self) -> dict[str, Any]:
         """What a file of the trained engine says about it; what JSON can hold."""
         noise = qualified_name(self.noise) if callable(self.noise) else np.asarray(self.noise).tolist()
-        return {"simulator": qualified_name(self.simulator), "noise": noise, "entropy": self.entropy}
+        networks = {"flow": self.flow, "featurizer": self.featurizer}
+        plain = {name: each for name, each in networks.items() if isinstance(each, str | Mapping | list)}
+        said = {"simulator": qualified_name(self.simulator), "noise": noise, "entropy": self.entropy}
+        return {**dict.fromkeys(networks), **plain, **said}
 
     def _fingerprint(self) -> dict[str, str]:
         priors = {name: repr(prior) for name, prior in self.priors.items()}

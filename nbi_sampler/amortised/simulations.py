@@ -1,11 +1,11 @@
-"""The training set: simulations from the prior, made where they are missing, in memory or in a store on disk.
+"""The simulations of a training: made where they are missing, kept in memory or in a store on disk.
 
 Called by the engine. What is in the store is never made again, whatever ended the process that made it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,18 @@ from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.storage.simulation_store import SimulationStore
 
-__all__ = ["TrainingSet", "opened_store"]
+__all__ = ["StoredSet", "TrainingSet", "filled", "opened_store", "simulated"]
 
 Array = NDArray[np.float64]
 
 # Simulations between two commits to the store: those that a killed process may lose.
 BLOCK = 500
+# Stores of more bytes than that are read in batches.
+MOST_IN_MEMORY = 2**30
 
 
 class TrainingSet:
-    """Simulations that grow.
+    """Simulations in memory.
 
     Parameters
     ----------
@@ -50,43 +52,115 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.theta)
 
-    def grown(
-        self,
-        n_sims: int,
-        evaluator: Evaluator,
-        entropy: int,
-        store: SimulationStore | None = None,
-        on_block: Callable[[int], None] | None = None,
-    ) -> TrainingSet:
-        """The set with as many more simulations as are missing from ``n_sims``.
+    def grown(self, n_sims: int, evaluator: Evaluator, entropy: int) -> TrainingSet:
+        """The set with as many more simulations as are missing from ``n_sims``; see `simulated`."""
+        made = list(simulated(len(self), n_sims, evaluator, entropy))
+        if not made:
+            return self
+        thetas, simulations = zip(*made, strict=True)
+        x = [each.reshape(-1, *self.x.shape[1:]) for each in simulations]
+        return TrainingSet(np.concatenate([self.theta, *thetas]), np.concatenate([self.x, *x]))
 
-        Parameters
-        ----------
-        n_sims : int
-        evaluator : Evaluator
-        entropy : int
-            Seed.
-        store : SimulationStore, optional
-            Gets every block as soon as it is made.
-        on_block : callable, optional
-            Called with the number of simulations just made.
-        """
-        thetas, simulations, n = [self.theta], [self.x], len(self)
-        while n < n_sims:
-            # The stream is named after the place in the set, so that a set grown in two goes is the same set.
-            block = stage_generator(entropy, "simulate", n // BLOCK)
-            z = block.normal(size=(BLOCK, evaluator.space.n_dim))[n % BLOCK :][: n_sims - n]
-            made = evaluator(z)
-            assert made.predictions is not None
-            x = made.predictions.reshape(-1, *self.x.shape[1:])
-            if store is not None:
-                store.append(made.theta, x)
-            thetas.append(made.theta)
-            simulations.append(x)
-            n += len(x)
-            if on_block is not None:
-                on_block(len(x))
-        return self if len(thetas) == 1 else TrainingSet(np.concatenate(thetas), np.concatenate(simulations))
+
+class StoredSet:
+    """Simulations in a file that are read when they are needed, for those larger than memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    n : int
+        How many there are.
+    """
+
+    def __init__(self, path: Path, n: int) -> None:
+        self.path = path
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+
+def simulated(
+    n_before: int, n_sims: int, evaluator: Evaluator, entropy: int
+) -> Iterator[tuple[Array, Array]]:
+    """Make the simulations that are missing, in blocks.
+
+    Parameters
+    ----------
+    n_before, n_sims : int
+        How many there are, and are to be.
+    evaluator : Evaluator
+    entropy : int
+        Seed.
+
+    Yields
+    ------
+    theta : ndarray, shape (n, n_dim)
+    x : ndarray, shape (n, n_data)
+    """
+    n = n_before
+    while n < n_sims:
+        # The stream is named after the place in the set, so that a set grown in two goes is the same set.
+        block = stage_generator(entropy, "simulate", n // BLOCK)
+        z = block.normal(size=(BLOCK, evaluator.space.n_dim))[n % BLOCK :][: n_sims - n]
+        made = evaluator(z)
+        assert made.predictions is not None
+        yield made.theta, made.predictions
+        n += len(z)
+
+
+def filled(
+    path: str | Path,
+    n_sims: int,
+    evaluator: Evaluator,
+    entropy: int,
+    shape: tuple[int, ...],
+    fingerprint: dict[str, str],
+    in_memory: bool | None,
+) -> TrainingSet | StoredSet:
+    """The simulations of a store, once those that are missing from ``n_sims`` have been made and kept there.
+
+    A store that lacks none is only read, so that several trainings can share it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    n_sims : int
+    evaluator : Evaluator
+    entropy : int
+        Seed.
+    shape : tuple of int
+        Of a simulation.
+    fingerprint : dict of str to str
+        See `SimulationStore`.
+    in_memory : bool, optional
+        Whether they are read whole; up to a gigabyte of them when None.
+
+    Raises
+    ------
+    StoreMismatch
+        It holds simulations of other parameters, priors or another simulator.
+    """
+    names = evaluator.space.names
+    if not _has(path, n_sims, names, shape, fingerprint):
+        with opened_store(path, names, shape, fingerprint) as store:
+            for theta, x in simulated(len(store), n_sims, evaluator, entropy):
+                store.append(theta, x.reshape(-1, *shape))
+    with SimulationStore.open(path) as store:
+        if store.n_bytes > MOST_IN_MEMORY if in_memory is None else not in_memory:
+            return StoredSet(Path(path), len(store))
+        saved = store.read()
+        return TrainingSet(saved.theta, saved.predictions)
+
+
+def _has(
+    path: str | Path, n: int, names: tuple[str, ...], shape: tuple[int, ...], fingerprint: dict[str, str]
+) -> bool:
+    """Whether a store exists and holds so many simulations."""
+    if not Path(path).exists():
+        return False
+    with SimulationStore.open(path, names=names, shape=shape, fingerprint=fingerprint) as store:
+        return len(store) >= n
 
 
 def opened_store(

@@ -187,9 +187,9 @@ def _read(path: Path, priors: PriorDict) -> Estimator:
         )
     try:
         try:
-            return load_estimator(path)[0]
+            return load_estimator(path)
         except NotPortable:
-            return load_estimator(path, priors=priors)[0]
+            return load_estimator(path, priors=priors)
     except ArchiveError as error:
         raise ValueError(f"model: expected a file of NBI.save, got {str(path)!r}: {error}") from error
 

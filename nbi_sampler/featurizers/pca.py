@@ -57,10 +57,10 @@ class PrincipalComponents(Featurizer):
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
         """Components of the noiseless simulations; makes the perceptron, whose width depends on them."""
-        signal = data.signal.double()
-        mean = signal.mean(0)
+        mean = data.signal.double().mean(0)
         rows = rng.permutation(len(data))[:MOST_ROWS]
-        sample = (signal[torch.as_tensor(rows, device=signal.device)] - mean).cpu().numpy()
+        chosen = data.signal[torch.as_tensor(rows, device=data.device)]
+        sample = chosen.double().sub_(mean).cpu().numpy()
         components, variance = self.find_components(sample, rng)
         n_kept = components.shape[1]
         device = data.device

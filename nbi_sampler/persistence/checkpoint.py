@@ -22,10 +22,7 @@ from nbi_sampler.algorithm.rounds import FitInfo, Networks
 from nbi_sampler.algorithm.state import Best, Pending, State
 from nbi_sampler.evaluation.batch import Evaluation, PartialBatch
 from nbi_sampler.persistence.fingerprint import differences
-from nbi_sampler.proposals.affine import AffineMap
-from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
-from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
-from nbi_sampler.proposals.student_mixture import StudentMixture
+from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
 from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
 from nbi_sampler.storage.portable import Packer, unpack
 from nbi_sampler.training.fit import TrainingInfo
@@ -36,8 +33,7 @@ FORMAT = "nbi_sampler checkpoint"
 FORMAT_VERSION = 1
 KINDS = (
     *(State, Pending, Best, History, Draws, Evaluation, PartialBatch, RoundRecord, FitInfo, TrainingInfo),
-    *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels),
-    *(StudentMixture, AffineMap),
+    *PROPOSAL_KINDS,
 )
 # A write that takes a second is followed by so many seconds without one.
 REST = 20.0

@@ -37,7 +37,11 @@ class AffineMap:
         """
         mean = weights @ z
         centred = z - mean
-        covariance = centred.T @ (centred * weights[:, None])
+        return cls.of_moments(mean, centred.T @ (centred * weights[:, None]))
+
+    @classmethod
+    def of_moments(cls, mean: Array, covariance: Array) -> AffineMap:
+        """The map from a standard normal to a mean, shape (n_dim,), and a covariance, (n_dim, n_dim)."""
         variance = np.diag(covariance) + 1e-300
         ridge = np.diag(1e-9 * variance + 1e-18)
         return cls(mean, np.asarray(np.linalg.cholesky(covariance + ridge), dtype=np.float64))

@@ -213,6 +213,15 @@ def _gather(data: h5py.Dataset, index: NDArray[np.int64]) -> NDArray[Any]:
     ordered = index[order]
     edges = np.flatnonzero(np.diff(ordered // data.chunks[0])) + 1
     for part in np.split(np.arange(len(index)), edges) if len(index) else []:
-        first = ordered[part[0]]
-        result[order[part]] = data[first : ordered[part[-1]] + 1][ordered[part] - first]
+        rows, places = ordered[part], order[part]
+        slab = slice(rows[0], rows[-1] + 1)
+        if _is_run(rows) and _is_run(places):
+            data.read_direct(result, slab, slice(places[0], places[-1] + 1))
+        else:
+            result[places] = data[slab][rows - rows[0]]
     return result
+
+
+def _is_run(numbers: NDArray[np.int64]) -> bool:
+    """Whether each number is one more than that before it."""
+    return bool((np.diff(numbers) == 1).all())

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import nbi_sampler
 from nbi_sampler.storage.appendable_table import AppendableTable
+from nbi_sampler.storage.reading_ahead import read_ahead
 
 __all__ = ["SimulationStore", "Simulations", "StoreMismatch"]
 
@@ -192,6 +193,12 @@ class SimulationStore:
         """Close the file; may be called again."""
         self._table.close()
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the predictions in memory."""
+        kind = self._table.columns["predictions"]
+        return len(self) * kind.itemsize
+
     def append(self, theta: ArrayLike, predictions: ArrayLike, **extras: ArrayLike) -> None:
         """Commit simulations: they are kept whatever happens to the process afterwards.
 
@@ -215,7 +222,7 @@ class SimulationStore:
 
         Shuffled by reading blocks of neighbours in random order into a buffer of about 32 MB, which is
         shuffled: random enough for training where neighbours are independent draws, and as fast as reading
-        in order.
+        in order. The next buffer is read by a thread while the last one is in use.
 
         Parameters
         ----------
@@ -233,8 +240,7 @@ class SimulationStore:
         if step != 1 or size < 1:
             raise ValueError(f"size, rows: expected at least 1 and a step of 1, got {size} and {rows}")
         waiting: dict[str, NDArray[Any]] = {}
-        for index in self._blocks(start, stop, rng):
-            block = self._table.read(index)
+        for block in read_ahead(map(self._table.read, self._blocks(start, stop, rng))):
             waiting = {
                 name: np.concatenate([waiting.get(name, data[:0]), data]) for name, data in block.items()
             }
@@ -250,14 +256,14 @@ class SimulationStore:
     def _blocks(self, start: int, stop: int, rng: np.random.Generator | None) -> Iterator[NDArray[np.int64]]:
         """Rows of a buffer at a time, made of whole chunks of the file in order or at random."""
         length = self._table.chunk_length
-        chunks = np.arange(start, stop, length)
+        chunks = np.arange(start - start % length, stop, length)
         if rng is not None:
             chunks = rng.permutation(chunks)
         row_bytes = sum(kind.itemsize for kind in self._table.columns.values())
         n_together = max(1, BUFFER_BYTES // (length * row_bytes))
         for i in range(0, len(chunks), n_together):
             together = chunks[i : i + n_together]
-            yield np.concatenate([np.arange(first, min(first + length, stop)) for first in together])
+            yield np.concatenate([np.arange(max(k, start), min(k + length, stop)) for k in together])
 
 
 def _simulations(rows: Mapping[str, NDArray[Any]], index: NDArray[np.intp] | slice) -> Simulations:

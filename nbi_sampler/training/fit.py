@@ -7,6 +7,7 @@ Called by the rounds and the refinement.
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import math
 import time
@@ -131,10 +132,18 @@ def training_threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+class _AdamW(torch.optim.AdamW):
+    """torch's own without the wrappers that import its compiler: more than a second, for nothing."""
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 def _optimiser(
     module: nn.Module, config: TrainingConfig, n_batches: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
-    optimiser = torch.optim.AdamW(
+    optimiser = _AdamW(
         module.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     n_total = n_batches * config.n_epochs + 1

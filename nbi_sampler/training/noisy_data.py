@@ -101,4 +101,4 @@ class NoisyData:
 
     def _relative(self, data: Tensor) -> Tensor:
         difference = self.forward.stabilise(data) - self._reference
-        return difference.nan_to_num(nan=0.0).clamp(-LARGEST, LARGEST).float()
+        return difference.nan_to_num_(nan=0.0).clamp_(-LARGEST, LARGEST).float()

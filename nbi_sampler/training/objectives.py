@@ -6,7 +6,8 @@ noise that stay the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,9 +16,13 @@ from torch import Tensor
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import Featurizer, SimulatedData
 from nbi_sampler.flows import Density
+from nbi_sampler.forward.draws import numpy_generator
 from nbi_sampler.randomness import torch_generator
 
-__all__ = ["AtomicObjective", "NllObjective", "WeightedObjective"]
+__all__ = ["AtomicObjective", "NllObjective", "Stream", "StreamedObjective", "WeightedObjective"]
+
+# ``(batch_size, rng) -> batches of simulations in random order, with their parameters``.
+Stream = Callable[[int, np.random.Generator], Iterator[tuple[SimulatedData, Tensor]]]
 
 MOST_IN_A_SET = 512
 
@@ -62,13 +67,21 @@ class NllObjective:
         self.log_prior = None if log_prior is None else log_prior.to(data.device)
         self.config = config
         self._generator = torch_generator(rng, data.device)
-        order = torch.randperm(len(y), generator=self._generator, device=data.device)
-        n_validation = max(1, round(config.validation_share * len(y)))
-        self._held_out, self._training = order[:n_validation], order[n_validation:]
-        self._batch_size = int(np.clip(len(self._training) // 20, 32, config.batch_size))
-        self.n_batches = max(len(self._training) // self._batch_size, 1)
+        self._held_out, self._training = self._split()
+        self._batch_size, self.n_batches = self._sizes(len(self._training))
         self._validation_inputs = featurizer.inputs(data, self._held_out, self._generator)
         self._validation_seed = int(rng.integers(2**62))
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """Simulations that are held out, and those to learn from."""
+        order = torch.randperm(len(self.y), generator=self._generator, device=self.data.device)
+        n_validation = max(1, round(self.config.validation_share * len(self.y)))
+        return order[:n_validation], order[n_validation:]
+
+    def _sizes(self, n_training: int) -> tuple[int, int]:
+        """Size and number of the batches."""
+        batch_size = int(np.clip(n_training // 20, 32, self.config.batch_size))
+        return batch_size, max(n_training // batch_size, 1)
 
     def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
         """What is minimised: the one method that another loss has to replace.
@@ -109,6 +122,47 @@ class NllObjective:
     def example_inputs(self, n: int = 2000) -> Tensor:
         """Noisy inputs of the first training simulations, for their range."""
         return self.featurizer.inputs(self.data, self._training[:n], self._generator)
+
+
+class StreamedObjective(NllObjective):
+    """The same, of simulations that are read while they are needed; those held out stay in memory.
+
+    Parameters
+    ----------
+    flow, featurizer, data, y, config, rng
+        Of an `NllObjective`; all simulations of ``data`` are held out.
+    stream : callable
+        Gives the others, in another order in every epoch; see `Stream`.
+    n_training : int
+        Their number.
+    """
+
+    def __init__(
+        self,
+        flow: Density,
+        featurizer: Featurizer,
+        data: SimulatedData,
+        y: Tensor,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+        stream: Stream,
+        n_training: int,
+    ) -> None:
+        super().__init__(flow, featurizer, data, y, config, rng)
+        self._stream = stream
+        self._batch_size, self.n_batches = self._sizes(n_training)
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        everything = torch.arange(len(self.y), device=self.data.device)
+        return everything, everything[:0]
+
+    def batches(self) -> Iterator[Tensor]:
+        """Losses of one epoch over simulations as they are read, with new noise."""
+        stream = self._stream(self._batch_size, numpy_generator(self._generator))
+        for data, y in islice(stream, self.n_batches):
+            index = torch.arange(len(y), device=data.device)
+            features = self.featurizer(self.featurizer.inputs(data, index, self._generator))
+            yield -self.flow.log_prob(y, features).mean()
 
 
 class AtomicObjective(NllObjective):

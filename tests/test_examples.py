@@ -1,0 +1,213 @@
+"""Training from a store that is never read whole: what is read, how often, and what is learnt from it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import bilby.core.prior as bp
+import numpy as np
+import pytest
+import torch
+
+from nbi_sampler import NBI
+from nbi_sampler.amortised import examples, simulations
+from nbi_sampler.amortised.data import SimulatedTargets, TensorLayout
+from nbi_sampler.amortised.examples import ExamplesInMemory, ExamplesOnDisk
+from nbi_sampler.amortised.layout import DataLayout
+from nbi_sampler.amortised.noise import NoiseLaw
+from nbi_sampler.amortised.simulations import StoredSet, TrainingSet
+from nbi_sampler.config import TrainingConfig
+from nbi_sampler.featurizers import featurizer_factory
+from nbi_sampler.flows import flow_factory
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.storage import simulation_store, table_file
+from nbi_sampler.storage.appendable_table import AppendableTable
+from nbi_sampler.storage.reading_ahead import read_ahead
+from nbi_sampler.storage.simulation_store import SimulationStore
+
+T = np.linspace(-1.0, 1.0, 10)
+QUICK = {"n_threads": 1, "batch_size": 64}
+PRIORS = {"m": bp.Uniform(-2.0, 3.0), "c": bp.Gaussian(0.0, 1.0)}
+SPACE = ParameterSpace(bp.PriorDict(dict(PRIORS)))
+CHUNK, BUFFER = 4000, 16_000
+ROWS_OF_BUFFER = BUFFER // 96
+
+
+def line(parameters):
+    return parameters["c"] + parameters["m"] * T
+
+
+def an_engine(**changes):
+    priors = bp.PriorDict(dict(PRIORS))
+    given = {"simulator": line, "noise": 0.5, "priors": priors, "seed": 3, "device": "cpu", **changes}
+    return NBI({"flow_hidden": 32, "num_blocks": 1, "n_mog": 2}, {"type": "mlp", "hidden": 32}, **given)
+
+
+@pytest.fixture
+def small_buffers(monkeypatch):
+    """Files of many chunks, and buffers of a few."""
+    monkeypatch.setattr(table_file, "CHUNK_BYTES", CHUNK)
+    monkeypatch.setattr(simulation_store, "BUFFER_BYTES", BUFFER)
+    monkeypatch.setattr(examples, "ROWS_AT_ONCE", 100)
+
+
+@pytest.fixture
+def lines():
+    """2,000 parameters and lines, every seventh of which has failed."""
+    theta = SPACE.to_theta(np.random.default_rng(5).normal(size=(2000, 2)))
+    x = theta[:, 1:] + theta[:, :1] * T
+    x[::7] = np.nan
+    return theta, x
+
+
+@pytest.fixture
+def store(tmp_path, small_buffers, lines):
+    with SimulationStore.create(tmp_path / "lines.h5", SPACE.names, (10,)) as writer:
+        writer.append(*lines)
+    with SimulationStore.open(tmp_path / "lines.h5") as reader:
+        yield reader
+
+
+def objective_of(learnt_from, share=0.1):
+    law = NoiseLaw(None, learnt_from.some)
+    layout = TensorLayout(DataLayout.learnt(learnt_from.some), torch.device("cpu"))
+    seen = partial(SimulatedTargets, noise=law, layout=layout)
+    featurizer = featurizer_factory("mlp")((1, 10), 2)
+    featurizer.fit(seen(learnt_from.some), np.random.default_rng(0))
+    flow = flow_factory("maf")(2, featurizer.n_features)
+    config = TrainingConfig(batch_size=50, validation_share=share)
+    return learnt_from.objective(flow, featurizer, seen, config, np.random.default_rng(1)), layout
+
+
+def test_an_epoch_shows_every_simulation_once_and_none_that_is_held_out(store, lines):
+    with torch.random.fork_rng():
+        objective, layout = objective_of(ExamplesOnDisk(store, SPACE, np.random.default_rng(2)))
+    theta, x = lines
+    order = []
+    batches = list(objective._stream(50, np.random.default_rng(7)))
+    for data, y in batches:
+        z = SPACE.to_z(theta[np.isfinite(x[:, 0])])
+        # Parameters come with their own data, and tell which simulation it is.
+        index = np.linalg.norm(y.numpy()[:, None] - objective_standard(objective, z)[None], axis=2).argmin(1)
+        rows = np.flatnonzero(np.isfinite(x[:, 0]))[index]
+        found = data.draw(torch.arange(len(y)), torch.Generator())
+        expected = layout.of_arrays.encode(layout.of_arrays.targets(x[rows])).reshape(len(rows), -1)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+        order.append(rows)
+    order = np.concatenate(order)
+    assert np.array_equal(np.sort(order), [row for row in range(200, 2000) if row % 7])
+    assert np.mean(np.abs(np.diff(order)) <= 2) < 0.1
+    again = [y for _, y in objective._stream(50, np.random.default_rng(8))]
+    assert not torch.equal(again[0], batches[0][1])
+    assert objective.n_batches == 36 and sum(1 for _ in objective.batches()) == 36
+
+
+def objective_standard(objective, z):
+    """Parameters of all lines in the coordinates of the flow."""
+    spread = ExamplesInMemory(TrainingSet(SPACE.to_theta(z), z), SPACE, np.random.default_rng(0)).affine
+    return spread.backward(z)
+
+
+def test_scales_are_those_of_the_same_simulations_in_memory(store, lines):
+    on_disk = ExamplesOnDisk(store, SPACE, np.random.default_rng(0))
+    in_memory = ExamplesInMemory(TrainingSet(*lines), SPACE, np.random.default_rng(0))
+    np.testing.assert_allclose(on_disk.affine.mean, in_memory.affine.mean, atol=1e-12)
+    np.testing.assert_allclose(on_disk.affine.factor, in_memory.affine.factor, atol=1e-12)
+    assert np.isfinite(on_disk.some).all() and on_disk.some.shape == in_memory.some.shape == (1714, 10)
+
+
+def test_no_more_than_a_buffer_is_read_at_a_time(tmp_path, small_buffers, monkeypatch):
+    path = tmp_path / "simulations.h5"
+    an_engine().fit(4000, n_epochs=1, store=path, in_memory=False, training=QUICK)
+    monkeypatch.setattr(examples, "MOST_FOR_SCALES", 150)
+    monkeypatch.setattr(examples, "MOST_HELD_OUT", 100)
+    read, sizes = AppendableTable.read, []
+
+    def counted(table, *arguments, **keywords):
+        rows = read(table, *arguments, **keywords)
+        sizes.append(len(rows["theta"]))
+        return rows
+
+    monkeypatch.setattr(AppendableTable, "read", counted)
+    engine = an_engine().fit(4000, n_epochs=2, store=path, in_memory=False, training=QUICK)
+    assert isinstance(engine.training_set_, StoredSet) and len(engine.training_set_) == 4000
+    assert max(sizes) <= ROWS_OF_BUFFER
+    assert sum(sizes) >= 3 * 3900
+
+
+def test_it_learns_as_much_as_in_memory_and_the_same_every_time(tmp_path, small_buffers):
+    path = tmp_path / "simulations.h5"
+    fit = {"n_sims": 1500, "n_epochs": 12, "store": path, "training": QUICK}
+    kept = an_engine().fit(**fit)
+    assert isinstance(kept.training_set_, TrainingSet)
+    first, second = (an_engine().fit(**fit, in_memory=False) for _ in range(2))
+    for name, value in first.estimator_.flow.state_dict().items():
+        assert torch.equal(value, second.estimator_.flow.state_dict()[name])
+    rng = np.random.default_rng(9)
+    theta = SPACE.to_theta(rng.normal(size=(400, 2)))
+    x = theta[:, 1:] + theta[:, :1] * T + 0.5 * rng.normal(size=(400, 10))
+    # About 2 nats; of 400 targets the mean of the difference has an error of 0.01.
+    assert first.score(x, theta) == pytest.approx(kept.score(x, theta), abs=0.15)
+    assert kept.score(x, theta) > 1.5
+    assert first.infer(0.5 * T, 0.5, n_samples=500)[0].efficiency > 0.3
+
+
+def test_a_large_store_is_not_read_whole_unless_asked_and_grows(tmp_path, monkeypatch):
+    path = tmp_path / "simulations.h5"
+    monkeypatch.setattr(simulations, "MOST_IN_MEMORY", 300 * 80)
+    engine = an_engine().fit(300, n_epochs=1, store=path, training=QUICK)
+    assert isinstance(engine.training_set_, TrainingSet)
+    engine = an_engine().fit(301, n_epochs=1, store=path, training=QUICK)
+    assert isinstance(engine.training_set_, StoredSet)
+    engine.fit(400, n_epochs=1, training=QUICK)
+    with SimulationStore.open(path) as file:
+        assert len(file) == len(engine.training_set_) == 400
+        alone = an_engine().fit(400, n_epochs=1, training=QUICK).training_set_
+        np.testing.assert_array_equal(file.read().theta, alone.theta)
+    whole = an_engine().fit(400, n_epochs=1, store=path, in_memory=True, training=QUICK)
+    assert isinstance(whole.training_set_, TrainingSet)
+
+
+def test_a_store_that_lacks_nothing_can_be_shared(tmp_path):
+    path = tmp_path / "simulations.h5"
+    an_engine().fit(200, n_epochs=1, store=path, training=QUICK)
+    with SimulationStore.open(path, writable=True):
+        an_engine().fit(200, n_epochs=1, store=path, training=QUICK)
+        with pytest.raises(BlockingIOError, match="another process is writing"):
+            an_engine().fit(201, n_epochs=1, store=path, training=QUICK)
+
+
+def test_a_store_without_finite_simulations_is_refused(tmp_path):
+    path = tmp_path / "simulations.h5"
+    engine = an_engine(simulator=lambda parameters: line(parameters) * np.nan)
+    with pytest.raises(ValueError, match="expected 100 finite simulations to learn from, got 0 of 200"):
+        engine.fit(200, n_epochs=1, store=path, in_memory=False)
+
+
+def test_a_store_whose_first_simulations_have_failed_is_refused(tmp_path, lines):
+    theta, x = lines
+    x[:100] = np.nan
+    with SimulationStore.create(tmp_path / "failed.h5", SPACE.names, (10,)) as writer:
+        writer.append(theta, x)
+    with SimulationStore.open(tmp_path / "failed.h5") as reader:
+        learnt_from = ExamplesOnDisk(reader, SPACE, np.random.default_rng(0))
+        with torch.random.fork_rng(), pytest.raises(ValueError, match="among the first 100, which are held"):
+            objective_of(learnt_from, share=0.05)
+
+
+def test_pieces_are_read_ahead_and_errors_arrive():
+    made = []
+
+    def pieces():
+        for number in range(5):
+            made.append(number)
+            yield number
+        raise OSError("disk")
+
+    ahead = read_ahead(pieces())
+    assert next(ahead) == 0
+    ahead.close()
+    # The thread has ended: the piece after is made, no other.
+    assert made == [0, 1]
+    with pytest.raises(OSError, match="disk"):
+        list(read_ahead(pieces()))
