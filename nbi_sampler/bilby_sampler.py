@@ -18,6 +18,7 @@ from bilby.core.utils import command_line_args, logger
 
 from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
 from nbi_sampler.evaluation.calls import as_number
+from nbi_sampler.evaluation.likelihood_call import quiet_about_state
 from nbi_sampler.persistence.cached_result import what_differs
 from nbi_sampler.persistence.checkpoint import CheckpointWriter
 from nbi_sampler.priors.space import ParameterSpace
@@ -58,7 +59,8 @@ class BilbySampler(NestedSampler):
             which has a hint for it.
         """
         try:
-            returned = super().log_likelihood(theta)
+            with quiet_about_state():
+                returned = super().log_likelihood(theta)
         except TypeError:
             raise
         except Exception as error:

@@ -243,6 +243,7 @@ class Nbi(BilbySampler):
             plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
             for plugin in self._plugins
         }
+        summary["run_statistics"]["ncores"] = self._settings.npool
         self.result.meta_data.update(summary)
         own = summary["nbi"]
         say = logger.info if own["status"] == "ok" else logger.warning

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from bilby.core.likelihood import Likelihood
 
-__all__ = ["likelihood_function"]
+__all__ = ["likelihood_function", "quiet_about_state"]
 
 
 def likelihood_function(likelihood: Likelihood, use_ratio: bool) -> Callable[[dict[str, float]], float]:
@@ -38,7 +38,7 @@ def likelihood_function(likelihood: Likelihood, use_ratio: bool) -> Callable[[di
         return lambda parameters: method(parameters=parameters)
 
     def from_state(parameters: dict[str, float]) -> float:
-        with _quiet_about_state():
+        with quiet_about_state():
             likelihood.parameters.update(parameters)
             return method()
 
@@ -50,7 +50,7 @@ def _takes_parameters(method: Callable[..., float]) -> bool:
 
 
 @contextmanager
-def _quiet_about_state() -> Iterator[None]:
+def quiet_about_state() -> Iterator[None]:
     """Silence bilby's own word on ``likelihood.parameters``, which it has given when the class was made."""
     with warnings.catch_warnings():
         for category in (FutureWarning, DeprecationWarning):

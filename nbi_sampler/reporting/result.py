@@ -120,7 +120,6 @@ def run_summary(
         "nlikelihood": state.n_calls,
         "neffsamples": int(weights.ess),
         "sampling_time_s": int(seconds),
-        "ncores": 1,
     }
     own = {
         "status": status,
