@@ -190,9 +190,9 @@ def test_nautilus_runs_as_a_sampler_of_bilby(tmp_path):
 
 
 def test_run_is_given_up_after_its_time(monkeypatch):
-    failure = runner._failure([sys.executable, "-c", "import time; time.sleep(60)"], 0.5)
+    failure = runner.failure_of([sys.executable, "-c", "import time; time.sleep(60)"], 0.5)
     assert failure == "failed: not finished within 0.5 s"
-    assert "code 3" in runner._failure([sys.executable, "-c", "raise SystemExit(3)"], 60)
+    assert "code 3" in runner.failure_of([sys.executable, "-c", "raise SystemExit(3)"], 60)
 
 
 def test_equal_runs_share_a_file_of_draws_and_others_do_not():

@@ -5,8 +5,10 @@ python -m nbi_sampler.benchmark report build/benchmark.jsonl
 python -m nbi_sampler.benchmark calibration --seeds 30 --processes 2
 python -m nbi_sampler.benchmark search --runs 200 --processes 2
 python -m nbi_sampler.benchmark compare script.py --samplers nbi,dynesty,nautilus
+python -m nbi_sampler.benchmark horizontal sine_demo --packages nbi_sampler,sbi-nsf --n-sims 1000,10000
 python -m nbi_sampler.benchmark amortised --parts small,sequential
 python -m nbi_sampler.benchmark losses
+python -m nbi_sampler.benchmark growth --what dimension,length,draws --figure build/growth.png
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from pathlib import Path
 
 from nbi_sampler.benchmark.amortised import PARTS, amortised_table, measure
 from nbi_sampler.benchmark.calibration import calibration_table
+from nbi_sampler.benchmark.growth import add_arguments as add_growth_arguments
+from nbi_sampler.benchmark.growth import grow
+from nbi_sampler.benchmark.horizontal.command import add_horizontal_arguments, horizontal
 from nbi_sampler.benchmark.losses import losses_table
 from nbi_sampler.benchmark.problems import CALIBRATION_PROBLEMS, PROBLEMS
 from nbi_sampler.benchmark.random_mixtures import EVEN, UNEVEN, search_table
@@ -27,7 +32,17 @@ from nbi_sampler.benchmark.side_by_side import add_arguments, side_by_side
 
 __all__ = ["main"]
 
-COMMANDS = ("run", "report", "calibration", "search", "compare", "amortised", "losses")
+COMMANDS = (
+    "run",
+    "report",
+    "calibration",
+    "search",
+    "compare",
+    "amortised",
+    "losses",
+    "growth",
+    "horizontal",
+)
 
 
 def _problem_names(text: str) -> list[str]:
@@ -86,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     amortised = commands.add_parser("amortised", help="the figures of the amortised engine")
     amortised.add_argument("--parts", type=_parts, default=list(PARTS), help="names, with commas")
     commands.add_parser("losses", help="nll against apt, round by round")
+    growth = commands.add_parser("growth", parents=[_common(2000)], help="costs as problems grow")
+    add_growth_arguments(growth)
+    same = "train other packages on the same simulations, in environments of their own"
+    add_horizontal_arguments(commands.add_parser("horizontal", help=same))
     compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
     add_arguments(compare)
     return parser
@@ -100,8 +119,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "report":
         print(benchmark_table(read_records(given.path)))
         return 0
+    if given.command == "growth":
+        return grow(given)
     if given.command == "compare":
         return side_by_side(given)
+    if given.command == "horizontal":
+        return horizontal(given)
     if given.command in ("amortised", "losses"):
         figures = list(measure(given.parts)) if given.command == "amortised" else None
         print(losses_table() if figures is None else amortised_table(figures))

@@ -20,6 +20,7 @@ from bilby.core.prior import LogUniform, PriorDict, Uniform
 
 from nbi_sampler.benchmark import models
 from nbi_sampler.benchmark.gravitational_waves import binary_black_hole
+from nbi_sampler.benchmark.growth_problems import growing_problem
 from nbi_sampler.benchmark.random_mixtures import mixture_named
 
 __all__ = ["CALIBRATION_PROBLEMS", "PROBLEMS", "Problem", "get_problem", "is_problem"]
@@ -197,7 +198,8 @@ def get_problem(name: str) -> Problem:
     Parameters
     ----------
     name : str
-        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, or of a random mixture: ``"mixture17"``, ``"uneven17"``.
+        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, a random mixture, ``"mixture17"`` or ``"uneven17"``, or
+        one that grows, such as ``"modes8"`` (see `growth_problems`).
 
     Returns
     -------
@@ -214,13 +216,11 @@ def get_problem(name: str) -> Problem:
     >>> get_problem("eggbox").log_evidence
     235.85594
     """
-    found = mixture_named(name)
-    if found is None and name not in _BUILDERS:
-        raise ValueError(f"name: expected one of {', '.join(_BUILDERS)}, got {name!r}")
+    found = _of_known_evidence(name)
     if found is not None:
-        mixture, box = found
-        exact = {"log_evidence": mixture.log_evidence, "log_evidence_err": 0.0}
-        return Problem(name=name, likelihood=mixture, priors=box, truth=None, **exact)
+        return found
+    if name not in _BUILDERS:
+        raise ValueError(f"name: expected one of {', '.join(_BUILDERS)}, got {name!r}")
     reference = json.loads((resources.files(__package__) / "references.json").read_text())[name]
     likelihood, priors, truth = _BUILDERS[name]()
     return Problem(
@@ -235,7 +235,18 @@ def get_problem(name: str) -> Problem:
 
 def is_problem(name: str) -> bool:
     """Whether `get_problem` knows a name."""
-    return name in _BUILDERS or mixture_named(name) is not None
+    return name in _BUILDERS or _of_known_evidence(name) is not None
+
+
+def _of_known_evidence(name: str) -> Problem | None:
+    """A random mixture or a member of a growing family; None for another name."""
+    mixture = mixture_named(name)
+    found = growing_problem(name) if mixture is None else (*mixture, mixture[0].log_evidence)
+    if found is None:
+        return None
+    likelihood, priors, log_evidence = found
+    exact = {"log_evidence": log_evidence, "log_evidence_err": 0.0}
+    return Problem(name=name, likelihood=likelihood, priors=priors, truth=None, **exact)
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from functools import partial
 from html import escape
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from nbi_sampler.benchmark.costs import duration
 from nbi_sampler.benchmark.figures import corner_figure, corner_names, cost_figure, evidence_figure
-from nbi_sampler.plots.style import own_style
+from nbi_sampler.benchmark.html_parts import best_of, cell, image, page_of, table
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from nbi_sampler.benchmark.comparison import Comparison
 
 __all__ = ["page"]
@@ -36,14 +32,7 @@ def page(comparison: Comparison) -> str:
     if len(comparison.samplers) > 1:
         parts += [_divergences(comparison)]
     parts += [_corner(comparison), _crossovers(comparison)]
-    body = "\n".join(parts)
-    title = escape(comparison.title)
-    style = (resources.files(__package__) / "report.css").read_text()
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return page_of(comparison.title, parts)
 
 
 def _head(comparison: Comparison) -> str:
@@ -74,12 +63,12 @@ def _costs(comparison: Comparison) -> str:
     ]
     cells = [[_run_name(row)] for row in rows]
     for _, values, text, better in columns:
-        best = _best(values, better)
+        best = best_of(values, better)
         for line, number in zip(cells, values, strict=True):
-            line.append(_cell(text(number), "best" if number == best else ""))
+            line.append(cell(text(number), "best" if number == best else ""))
     return (
         "<h2>What it cost</h2>\n"
-        + _table(["run", *(name for name, *_ in columns)], cells)
+        + table(["run", *(name for name, *_ in columns)], cells)
         + '<p class="note">Calls are counted in the likelihood itself, those that a sampler makes before it '
         "begins included. Effective samples are Kish's, of the weighted draws. Wall times with slower calls "
         "are computed: time outside of the likelihood, and as many calls as were made. The best of a column "
@@ -114,10 +103,10 @@ def _evidence(comparison: Comparison) -> str:
     reference = f" The reference is {comparison.log_evidence:.4f} &plusmn; {comparison.log_evidence_err:.4f}."
     return (
         "<h2>Evidence</h2>\n"
-        + _table(header, cells)
+        + table(header, cells)
         + '<p class="note">A pull is the difference from the mean of the other samplers, weighted by their '
         f"inverse variances, in units of both errors.{reference if known else ''}</p>"
-        + _image(evidence_figure, comparison, "log evidence of each run")
+        + image(partial(evidence_figure, comparison), "log evidence of each run")
     )
 
 
@@ -130,7 +119,7 @@ def _divergences(comparison: Comparison) -> str:
         for name in comparison.names
     ]
     cells.append(["<i>indistinguishable below</i>", *(f"{1000 * pair.expected:.2f}" for pair in ours)])
-    text = _table([f"against {first}", *(pair.second for pair in ours)], cells)
+    text = table([f"against {first}", *(pair.second for pair in ours)], cells)
     others = [pair for pair in pairs if pair.first != first]
     if others:
         rows = [
@@ -142,7 +131,7 @@ def _divergences(comparison: Comparison) -> str:
             ]
             for pair in others
         ]
-        text += "<p></p>" + _table(
+        text += "<p></p>" + table(
             ["among the others", "parameter", "largest", "indistinguishable below"], rows
         )
     return (
@@ -162,7 +151,7 @@ def _corner(comparison: Comparison) -> str:
     )
     return (
         "<h2>Posteriors</h2>\n"
-        + _image(corner_figure, comparison, "overlaid posteriors")
+        + image(partial(corner_figure, comparison), "overlaid posteriors")
         + '<p class="note">Contours hold 39 % and 86 % of the mass: one and two standard deviations.'
         + f"{some}</p>"
     )
@@ -174,11 +163,11 @@ def _crossovers(comparison: Comparison) -> str:
     first = comparison.samplers[0]
     runs, samples = comparison.crossovers(), comparison.crossovers(per_ess=True)
     cells = [[escape(other), escape(str(runs[other])), escape(str(samples[other]))] for other in runs]
-    table = _table([f"{first} costs less than", "a whole run", "an effective sample"], cells) if cells else ""
+    header = [f"{first} costs less than", "a whole run", "an effective sample"]
     return (
         "<h2>Which costs less, and from which cost of a likelihood call</h2>\n"
-        + table
-        + _image(cost_figure, comparison, "cost against the cost of a likelihood call")
+        + (table(header, cells) if cells else "")
+        + image(partial(cost_figure, comparison), "cost against the cost of a likelihood call")
         + '<p class="note">Medians over the seeds. Each sampler with its usual settings, which ask for '
         "different numbers of effective samples: the right panel is per effective sample.</p>"
     )
@@ -188,14 +177,6 @@ def _run_name(row: dict[str, Any]) -> str:
     seed = "" if row["seed"] is None else f", seed {row['seed']}"
     slowed = f", really + {row['sleep_ms']:g} ms" if row["sleep_ms"] else ""
     return escape(f"{row['sampler']}{seed}{slowed}")
-
-
-def _best(values: Iterable[float], better: str) -> float:
-    """The best of the known values; NaN, which equals nothing, where none is better or there is but one."""
-    known = [value for value in values if math.isfinite(value)]
-    if not better or len(known) < 2:
-        return math.nan
-    return min(known) if better == "low" else max(known)
 
 
 def _count(value: float) -> str:
@@ -209,30 +190,10 @@ def _three(value: float) -> str:
 
 
 def _pull(value: float) -> str:
-    return _cell(
+    return cell(
         f"{value:+.1f}" if math.isfinite(value) else "&ndash;", "off" if abs(value) > LARGE_PULL else ""
     )
 
 
 def _divergence(value: float, expected: float) -> str:
-    return _cell(f"{1000 * value:.2f}", "off" if value > expected else "")
-
-
-def _cell(text: str, kind: str) -> str:
-    return f'<span class="{kind}">{text}</span>' if kind else text
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the header is plain text, the cells are HTML."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
-    return f'<div class="wide"><table>\n{table}</table></div>\n'
-
-
-def _image(draw: Callable[[Comparison], Figure], comparison: Comparison, text: str) -> str:
-    with own_style():
-        content = io.BytesIO()
-        draw(comparison).savefig(content, format="png", dpi=130)
-    data = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="{escape(text)}" src="data:image/png;base64,{data}">\n'
+    return cell(f"{1000 * value:.2f}", "off" if value > expected else "")

@@ -16,7 +16,7 @@ from typing import Any
 
 from nbi_sampler.benchmark.board import Board
 
-__all__ = ["Run", "draws_file", "read_records", "run_all", "run_of"]
+__all__ = ["Run", "append_record", "draws_file", "failure_of", "read_records", "run_all", "run_of"]
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -99,7 +99,7 @@ def run_all(
                     if record is None:
                         failed.append(futures[future])
                     else:
-                        _append(path, record)
+                        append_record(path, record)
                     board.tell(futures[future], message)
         finally:
             # An interrupt must not wait for the runs that have not begun.
@@ -147,7 +147,8 @@ def run_of(record: dict[str, Any]) -> Run:
     return Run(**{field.name: record[field.name] for field in fields(Run) if field.name in record})
 
 
-def _append(path: Path, record: dict[str, Any]) -> None:
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """Add a line to a JSON-lines file."""
     with path.open("a") as file:
         file.write(json.dumps(record) + "\n")
 
@@ -163,7 +164,7 @@ def _run_in_process(
             draws.mkdir(parents=True, exist_ok=True)
             command += ["--draws", str(draws / draws_file(run))]
         with board.running(run, calls_path):
-            failure = _failure(command, seconds)
+            failure = failure_of(command, seconds)
         if failure is None and not record_path.exists():
             failure = "failed: it ended without a record"
         if failure is not None:
@@ -172,12 +173,32 @@ def _run_in_process(
     return record, _in_short(record)
 
 
-def _failure(command: list[str], seconds: float | None) -> str | None:
-    """Run a command with one thread, and say what went wrong."""
+def failure_of(command: list[str], seconds: float | None, folder: Path | None = None) -> str | None:
+    """Run a command with one thread, and say what went wrong.
+
+    Parameters
+    ----------
+    command : list of str
+    seconds : float, optional
+        After which it is ended.
+    folder : Path, optional
+        To run it in; the folder of now by default.
+
+    Returns
+    -------
+    str or None
+        None where it ended well.
+    """
     environment = {**os.environ, **ONE_THREAD}
     try:
         process = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired:
         return f"failed: not finished within {seconds:g} s"

@@ -1,0 +1,87 @@
+"""Adapter for `nbi_sampler.NBI`, with the networks that docs/amortised.md advises for short series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["train"]
+
+Array = NDArray[np.float64]
+
+FLOW = {"flow_hidden": 128, "num_blocks": 2, "n_mog": 8}
+FEATURIZER = {"type": "mlp", "hidden": 256, "depth": 3, "dim_out": 64}
+TRAINING = {"n_epochs": 150, "batch_size": 128, "patience": 30, "n_threads": 1}
+
+
+class _Trained:
+    """A trained engine, asked in its latent coordinates."""
+
+    def __init__(self, engine: Any, seed: int, about: dict[str, Any]) -> None:
+        self.about = about
+        self._estimator = engine.estimator_
+        self._rng = np.random.default_rng(seed)
+
+    def log_prob(self, theta: Array, x: Array) -> Array:
+        """See `worker.Estimator`."""
+        targets = self._estimator.targets(np.array(x))
+        return self._estimator.log_ratio(theta, targets) + _log_normal(theta)
+
+    def sample(self, x: Array, n: int) -> Array:
+        """See `worker.Estimator`."""
+        return self._estimator.proposal(x).sample(n, self._rng)
+
+
+def train(task: Any, options: dict[str, Any]) -> _Trained:
+    """Train.
+
+    Parameters
+    ----------
+    task : worker.Task
+        In coordinates of which the prior is standard normal.
+    options : dict
+        ``flow``, ``featurizer`` and ``training``: what to change in the settings above. ``fresh_noise``:
+        False for data as they are, in every epoch.
+    """
+    from scipy import stats
+
+    from nbi_sampler import NBI
+
+    flow, featurizer, training = (
+        {**own, **options.get(name, {})}
+        for name, own in (("flow", FLOW), ("featurizer", FEATURIZER), ("training", TRAINING))
+    )
+    n_epochs = training.pop("n_epochs")
+    simulations, noise = task.x, None
+    if task.sigma is not None and options.get("fresh_noise", True):
+        sigma = np.broadcast_to(task.sigma, task.predictions.shape)
+        simulations, noise = np.stack([task.predictions, sigma], 1), _noise
+    losses: list[float] = []
+    engine = NBI(
+        flow,
+        featurizer,
+        noise=noise,
+        priors=[stats.norm()] * task.theta.shape[1],
+        seed=int(task.seed),
+        device="cpu",
+    )
+    engine.fit(
+        n_epochs=n_epochs,
+        x=simulations,
+        y=task.theta,
+        training=training,
+        on_epoch=lambda number, training_loss, loss: losses.append(loss),
+    )
+    return _Trained(engine, int(task.seed), {"epochs": len(losses)})
+
+
+def _noise(simulations: Array, rng: np.random.Generator) -> Array:
+    """Gaussian noise on predictions that come with their standard deviations, shape (..., 2, n_data)."""
+    return simulations[..., 0, :] + simulations[..., 1, :] * rng.normal(size=simulations[..., 0, :].shape)
+
+
+def _log_normal(z: Array) -> Array:
+    """Log density of N(0, I), shape (n,)."""
+    return -0.5 * (z**2 + np.log(2.0 * np.pi)).sum(1)
