@@ -5,6 +5,7 @@ Run `make demo`; the result, a corner plot, the light curve and plots of the run
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import bilby
@@ -17,6 +18,9 @@ from scipy.optimize import curve_fit
 
 from nbi_sampler.plots import plot_run
 
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+ROUGH = dict(n_effective=100, training=dict(n_epochs=20))
+AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "ogle-2008-blg-092.dat"
 OUTDIR = Path("build/demo")
 LABEL = "ogle-2008-blg-092"
@@ -118,7 +122,7 @@ def plot_light_curve(result: bilby.core.result.Result, data: tuple) -> None:
     top.plot([], [], color=VERMILION, label=f"{len(draws)} draws from the posterior")
     top.set(ylabel="$I$ (mag)", xlim=grid[[0, -1]])
     top.invert_yaxis()
-    top.legend(frameon=False)
+    top.legend(frameon=False, loc="upper right")
 
     expected = np.interp(time, grid, median)
     bottom.errorbar(time, -2500 * np.log10(flux / expected), 2500 / np.log(10) * error / flux, **points)
@@ -136,7 +140,7 @@ def main() -> None:
     best, best_error, scale = least_squares(time, flux, error)
     data = time, flux, error * scale, baseline
     likelihood = bilby.core.likelihood.GaussianLikelihood(time, flux, flux_model, sigma=error * scale)
-    settings = dict(n_effective=5000, seed=1, outdir=str(OUTDIR), label=LABEL, clean=True)
+    settings = dict(seed=1, outdir=str(OUTDIR), label=LABEL, clean=True, **AMOUNT)
     result = bilby.run_sampler(likelihood, PRIORS, sampler="nbi", **settings)
     report(result, best, best_error)
     plot_corner(result, best)

@@ -8,6 +8,7 @@ OGLE-2008-BLG-092, of which `ogle_2008_blg_092.py` makes a fit without a trained
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,12 +20,15 @@ from scipy.optimize import curve_fit
 
 from nbi_sampler import NBI, Survey, infer_many
 
+QUICK = "--quick" in sys.argv  # a network that has learnt little and a few events, to see that all works
 OUTDIR = Path("build/survey")
 LABEL = "ogle-2008-blg-092"
 DATA = Path(__file__).parent / "data" / f"{LABEL}.dat"
 SEASON_START, N_NIGHTS = 5264, 234  # HJD - 2450000, nights of the season of the real event
 NIGHT = (0.48, 0.94)  # when it is dark in Chile, as a fraction of a day
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008)
+# Okabe & Ito (2008), told apart by colour-blind readers too; one for each parameter.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+BLUE, VERMILION = COLOURS[:2]
 
 PRIORS = PriorDict(
     dict(
@@ -91,8 +95,11 @@ def likelihood_of(
     return likelihood
 
 
-def real_event() -> GaussianLikelihood:
-    """OGLE-2008-BLG-092: all points for the likelihood, nightly means of the season for the network."""
+def real_event() -> tuple[GaussianLikelihood, tuple[np.ndarray, ...]]:
+    """OGLE-2008-BLG-092: all points for the likelihood, nightly means of the season for the network.
+
+    Returns the likelihood; and times, fluxes and errors of all points.
+    """
     time, magnitude, magnitude_error = np.loadtxt(DATA, unpack=True)
     time = time - SEASON_START
     flux = 10 ** (-0.4 * (magnitude - np.median(magnitude[time > N_NIGHTS])))
@@ -108,7 +115,7 @@ def real_event() -> GaussianLikelihood:
         mean_error[i] = weights.sum() ** -0.5
     likelihood = GaussianLikelihood(time, flux, flux_model, sigma=error)
     likelihood.observed = as_seen(mean_time, mean_flux, mean_error, mask)
-    return likelihood
+    return likelihood, (time, flux, error)
 
 
 def ranks_of(truths: np.ndarray, survey: Survey) -> np.ndarray:
@@ -148,17 +155,21 @@ def report_real(survey: Survey) -> None:
 
 def plot_recovery(truths: np.ndarray, survey: Survey, path: Path) -> None:
     """Plot recovered against true parameters, and how well they are calibrated where the status is "ok"."""
+    sound = (survey.table.status == "ok").to_numpy()
     figure, panels = plt.subplots(2, 3, figsize=(10, 6.5), layout="constrained")
     for i, (panel, (name, prior)) in enumerate(zip(panels.flat, PRIORS.items(), strict=False)):
         low, median, high = survey.quantiles[:, i, 1:4].T
-        errors = dict(fmt="o", ms=2.5, lw=0.5, color=BLUE, alpha=0.5)
-        panel.errorbar(truths[:, i], median, (median - low, high - median), **errors)
+        errors = np.array([median - low, high - median])
+        for chosen, colour, label in ((~sound, "0.75", "other status"), (sound, BLUE, "ok")):
+            points = dict(fmt="o", ms=2.5, lw=0.5, color=colour, alpha=0.6, label=label)
+            panel.errorbar(truths[chosen, i], median[chosen], errors[:, chosen], **points)
         ends = [truths[:, i].min(), truths[:, i].max()]
         panel.plot(ends, ends, color="0.2", lw=0.8)
         scale = "log" if name == "tE" else "linear"
         panel.set(
             xlabel=f"true {prior.latex_label_with_unit}", ylabel="recovered", xscale=scale, yscale=scale
         )
+    panels.flat[1].legend(frameon=False, loc="lower right", handletextpad=0.1)
     ranks = ranks_of(truths, survey)
     if len(ranks):
         plot_calibration(ranks, panels.flat[-1])
@@ -173,16 +184,16 @@ def plot_calibration(ranks: np.ndarray, panel: plt.Axes) -> None:
     grid = np.linspace(0, 1, 201)
     band = stats.binom.ppf([[0.025], [0.975]], len(ranks), grid) / len(ranks)
     panel.fill_between(grid, *(band - grid), color="0.85", lw=0, label="95 % by chance")
-    for i, prior in enumerate(PRIORS.values()):
+    for i, (prior, colour) in enumerate(zip(PRIORS.values(), COLOURS, strict=True)):
         below = np.searchsorted(np.sort(ranks[:, i]), grid, side="right") / len(ranks)
-        panel.plot(grid, below - grid, lw=1.2, label=prior.latex_label)
+        panel.plot(grid, below - grid, lw=1.2, color=colour, label=prior.latex_label)
     panel.set(
         xlabel="quantile of the posterior", ylabel="share of truths below it $-$ quantile", ylim=(-0.2, 0.2)
     )
-    panel.legend(frameon=False, ncols=2, fontsize=8)
+    panel.legend(frameon=False, loc="lower left", ncols=2, fontsize=8)
 
 
-def plot_real(likelihood: GaussianLikelihood, survey: Survey, path: Path) -> None:
+def plot_real(data: tuple[np.ndarray, ...], survey: Survey, path: Path) -> None:
     """Plot the season of the real event with curves drawn from its posterior."""
     grid = np.linspace(0, N_NIGHTS, 2000)
     curves = np.array([flux_model(grid, *sample) for sample in survey.samples[0, :200]])
@@ -190,13 +201,14 @@ def plot_real(likelihood: GaussianLikelihood, survey: Survey, path: Path) -> Non
         2, 1, figsize=(7, 5.5), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
     points = dict(fmt="o", ms=3, lw=0.8, color="0.15", label="OGLE-IV $I$ band, season 2010")
-    top.errorbar(likelihood.x, likelihood.y, likelihood.sigma, **points)
+    time, flux, error = data
+    top.errorbar(time, flux, error, **points)
     top.plot(grid, curves.T, color=VERMILION, lw=0.5, alpha=0.1)
     top.plot([], [], color=VERMILION, label=f"{len(curves)} draws from the posterior")
     top.set(ylabel="flux / baseline", xlim=(0, N_NIGHTS))
-    top.legend(frameon=False)
-    expected = np.interp(likelihood.x, grid, np.median(curves, axis=0))
-    bottom.errorbar(likelihood.x, (likelihood.y - expected) / likelihood.sigma, 1.0, **points)
+    top.legend(frameon=False, loc="upper right")
+    expected = np.interp(time, grid, np.median(curves, axis=0))
+    bottom.errorbar(time, (flux - expected) / error, 1.0, **points)
     bottom.axhline(0.0, color=VERMILION, lw=0.8)
     bottom.set(xlabel=f"HJD $-$ {2450000 + SEASON_START} (days)", ylabel="residual / error", ylim=(-5, 5))
     for panel in (top, bottom):
@@ -236,12 +248,12 @@ def main(
     survey = infer_many(model, likelihoods, PRIORS, outdir / "survey.h5", **first_pass)
     report(truths, survey)
     plot_recovery(truths, survey, outdir / "recovery.png")
-    likelihood = real_event()
+    likelihood, data = real_event()
     found = infer_many(model, {LABEL: likelihood}, PRIORS, outdir / "real.h5", n_effective=2000, **settings)
     report_real(found)
-    plot_real(likelihood, found, outdir / f"{LABEL}.png")
+    plot_real(data, found, outdir / f"{LABEL}.png")
     print(f"\nmodel, tables and plots are in {outdir}/")
 
 
 if __name__ == "__main__":
-    main()
+    main(**(dict(n_sims=300, n_epochs=1, n_events=3, max_likelihood_calls=4000) if QUICK else {}))

@@ -1,0 +1,69 @@
+"""Draw the picture of growth in docs/benchmark.md: calls against the compression from prior to posterior.
+
+    python -m nbi_sampler.benchmark search --runs 31
+    python docs/figures/make_growth.py build/search.jsonl
+
+The law is fitted to the mixtures of three parameters and more; with fewer the scan of the prior decides.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbi_sampler.benchmark.growth_laws import fitted_law
+from nbi_sampler.benchmark.random_mixtures import mixture_named
+from nbi_sampler.benchmark.runner import read_records
+from nbi_sampler.plots.style import COLOURS, head, own_style, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+FEWEST_PARAMETERS = 3
+
+
+def main(path: Path) -> None:
+    """Read the records of a search, draw, and print the law."""
+    records = {record["problem"]: record for record in read_records(path)}
+    with own_style():
+        save_figure(growth_figure(list(records.values())), HERE / "growth.png")
+
+
+def growth_figure(records: list[dict[str, Any]]) -> Figure:
+    """Calls of every run, and the law; runs whose evidence is wrong are ringed."""
+    from matplotlib.figure import Figure
+
+    found = [(record, mixture_named(record["problem"])) for record in records]
+    mixtures = [mixture[0] for _, mixture in found if mixture is not None]
+    records = [record for record, mixture in found if mixture is not None]
+    n_dim = np.array([mixture.centres.shape[1] for mixture in mixtures])
+    nats = np.array(
+        [n * math.log(1.0 / mixture.widths[0]) for n, mixture in zip(n_dim, mixtures, strict=True)]
+    )
+    calls = np.array([float(record["calls"]) for record in records])
+    wrong = np.array([abs(record["pull"]) > 4.0 for record in records])
+    figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+    axis = figure.subplots()
+    groups = {"3 to 5 parameters": (3, 5), "6 to 8": (6, 8), "9 and 10": (9, 10)}
+    for (label, (low, high)), colour, marker in zip(groups.items(), COLOURS, "os^", strict=False):
+        chosen = (n_dim >= low) & (n_dim <= high)
+        axis.plot(nats[chosen], calls[chosen], marker, color=colour, label=label)
+    axis.plot(nats[wrong], calls[wrong], "o", ms=12, mfc="none", color="0.3", label="log Z is wrong")
+    fitted = n_dim >= FEWEST_PARAMETERS
+    law = fitted_law(nats[fitted], calls[fitted])
+    if law is not None:
+        x = np.linspace(0.0, nats[fitted].max(), 50)
+        axis.plot(x, law(x), color="0.5", lw=1, zorder=0)
+        print(law.describe("D ln(1 / width)"))
+    axis.set(xlabel="D ln(1 / width)", ylabel="calls", xlim=(0.0, None), ylim=(0.0, None))
+    head(axis, "Random mixtures, 1,000 effective samples, likelihood only")
+    return figure
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,114 @@
+"""Masses of the two sub-Saturns that transit K2-24, from 32 velocities of Keck/HIRES.
+
+Run `python examples/k2_24.py`; the result and the plot are then in build/gallery/k2_24/. Periods and times
+are known from the transits, so the velocities are asked for amplitudes alone; Petigura et al. (2016, ApJ 818,
+36) found masses of 21.0 +- 5.4 and 27.0 +- 6.9 times the Earth's.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import bilby
+import matplotlib.pyplot as plt
+import numpy as np
+from bilby.core.likelihood import GaussianLikelihood
+from bilby.core.prior import LogUniform, Normal, PriorDict, Uniform
+
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
+AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
+DATA = Path(__file__).parent / "data" / "epic203771098_rv.csv"
+OUTDIR = "build/gallery/k2_24"
+T_REF = 2420.0  # BJD - 2454833, amid the data
+EPHEMERIS = dict(b=((20.8851, 3e-4), (2072.7948, 7e-4)), c=((42.3633, 6e-4), (2082.6251, 4e-4)))
+STELLAR_MASS = (1.12, 0.05)  # of the Sun; this and the ephemeris from Petigura et al.
+BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008), told apart by colour-blind readers too
+
+PRIORS = PriorDict(dict(gamma=Uniform(-20, 20), slope=Uniform(-0.5, 0.5), sigma=LogUniform(1, 20)))
+for planet, (period, transit) in EPHEMERIS.items():
+    PRIORS[f"K_{planet}"] = Uniform(0, 20)
+    PRIORS[f"P_{planet}"], PRIORS[f"T_{planet}"] = Normal(*period), Normal(*transit)
+
+
+def circular(time: np.ndarray, K: float, P: float, T: float) -> np.ndarray:
+    """Velocity of a star with a planet on a circular orbit that transits at T."""
+    return -K * np.sin(2 * np.pi * (time - T) / P)
+
+
+def velocity(
+    time: np.ndarray,
+    gamma: float,
+    slope: float,
+    K_b: float,
+    P_b: float,
+    T_b: float,
+    K_c: float,
+    P_c: float,
+    T_c: float,
+) -> np.ndarray:
+    """Both planets, a constant, and the pull of something far away."""
+    planets = circular(time, K_b, P_b, T_b) + circular(time, K_c, P_c, T_c)
+    return gamma + slope * (time - T_REF) + planets
+
+
+def mass(K: np.ndarray, P: float, rng: np.random.Generator) -> np.ndarray:
+    """Mass in Earths of a planet on a circular orbit seen edge on, K in m/s and P in days."""
+    star = rng.normal(*STELLAR_MASS, size=len(K))
+    return 317.8 * K / 28.4329 * star ** (2 / 3) * (P / 365.25) ** (1 / 3)
+
+
+def plot(result: bilby.core.result.Result, time: np.ndarray, observed: np.ndarray) -> None:
+    """Plot the velocities that each planet causes over its phase, without all else, and what is left."""
+    draws = result.posterior.sample(300, replace=True, random_state=1)
+    best = draws[[key for key in PRIORS if key != "sigma"]].median()
+    residual = observed - velocity(time, **best)
+    figure, panels = plt.subplots(
+        2, 2, figsize=(9, 5), sharex="col", sharey="row", height_ratios=(3, 1), layout="constrained"
+    )
+    phase = np.linspace(-0.5, 0.5, 200)
+    points = dict(yerr=draws["sigma"].median(), fmt="o", ms=4, lw=0.8, color="0.15")
+    for planet, (top, bottom), colour in zip("bc", panels.T, (BLUE, VERMILION), strict=True):
+        K, P, T = (best[f"{name}_{planet}"] for name in "KPT")
+        at = (time - T + P / 2) % P / P - 0.5
+        curves = circular(phase, draws[f"K_{planet}"].to_numpy()[:, None], 1.0, 0.0)
+        for level, alpha in ((95, 0.2), (68, 0.35)):
+            low, high = np.percentile(curves, (50 - level / 2, 50 + level / 2), axis=0)
+            top.fill_between(phase, low, high, color=colour, alpha=alpha, lw=0, label=f"{level} %")
+        top.errorbar(at, residual + circular(time, K, P, T), **points)
+        top.set_title(f"K2-24 {planet}, {P:.3f} days")
+        top.legend(frameon=False, loc="upper right", ncols=2)
+        bottom.errorbar(at, residual, **points)
+        bottom.axhline(0, color=colour, lw=1)
+        bottom.set(xlabel="orbits since transit", xlim=(-0.5, 0.5))
+    panels[0, 0].set(ylabel="velocity (m s$^{-1}$)", ylim=(-16, 20))
+    panels[1, 0].set(ylabel="residual (m s$^{-1}$)", ylim=(-12, 12))
+    for panel in panels.flat:
+        panel.tick_params(direction="in", top=True, right=True)
+    figure.savefig(f"{OUTDIR}/k2_24.png", dpi=150)
+
+
+def main() -> None:
+    """Fit, turn amplitudes into masses, plot."""
+    _, error, time, observed = np.loadtxt(DATA, delimiter=",", skiprows=1, unpack=True)
+    # The uncertainties are all but equal; sigma is the scatter of these and of the star together.
+    print(f"uncertainties from {error.min():.2f} to {error.max():.2f} m/s")
+    likelihood = GaussianLikelihood(time, observed, velocity)
+    settings = dict(seed=1, outdir=OUTDIR, label="k2_24", clean=True)
+    result = bilby.run_sampler(likelihood, PRIORS, sampler="nbi", **settings, **AMOUNT)
+    rng = np.random.default_rng(1)
+    for planet, published in (("b", "21.0 +- 5.4"), ("c", "27.0 +- 6.9")):
+        K, P = (result.posterior[f"{name}_{planet}"].to_numpy() for name in "KP")
+        masses = mass(K, P, rng)
+        print(f"{planet}: K {K.mean():.2f} +- {K.std():.2f} m/s, ", end="")
+        print(f"mass {masses.mean():.1f} +- {masses.std():.1f} Earths (published {published})")
+    for name in ("sigma", "slope"):
+        print(f"{name} {result.posterior[name].mean():.3f} +- {result.posterior[name].std():.3f}")
+    run = result.meta_data["nbi"]
+    print(f"log evidence {result.log_evidence:.3f} +- {result.log_evidence_err:.3f}, {run['status']}")
+    plot(result, time, observed)
+
+
+if __name__ == "__main__":
+    main()
