@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from nbi_sampler.evaluation.batch import Evaluation
 from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.statistics.importance import mixture_log_ratio
+from nbi_sampler.statistics.importance import log_evidence, mixture_log_ratio
 
 __all__ = ["RECENT", "Draws", "History"]
 
@@ -143,12 +143,12 @@ class History:
             In [0, 1] but for noise; 0 while no weight is positive.
         """
         log_weights = self.log_weights
-        counted = np.isfinite(log_weights)
-        if not counted.any():
+        log_z = log_evidence(log_weights).log_evidence
+        if not np.isfinite(log_z):
             return 0.0
-        log_mass = log_weights[counted] - logsumexp(log_weights[counted])
-        log_norm = logsumexp(log_weights[counted]) - np.log(len(self))
-        log_target = self.log_likelihood[counted] - log_norm
+        counted = np.isfinite(log_weights)
+        log_mass = log_weights[counted] - log_z - np.log(len(self))
+        log_target = self.log_likelihood[counted] - log_z
         return float(np.exp(-logsumexp(log_mass + log_target - proposal.log_ratio(self.z[counted]))))
 
     def extended(self, draws: Draws, proposal: MixtureProposal) -> History:

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from nbi_sampler.benchmark.amortised import PARTS, amortised_table, measure
+from nbi_sampler.benchmark.arguments import integers, names_among
 from nbi_sampler.benchmark.calibration import calibration_table
 from nbi_sampler.benchmark.growth import add_arguments as add_growth_arguments
 from nbi_sampler.benchmark.growth import grow
@@ -45,26 +46,6 @@ COMMANDS = (
 )
 
 
-def _problem_names(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in PROBLEMS:
-            raise argparse.ArgumentTypeError(f"expected names among {', '.join(PROBLEMS)}, got {name!r}")
-    return names
-
-
-def _parts(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in PARTS:
-            raise argparse.ArgumentTypeError(f"expected names among {', '.join(PARTS)}, got {name!r}")
-    return names
-
-
-def _seeds(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
-
-
 def _common(n_effective: int) -> argparse.ArgumentParser:
     """Options of every command that runs something; argparse shares them, defaults too, if made once."""
     common = argparse.ArgumentParser(add_help=False)
@@ -84,8 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", parents=[_common(5000)], help="run problems (the default), then report")
-    run.add_argument("--problems", type=_problem_names, default=list(PROBLEMS), help="names, with commas")
-    run.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="seeds, with commas")
+    run.add_argument(
+        "--problems", type=names_among(PROBLEMS), default=list(PROBLEMS), help="names, with commas"
+    )
+    run.add_argument("--seeds", type=integers, default=[1, 2, 3], help="seeds, with commas")
     run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file to append to")
     report = commands.add_parser("report", help="print the table of a file")
     report.add_argument("path", type=Path)
@@ -99,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--uneven", action="store_true", help="mixtures whose modes differ in width")
     search.add_argument("--out", type=Path, default=Path("build/search.jsonl"))
     amortised = commands.add_parser("amortised", help="the figures of the amortised engine")
-    amortised.add_argument("--parts", type=_parts, default=list(PARTS), help="names, with commas")
+    amortised.add_argument("--parts", type=names_among(PARTS), default=list(PARTS), help="names, with commas")
     commands.add_parser("losses", help="nll against apt, round by round")
     growth = commands.add_parser("growth", parents=[_common(2000)], help="costs as problems grow")
     add_growth_arguments(growth)

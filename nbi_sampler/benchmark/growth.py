@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nbi_sampler.benchmark.arguments import integers, names, names_among
 from nbi_sampler.benchmark.growth_figure import growth_figure
 from nbi_sampler.benchmark.growth_report import AXES, Measured, growth_table, laws_table
 from nbi_sampler.benchmark.runner import Run, read_records, run_all, run_of
@@ -19,10 +20,12 @@ __all__ = ["add_arguments", "grow"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command, beside those that all commands share."""
-    parser.add_argument("--what", type=_axes, default=list(AXES), help=f"with commas: {', '.join(AXES)}")
-    parser.add_argument("--sizes", type=_numbers, help="with commas, instead of those of the benchmark")
-    parser.add_argument("--families", type=lambda text: text.split(","), help="only these, with commas")
-    parser.add_argument("--seeds", type=_numbers, default=[1], help="seeds, with commas")
+    parser.add_argument(
+        "--what", type=names_among(AXES), default=list(AXES), help=f"with commas: {', '.join(AXES)}"
+    )
+    parser.add_argument("--sizes", type=integers, help="with commas, instead of those of the benchmark")
+    parser.add_argument("--families", type=names, help="only these, with commas")
+    parser.add_argument("--seeds", type=integers, default=[1], help="seeds, with commas")
     parser.add_argument("--minutes", type=float, help="after which a run is given up")
     parser.add_argument("--out", type=Path, default=Path("build/growth.jsonl"), help="file to append to")
     parser.add_argument("--figure", type=Path, help="plot of what was measured, such as growth.png")
@@ -58,15 +61,3 @@ def _asked(given: argparse.Namespace) -> list[tuple[str, str, int, Run]]:
         for seed in given.seeds
     ]
     return [each for each in asked if given.families is None or each[1] in given.families]
-
-
-def _axes(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in AXES:
-            raise argparse.ArgumentTypeError(f"expected names among {', '.join(AXES)}, got {name!r}")
-    return names
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]

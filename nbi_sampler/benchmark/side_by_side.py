@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbi_sampler.benchmark.arguments import integers, names, numbers
 from nbi_sampler.benchmark.comparison import Comparison
 from nbi_sampler.benchmark.entries import entry_of_record
 from nbi_sampler.benchmark.peers import PEERS, missing
@@ -30,16 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--samplers",
-        type=lambda text: text.split(","),
+        type=names,
         default=["nbi", "dynesty"],
         help=f"with commas, the first against the others: {', '.join(PEERS)}, or any that bilby knows",
     )
-    parser.add_argument("--seeds", type=_numbers(int), default=[1], help="with commas")
+    parser.add_argument("--seeds", type=integers, default=[1], help="with commas")
     parser.add_argument("--n-effective", type=int, default=5000, help="effective samples asked of nbi")
     parser.add_argument("--options", type=json.loads, default={}, help='JSON: {"dynesty": {"nlive": 500}}')
     parser.add_argument(
         "--likelihood-ms",
-        type=_numbers(float),
+        type=numbers,
         default=[1.0, 100.0],
         help="milliseconds by which a call might be slower, with commas; computed",
     )
@@ -131,7 +132,3 @@ def _described(source: str) -> dict[str, Any]:
         raise SystemExit(f"{source}: cannot be compared on; see above")
     # What a script prints comes before it.
     return json.loads(process.stdout.splitlines()[-1])
-
-
-def _numbers(kind: type) -> Any:
-    return lambda text: [kind(word) for word in text.split(",")]

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from nbi_sampler.benchmark.arguments import integers, names
 from nbi_sampler.benchmark.horizontal.environments import EnvironmentMissing, cache_folder, python_for
 from nbi_sampler.benchmark.horizontal.packages import PACKAGES, Package, package_named
 from nbi_sampler.benchmark.horizontal.report import horizontal_table, rows_of, write_report
@@ -27,12 +28,12 @@ def add_horizontal_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", help="name of a problem, script or module; see compare")
     parser.add_argument(
         "--packages",
-        type=lambda text: [package_named(name) for name in text.split(",")],
+        type=lambda text: [package_named(name) for name in names(text)],
         default=list(PACKAGES.values()),
         help=f"with commas, the first against the others: {', '.join(PACKAGES)}, or adapters (.py)",
     )
-    parser.add_argument("--n-sims", type=_numbers, default=[1000, 10_000], help="simulations, with commas")
-    parser.add_argument("--seeds", type=_numbers, default=[1], help="with commas")
+    parser.add_argument("--n-sims", type=integers, default=[1000, 10_000], help="simulations, with commas")
+    parser.add_argument("--seeds", type=integers, default=[1], help="with commas")
     parser.add_argument("--latent", action="store_true", help="give all packages our coordinates")
     parser.add_argument(
         "--options", type=json.loads, default={}, help='JSON: {"sbi-nsf": {"embedding": "fc"}}'
@@ -123,7 +124,3 @@ def _in_short(record: dict) -> str:
         f"NLL {record['nll']:.2f}, efficiency {record['efficiency']:.3f}, "
         f"{record['training']['cpu_seconds']:.0f} s of the processor"
     )
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]

@@ -1,0 +1,38 @@
+"""Arguments that are lists with commas: each function is, or makes, a ``type`` of argparse.
+
+Called by the commands of the benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection
+
+__all__ = ["integers", "names", "names_among", "numbers"]
+
+
+def names(text: str) -> list[str]:
+    """Words, whatever they are."""
+    return text.split(",")
+
+
+def integers(text: str) -> list[int]:
+    """Seeds, sizes."""
+    return [int(word) for word in names(text)]
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers that need not be whole."""
+    return [float(word) for word in names(text)]
+
+
+def names_among(known: Collection[str]) -> Callable[[str], list[str]]:
+    """What reads names, and refuses those that are not known."""
+
+    def known_names(text: str) -> list[str]:
+        for name in names(text):
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected names among {', '.join(known)}, got {name!r}")
+        return names(text)
+
+    return known_names
