@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from nbi_sampler.algorithm.climb_step import climb, climb_is_due
 from nbi_sampler.algorithm.model_step import draw_from_model
 from nbi_sampler.algorithm.pooling import better_by_all_draws, lost_ground, without_dead_weight
 from nbi_sampler.algorithm.records import Observer
@@ -68,6 +69,7 @@ def run(
         "prior": draw_from_prior,
         "rounds": simulate_and_train,
         "refinement": refine,
+        "climb": climb,
         "final": draw_final,
     }
     state = state or State()
@@ -88,7 +90,7 @@ def draw_from_prior(step: Step) -> State:
     n_dim = evaluator.space.n_dim
     first = 2 * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
-        first = max(step.n_sims, SCAN // max(n_dim, 2) ** 4)
+        first = max(step.n_exploring, SCAN // max(n_dim, 2) ** 4)
     n_draws = first * 2 ** step.state.count("prior")
     prior = MixtureProposal.single(PriorProposal(n_dim))
     state = step.drawn("prior", prior, n_draws)
@@ -154,7 +156,8 @@ def refine(step: Step) -> State:
     )
     proposal, info = step.fitted("refinement", fit)
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
-    pooled = best >= WARM
+    to_climb = climb_is_due(step, info.exponent)
+    pooled = best >= WARM and not to_climb
     missing = step.missing_draws(best)
     larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
@@ -167,7 +170,9 @@ def refine(step: Step) -> State:
     if lost_ground(step.state, state):
         state = replace(state.without_result(), n_stalls=0 if step.state.final else state.n_stalls)
     state = without_dead_weight(state)
-    if now.efficiency >= CONVERGED:
+    if to_climb and info.exponent == 1.0:
+        return replace(state, phase="climb")
+    if now.efficiency >= CONVERGED and not to_climb:
         return replace(state, phase="final")
     if state.n_stalls >= (MOST_STALLS if missing <= 4 * step.n_sims else 3 * MOST_STALLS):
         return replace(state, phase="final", best=better_by_all_draws(state, Best(proposal, now)))

@@ -32,6 +32,8 @@ WARM = 0.25
 LOCATED = 50.0
 LOCATED_PER_DIMENSION = 4.0
 COST_STEPS = ((0.02, 1.0), (0.5, 0.7), (np.inf, 0.5))
+# A search for modes in many dimensions takes (D - 1) / 3 times the draws of a round, within limits.
+MOST_EXPLORING = 3.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,14 @@ class Step:
     def n_sims(self) -> int:
         """Draws of a round."""
         return self.state.n_sims or simulations_per_round(self.config, self.problem.evaluator)
+
+    @property
+    def n_exploring(self) -> int:
+        """Draws from which all modes are to be found, where nothing is simulated."""
+        if self.problem.evaluator.forward is not None or self.config.n_sims != "auto":
+            return self.n_sims
+        times = np.clip((self.problem.evaluator.space.n_dim - 1) / 3.0, 1.0, MOST_EXPLORING)
+        return int(round(self.n_sims * times, -2))
 
     @property
     def most_at_once(self) -> int:
