@@ -87,8 +87,7 @@ class Nbi(BilbySampler):
         Data to compare the simulator's with; ``likelihood.y`` or ``likelihood.data`` by default.
     vectorized : bool or "auto"
         Whether the model takes parameters of shape (n, 1), or a likelihood without one of shape (n,);
-        automatic: try the model, and functions of jax under ``jax.vmap``, and compare. With True, and no
-        other processes, jax is used where it is installed; else where it has been imported.
+        automatic: try the model, and functions of jax under ``jax.vmap``, and compare.
     training : dict, optional
         Settings of every fit: ``learning_rate``, ``weight_decay``, ``n_epochs``, ``patience``,
         ``batch_size``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import time
 from functools import cache
-from pathlib import Path
 
 import bilby
 import numpy as np
@@ -15,7 +13,7 @@ import pytest
 from worker_cases import Heavy, evaluator, model_evaluator, space, value
 
 from nbi_sampler.benchmark.problems import get_problem
-from nbi_sampler.evaluation.batched_calls import Vmapped, agrees, jax_serves
+from nbi_sampler.evaluation.batched_calls import Vmapped, agrees
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import UserModel, forward_model_for
@@ -215,35 +213,6 @@ class TestJax:
 def test_jax_is_not_imported_here():
     code = "import sys, nbi_sampler.sampler; assert not {'jax', 'distributed', 'mpi4py'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-
-
-@pytest.mark.parametrize(
-    ("vectorized", "pool", "by_jax"), [(True, None, True), (True, "a pool", False), ("auto", None, False)]
-)
-def test_jax_is_imported_only_where_batches_are_asked_for(vectorized, pool, by_jax):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    assert jax_serves(vectorized, pool is None) is by_jax
-
-
-def test_jax_that_was_not_imported_serves_a_model_of_numpy_on_demand():
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    code = """
-import sys
-import numpy as np
-from test_vectorized import model_evaluator
-np.random.seed(1)
-before = np.random.get_state()[1].copy()
-model = lambda x, m, c: m * np.exp(-x) + c
-assert "in batches" in model_evaluator(model).note
-assert "jax" not in sys.modules
-running = model_evaluator(model, vectorized=True)
-assert type(running._calls.predict_at_once.__self__._wrapped).__name__ == "Vmapped"
-assert "jax" in sys.modules
-assert (np.random.get_state()[1] == before).all()
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parent)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 A function for one draw takes a dictionary of floats; a batched one takes columns, arrays of shape (n,), and
 gives an array with n rows. What is found here are candidates: `probing` compares them with single calls. jax
-is used where the user's program has imported it, or has asked for batches.
+is used where the user's program has imported it, and never imported by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,7 +19,7 @@ from nbi_sampler.evaluation.numpy_by_jax import NumpyByJax
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.column_function import agree
 
-__all__ = ["PIECE", "BatchFunction", "agrees", "batched_likelihoods", "batched_models", "jax_serves"]
+__all__ = ["PIECE", "BatchFunction", "agrees", "batched_likelihoods", "batched_models"]
 
 Array = NDArray[np.float64]
 BatchFunction: TypeAlias = Callable[[dict[str, Array]], Array]
@@ -36,34 +35,22 @@ IN_CACHE = 2**15
 WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
 
 
-def jax_serves(vectorized: Literal["auto"] | bool, alone: bool) -> bool:
-    """Whether jax is there: imported, or installed where batches are asked for and nothing is forked.
-
-    Parameters
-    ----------
-    vectorized : {"auto", True, False}
-    alone : bool
-        Whether this is the only process: one that has imported jax does not survive a fork.
-    """
-    return "jax" in sys.modules or (vectorized is True and alone and find_spec("jax") is not None)
-
-
-def batched_models(forward: ForwardModel, by_jax: bool) -> Iterator[BatchFunction]:
+def batched_models(forward: ForwardModel) -> Iterator[BatchFunction]:
     """Ways to predict many draws at once, fastest first; each gives shape (n, n_data) or raises."""
-    if by_jax:
+    if "jax" in sys.modules:
         yield forward.replacing_function(Vmapped).simulate_batch
         yield forward.replacing_function(_numpy_vmapped).simulate_batch
     yield InCache(forward.simulate_batch, len(forward.observed))
 
 
 def batched_likelihoods(
-    function: Callable[[dict[str, float]], float], vectorized: Literal["auto"] | bool, by_jax: bool
+    function: Callable[[dict[str, float]], float], vectorized: Literal["auto"] | bool
 ) -> Iterator[BatchFunction]:
     """Ways to get the log-likelihoods of many draws at once; each gives shape (n,) or raises.
 
     Few likelihoods are written for arrays, and some keep what they are given: they get arrays only on demand.
     """
-    if by_jax:
+    if "jax" in sys.modules:
         yield Vmapped(function)
     if vectorized is True:
         yield Broadcast(function)
@@ -145,7 +132,8 @@ class Vmapped:
         columns : mapping of str to ndarray, shape (n,) or (n, 1)
         """
         if self._compiled is None:
-            jax = _imported_jax()
+            import jax
+
             wide = WIDE_VECTORS if jax.default_backend() == "cpu" else None
             self._compiled = jax.jit(jax.vmap(self._function), compiler_options=wide)
         n = len(next(iter(columns.values())))
@@ -154,15 +142,6 @@ class Vmapped:
         with _double_precision() if self._double else nullcontext():
             values = self._compiled({name: np.reshape(column, -1)[rows] for name, column in columns.items()})
         return np.asarray(values, dtype=np.float64)[:n]
-
-
-def _imported_jax() -> Any:
-    state = np.random.get_state()
-    import jax
-
-    # Its first import draws from numpy's global generator.
-    np.random.set_state(state)
-    return jax
 
 
 def _double_precision() -> AbstractContextManager[None]:

@@ -77,7 +77,7 @@ class Evaluator:
         probes = space.to_theta(rng.normal(size=(8 * N_PROBE, space.n_dim)))
         probes = probes[space.satisfies_constraints(probes)][:N_PROBE]
         calls = Calls(space.names, space.fixed, log_likelihood, forward, log_offset)
-        found = probe(calls, probes, vectorized, alone=pool is None)
+        found = probe(calls, probes, vectorized)
         self.probe_values = found.values
         self.seconds_per_call = found.seconds_per_call
         self._calls = found.calls

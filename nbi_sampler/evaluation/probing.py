@@ -17,13 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.evaluation.batched_calls import (
-    BatchFunction,
-    agrees,
-    batched_likelihoods,
-    batched_models,
-    jax_serves,
-)
+from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees, batched_likelihoods, batched_models
 from nbi_sampler.evaluation.calls import Calls
 
 __all__ = ["Probe", "probe"]
@@ -82,7 +76,7 @@ def _not_taken(calls: Calls) -> list[str]:
     return [name for name in calls.names if name not in taken]
 
 
-def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool, alone: bool = True) -> Probe:
+def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool) -> Probe:
     """Call the user's code singly and at once, and compare.
 
     Parameters
@@ -92,8 +86,6 @@ def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool, alone:
     theta : ndarray, shape (n_probes, n_dim)
         Draws from the prior; without any, nothing is found out.
     vectorized : {"auto", True, False}
-    alone : bool
-        Whether no other processes will be asked.
 
     Raises
     ------
@@ -112,7 +104,7 @@ def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool, alone:
             calls = replace(calls, shared=agrees(calls.weighed(predictions, theta), values))
         seconds_per_draw += 0.0 if calls.shared else seconds_per_call
     if vectorized is not False:
-        calls = _at_once(calls, theta, predictions, values, vectorized, jax_serves(vectorized, alone))
+        calls = _at_once(calls, theta, predictions, values, vectorized)
         if calls.at_once:
             start = time.perf_counter()
             list(calls(theta, np.arange(len(theta))))
@@ -127,19 +119,14 @@ def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool, alone:
 
 
 def _at_once(
-    calls: Calls,
-    theta: Array,
-    predictions: Array,
-    values: Array,
-    vectorized: Literal["auto"] | bool,
-    by_jax: bool,
+    calls: Calls, theta: Array, predictions: Array, values: Array, vectorized: Literal["auto"] | bool
 ) -> Calls:
     columns = calls.columns(theta)
     if calls.forward is not None:
-        ways = batched_models(calls.forward, by_jax)
+        ways = batched_models(calls.forward)
         calls = replace(calls, predict_at_once=_first_that_agrees(ways, columns, predictions))
     if not calls.shared:
-        ways = batched_likelihoods(calls.log_likelihood, vectorized, by_jax)
+        ways = batched_likelihoods(calls.log_likelihood, vectorized)
         calls = replace(calls, log_likelihood_at_once=_first_that_agrees(ways, columns, values))
     return calls
 
