@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from nbi_sampler.proposals.kernels import UnitCubeKernels
+from nbi_sampler.proposals.paraboloids import n_terms, terms
 from nbi_sampler.proposals.student_mixture import StudentMixture
 from nbi_sampler.statistics.importance import tempering_exponent
 
@@ -156,7 +157,7 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
     n_dim = len(centre)
     t = np.asarray(np.linalg.solve(factor, (u - centre).T).T, dtype=np.float64)
     squares = (t**2).sum(axis=1)
-    fewest, most = (round(each * _n_terms(n_dim)) for each in DRAWS_PER_TERM)
+    fewest, most = (round(each * n_terms(n_dim)) for each in DRAWS_PER_TERM)
     near = np.flatnonzero(squares < n_dim + 4.0 * math.sqrt(2.0 * n_dim))
     near = near[np.argsort(squares[near])[:most]]
     if len(near) < DRAWS_PER_TERM[0] * (2 * n_dim + 1):
@@ -166,11 +167,12 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
     gradient, curvature, residual = _paraboloid(t[near], log_likelihood[near], full)
     fits = residual < 1.0
     values, vectors = np.linalg.eigh(curvature)
-    move = vectors @ ((vectors.T @ gradient) / np.maximum(values, 1.0 / WIDENING[fits] ** 2))
+    curvatures = np.maximum(values, 1.0 / WIDENING[fits] ** 2)
+    move = vectors @ ((vectors.T @ gradient) / curvatures)
     length, longest = float(np.linalg.norm(move)), REACH[fits] * math.sqrt(n_dim)
     move *= min(1.0, longest / max(length, 1e-300))
     # What the paraboloid leaves out grows with the third power of the width.
-    widths = 1.0 / np.sqrt(np.maximum(values, 1.0 / WIDENING[fits] ** 2))
+    widths = 1.0 / np.sqrt(curvatures)
     widths = np.maximum(widths, NARROWING if fits else max(NARROWING, residual ** (-1.0 / 3.0)))
     triangle = _triangle(factor @ (vectors * widths))
     arrived = full and fits and length < math.sqrt(n_dim)
@@ -181,13 +183,14 @@ def _paraboloid(t: Array, values: Array, full: bool) -> tuple[Array, Array, floa
     """Gradient and curvature (minus the second derivatives) at the origin, and the residual's deviation."""
     n_dim = t.shape[1]
     first, second = np.triu_indices(n_dim) if full else (np.arange(n_dim), np.arange(n_dim))
-    terms = np.concatenate([np.ones((len(t), 1)), t, t[:, first] * t[:, second]], axis=1)
+    columns = terms(t, first, second)
     rank = np.argsort(np.argsort(-values)) / len(values)
     weights = np.exp(-FADING * rank)
     root = np.sqrt(weights)
     values = np.maximum(values - values.max(), LOWEST)
-    fitted, *_ = np.linalg.lstsq(terms * root[:, None], values * root, rcond=1e-10)
-    residual = math.sqrt(float(weights @ (terms @ fitted - values) ** 2 / weights.sum()))
+    solution = np.linalg.lstsq(columns * root[:, None], values * root, rcond=1e-10)
+    fitted = np.asarray(solution[0], dtype=np.float64)
+    residual = math.sqrt(float(weights @ (columns @ fitted - values) ** 2 / weights.sum()))
     curvature = np.zeros((n_dim, n_dim))
     curvature[first, second] -= fitted[1 + n_dim :]
     return fitted[1 : 1 + n_dim], curvature + curvature.T, residual
@@ -204,7 +207,3 @@ def _triangle(root: Array) -> Array:
     """The lower-triangular square root of ``root @ root.T``, with a positive diagonal."""
     _, upper = np.linalg.qr(root.T)
     return np.asarray(upper.T * np.where(np.diagonal(upper) < 0.0, -1.0, 1.0))
-
-
-def _n_terms(n_dim: int) -> int:
-    return (n_dim + 1) * (n_dim + 2) // 2

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
 from nbi_sampler.proposals.kernels import Chart
+from nbi_sampler.proposals.paraboloids import n_terms, terms
 from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
 from nbi_sampler.proposals.student_mixture import local_kernels
 
@@ -78,7 +79,7 @@ def scouting_kernels(
         Predicted mass of what is too thinly covered, within limits; 0 for none.
     """
     n_dim = draws.shape[1]
-    if n_dim > MOST_DIMENSIONS or len(draws) < 2 * _n_terms(n_dim):
+    if n_dim > MOST_DIMENSIONS or len(draws) < 2 * n_terms(n_dim):
         return None, 0.0
     source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
     z = source.sample(int(N_CANDIDATES / max(1.0, n_dim / 5.0) ** 2), rng)
@@ -125,7 +126,7 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
     >>> local_regression(x, 1 - 3 * x[:, 0] ** 2, np.array([[0.33]])).round(4)
     array([0.6733])
     """
-    n_neighbours = min(int(1.7 * _n_terms(known.shape[1])) + 5, len(known))
+    n_neighbours = min(int(1.7 * n_terms(known.shape[1])) + 5, len(known))
     spread = known.std(axis=0) + 1e-300
     distance, index = cKDTree(known / spread).query(wanted / spread, k=n_neighbours)
     predicted = np.empty(len(wanted))
@@ -133,9 +134,9 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
         part = slice(start, start + CHUNK)
         near, reach = index[part], distance[part, -1:] + 1e-300
         offsets = (known[near] - wanted[part, None]) / (spread * reach[:, :, None])
-        terms = _terms(offsets)
-        weighted = terms * np.exp(-2.3 * (distance[part] / reach) ** 2)[:, :, None]
-        normal = weighted.transpose(0, 2, 1) @ terms
+        columns = terms(offsets, *np.triu_indices(known.shape[1]))
+        weighted = columns * np.exp(-2.3 * (distance[part] / reach) ** 2)[:, :, None]
+        normal = weighted.transpose(0, 2, 1) @ columns
         diagonal = np.einsum("mtt->mt", normal)
         diagonal += 1e-6
         right = np.einsum("mkt,mk->mt", weighted, values[near])
@@ -143,13 +144,3 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
         fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
         predicted[part] = np.minimum(fitted, values[near].max(axis=1) + MOST_BEYOND)
     return predicted
-
-
-def _n_terms(n_dim: int) -> int:
-    return (n_dim + 1) * (n_dim + 2) // 2
-
-
-def _terms(x: Array) -> Array:
-    """Terms of the polynomial, shape (..., n_terms): one, linear ones, products."""
-    first, second = np.triu_indices(x.shape[-1])
-    return np.concatenate([np.ones((*x.shape[:-1], 1)), x, x[..., first] * x[..., second]], axis=-1)
