@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -25,7 +25,8 @@ __all__ = ["StudentMixture", "fitted_by_em", "frontier_kernels", "local_kernels"
 
 Array = NDArray[np.float64]
 
-CHUNK = 500
+# Coordinates that are standardised at a time: so many stay in the cache of a processor.
+CACHED = 100_000
 FEWEST_IN_POOL = 60
 POOL_PER_EFFECTIVE = 3.0
 EM_DRAWS = (3_000, 10_000)
@@ -76,15 +77,18 @@ class StudentMixture:
 
     def log_prob(self, y: Array) -> Array:
         """Log density at y of shape (n, n_dim), shape (n,)."""
-        parts = [self._log_density(part) for part in np.split(y, range(CHUNK, len(y), CHUNK))]
+        chunk = max(CACHED // self.centres.size, 1)
+        parts = [self._log_density(part) for part in np.split(y, range(chunk, len(y), chunk))]
         return np.concatenate(parts)
 
     def _log_density(self, y: Array) -> Array:
-        n_dim = y.shape[1]
-        standard = np.einsum("mij,nj->mni", self._inverses, y, optimize=True) - self._shifts[:, None]
-        square = np.einsum("mni,mni->mn", standard, standard)
+        n_kernels, n_dim = self.centres.shape
+        standard = self._inverses.reshape(-1, n_dim) @ y.T - self._shifts.reshape(-1, 1)
+        square = np.square(standard, out=standard).reshape(n_kernels, n_dim, -1).sum(axis=1)
         terms = self._log_norm[:, None] - 0.5 * (self.degrees + n_dim) * np.log1p(square / self.degrees)
-        return np.asarray(logsumexp(terms, axis=0))
+        # scipy's takes three times as long, and all terms are finite here.
+        highest = terms.max(axis=0)
+        return np.asarray(highest + np.log(np.exp(terms - highest).sum(axis=0)))
 
 
 def local_kernels(
