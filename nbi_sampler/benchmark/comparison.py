@@ -200,9 +200,7 @@ def compare(
     ValueError
         If there is no result, or they share no parameter.
     """
-    named: list[tuple[str | None, Result]] = (
-        list(results.items()) if isinstance(results, Mapping) else [(None, each) for each in results]
-    )
+    named = _named(results)
     entries = tuple(entry_of_result(result, name, parameters) for name, result in named)
     if not entries:
         raise ValueError(
@@ -225,6 +223,10 @@ def compare(
             f"{' and '.join(', '.join(each.names) for each in entries)}; compare results of one problem"
         )
     return comparison
+
+
+def _named(results: Mapping[str, Result] | Iterable[Result]) -> list[tuple[str | None, Result]]:
+    return list(results.items()) if isinstance(results, Mapping) else [(None, each) for each in results]
 
 
 def _has_evidence(entry: Entry) -> bool:

@@ -186,6 +186,12 @@ def judge(
             "error of log Z is not to be trusted; raise max_likelihood_calls, n_rounds or "
             "n_sims, set periodic boundaries where they belong, or try flow='nsf'",
         )
+    too_few = _too_few(weights, n_effective, found)
+    return too_few or Status("ok", f"{found}; {MAY_BE_MISSED}" if likelihood_only else found)
+
+
+def _too_few(weights: WeightSummary, n_effective: float, found: str) -> Status | None:
+    """Where all is well but for the number of samples, what to say of it."""
     if weights.ess < FEWEST_EFFECTIVE or weights.largest_share > LARGEST_SHARE:
         return Status(
             "few distinct samples",
@@ -198,4 +204,4 @@ def judge(
             f"{found}; the samples are valid but fewer than asked: raise max_likelihood_calls, or lower "
             "n_effective",
         )
-    return Status("ok", f"{found}; {MAY_BE_MISSED}" if likelihood_only else found)
+    return None

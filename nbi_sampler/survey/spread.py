@@ -61,8 +61,7 @@ def spread(
     while True:
         alone = bool(suspects) or any(suspected for _, suspected in working.values())
         while not alone and len(working) < AHEAD * pool.n_workers:
-            item = next(waiting, _END)
-            if item is _END:
+            if (item := next(waiting, _END)) is _END:
                 break
             try:
                 given = arguments(item)
@@ -83,15 +82,24 @@ def spread(
             done = set(working)
         for future in done:
             item, suspected = working.pop(future)
-            raised = _exception_of(future)
-            if future.done() and raised is None:
-                yield item, future.result()
-            elif broken is None:
-                raise WorkerError(f"pool: {pool.name} raised {type(raised).__name__}: {raised}") from raised
-            elif suspected:
-                yield item, WorkerError(f"a worker died with this target alone ({type(broken).__name__})")
+            if _is_answered(future) or suspected or broken is None:
+                yield item, _outcome(future, broken, pool)
             else:
                 suspects.append(item)
+
+
+def _is_answered(future: Future[Any]) -> bool:
+    return future.done() and _exception_of(future) is None
+
+
+def _outcome(future: Future[Any], broken: BrokenExecutor | None, pool: Pool) -> Any:
+    """What came of an item: its result, or that it has killed a process."""
+    if _is_answered(future):
+        return future.result()
+    if broken is not None:
+        return WorkerError(f"a worker died with this target alone ({type(broken).__name__})")
+    raised = _exception_of(future)
+    raise WorkerError(f"pool: {pool.name} raised {type(raised).__name__}: {raised}") from raised
 
 
 def _handed_out(pool: Pool, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
