@@ -43,16 +43,18 @@ def climb_is_due(step: Step, exponent: float) -> bool:
 def climb(step: Step) -> State:
     """Draw around the tracks; the refinement goes on, as if it began, once all have arrived."""
     n_dim, rng = step.problem.evaluator.space.n_dim, step.generator("climb")
-    kernels = kernels_around(_tracks(step, rng), np.zeros(n_dim), rng)
+    with step.threads():
+        kernels = kernels_around(_tracks(step), np.zeros(n_dim), rng)
     proposal = MixtureProposal.single(kernels or PriorProposal(n_dim))
     state = step.drawn("climb", proposal, step.n_exploring // 2)
-    arrived = kernels is None or bool(_next_tracks(state).settled.all())
+    with step.threads():
+        arrived = kernels is None or bool(_next_tracks(state).settled.all())
     if not arrived and state.count("climb") < MOST_CLIMBS:
         return replace(state, phase="climb")
     return replace(state, phase="refinement", best=None, n_stalls=0)
 
 
-def _tracks(step: Step, rng: np.random.Generator) -> Tracks:
+def _tracks(step: Step) -> Tracks:
     state = step.state
     if state.count("climb"):
         return _next_tracks(state)
@@ -60,7 +62,7 @@ def _tracks(step: Step, rng: np.random.Generator) -> Tracks:
     z = np.concatenate([batch.z for batch in scan])
     log_likelihood = np.concatenate([batch.log_likelihood for batch in scan])
     finite = np.isfinite(log_likelihood)
-    return first_tracks(ndtr(z[finite]), log_likelihood[finite], rng)
+    return first_tracks(ndtr(z[finite]), log_likelihood[finite])
 
 
 def _next_tracks(state: State) -> Tracks:

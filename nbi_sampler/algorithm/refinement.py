@@ -29,7 +29,7 @@ from nbi_sampler.proposals.scouting import scouting_kernels
 from nbi_sampler.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights, tempering_exponent
-from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit, training_threads
+from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.training.objectives import WeightedObjective
 
 __all__ = ["fit_to_weights"]
@@ -108,14 +108,7 @@ def fit_to_weights(
     flows: list[Proposal] = [flow, *_latest_flows(history, MOST_FLOWS - 1)]
     test = target.held_out & (weights > 0.0)
     test_z, test_weights = target.z[test], weights[test] / weights[test].sum()
-    charts = CHARTS if _near_edges(target.z, weights, cut) else CHARTS[:1]
-    families = [_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[:-1], rng) for chart in charts]
-    # Tempered from the prior, kernels in the latent space lose what reaches into an edge (rosenbrock).
-    chart = charts[-1]
-    if located and len(charts) > 1:
-        chart = charts[int(np.argmax([_score(family, test_z, test_weights) for family in families]))]
-    families.append(_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[-1:], rng))
-    mixtures = [member for family in families for member in family]
+    mixtures, chart = _mixtures_in_charts(target, weights, cut, located, test_z, test_weights, rng)
     local, fixed, shares = _kernels(target, weights, cut, chart, rng)
     fitted, wider = [*flows, *mixtures, *local], [*local, *fixed[-len(WIDE_SHARES) :]]
     fixed.append(PriorProposal(space.n_dim))
@@ -185,12 +178,11 @@ def _fit_flow(
     w = torch.as_tensor(weights, dtype=torch.float32, device=device)
     held_out = torch.as_tensor(target.held_out, device=device)
     make = networks.refinement_flows[number % len(networks.refinement_flows)]
-    with training_threads(networks.n_threads):
-        with seeded_modules(rng):
-            flow = make(space.n_dim, 0)
-        flow = flow.to(device)
-        ess = effective_sample_size(target.log_weights)
-        info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config, on_epoch)
+    with seeded_modules(rng):
+        flow = make(space.n_dim, 0)
+    flow = flow.to(device)
+    ess = effective_sample_size(target.log_weights)
+    info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config, on_epoch)
     return FlowProposal(flow, None, affine, cut), info
 
 
@@ -198,6 +190,26 @@ def _near_edges(z: Array, weights: Array, cut: Array) -> bool:
     """Whether enough of the target lies where the latent space is stretched."""
     stretched = (np.abs(apply_cut(z, cut)) > STRETCHED).any(axis=1)
     return float(weights @ stretched) > LEAST_STRETCHED
+
+
+def _mixtures_in_charts(
+    target: _Target,
+    weights: Array,
+    cut: Array,
+    located: bool,
+    test_z: Array,
+    test_weights: Array,
+    rng: np.random.Generator,
+) -> tuple[list[Proposal], Chart]:
+    """Gaussian mixtures in every chart that is worth it, and the chart for the largest and for kernels."""
+    charts = CHARTS if _near_edges(target.z, weights, cut) else CHARTS[:1]
+    families = [_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[:-1], rng) for chart in charts]
+    # Tempered from the prior, kernels in the latent space lose what reaches into an edge (rosenbrock).
+    chart = charts[-1]
+    if located and len(charts) > 1:
+        chart = charts[int(np.argmax([_score(family, test_z, test_weights) for family in families]))]
+    families.append(_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[-1:], rng))
+    return [member for family in families for member in family], chart
 
 
 def _gaussian_mixtures(

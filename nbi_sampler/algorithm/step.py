@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.proposals.proposal import MixtureProposal
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.statistics.importance import effective_sample_size, efficiency, log_evidence
+from nbi_sampler.threads import limited_threads
 
 __all__ = ["WARM", "Problem", "Start", "Step", "budget", "simulations_per_round"]
 
@@ -142,6 +144,10 @@ class Step:
         needed = max(LOCATED, LOCATED_PER_DIMENSION * self.problem.evaluator.space.n_dim)
         return effective_sample_size(state.history.log_weights) >= needed
 
+    def threads(self) -> AbstractContextManager[None]:
+        """Threads for what is computed between the calls of the likelihood."""
+        return limited_threads(self.problem.networks.n_threads)
+
     def generator(self, purpose: str) -> np.random.Generator:
         """Randomness for one purpose of this step."""
         return stage_generator(self.entropy, purpose, len(self.state.records))
@@ -154,7 +160,8 @@ class Step:
         if pending is not None and pending.info is not None:
             return pending.proposal, pending.info
         self.observer.training_started(phase)
-        return fit()
+        with self.threads():
+            return fit()
 
     def drawn(
         self,
@@ -177,7 +184,8 @@ class Step:
         draws = Draws(batch.z, batch.log_ratio, evaluation)
         observer.simulations_drawn(phase, draws)
         start = time.perf_counter()
-        history = state.history if phase == "final" else state.history.extended(draws, batch.proposal)
+        with self.threads():
+            history = state.history if phase == "final" else state.history.extended(draws, batch.proposal)
         seconds = batch.seconds + time.perf_counter() - start
         return replace(
             state,
@@ -191,8 +199,9 @@ class Step:
     def _sampled(self, proposal: MixtureProposal, n_draws: int, info: FitInfo | None) -> Pending:
         n_draws = max(min(n_draws, budget(self.config) - self.state.n_calls), 1)
         start = time.perf_counter()
-        z = proposal.sample(n_draws, self.generator("draw"))
-        log_ratio = proposal.log_ratio(z)
+        with self.threads():
+            z = proposal.sample(n_draws, self.generator("draw"))
+            log_ratio = proposal.log_ratio(z)
         return Pending(proposal, info, z, log_ratio, time.perf_counter() - start)
 
 

@@ -25,7 +25,8 @@ from nbi_sampler.config import TrainingConfig
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit, training_threads
+from nbi_sampler.threads import limited_threads
+from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
 
 __all__ = ["fit_estimator"]
 
@@ -73,7 +74,7 @@ def fit_estimator(
         networks = networks_for(layout)
         seen = partial(SimulatedTargets, noise=law, layout=TensorLayout(layout, networks.device))
         some = seen(examples.some)
-        with training_threads(networks.n_threads):
+        with limited_threads(networks.n_threads):
             with seeded_modules(rng):
                 featurizer = networks.featurizer(layout.shape, space.n_dim).to(networks.device)
                 featurizer.fit(some, rng)

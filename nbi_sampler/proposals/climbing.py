@@ -20,18 +20,15 @@ from scipy.spatial import cKDTree
 from nbi_sampler.proposals.kernels import UnitCubeKernels
 from nbi_sampler.proposals.paraboloids import n_terms, terms
 from nbi_sampler.proposals.student_mixture import StudentMixture
-from nbi_sampler.statistics.importance import tempering_exponent
 
 __all__ = ["Tracks", "climbed", "first_tracks", "kernels_around"]
 
 Array = NDArray[np.float64]
 
-# Tracks start at the best of eight neighbours among a sample of the tempered draws.
+# Tracks start at the best of eight neighbours.
 MOST_TRACKS = 30
-N_POOL = 600
 N_NEIGHBOURS = 8
-LEAST_ESS = 200.0
-FIRST_WIDTH = 0.1
+FIRST_WIDTH = 0.05
 # Draws for each term of a paraboloid: at least, and at most.
 DRAWS_PER_TERM = (1.3, 4.0)
 # How far in its own widths a track goes, and by which factor it widens: where the paraboloid fits to within a
@@ -67,8 +64,8 @@ class Tracks(NamedTuple):
     settled: NDArray[np.bool_]
 
 
-def first_tracks(u: Array, log_likelihood: Array, rng: np.random.Generator) -> Tracks:
-    """Tracks at draws of the prior that are higher than their neighbours.
+def first_tracks(u: Array, log_likelihood: Array) -> Tracks:
+    """Tracks at draws of the prior that are higher than their neighbours, of these the highest.
 
     Parameters
     ----------
@@ -76,14 +73,11 @@ def first_tracks(u: Array, log_likelihood: Array, rng: np.random.Generator) -> T
         Draws of the prior, in the unit cube.
     log_likelihood : ndarray, shape (n,)
         Finite.
-    rng : numpy.random.Generator
     """
     n_dim = u.shape[1]
-    exponent = tempering_exponent(log_likelihood, max(LEAST_ESS, 0.05 * len(u)))
-    pool = np.argsort(-(exponent * log_likelihood + rng.gumbel(size=len(u))))[:N_POOL]
-    _, near = cKDTree(u[pool]).query(u[pool], k=min(N_NEIGHBOURS, len(pool)))
-    higher = log_likelihood[pool] >= log_likelihood[pool][near.reshape(len(pool), -1)].max(axis=1)
-    tops = pool[higher]
+    _, near = cKDTree(u).query(u, k=min(N_NEIGHBOURS, len(u)))
+    # Among all draws: where modes differ in width, tempered ones are those of the widest.
+    tops = np.flatnonzero(log_likelihood >= log_likelihood[near.reshape(len(u), -1)].max(axis=1))
     starts = tops[np.argsort(-log_likelihood[tops])[:MOST_TRACKS]]
     factors = np.broadcast_to(FIRST_WIDTH * np.eye(n_dim), (len(starts), n_dim, n_dim))
     return Tracks(u[starts], factors, np.zeros(len(starts), dtype=bool))

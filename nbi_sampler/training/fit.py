@@ -12,7 +12,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from nbi_sampler.config import TrainingConfig
 
-__all__ = ["Objective", "OnEpoch", "TrainingInfo", "fit", "training_threads"]
+__all__ = ["Objective", "OnEpoch", "TrainingInfo", "fit"]
 
 logger = logging.getLogger(__name__)
 
@@ -121,22 +120,10 @@ def fit(
     return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds)
 
 
-@contextmanager
-def training_threads(n_threads: int) -> Iterator[None]:
-    """Give torch ``n_threads`` within the block, and put the former number back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 class _AdamW(torch.optim.AdamW):
     """torch's own without the wrappers that import its compiler: more than a second, for nothing."""
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
-    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
@@ -155,14 +142,14 @@ def _optimiser(
 
 
 def _step(module: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, gradient_norm: float) -> bool:
-    optimiser.zero_grad()
+    module.zero_grad()
     finite = bool(torch.isfinite(loss))
     if finite:
         loss.backward()
         finite = bool(torch.isfinite(nn.utils.clip_grad_norm_(module.parameters(), gradient_norm)))
     if not finite:
         # A step without gradients moves nothing; the schedule warns where the first step was left out.
-        optimiser.zero_grad()
+        module.zero_grad()
     optimiser.step()
     return finite
 
