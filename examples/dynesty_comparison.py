@@ -13,10 +13,10 @@ from pathlib import Path
 import bilby
 import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
-from bilby.core.prior import LogUniform, PriorDict, Uniform
+from bilby.core.prior import LogUniform, Uniform
+from drawing.dynesty_comparison import draw
 
 from nbi_sampler.benchmark import Comparison, compare
-from nbi_sampler.benchmark.figures import corner_figure
 
 QUICK = "--quick" in sys.argv  # rough fits in seconds, to see that all works
 ROUGH = dict(
@@ -25,18 +25,15 @@ ROUGH = dict(
 )
 AMOUNT = ROUGH if QUICK else dict(nbi=dict(n_effective=5000), dynesty=dict(nlive=500))
 OUTDIR = Path("build/gallery/dynesty_comparison")
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008), told apart by colour-blind readers too
 
 TIME = np.arange(0, 25, 0.25)  # ms, from the peak
 NOISE = 1.0
 TRUTH = dict(amplitude=5.0, frequency=251.0, damping=4.0, phase=1.0)
-PRIORS = PriorDict(
-    dict(
-        amplitude=Uniform(0, 20, latex_label=r"$A$ ($\sigma$)"),
-        frequency=Uniform(100, 500, latex_label="$f$ (Hz)"),
-        damping=LogUniform(0.5, 50, latex_label=r"$\tau$ (ms)"),
-        phase=Uniform(0, 2 * np.pi, boundary="periodic", latex_label=r"$\phi$ (rad)"),
-    )
+PRIORS = dict(
+    amplitude=Uniform(0, 20, latex_label=r"$A$ ($\sigma$)"),
+    frequency=Uniform(100, 500, latex_label="$f$ (Hz)"),
+    damping=LogUniform(0.5, 50, latex_label=r"$\tau$ (ms)"),
+    phase=Uniform(0, 2 * np.pi, boundary="periodic", latex_label=r"$\phi$ (rad)"),
 )
 
 
@@ -60,22 +57,8 @@ def report(comparison: Comparison) -> None:
     print(f"Jensen-Shannon divergence of the marginals (millinats): {divergences}")
 
 
-def plot(comparison: Comparison, data: np.ndarray) -> None:
-    """Plot both posteriors on top of each other, and the data beside them."""
-    figure = corner_figure(comparison)
-    axis = figure.add_axes((0.6, 0.62, 0.37, 0.22))
-    grid = np.linspace(TIME[0], TIME[-1], 500)
-    for entry, colour, dashes in zip(comparison.entries, (BLUE, VERMILION), ("-", "--"), strict=True):
-        best = np.average(entry.theta, axis=0, weights=entry.weights)
-        axis.plot(grid, ringdown(grid, *best), color=colour, ls=dashes, lw=1.2)
-    axis.errorbar(TIME, data, NOISE, fmt="o", ms=2, lw=0.6, color="0.15")
-    axis.set(xlabel="time (ms)", ylabel=r"strain / $\sigma$", xlim=(-0.5, 25))
-    axis.tick_params(direction="in", top=True, right=True)
-    figure.savefig(OUTDIR / "dynesty_comparison.png", dpi=150)
-
-
 def main() -> None:
-    """Simulate, run both samplers, report and plot."""
+    """Simulate, run both samplers, print the findings, draw."""
     data = ringdown(TIME, **TRUTH) + NOISE * np.random.default_rng(2).normal(size=len(TIME))
     likelihood = GaussianLikelihood(TIME, data, ringdown, sigma=NOISE)
     settings = dict(seed=1, outdir=str(OUTDIR), clean=True, print_method="interval-60")
@@ -86,7 +69,7 @@ def main() -> None:
     comparison = compare(results, title="Ringdown", truth=TRUTH)
     report(comparison)
     print(f"more in {comparison.to_html(OUTDIR / 'report.html')}")
-    plot(comparison, data)
+    draw(comparison, (TIME, data), NOISE, ringdown, path=f"{OUTDIR}/dynesty_comparison.png")
 
 
 if __name__ == "__main__":

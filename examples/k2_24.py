@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import bilby
-import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import LogUniform, Normal, PriorDict, Uniform
+from drawing.k2_24 import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
@@ -24,7 +24,6 @@ OUTDIR = "build/gallery/k2_24"
 T_REF = 2420.0  # BJD - 2454833, amid the data
 EPHEMERIS = dict(b=((20.8851, 3e-4), (2072.7948, 7e-4)), c=((42.3633, 6e-4), (2082.6251, 4e-4)))
 STELLAR_MASS = (1.12, 0.05)  # of the Sun; this and the ephemeris from Petigura et al.
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008), told apart by colour-blind readers too
 
 PRIORS = PriorDict(dict(gamma=Uniform(-20, 20), slope=Uniform(-0.5, 0.5), sigma=LogUniform(1, 20)))
 for planet, (period, transit) in EPHEMERIS.items():
@@ -59,38 +58,8 @@ def mass(K: np.ndarray, P: float, rng: np.random.Generator) -> np.ndarray:
     return 317.8 * K / 28.4329 * star ** (2 / 3) * (P / 365.25) ** (1 / 3)
 
 
-def plot(result: bilby.core.result.Result, time: np.ndarray, observed: np.ndarray) -> None:
-    """Plot the velocities that each planet causes over its phase, without all else, and what is left."""
-    draws = result.posterior.sample(300, replace=True, random_state=1)
-    best = draws[[key for key in PRIORS if key != "sigma"]].median()
-    residual = observed - velocity(time, **best)
-    figure, panels = plt.subplots(
-        2, 2, figsize=(9, 5), sharex="col", sharey="row", height_ratios=(3, 1), layout="constrained"
-    )
-    phase = np.linspace(-0.5, 0.5, 200)
-    points = dict(yerr=draws["sigma"].median(), fmt="o", ms=4, lw=0.8, color="0.15")
-    for planet, (top, bottom), colour in zip("bc", panels.T, (BLUE, VERMILION), strict=True):
-        K, P, T = (best[f"{name}_{planet}"] for name in "KPT")
-        at = (time - T + P / 2) % P / P - 0.5
-        curves = circular(phase, draws[f"K_{planet}"].to_numpy()[:, None], 1.0, 0.0)
-        for level, alpha in ((95, 0.2), (68, 0.35)):
-            low, high = np.percentile(curves, (50 - level / 2, 50 + level / 2), axis=0)
-            top.fill_between(phase, low, high, color=colour, alpha=alpha, lw=0, label=f"{level} %")
-        top.errorbar(at, residual + circular(time, K, P, T), **points)
-        top.set_title(f"K2-24 {planet}, {P:.3f} days")
-        top.legend(frameon=False, loc="upper right", ncols=2)
-        bottom.errorbar(at, residual, **points)
-        bottom.axhline(0, color=colour, lw=1)
-        bottom.set(xlabel="orbits since transit", xlim=(-0.5, 0.5))
-    panels[0, 0].set(ylabel="velocity (m s$^{-1}$)", ylim=(-16, 20))
-    panels[1, 0].set(ylabel="residual (m s$^{-1}$)", ylim=(-12, 12))
-    for panel in panels.flat:
-        panel.tick_params(direction="in", top=True, right=True)
-    figure.savefig(f"{OUTDIR}/k2_24.png", dpi=150)
-
-
 def main() -> None:
-    """Fit, turn amplitudes into masses, plot."""
+    """Fit, turn amplitudes into masses, draw."""
     _, error, time, observed = np.loadtxt(DATA, delimiter=",", skiprows=1, unpack=True)
     # The uncertainties are all but equal; sigma is the scatter of these and of the star together.
     print(f"uncertainties from {error.min():.2f} to {error.max():.2f} m/s")
@@ -107,7 +76,7 @@ def main() -> None:
         print(f"{name} {result.posterior[name].mean():.3f} +- {result.posterior[name].std():.3f}")
     run = result.meta_data["nbi"]
     print(f"log evidence {result.log_evidence:.3f} +- {result.log_evidence_err:.3f}, {run['status']}")
-    plot(result, time, observed)
+    draw(result, (time, observed), velocity, circular, path=f"{OUTDIR}/k2_24.png")
 
 
 if __name__ == "__main__":

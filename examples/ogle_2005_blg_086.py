@@ -9,17 +9,15 @@ none and others all (Smith, Mao & Paczynski 2003; Gould 2004). The prior covers 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import bilby
-import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from astropy.coordinates import get_body_barycentric_posvel
 from astropy.time import Time
 from bilby.core.likelihood import GaussianLikelihood
-from bilby.core.prior import LogUniform, Normal, PriorDict, Uniform
+from bilby.core.prior import LogUniform, Normal, Prior, Uniform
+from drawing.ogle_2005_blg_086 import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
@@ -33,14 +31,12 @@ SIGMA = FLUX * ERROR * np.log(10) / 2.5
 OUTDIR = "build/gallery/ogle_2005_blg_086"
 RIGHT_ASCENSION, DECLINATION = np.radians([271.19046, -26.98756])
 T_REF = 3628.0  # HJD - 2450000; in the frame of the Earth's motion then, parallax is a bend of the path
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008), told apart by colour-blind readers too
 
-WITHOUT = PriorDict(
-    dict(t0=Uniform(3578, 3678), u0=Uniform(0, 1), tE=LogUniform(30, 300), piN=0.0, piE=0.0)
-    | dict(source=Uniform(0, 2), baseline=Normal(1, 0.05))  # blended light may be negative: no more than that
-)
+WITHOUT = dict(t0=Uniform(3578, 3678), u0=Uniform(0, 1), tE=LogUniform(30, 300), piN=0.0, piE=0.0)
+# Blended light, the baseline less the source, may be negative: no more than that.
+WITHOUT |= dict(source=Uniform(0, 2), baseline=Normal(1, 0.05))
 # Without parallax both signs of u0 are the same curve, and the evidence of both is that of one.
-WITH = PriorDict(WITHOUT | dict(u0=Uniform(-1, 1), piN=Uniform(-1, 1), piE=Uniform(-1, 1)))
+WITH = WITHOUT | dict(u0=Uniform(-1, 1), piN=Uniform(-1, 1), piE=Uniform(-1, 1))
 
 
 def with_sun(time: np.ndarray) -> np.ndarray:
@@ -65,14 +61,12 @@ def flux_model(
     return baseline + source * ((u_squared + 2) / np.sqrt(u_squared * (u_squared + 4)) - 1)
 
 
-def best_curve(result: bilby.core.result.Result, x: np.ndarray) -> np.ndarray:
-    """Magnitudes of the draw of highest likelihood."""
-    draws = result.nested_samples
-    best = draws.loc[draws["log_likelihood"].idxmax(), result.search_parameter_keys]
-    return BASELINE - 2.5 * np.log10(flux_model(x, **dict(piN=0.0, piE=0.0) | best.to_dict()))
+def magnitude(time: np.ndarray, **parameters: float) -> np.ndarray:
+    """Magnitudes of the model, for the picture."""
+    return BASELINE - 2.5 * np.log10(flux_model(with_sun(time), **parameters))
 
 
-def fit(name: str, priors: PriorDict) -> bilby.core.result.Result:
+def fit(name: str, priors: dict[str, Prior | float]) -> bilby.core.result.Result:
     """Run, and print what the model makes of the data."""
     likelihood = GaussianLikelihood(with_sun(TIME), FLUX, flux_model, sigma=SIGMA)
     settings = dict(seed=1, outdir=OUTDIR, label=name.replace(" ", "_"), clean=True)
@@ -84,60 +78,21 @@ def fit(name: str, priors: PriorDict) -> bilby.core.result.Result:
     return result
 
 
-def solutions(result: bilby.core.result.Result) -> Iterator[tuple[float, pd.DataFrame]]:
-    """Share and draws of each solution, told apart by the signs of u0 and of the parallax to the north."""
-    draws = result.nested_samples
-    for _, chosen in draws.groupby([draws["u0"] > 0, draws["piN"] > 0]):
-        share = chosen["weights"].sum()
-        if share > 1e-3:
-            yield share, chosen
-
-
-def plot(runs: dict[str, bilby.core.result.Result]) -> None:
-    """Plot the light curve, what both models leave of it, and the parallax vector of each solution."""
-    figure = plt.figure(figsize=(10, 5.5), layout="constrained")
-    rows = [["curve", "vector"], ["no parallax", "vector"], ["parallax", "vector"]]
-    panels = figure.subplot_mosaic(rows, height_ratios=(2.2, 1, 1), width_ratios=(1.6, 1))
-    points = dict(yerr=ERROR, fmt="o", ms=2.5, lw=0.6, color="0.5")
-    panels["curve"].errorbar(TIME, MAGNITUDE, **points)
-    dense = with_sun(np.linspace(TIME[0] - 60, TIME[-1] + 60, 2000))
-    for (name, run), colour, style in zip(runs.items(), (VERMILION, BLUE), ("--", "-"), strict=True):
-        line = dict(ls=style, color=colour, lw=1.3, zorder=3, label=name)
-        panels["curve"].plot(dense[:, 0], best_curve(run, dense), **line)
-        panels[name].errorbar(TIME, MAGNITUDE - best_curve(run, with_sun(TIME)), **points)
-        panels[name].axhline(0, **line)
-        panels[name].set(ylabel="residual (mag)", ylim=(0.085, -0.085))
-    panels["curve"].set(ylabel="$I$ (mag)", ylim=(16.5, 15.2))
-    panels["curve"].legend(frameon=False)
-    panels["parallax"].set(xlabel="HJD $-$ 2450000 (days)")
-    for name in ("curve", *runs):
-        panels[name].set(xlim=dense[[0, -1], 0])
-        panels[name].label_outer()
-
-    for share, draws in solutions(runs["parallax"]):
-        some = draws.sample(int(4000 * share), replace=True, weights="weights", random_state=1)
-        sign, colour = (">", "#009e73") if draws["u0"].iloc[0] > 0 else ("<", "#cc79a7")
-        panels["vector"].plot(some["piE"], some["piN"], ".", ms=2, color=colour, alpha=0.4)
-        at = some["piE"].mean(), some["piN"].min() - 0.02
-        panels["vector"].text(*at, f"$u_0 {sign} 0$: {share:.0%}", color=colour, ha="center", va="top")
-    panels["vector"].axhline(0, color="0.7", lw=0.8, zorder=0)
-    panels["vector"].set(xlabel=r"$\pi_{\rm E}$ to the east", ylabel=r"$\pi_{\rm E}$ to the north")
-    panels["vector"].set(ylim=(-0.55, 0.5))
-    for panel in panels.values():
-        panel.tick_params(direction="in", top=True, right=True)
-    figure.savefig(f"{OUTDIR}/ogle_2005_blg_086.png", dpi=150)
-
-
 def main() -> None:
-    """Fit both models, compare, plot."""
+    """Fit both models, compare, draw."""
     without, parallax = fit("no parallax", WITHOUT), fit("parallax", WITH)
     odds = parallax.log_evidence - without.log_evidence
     error = np.hypot(parallax.log_evidence_err, without.log_evidence_err)
     print(f"log Bayes factor for parallax {odds:.2f} +- {error:.2f}")
-    for share, draws in solutions(parallax):
-        middle = (f"{key} {np.average(draws[key], weights=draws['weights']):.3f}" for key in WITH)
+    draws = parallax.nested_samples
+    # Solutions are told apart by the signs of u0 and of the parallax to the north; some share is left to few.
+    groups = [chosen for _, chosen in draws.groupby([draws["u0"] > 0, draws["piN"] > 0])]
+    solutions = [(chosen["weights"].sum(), chosen) for chosen in groups if chosen["weights"].sum() > 1e-3]
+    for share, chosen in solutions:
+        middle = (f"{key} {np.average(chosen[key], weights=chosen['weights']):.3f}" for key in WITH)
         print(f"{share:6.1%} of the posterior: {', '.join(middle)}")
-    plot({"no parallax": without, "parallax": parallax})
+    runs = {"no parallax": without, "parallax": parallax}
+    draw(runs, (TIME, MAGNITUDE, ERROR), magnitude, solutions, path=f"{OUTDIR}/ogle_2005_blg_086.png")
 
 
 if __name__ == "__main__":

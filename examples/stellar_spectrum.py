@@ -12,48 +12,36 @@ import sys
 from pathlib import Path
 
 import bilby
-import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
-from bilby.core.prior import LogUniform, PriorDict, Uniform
+from bilby.core.prior import LogUniform, Uniform
+from drawing.stellar_spectrum import draw
 from scipy.special import j1
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
-OUTDIR = Path("build/gallery/stellar_spectrum")
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008), told apart by colour-blind readers too
+OUTDIR = "build/gallery/stellar_spectrum"
 
-# Air wavelength (Angstrom), excitation potential (eV), log gf, ionised or not: approximate, for a simulation.
-LINES = np.array(
-    [
-        *((6213.43, 2.22, -2.48, 0), (6219.28, 2.20, -2.43, 0), (6226.73, 3.88, -2.22, 0)),
-        *((6229.23, 2.85, -2.81, 0), (6230.72, 2.56, -1.28, 0), (6232.64, 3.65, -1.22, 0)),
-        *((6238.39, 3.89, -2.75, 1), (6240.65, 2.22, -3.23, 0), (6246.32, 3.60, -0.88, 0)),
-        *((6247.56, 3.89, -2.33, 1), (6252.56, 2.40, -1.69, 0)),
-    ]
-)
+# Air wavelength (Angstrom), excitation potential (eV), log gf, ionised or not.
+LINES = np.loadtxt(Path(__file__).parent / "data" / "iron_lines.dat")
 LIGHT = 299792.458  # km/s
 SUN, SUN_LOG_G = 5772.0, 4.438  # K, cm s^-2
-SCALE = -0.4  # gives the lines about the strengths that they have in the Sun
+CONTRAST, SCALE = 0.8, -0.4  # depth of the strongest lines; gives all about the strengths that the Sun has
 INSTRUMENT = LIGHT / 50_000 / 2.355  # resolving power (km/s, standard deviation)
 LOG_WAVELENGTH = np.log(6208) + np.arange(2400) / LIGHT  # steps of 1 km/s
 FREQUENCY = 2 * np.pi * np.fft.rfftfreq(len(LOG_WAVELENGTH))  # s/km
-WAVELENGTH = np.arange(6210, 6256, 0.04)  # pixels
-CONTRAST = 0.8  # depth of the strongest lines
-NOISE = 0.005  # of the continuum
+WAVELENGTH, NOISE = np.arange(6210, 6256, 0.04), 0.005  # pixels, and the noise of each
 TRUTH = dict(teff=5480.0, log_g=4.1, metallicity=-0.2, turbulence=1.1, v_sin_i=5.5, velocity=-12.3, level=1.0)
 
-PRIORS = PriorDict(
-    dict(
-        teff=Uniform(4500, 7000, latex_label=r"$T_{\rm eff}$", unit="K"),
-        log_g=Uniform(2.5, 5, latex_label=r"$\log g$"),
-        metallicity=Uniform(-1.5, 0.5, latex_label="[Fe/H]"),
-        turbulence=Uniform(0.3, 3, latex_label=r"$\xi$", unit="km s$^{-1}$"),
-        v_sin_i=LogUniform(0.5, 30, latex_label=r"$v\sin i$", unit="km s$^{-1}$"),
-        velocity=Uniform(-100, 100, latex_label=r"$v_{\rm rad}$", unit="km s$^{-1}$"),
-        level=Uniform(0.95, 1.05, latex_label="$c$"),
-    )
+PRIORS = dict(
+    teff=Uniform(4500, 7000, latex_label=r"$T_{\rm eff}$", unit="K"),
+    log_g=Uniform(2.5, 5, latex_label=r"$\log g$"),
+    metallicity=Uniform(-1.5, 0.5, latex_label="[Fe/H]"),
+    turbulence=Uniform(0.3, 3, latex_label=r"$\xi$", unit="km s$^{-1}$"),
+    v_sin_i=LogUniform(0.5, 30, latex_label=r"$v\sin i$", unit="km s$^{-1}$"),
+    velocity=Uniform(-100, 100, latex_label=r"$v_{\rm rad}$", unit="km s$^{-1}$"),
+    level=Uniform(0.95, 1.05, latex_label="$c$"),
 )
 
 
@@ -92,63 +80,20 @@ def spectrum(
     return level * (1 - np.interp(np.log(wavelength), LOG_WAVELENGTH, depth))
 
 
-def report(result: bilby.core.result.Result) -> None:
-    """Print the posterior beside the truth, and what the run cost."""
+def main() -> None:
+    """Simulate, fit, print the findings, draw."""
+    noise = NOISE * np.random.default_rng(1).normal(size=len(WAVELENGTH))
+    flux = spectrum(WAVELENGTH, **TRUTH) + noise
+    likelihood = GaussianLikelihood(WAVELENGTH, flux, spectrum, sigma=NOISE)
+    settings = dict(seed=1, outdir=OUTDIR, label="star", clean=True)
+    result = bilby.run_sampler(likelihood, PRIORS, sampler="nbi", **AMOUNT, **settings)
     for name, truth in TRUTH.items():
         low, median, high = result.posterior[name].quantile([0.159, 0.5, 0.841])
         print(f"{name:12s} {median:9.3f} +{high - median:.3f} -{median - low:.3f}   truth {truth}")
     run = result.meta_data["nbi"]
     print(f"log evidence {result.log_evidence:.3f} +- {result.log_evidence_err:.3f}, {run['status']}")
     print(f"{result.num_likelihood_evaluations} likelihood calls, efficiency {run['efficiency']:.0%}")
-
-
-def plot(result: bilby.core.result.Result, flux: np.ndarray) -> None:
-    """Plot the spectrum with the band of the posterior, residuals, and the marginals."""
-    figure, panels = plt.subplot_mosaic(
-        [["top"] * 6, ["bottom"] * 6, list(PRIORS)[:6]],
-        **dict(figsize=(11, 6.8), height_ratios=(3, 1, 1.5), layout="constrained"),
-    )
-    top, bottom = panels["top"], panels["bottom"]
-    draws = result.posterior.sample(200, replace=True, random_state=1)[list(PRIORS)].to_numpy()
-    curves = np.array([spectrum(WAVELENGTH, *draw) for draw in draws])
-    low, median, high = np.quantile(curves, (0.025, 0.5, 0.975), axis=0)
-    points = dict(ls="none", marker=".", ms=2.5, color="0.15")
-    top.plot(WAVELENGTH, flux, label="simulated spectrum", **points)
-    top.plot(WAVELENGTH, median, color=VERMILION, lw=0.9, label="posterior, 95 %")
-    top.fill_between(WAVELENGTH, low, high, color=VERMILION, alpha=0.4, lw=0)
-    shifted = LINES[:, 0] * (1 + result.posterior["velocity"].median() / LIGHT)
-    for place, ionised in zip(shifted, LINES[:, 3], strict=True):
-        top.annotate("Fe II" if ionised else "Fe I", (place, 1.045), ha="center", fontsize=8)
-    top.set(ylabel="flux / continuum", ylim=(0.3, 1.1), xticklabels=[])
-    top.legend(frameon=False, loc="lower left", ncols=2, markerscale=2)
-    bottom.plot(WAVELENGTH, 100 * (flux - median), **points)
-    bottom.fill_between(
-        WAVELENGTH, 100 * (low - median), 100 * (high - median), color=VERMILION, alpha=0.6, lw=0
-    )
-    bottom.set(xlabel=r"wavelength in air ($\rm\AA$)", ylabel="residual (%)", ylim=(-2.2, 2.2))
-    for name in list(PRIORS)[:6]:
-        panel, prior = panels[name], PRIORS[name]
-        panel.hist(result.posterior[name], bins=30, color=BLUE, histtype="stepfilled", alpha=0.7)
-        panel.axvline(TRUTH[name], color=VERMILION, ls="--", label="truth")
-        panel.set(xlabel=prior.latex_label_with_unit, yticks=[])
-        panel.tick_params(axis="x", labelsize=8, rotation=30)
-    panels["teff"].legend(frameon=False, loc="upper right", fontsize=8, handlelength=1.2)
-    for panel in (top, bottom):
-        panel.tick_params(direction="in", top=True, right=True)
-        panel.set_xlim(WAVELENGTH[[0, -1]])
-    figure.savefig(OUTDIR / "stellar_spectrum.png", dpi=150)
-    plt.close(figure)
-
-
-def main() -> None:
-    """Simulate, fit, report and plot."""
-    rng = np.random.default_rng(1)
-    flux = spectrum(WAVELENGTH, **TRUTH) + NOISE * rng.normal(size=len(WAVELENGTH))
-    likelihood = GaussianLikelihood(WAVELENGTH, flux, spectrum, sigma=NOISE)
-    settings = dict(seed=1, outdir=str(OUTDIR), label="star", clean=True)
-    result = bilby.run_sampler(likelihood, PRIORS, sampler="nbi", **AMOUNT, **settings)
-    report(result)
-    plot(result, flux)
+    draw(result, (WAVELENGTH, flux), spectrum, LINES, TRUTH, path=f"{OUTDIR}/stellar_spectrum.png")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ import sys
 
 import batman
 import bilby
-import corner
-import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
-from bilby.core.prior import PriorDict, Uniform
+from bilby.core.prior import Uniform
+from drawing.transit import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
 ROUGH = dict(n_effective=50, n_sims=700, training=dict(n_epochs=20))
@@ -24,18 +23,15 @@ OUTDIR = "build/gallery/transit"
 PERIOD = 3.5  # days, known from many transits
 SIGMA = 3e-4
 TRUTH = dict(t0=0.002, radius=0.105, axis=9.0, impact=0.35, q1=0.30, q2=0.35, flux=1.0)
-BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe & Ito (2008), told apart by colour-blind readers too
 
-PRIORS = PriorDict(
-    dict(
-        t0=Uniform(-0.05, 0.05, latex_label="$t_0$", unit="d"),
-        radius=Uniform(0.02, 0.2, latex_label=r"$R_{\rm p}/R_\star$"),
-        axis=Uniform(3, 20, latex_label=r"$a/R_\star$"),
-        impact=Uniform(0, 1, latex_label="$b$"),
-        q1=Uniform(0, 1, latex_label="$q_1$"),
-        q2=Uniform(0, 1, latex_label="$q_2$"),
-        flux=Uniform(0.99, 1.01, latex_label=r"$f_0$"),
-    )
+PRIORS = dict(
+    t0=Uniform(-0.05, 0.05, latex_label="$t_0$", unit="d"),
+    radius=Uniform(0.02, 0.2, latex_label=r"$R_{\rm p}/R_\star$"),
+    axis=Uniform(3, 20, latex_label=r"$a/R_\star$"),
+    impact=Uniform(0, 1, latex_label="$b$"),
+    q1=Uniform(0, 1, latex_label="$q_1$"),
+    q2=Uniform(0, 1, latex_label="$q_2$"),
+    flux=Uniform(0.99, 1.01, latex_label=r"$f_0$"),
 )
 TIME = np.arange(-0.15, 0.15, 2 / 1440)  # days
 STAR = batman.TransitParams()
@@ -45,14 +41,7 @@ LIGHT_CURVE = batman.TransitModel(STAR, TIME)  # set up once, which costs more t
 
 
 def transit(
-    time: np.ndarray,
-    t0: float,
-    radius: float,
-    axis: float,
-    impact: float,
-    q1: float,
-    q2: float,
-    flux: float,
+    time: np.ndarray, t0: float, radius: float, axis: float, impact: float, q1: float, q2: float, flux: float
 ) -> np.ndarray:
     """Flux during the transit; radius and axis are in units of the star's radius."""
     STAR.t0, STAR.rp, STAR.a = float(t0), float(radius), float(axis)
@@ -66,47 +55,8 @@ def density(axis: np.ndarray) -> np.ndarray:
     return 3 * np.pi * axis**3 / (6.674e-8 * (PERIOD * 86400) ** 2)
 
 
-def plot(result: bilby.core.result.Result, observed: np.ndarray) -> None:
-    """Plot the light curve with the posterior's 95 % and residuals, and the geometry of the transit."""
-    figure = plt.figure(figsize=(10, 4.6))
-    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
-    top, bottom = left.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    left.subplots_adjust(left=0.14, right=0.97, bottom=0.12, top=0.97, hspace=0.06)
-    draws = result.posterior.sample(300, replace=True, random_state=1)[list(PRIORS)]
-    curves = np.array([transit(TIME, *draw) for draw in draws.to_numpy()])
-    low, median, high = np.percentile(curves, (2.5, 50, 97.5), axis=0)
-    hours, residual = 24 * TIME, 1e6 * (observed - median)
-    top.plot(hours, observed, ".", color="0.6", ms=4, label="two minutes")
-    bottom.plot(hours, residual, ".", color="0.6", ms=4)
-    bins = dict(yerr=1e6 * SIGMA / np.sqrt(8), fmt="o", ms=3.5, lw=0.8, color="0.15", label="16 minutes")
-    bottom.errorbar(*np.array([hours, residual]).reshape(2, -1, 8).mean(axis=2), **bins)
-    top.fill_between(hours, low, high, color=BLUE, alpha=0.5, lw=0, label="posterior")
-    bottom.fill_between(hours, 1e6 * (low - median), 1e6 * (high - median), color=BLUE, alpha=0.5, lw=0)
-    top.set(ylabel="relative flux", xlim=hours[[0, -1]])
-    figure.legend(frameon=False, loc=(0.22, 0.66), fontsize=9)
-    bottom.set(xlabel="hours from the expected transit", ylabel="residual (ppm)", ylim=(-1100, 1100))
-    for panel in (top, bottom):
-        panel.tick_params(direction="in", top=True, right=True)
-    left.align_ylabels()
-
-    names = ["radius", "axis", "impact"]
-    corner.corner(
-        result.nested_samples[names].to_numpy(),
-        weights=result.nested_samples["weights"].to_numpy(),
-        fig=right,
-        labels=[PRIORS[name].latex_label for name in names],
-        truths=[TRUTH[name] for name in names],
-        range=[0.999] * len(names),
-        levels=1 - np.exp([-0.5, -2]),  # within 1 and 2 sigma of a Gaussian in the plane
-        **dict(bins=30, smooth=1.0, fill_contours=True, plot_datapoints=False, max_n_ticks=3),
-        **dict(color=BLUE, truth_color=VERMILION, labelpad=0.25),
-    )
-    right.subplots_adjust(left=0.18, right=0.97, bottom=0.2, top=0.97)
-    figure.savefig(f"{OUTDIR}/transit.png", dpi=150)
-
-
 def main() -> None:
-    """Simulate, fit, report and plot."""
+    """Simulate, fit, print the findings, draw."""
     observed = transit(TIME, **TRUTH) + SIGMA * np.random.default_rng(5).normal(size=len(TIME))
     likelihood = GaussianLikelihood(TIME, observed, transit, sigma=SIGMA)
     settings = dict(seed=1, outdir=OUTDIR, label="transit", clean=True)
@@ -118,7 +68,7 @@ def main() -> None:
     run = result.meta_data["nbi"]
     print(f"log evidence {result.log_evidence:.3f} +- {result.log_evidence_err:.3f}, {run['status']}")
     print(f"{result.num_likelihood_evaluations} likelihood calls, efficiency {run['efficiency']:.0%}")
-    plot(result, observed)
+    draw(result, (TIME, observed), SIGMA, transit, TRUTH, path=f"{OUTDIR}/transit.png")
 
 
 if __name__ == "__main__":

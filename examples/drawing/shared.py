@@ -1,0 +1,107 @@
+"""What figures of the gallery share: colours, panels with residuals, bands, corner plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import corner
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from bilby.core.prior import PriorDict
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase, SubFigure
+
+from nbi_sampler.colours import COLOURS
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "ORANGE",
+    "PURPLE",
+    "VERMILION",
+    "band",
+    "corner_of",
+    "data_beside_corner",
+    "save",
+    "ticks_inside",
+    "with_residuals",
+]
+
+BLUE, VERMILION, GREEN, PURPLE, ORANGE = COLOURS[:5]
+
+
+def ticks_inside(panels: Iterable[Axes]) -> None:
+    """Put ticks inside, on all four sides."""
+    for panel in panels:
+        panel.tick_params(direction="in", which="both", top=True, right=True)
+
+
+def with_residuals(figure: FigureBase) -> tuple[Axes, Axes]:
+    """A panel for data, and below it a low one for residuals."""
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    ticks_inside((top, bottom))
+    return top, bottom
+
+
+def data_beside_corner(height: float, margin: float) -> tuple[Figure, tuple[Axes, Axes], SubFigure]:
+    """A wide figure: panels for data and residuals on the left, room for a corner plot on the right.
+
+    Parameters
+    ----------
+    height : float
+        Inches.
+    margin : float
+        Left of the panels, as a share of their half.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    panels : tuple of two matplotlib.axes.Axes
+        See `with_residuals`.
+    right : matplotlib.figure.SubFigure
+    """
+    figure = plt.figure(figsize=(10, height))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
+    panels = with_residuals(left)
+    left.subplots_adjust(left=margin, right=0.97, bottom=0.12, top=0.97, hspace=0.06)
+    left.align_ylabels()
+    return figure, panels, right
+
+
+def band(curves: Iterable[np.ndarray]) -> np.ndarray:
+    """Central 95 % of curves, and their median between the two edges: shape (3, n_points)."""
+    return np.quantile(list(curves), (0.025, 0.5, 0.975), axis=0)
+
+
+def corner_of(draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float], **changes: Any) -> Figure:
+    """Corner plot of weighted draws.
+
+    Parameters
+    ----------
+    draws : pandas.DataFrame
+        Parameters, and a column `weights`.
+    priors : bilby.core.prior.PriorDict
+        Whose labels the axes get.
+    truths : mapping of str to float
+        Which parameters to show, with the values that lines mark.
+    **changes
+        Of what `corner.corner` is told.
+    """
+    settings = dict(
+        labels=[priors[name].latex_label_with_unit for name in truths],
+        range=[0.999] * len(truths),
+        levels=1 - np.exp([-0.5, -2]),  # within 1 and 2 sigma of a Gaussian in the plane
+        **dict(bins=30, smooth=1.0, fill_contours=True, plot_datapoints=False, max_n_ticks=3),
+        **dict(color=BLUE, truth_color=VERMILION, labelpad=0.25),
+    )
+    shown = dict(weights=draws["weights"].to_numpy(), truths=list(truths.values()))
+    return corner.corner(draws[list(truths)].to_numpy(), **shown, **settings | changes)
+
+
+def save(figure: Figure, path: str | Path, **settings: Any) -> None:
+    """Leave the picture in its file, and close the figure."""
+    figure.savefig(path, **dict(dpi=150) | settings)
+    plt.close(figure)

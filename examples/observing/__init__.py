@@ -1,0 +1,1 @@
+"""How observations come about: what instruments and weather do to a model. Used by scripts one folder up."""
