@@ -13,6 +13,9 @@ import torch
 
 from nbi_sampler.plugins.manager import Plugin, installed
 
+# Doctests are looked for in modules by their names, and those of the folders' own fixtures are all the same.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_bilby():

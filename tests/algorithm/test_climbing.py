@@ -1,0 +1,173 @@
+"""Climbing: from draws of the prior to all modes, whatever the likelihood, and its place in a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import toys
+from scipy.special import logsumexp, ndtr
+
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.config import SnpeConfig
+from nbi_sampler.proposals.climbing import Tracks, climbed, first_tracks, kernels_around
+from nbi_sampler.statistics.importance import log_evidence
+
+D = 5
+# One in the middle, one in a corner, of which the prior's draws see half in every direction.
+CENTRES = np.array([[0.5] * D, [0.02, 0.97, 0.01, 0.05, 0.93], [0.8, 0.2, 0.3, 0.7, 0.1]])
+WIDTH = 0.01
+
+
+def modes(u):
+    squares = ((u[:, None] - CENTRES) ** 2).sum(axis=2)
+    return logsumexp(-0.5 * squares / WIDTH**2, axis=1)
+
+
+def climb(function, rng, n_rounds=4, n_scan=2000, n_each=900):
+    """What the step of a run does, without the run."""
+    u = rng.uniform(size=(n_scan, D))
+    tracks = first_tracks(u, function(u))
+    for _ in range(n_rounds):
+        kernels = kernels_around(tracks, np.zeros(D), rng)
+        if kernels is None:
+            break
+        u = np.concatenate([u, ndtr(kernels.sample(n_each, rng))])
+        tracks = climbed(kernels.mixture, u, function(u))
+        if tracks.settled.all():
+            break
+    return tracks
+
+
+def test_all_modes_are_found_with_their_places_and_widths():
+    missed = 0
+    for seed in range(10):
+        tracks = climb(modes, np.random.default_rng(seed))
+        offsets = np.abs(tracks.centres[:, None] - CENTRES).max(axis=2)
+        missed += (offsets.min(axis=0) > 1e-3).sum()
+        for track in np.flatnonzero(offsets.min(axis=1) < 1e-3):
+            covariance = tracks.factors[track] @ tracks.factors[track].T
+            np.testing.assert_allclose(covariance, WIDTH**2 * np.eye(D), atol=1e-2 * WIDTH**2)
+    assert missed == 0
+
+
+def test_narrow_modes_are_found_beside_wide_ones():
+    """Of equal mass; the narrow ones show in 0.3 and 1.8 % of the prior only."""
+    widths = np.array([0.2, 0.08, 0.08])
+
+    def uneven(u):
+        squares = ((u[:, None] - CENTRES) ** 2).sum(axis=2)
+        return logsumexp(-0.5 * squares / widths**2 - D * np.log(widths), axis=1)
+
+    for seed in range(10):
+        tracks = climb(uneven, np.random.default_rng(seed))
+        offsets = np.abs(tracks.centres[:, None] - CENTRES).max(axis=2)
+        assert (offsets.min(axis=0) < 0.1 * widths).all()
+
+
+def test_tracks_that_meet_become_one():
+    tracks = climb(lambda u: -0.5 * (((u - 0.4) / 0.05) ** 2).sum(axis=1), np.random.default_rng(1))
+    assert tracks.centres == pytest.approx(np.full((1, D), 0.4), abs=1e-6)
+    assert tracks.settled.all()
+
+
+def test_a_mode_that_is_no_paraboloid_is_reached_all_the_same():
+    def banana(u):
+        x = 6.0 * (u - 0.5)
+        return -0.5 * (x[:, 0] ** 2 + ((x[:, 1:] - 0.3 * x[:, :1] ** 2) ** 2).sum(axis=1) / 0.2**2)
+
+    tracks = climb(banana, np.random.default_rng(2))
+    top = tracks.centres[np.argmax(banana(tracks.centres))]
+    assert np.abs(top - 0.5).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda u: np.zeros(len(u)),
+        lambda u: np.where(u[:, 0] < 0.5, -1e300, 0.0),
+        lambda u: -1e300 * u[:, 0],
+        lambda u: np.random.default_rng(3).normal(size=len(u)),
+        lambda u: -1e12 * np.abs(u - 0.5).sum(axis=1),
+        lambda u: 1e5 * (u**4).sum(axis=1),
+    ],
+    ids=["plateau", "cliff", "huge", "noise", "kink", "at the edge"],
+)
+def test_no_likelihood_is_too_odd(function):
+    tracks = climb(function, np.random.default_rng(4))
+    assert ((tracks.centres >= 0.0) & (tracks.centres <= 1.0)).all()
+    assert np.isfinite(tracks.factors).all()
+    assert (np.diagonal(tracks.factors, axis1=1, axis2=2) > 0.0).all()
+
+
+def test_a_track_in_a_corner_gets_as_many_draws_as_others():
+    centres = np.array([np.full(D, 0.5), np.zeros(D)])
+    factors = np.repeat(0.05 * np.eye(D)[None], 2, axis=0)
+    rng = np.random.default_rng(5)
+    kernels = kernels_around(Tracks(centres, factors, np.zeros(2, dtype=bool)), np.zeros(D), rng)
+    u = ndtr(kernels.sample(4000, rng))
+    at_corner = (u.max(axis=1) < 0.4).mean()
+    # The share inside is known from 400 draws, of which a 32nd are.
+    assert 0.25 < at_corner < 0.75
+
+
+class Recorder(Observer):
+    """Keeps the states in which a run might be stopped."""
+
+    def __init__(self):
+        self.states = []
+
+    def state_changed(self, state):
+        self.states.append(state)
+
+
+def two_modes(n_dim=D):
+    """Two narrow modes, known by their likelihood alone, and the log evidence."""
+    near, evidence = toys.bump([0.8] * n_dim, 0.1)
+    far, other = toys.bump([-0.8] * n_dim, 0.1)
+    problem = toys.likelihood_only(lambda theta: np.logaddexp(near(theta), far(theta)), n_dim)
+    return problem, float(np.logaddexp(evidence, other))
+
+
+CONFIG = SnpeConfig(n_effective=400, n_sims=500)
+
+
+@pytest.fixture(scope="module")
+def done():
+    """The last state of a run, and all before it."""
+    recorder = Recorder()
+    return run(two_modes()[0], CONFIG, 1, recorder), recorder.states
+
+
+def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
+    state, _ = done
+    phases = [record.phase for record in state.records]
+    first = phases.index("climb")
+    last = first + phases.count("climb")
+    tempered = [record.exponent < 1.0 for record in state.records[:first] if record.phase == "refinement"]
+    assert tempered[-2:] == [True, False]
+    assert phases[first:last] == ["climb"] * phases.count("climb")
+    assert phases[last] == "refinement"
+    assert not any(record.pooled for record in state.records[:last])
+    value, error = log_evidence(state.final_log_weights)
+    assert abs(value - two_modes()[1]) < 4 * error
+
+
+def test_stopped_in_the_middle_of_it_the_run_goes_on_as_if_it_was_not(done):
+    state, states = done
+    stopped = next(each for each in states if each.phase == "climb" and each.pending)
+    again = run(two_modes()[0], CONFIG, 1, Observer(), stopped)
+    np.testing.assert_array_equal(again.final_log_weights, state.final_log_weights)
+
+
+def test_it_is_not_repeated_when_more_is_asked_for(done):
+    state, _ = done
+    more = replace(CONFIG, n_effective=600)
+    state = run(two_modes()[0], more, 1, Observer(), replace(state, phase="refinement"))
+    assert "".join(record.phase[0] for record in state.records).count("rc") == 1
+
+
+def test_not_where_there_are_few_dimensions():
+    assert run(two_modes(n_dim=2)[0], CONFIG, 1, Observer()).count("climb") == 0

@@ -1,0 +1,109 @@
+"""What networks see of the data of many targets, and which networks suit them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nbi_sampler.amortised.layout import DataLayout
+from nbi_sampler.amortised.networks import featurizer_settings, flow_settings, suited_to
+from nbi_sampler.featurizers import featurizer_factory
+from nbi_sampler.flows import flow_factory
+from nbi_sampler.randomness import seeded_modules
+
+T = np.linspace(0.0, 1.0, 12)
+
+
+def a_survey(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    x = 20.0 + 3.0 * rng.normal(size=(n, 12))
+    return x, 10.0 ** rng.uniform(-3, 1, size=(n, 1)) * np.ones(12), rng.random((n, 12)) < 0.7
+
+
+def test_what_networks_see_is_scaled_and_blank_where_points_are_missing():
+    x, x_err, mask = a_survey()
+    layout = DataLayout.learnt(x, x_err, mask)
+    assert layout.roles == ("value", "log_uncertainty", "mask")
+    assert layout.shape == (3, 12)
+    seen = layout.encode(layout.targets(x, x_err, mask))
+    assert np.all(seen[~np.repeat(mask[:, None], 3, 1)] == 0.0)
+    values, log_errors = seen[:, 0][mask], seen[:, 1][mask]
+    assert abs(np.median(values)) < 0.1 and 0.8 < values.std() < 1.2
+    # Four decades of uncertainties are as wide as the values: their logarithm is what is scaled.
+    assert np.abs(log_errors).max() < 2.5
+    hidden = np.where(mask, x, np.nan)
+    np.testing.assert_array_equal(layout.encode(layout.targets(hidden, x_err, mask)), seen)
+    np.testing.assert_array_equal(layout.encode(layout.targets(hidden, x_err)), seen)
+
+
+def test_data_beyond_the_simulations_are_moved_to_their_edge():
+    x, _, _ = a_survey()
+    layout = DataLayout.learnt(x)
+    far = layout.targets(np.full((1, 12), 1e9))
+    assert layout.encode(far).max() < 8.0
+    assert layout.encode(far, clip=False).max() == 1e6
+
+
+@pytest.mark.parametrize(
+    ("x", "x_err", "mask", "message"),
+    [
+        (np.zeros((4, 11)), 1.0, None, "x: expected shape"),
+        (np.zeros((4, 12)), None, None, "x_err: expected the uncertainties"),
+        (np.zeros((4, 12)), np.ones(5), None, "x_err: expected uncertainties that broadcast"),
+        (np.zeros((4, 12)), 1.0, np.ones(7), "mask: expected shape"),
+        (np.full((4, 12), np.nan), 1.0, None, "x: expected complete data, got 48"),
+        (np.zeros((4, 12)), 0.0, None, "x: expected complete data, got 48"),
+    ],
+)
+def test_other_data_than_those_of_the_simulations_are_refused(x, x_err, mask, message):
+    survey, errors, _ = a_survey()
+    with pytest.raises(ValueError, match=message):
+        DataLayout.learnt(survey, errors).targets(x, x_err, mask)
+
+
+@pytest.mark.parametrize("x_err", [0.5, np.full(12, 0.5), np.full((4, 1), 0.5), np.full((4, 12), 0.5)])
+def test_uncertainties_broadcast(x_err):
+    survey, errors, _ = a_survey()
+    targets = DataLayout.learnt(survey, errors).targets(survey[:4], x_err)
+    np.testing.assert_array_equal(targets.x_err, np.full((4, 1, 12), 0.5))
+
+
+def test_times_are_a_channel_without_uncertainty():
+    x, x_err, _ = a_survey()
+    series = np.stack([100.0 + T + np.zeros_like(x), x], 1)
+    layout = DataLayout.learnt(series, x_err, channels=("time", "value"))
+    assert layout.roles == ("time", "value", "log_uncertainty")
+    seen = layout.encode(layout.targets(series, x_err))
+    assert seen[:, 0].min() == 0.0 and seen[:, 0].max() == 1.0
+    for wrong in (("time", "flux"), ("time", "time"), ("value",)):
+        with pytest.raises(ValueError, match="channels"):
+            DataLayout.learnt(series, channels=wrong)
+
+
+def test_the_names_of_the_paper_are_understood():
+    layout = DataLayout.learnt(*a_survey())
+    paper = {
+        "type": "resnet-gru",
+        "norm": "weight_norm",
+        "dim_in": 1,
+        "n_rnn": 2,
+        "dim_conv_max": 32,
+        "depth": 2,
+    }
+    with seeded_modules(np.random.default_rng(0)):
+        made = featurizer_factory(suited_to(layout, featurizer_settings(paper)))(layout.shape, 3)
+    assert made.recipe["n_gru"] == 2 and made.recipe["dim_in"] == 3
+    flow = {
+        "n_dims": 3,
+        "flow_hidden": 16,
+        "num_cond_inputs": 64,
+        "num_blocks": 2,
+        "perm_seed": 3,
+        "n_mog": 4,
+    }
+    with seeded_modules(np.random.default_rng(0)):
+        assert flow_factory(flow_settings(flow))(3, made.n_features).recipe["n_mog"] == 4
+    with pytest.raises(ValueError, match="did you mean 'flow_hidden'"):
+        flow_factory(flow_settings({"flow_hiden": 3}))
+    assert suited_to(layout, "auto")["type"] == "attention"
+    assert suited_to(DataLayout.learnt(a_survey()[0]), "auto")["type"] == "resnet-gru"

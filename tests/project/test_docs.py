@@ -1,0 +1,150 @@
+"""The documentation is true: its scripts run, its names exist, and every status is on the page."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import nbi_sampler
+from nbi_sampler.reporting import status
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("reference/*.md"), *ROOT.glob("*.md")])
+NAMES = re.compile(r"(?<![\w/.])nbi_sampler(?:\.\w+)+")
+
+
+def blocks(name):
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / name).read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """`bilby.run_sampler` with a few samples; the verdicts of the runs are collected."""
+    import bilby
+    import matplotlib
+
+    verdicts, run = [], bilby.run_sampler
+
+    def run_quickly(*args, **kwargs):
+        result = run(*args, **{**kwargs, "n_effective": 300, "seed": 1, "npool": 1})
+        verdicts.append(result.meta_data["nbi"]["status"])
+        return result
+
+    matplotlib.use("Agg")
+    monkeypatch.setattr(bilby, "run_sampler", run_quickly)
+    monkeypatch.chdir(tmp_path)
+    return verdicts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page, n_runs", [("quickstart.md", 3), ("choosing.md", 1)])
+def test_scripts_run(page, n_runs, quick, capsys):
+    names = {}
+    for code in blocks(page):
+        exec(compile(code, page, "exec"), names)
+    assert quick == ["ok"] * n_runs
+
+
+def test_quickstart_begins_as_the_readme():
+    readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)[0]
+    assert readme.split("result = ")[0] == blocks("quickstart.md")[0].split("result = ")[0]
+
+
+def test_every_status_is_documented_and_no_other():
+    tree = ast.parse(inspect.getsource(status))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = {ast.literal_eval(call.args[0]) for call in calls if ast.unparse(call.func) == "Status"}
+    assert len(given) == 6
+    page = (DOCS / "reading_results.md").read_text()
+    assert set(re.findall(r"^### `(.+)`$", page, flags=re.MULTILINE)) == given
+    table = (ROOT / "README.md").read_text().split("| status |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)) == given
+
+
+def test_thresholds_of_the_statuses_are_those_of_the_code():
+    page = " ".join((DOCS / "reading_results.md").read_text().split())
+    assert f"Fewer than {status.FEWEST_EFFECTIVE:.0f} effective samples" in page
+    assert f"one weight that holds more than {status.LARGEST_SHARE:.0%}".replace("%", " %") in page
+    assert f"k-hat is above {status.HEAVY_TAIL} and the largest hundredth" in page
+    assert status.TAIL_SHARE == 0.01
+    assert f"holds {status.MOST_TAIL_EXCESS:.0%}".replace("%", " %") + " of the mass beyond its share" in page
+
+
+MEASURED = {
+    "straight line": "linear",
+    "sine wave": "sine",
+    "microlensing": "microlensing",
+    "transit": "transit",
+    "spectral lines": "spectrum",
+    "radial velocity": "radial_velocity",
+    "Gaussian": "gaussian15d",
+    "Rosenbrock": "rosenbrock",
+}
+
+
+def test_figures_of_the_readme_are_those_of_the_benchmark():
+    shown = re.findall(
+        r"^\| ([A-Za-z ]+)(?:, .*)? \(\d+\) \| ([\d.]+) \| ([\d.]+) \|",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert {name for name, *_ in shown} == set(MEASURED)
+    rows = [re.split(r"\s*\|\s*", line) for line in (DOCS / "benchmark.md").read_text().splitlines()]
+    worst = {
+        row[1]: (float(row[4]), float(row[6])) for row in rows if len(row) > 8 and row[3].startswith(">=")
+    }
+    for name, *figures in shown:
+        for figure, exact in zip(figures, worst[MEASURED[name]], strict=True):
+            assert abs(float(figure) - exact) <= 0.5001 * 10.0 ** -len(figure.split(".")[1]), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_on_the_page_exist(page):
+    for name in set(NAMES.findall(page.read_text())):
+        assert found(name), name
+
+
+def found(name):
+    """Whether a dotted name leads to something; names of attributes that only instances have count too."""
+    parts = name.split(".")
+    for n_parts in range(len(parts), 0, -1):
+        try:
+            thing = importlib.import_module(".".join(parts[:n_parts]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n_parts:]:
+            if part in getattr(thing, "__annotations__", {}):
+                return True
+            if not hasattr(thing, part):
+                return False
+            thing = getattr(thing, part)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_page_links_to_exist(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_folder_has_a_page_of_its_names():
+    listed = set(NAMES.findall((DOCS / "reference" / "modules.md").read_text()))
+    folders = {
+        each.name for each in pkgutil.walk_packages(nbi_sampler.__path__, "nbi_sampler.") if each.ispkg
+    }
+    assert listed == folders
+
+
+def test_pictures_are_small_and_shown():
+    text = "".join(page.read_text() for page in PAGES)
+    for path in (DOCS / "figures").glob("*.png"):
+        assert path.stat().st_size < 100_000
+        assert f"figures/{path.name}" in text, path.name

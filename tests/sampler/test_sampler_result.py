@@ -1,0 +1,148 @@
+"""The result that bilby is given: the exact answer, its columns, its meta data, its files."""
+
+from __future__ import annotations
+
+import bilby
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from bilby.core.likelihood import GaussianLikelihood
+from bilby.core.prior import PriorDict, Uniform
+from sampler_cases import line, line_data
+
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reporting.result import describable, log_prior_density
+
+
+@pytest.fixture(scope="module")
+def line_result(run):
+    """One run on straight-line data, and the exact posterior of its likelihood with a flat prior."""
+    x, y = line_data()
+    likelihood = GaussianLikelihood(x, y, line, sigma=0.5)
+    priors = PriorDict({"m": Uniform(-5, 5), "c": Uniform(-5, 5)})
+    return run(likelihood, priors, n_effective=1500, n_sims=600)
+
+
+def exact_line():
+    x, y = line_data()
+    design = np.stack([x, np.ones_like(x)], axis=1) / 0.5
+    covariance = np.linalg.inv(design.T @ design)
+    mean = covariance @ design.T @ (y / 0.5)
+    residual = y / 0.5 - design @ mean
+    log_peak = -0.5 * residual @ residual - 0.5 * len(y) * np.log(2 * np.pi * 0.25)
+    return mean, covariance, log_peak + 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1] - 2 * np.log(10.0)
+
+
+def test_posterior_and_evidence_are_the_exact_ones(line_result):
+    mean, covariance, log_evidence = exact_line()
+    own = line_result.meta_data["nbi"]
+    assert own["status"] == "ok"
+    assert abs(line_result.log_evidence - log_evidence) < 4 * line_result.log_evidence_err
+    weights = line_result.nested_samples["weights"].to_numpy()
+    theta = line_result.nested_samples[["m", "c"]].to_numpy()
+    error = np.sqrt(np.diag(covariance) / own["ess"])
+    assert np.all(np.abs(weights @ theta - mean) < 4 * error)
+    equal = line_result.posterior[["m", "c"]].to_numpy()
+    assert np.all(np.abs(equal.mean(0) - mean) < 4 * np.sqrt(np.diag(covariance) / len(equal)))
+    assert np.allclose(np.cov(equal.T), covariance, atol=6 * covariance.max() / np.sqrt(len(equal)))
+
+
+def test_weighted_samples_have_the_columns_that_bilby_can_reweight(line_result):
+    assert list(line_result.nested_samples) == ["m", "c", "log_likelihood", "log_prior", "weights"]
+    assert line_result.nested_samples["weights"].sum() == pytest.approx(1.0, abs=1e-12)
+    assert (line_result.nested_samples["weights"] > 0).all()
+
+
+def test_equal_weight_samples_are_distinct_draws_with_their_own_likelihoods(line_result):
+    drawn = line_result.nested_samples.set_index(["m", "c"])["log_likelihood"]
+    keys = list(map(tuple, line_result.samples))
+    assert len(set(keys)) == len(keys) > 0.3 * line_result.meta_data["nbi"]["ess"]
+    assert np.array_equal(drawn.loc[keys], line_result.log_likelihood_evaluations)
+    assert np.allclose(line_result.log_prior_evaluations, -2 * np.log(10.0))
+
+
+def test_meta_data_tell_what_the_run_was(line_result):
+    own = line_result.meta_data["nbi"]
+    wanted = "status message efficiency ess n_effective k_hat largest_weight_share n_calls n_nan rounds"
+    assert set(own) == {*wanted.split(), "out_of_distribution", "plugins", "seed", "tier", "versions"}
+    assert own["ess"] >= own["n_effective"] == 1500
+    assert own["n_calls"] == line_result.num_likelihood_evaluations
+    assert own["n_calls"] == sum(record["n_calls"] for record in own["rounds"])
+    assert own["seed"] == 1
+    assert "Gaussian" in own["tier"]
+    assert 0.5 < own["efficiency"] <= 1.0
+    assert set(own["versions"]) == {"nbi_sampler", "torch", "bilby", "numpy"}
+    assert set(line_result.meta_data["run_statistics"]) == {
+        *("nlikelihood", "neffsamples", "sampling_time_s", "ncores"),
+    }
+
+
+def test_sampling_time_is_in_seconds_and_not_taken_for_days(line_result):
+    assert 0.05 < line_result.sampling_time < 600
+
+
+@pytest.mark.parametrize("extension", ["json", "hdf5", "pkl"])
+def test_result_survives_saving_and_reading(line_result, tmp_path, extension):
+    line_result.save_to_file(outdir=str(tmp_path), extension=extension)
+    read = bilby.read_in_result(outdir=str(tmp_path), label=line_result.label, extension=extension)
+    assert read.log_evidence == line_result.log_evidence
+    assert np.array_equal(read.posterior[["m", "c"]], line_result.posterior[["m", "c"]])
+    assert np.array_equal(read.nested_samples["weights"], line_result.nested_samples["weights"])
+    assert read.meta_data["nbi"]["status"] == "ok"
+    rounds = read.meta_data["nbi"]["rounds"]
+    assert len(rounds) == len(line_result.meta_data["nbi"]["rounds"])
+    first = rounds["0"] if isinstance(rounds, dict) else rounds[0]
+    assert first["phase"] == "prior"
+    assert read.sampler_kwargs["flow"] == "maf"
+
+
+def test_keywords_that_are_objects_do_not_break_saving(run, line_problem, tmp_path):
+    likelihood, priors = line_problem
+    x, y = line_data()
+    settings = dict(simulator=lambda p: line(x, p["m"], p["c"]), noise=np.full(40, 0.5), x_obs=y)
+    result = run(likelihood, priors, save="json", outdir=str(tmp_path), **settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["label_result.json", "nbi_label"]
+    assert result.sampler_kwargs["noise"] == "array of shape (40,)"
+    assert "lambda" in result.sampler_kwargs["simulator"]
+    assert "user's simulator" in result.meta_data["nbi"]["tier"]
+
+
+def test_describable_keeps_what_is_plain_and_names_the_rest():
+    assert describable({"a": [1, 2], "b": None, "c": "x"}) == {"a": [1, 2], "b": None, "c": "x"}
+    assert describable(torch.nn.Identity()) == "torch.nn.modules.linear.Identity"
+    assert describable([np.zeros(2)]) == "builtins.list"
+
+
+def test_corner_plot(line_result, tmp_path):
+    matplotlib.use("Agg")
+    line_result.plot_corner(filename=str(tmp_path / "corner.png"))
+    assert (tmp_path / "corner.png").stat().st_size > 0
+
+
+def test_conversion_function_result_class_and_injection_reach_bilby(run, line_problem):
+    class OwnResult(bilby.core.result.Result):
+        pass
+
+    def convert(sample, likelihood=None, priors=None, npool=1):
+        sample = sample.copy()
+        sample["sum"] = sample["m"] + sample["c"]
+        return sample
+
+    injected = {"m": 1.5, "c": 0.3}
+    result = run(
+        *line_problem, conversion_function=convert, result_class=OwnResult, injection_parameters=injected
+    )
+    assert type(result) is OwnResult
+    assert np.allclose(result.posterior["sum"], result.posterior["m"] + result.posterior["c"])
+    assert result.injection_parameters["sum"] == pytest.approx(1.8)
+
+
+def test_prior_density_goes_row_by_row_where_a_prior_takes_one_number():
+    class Scalar(Uniform):
+        def ln_prob(self, val):
+            return -1.5 if float(val) < 10 else 0.0
+
+    priors = PriorDict({"a": Scalar(0, 1), "b": Uniform(0, 1)})
+    theta = np.random.default_rng(0).uniform(size=(20, 2))
+    assert np.allclose(log_prior_density(theta, ParameterSpace(priors), priors), -1.5)
