@@ -27,7 +27,7 @@ PHASES = {
     "prior": ("0.55", "o"),
     "rounds": (COLOURS[0], "s"),
     "refinement": (COLOURS[2], "^"),
-    "climb": (COLOURS[4], "v"),
+    "climb": (COLOURS[5], "v"),
     "final": (COLOURS[1], "D"),
 }
 
