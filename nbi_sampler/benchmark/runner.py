@@ -159,7 +159,7 @@ def _run_in_process(
     with tempfile.TemporaryDirectory() as folder:
         record_path, calls_path = Path(folder) / "record.json", Path(folder) / "calls"
         command = [sys.executable, "-m", "nbi_sampler.benchmark.single", json.dumps(asdict(run))]
-        command += ["--record", str(record_path), "--calls", str(calls_path)]
+        command += ["--record", str(record_path), "--calls", str(calls_path), "--parent", str(os.getpid())]
         if draws is not None:
             draws.mkdir(parents=True, exist_ok=True)
             command += ["--draws", str(draws / draws_file(run))]

@@ -22,6 +22,7 @@ from nbi_sampler.benchmark.peers import run_peer
 from nbi_sampler.benchmark.problems import Problem
 from nbi_sampler.benchmark.runner import Run
 from nbi_sampler.benchmark.sources import describe, load_problem
+from nbi_sampler.parallel.worker_process import end_with
 
 __all__ = ["main", "measure", "run_problem"]
 
@@ -138,7 +139,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--draws", type=Path)
     parser.add_argument("--calls", type=Path)
+    parser.add_argument("--parent", type=int, help="process without which this one ends")
     given = parser.parse_args(arguments)
+    if given.parent is not None:
+        end_with(given.parent)
     run = Run(**given.run)
     # Some samplers draw from the global generators, whatever their seed; this process is theirs alone.
     bilby.core.utils.random.seed(run.seed)

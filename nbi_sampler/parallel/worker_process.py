@@ -22,7 +22,7 @@ import torch
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
 
-__all__ = ["Answer", "evaluate", "prepare_process"]
+__all__ = ["Answer", "end_with", "evaluate", "prepare_process"]
 
 # The problem of the last run, by its digest: a process of a cluster may serve many runs.
 _problems: dict[str, Calls] = {}
@@ -101,7 +101,7 @@ def prepare_process(digest: str, problem: Calls | None, parent: int) -> None:
     torch.set_num_threads(1)
     if problem is not None:
         _remember(digest, problem)
-    threading.Thread(target=_exit_without, args=(parent,), daemon=True).start()
+    end_with(parent)
 
 
 def _answer(problem: Calls, theta: Array, rows: Rows) -> Answer:
@@ -142,8 +142,18 @@ def _survives_pickling(error: Exception) -> bool:
         return False
 
 
+def end_with(parent: int) -> None:
+    """End this process when the one that made it is gone, however it went.
+
+    Parameters
+    ----------
+    parent : int
+        Process id.
+    """
+    threading.Thread(target=_exit_without, args=(parent,), daemon=True).start()
+
+
 def _exit_without(parent: int) -> None:
-    """End this process when the one that made it is gone, however it went."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import bilby
@@ -246,3 +249,13 @@ def test_command_line_says_when_a_run_failed(tmp_path, capsys):
     assert main(words) == 1
     assert "no_such_sampler" in capsys.readouterr().out
     assert runner.read_records(path) == []
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_the_command_that_started_it(tmp_path):
+    """Its output closes only when the run, which inherits it, is gone too."""
+    run = json.dumps(asdict(runner.Run(problem="gaussian15d", seed=1, n_effective=10**7)))
+    single = [sys.executable, "-m", "nbi_sampler.benchmark.single", run, "--record", str(tmp_path / "record")]
+    code = f"import os, subprocess; subprocess.Popen({single} + ['--parent', str(os.getpid())])"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=tmp_path, timeout=120)
+    assert not (tmp_path / "record").exists()
