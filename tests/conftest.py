@@ -17,6 +17,11 @@ from nbi_sampler.plugins.manager import Plugin, installed
 collect_ignore_glob = ["*conftest.py"]
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that import jax come last: a process that has it warns when it is forked, and many tests fork."""
+    items.sort(key=lambda item: "jax" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quiet_bilby():
     """Keep bilby's log out of the test report; tests that read it ask for `bilby_log`."""

@@ -1,11 +1,11 @@
 r"""Climb from draws of the prior to the modes of the likelihood, by the draws of one batch after the other.
 
-While the likelihood is tempered, a mode in many dimensions lives on a handful of draws, too few to tell its
-shape, and may die out. But log L at a few dozen draws tells a paraboloid, and the paraboloid where to go on.
-Tracks start at the draws of the prior that stand out among their neighbours; every batch is drawn around all
-of them, each takes a step of Newton's, and those that meet become one. At the end each is a mode: a place,
-and the spread of the posterior there. The batches are draws like any others, with weights. Called by
-`climb_step`.
+While the likelihood is tempered, a mode in many dimensions or beside wider ones lives on a handful of draws,
+too few to tell its shape, and may die out. But log L at a few dozen draws tells a paraboloid, and the
+paraboloid where to go on. Tracks start at the draws of the prior that are higher than their neighbours; every
+batch is drawn around all of them, each takes a step of Newton's, and those that meet become one. At the end
+each is a mode: a place, and the spread of the posterior there. The batches are draws like any others, with
+weights. Called by `climb_step`.
 """
 
 from __future__ import annotations
