@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import multiprocessing
 import os
 import time
@@ -23,7 +24,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def cannot_be_pickled(monkeypatch):
+    """dask's import teaches all exceptions of the process to be."""
+    monkeypatch.delitem(copyreg.dispatch_table, cases.Stubborn, raising=False)
+
+
 class TestFailures:
+    @pytest.mark.usefixtures("cannot_be_pickled")
     @pytest.mark.parametrize(
         ("function", "message", "cause"),
         [
