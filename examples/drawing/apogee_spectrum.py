@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.result import Result
 
-from .shared import BLUE, VERMILION, band, save, with_residuals
+from .shared import BLUE, VERMILION, posterior_band, save, with_residuals
 
 __all__ = ["draw"]
 
@@ -38,8 +39,7 @@ def draw(
     """
     wavelength, flux, fitted = data
     names = [name for name in result.priors if name != "sigma"]
-    draws = result.posterior.sample(200, replace=True, random_state=1)[names]
-    low, median, high = band(spectrum(wavelength, *each) for each in draws.to_numpy())
+    low, median, high = posterior_band(result, names, partial(spectrum, wavelength), n_draws=200)
     top, bottom = with_residuals(plt.figure(figsize=(9, 5), layout="constrained"))
     used = np.where(fitted, flux, np.nan)
     steps = dict(drawstyle="steps-mid", lw=0.9)

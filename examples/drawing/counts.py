@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.result import Result
 from scipy import stats
 
-from .shared import BLUE, VERMILION, band, save, with_residuals
+from .shared import BLUE, VERMILION, posterior_band, save, with_residuals
 
 __all__ = ["draw"]
 
@@ -41,8 +42,7 @@ def draw(
         energy, counts, (counts - np.nan_to_num(low), high - counts), label="simulated counts", **points
     )
     for model, colour, label in ((without, BLUE, "power law"), (with_line, VERMILION, "power law and line")):
-        draws = model.posterior.sample(300, replace=True, random_state=1)[list(with_line.priors)]
-        below, median, above = band(expected(energy, *each) for each in draws.to_numpy())
+        below, median, above = posterior_band(model, with_line.priors, partial(expected, energy), n_draws=300)
         top.fill_between(energy, below, above, color=colour, alpha=0.3, lw=0)
         top.plot(energy, median, color=colour, lw=1.2, label=f"{label}, 95 %")
     half = (energy[1] - energy[0]) / 2

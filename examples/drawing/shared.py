@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from bilby.core.prior import PriorDict
+from bilby.core.result import Result
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase, SubFigure
 
@@ -25,6 +26,7 @@ __all__ = [
     "band",
     "corner_of",
     "data_beside_corner",
+    "posterior_band",
     "save",
     "ticks_inside",
     "with_residuals",
@@ -74,6 +76,23 @@ def data_beside_corner(height: float, margin: float) -> tuple[Figure, tuple[Axes
 def band(curves: Iterable[np.ndarray]) -> np.ndarray:
     """Central 95 % of curves, and their median between the two edges: shape (3, n_points)."""
     return np.quantile(list(curves), (0.025, 0.5, 0.975), axis=0)
+
+
+def posterior_band(
+    result: Result, names: Iterable[str], curve: Callable[..., np.ndarray], n_draws: int
+) -> np.ndarray:
+    """Band of the curves at draws from the posterior, shape (3, n_points); see `band`.
+
+    Parameters
+    ----------
+    result : bilby.core.result.Result
+    names : iterable of str
+        Parameters, in the order in which `curve` wants them.
+    curve : callable
+    n_draws : int
+    """
+    draws = result.posterior.sample(n_draws, replace=True, random_state=1)[list(names)]
+    return band(curve(*each) for each in draws.to_numpy())
 
 
 def corner_of(draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float], **changes: Any) -> Figure:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.result import Result
 from matplotlib.axes import Axes
 
-from .shared import BLUE, VERMILION, band, save, ticks_inside
+from .shared import BLUE, VERMILION, posterior_band, save, ticks_inside
 
 __all__ = ["draw"]
 
@@ -45,8 +46,7 @@ def draw(
         **dict(figsize=(11, 6.8), height_ratios=(3, 1, 1.5), layout="constrained"),
     )
     top, bottom = panels["top"], panels["bottom"]
-    draws = result.posterior.sample(200, replace=True, random_state=1)[list(truth)].to_numpy()
-    low, median, high = band(spectrum(wavelength, *each) for each in draws)
+    low, median, high = posterior_band(result, truth, partial(spectrum, wavelength), n_draws=200)
     points = dict(ls="none", marker=".", ms=2.5, color="0.15")
     top.plot(wavelength, flux, label="simulated spectrum", **points)
     top.plot(wavelength, median, color=VERMILION, lw=0.9, label="posterior, 95 %")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from bilby.core.result import Result
 
-from .shared import BLUE, band, corner_of, data_beside_corner, save
+from .shared import BLUE, corner_of, data_beside_corner, posterior_band, save
 
 __all__ = ["draw"]
 
@@ -36,8 +37,7 @@ def draw(
     """
     time, observed = data
     figure, (top, bottom), right = data_beside_corner(4.6, margin=0.14)
-    draws = result.posterior.sample(300, replace=True, random_state=1)[list(truth)]
-    low, median, high = band(transit(time, *each) for each in draws.to_numpy())
+    low, median, high = posterior_band(result, truth, partial(transit, time), n_draws=300)
     hours, residual = 24 * time, 1e6 * (observed - median)
     top.plot(hours, observed, ".", color="0.6", ms=4, label="two minutes")
     bottom.plot(hours, residual, ".", color="0.6", ms=4)
