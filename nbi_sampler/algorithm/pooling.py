@@ -6,17 +6,30 @@ pooling: not those that a few draws dominate, and not those that are dead weight
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from itertools import takewhile
 
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import WARM
-from nbi_sampler.reporting.status import HEAVY_TAIL, LARGEST_SHARE, summarise
-from nbi_sampler.statistics.importance import effective_sample_size
+from nbi_sampler.reporting.status import HEAVY_TAIL, LARGEST_SHARE, reliable, summarise
+from nbi_sampler.statistics.importance import Evidence, effective_sample_size, log_evidence
 
-__all__ = ["better_by_all_draws", "lost_ground", "without_dead_weight"]
+__all__ = [
+    "anew_if_doubted",
+    "better_by_all_draws",
+    "lost_ground",
+    "more_mass",
+    "without_dead_weight",
+    "without_less_mass",
+]
 
 # The result begins anew when more draws leave less than this share of its effective size.
 LOST = 0.5
+# Errors by which a batch has to have more evidence than the result before it to take its place.
+CERTAIN = 3.0
+# A complete result whose weights are unreliable begins anew so many times at most.
+MOST_DOUBTED = 2
 
 
 def lost_ground(before: State, after: State) -> bool:
@@ -36,6 +49,44 @@ def lost_ground(before: State, after: State) -> bool:
     return now < LOST * then
 
 
+def anew_if_doubted(state: State, n_left: int) -> State:
+    """A state that goes on, where its result has all the draws it needs but a few of them dominate.
+
+    They show a region that the proposal is too thin in, and now all of them train the next one. Their weights
+    would stay what they are, and leaving out only those that are large would lower the evidence: so the
+    result begins anew, if what is left of the budget pays for as much again.
+
+    Parameters
+    ----------
+    state : State
+        Whose result has as many effective samples as were asked for.
+    n_left : int
+        Likelihood calls that the budget has left.
+
+    Returns
+    -------
+    State
+        The same one where there is no doubt, or nothing to be done about it.
+    """
+    n_final = sum(len(draws) for draws in state.final)
+    if state.n_doubted == MOST_DOUBTED or n_left < n_final or reliable(summarise(state.final_log_weights)):
+        return state
+    history = state.history
+    # Of the last proposal; the refinement has learnt from all others.
+    n_new = len(list(takewhile(lambda record: record.phase == "final", reversed(state.records))))
+    for draws in state.final[len(state.final) - n_new :]:
+        assert state.best is not None
+        history = history.extended(draws, state.best.proposal)
+    return replace(
+        state.without_result(),
+        history=history,
+        phase="refinement",
+        best=None,
+        n_stalls=0,
+        n_doubted=state.n_doubted + 1,
+    )
+
+
 def without_dead_weight(state: State) -> State:
     """A state whose result leaves out batches that were poor, where the last batch is worth more alone.
 
@@ -51,6 +102,33 @@ def without_dead_weight(state: State) -> State:
         return state
     if pooled[-1].ess <= effective_sample_size(state.final_log_weights):
         return state
+    return _of_last_batch(state)
+
+
+def without_less_mass(before: State, after: State) -> State:
+    """The state after a batch, without the result before it where that has significantly less evidence.
+
+    The proposals of the former batches were too thin somewhere, whatever their own weights say of their
+    errors. By chance alone this happens once in 700 batches.
+
+    Parameters
+    ----------
+    before, after : State
+        The last batch is part of the result after, if of any.
+    """
+    if not before.final or len(after.final) == len(before.final):
+        return after
+    former = log_evidence(before.final_log_weights)
+    return _of_last_batch(after) if more_mass(former, after.records[-1].evidence, CERTAIN) else after
+
+
+def more_mass(former: Evidence, now: Evidence, n_errors: float) -> bool:
+    """Whether an evidence is larger than what came before, by more than so many of both errors together."""
+    return now.log_evidence > former.log_evidence + n_errors * math.hypot(former.error, now.error)
+
+
+def _of_last_batch(state: State) -> State:
+    """A state whose result is the last batch alone."""
     anew = state.without_result()
     records = (*anew.records[:-1], replace(anew.records[-1], pooled=True))
     return replace(anew, final=state.final[-1:], records=records)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from nbi_sampler.statistics.importance import Evidence
+
 if TYPE_CHECKING:
     from nbi_sampler.algorithm.history import Draws
     from nbi_sampler.algorithm.state import State
@@ -67,6 +69,11 @@ class RoundRecord:
     seconds_simulating: float = 0.0
     seconds_training: float = 0.0
     seconds_sampling: float = 0.0
+
+    @property
+    def evidence(self) -> Evidence:
+        """From this batch alone."""
+        return Evidence(self.log_evidence, self.log_evidence_err)
 
     @property
     def n_eff(self) -> float:

@@ -14,7 +14,14 @@ import numpy as np
 
 from nbi_sampler.algorithm.climb_step import climb, climb_is_due
 from nbi_sampler.algorithm.model_step import draw_from_model
-from nbi_sampler.algorithm.pooling import better_by_all_draws, lost_ground, without_dead_weight
+from nbi_sampler.algorithm.pooling import (
+    anew_if_doubted,
+    better_by_all_draws,
+    lost_ground,
+    more_mass,
+    without_dead_weight,
+    without_less_mass,
+)
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.rounds import FitInfo, fit_to_simulations
@@ -32,6 +39,8 @@ CONVERGED = 0.92
 # A refinement that gains less than this factor has stalled; so many in a row end the phase.
 SMALLEST_GAIN = 1.04
 MOST_STALLS = 2
+# Errors by which a batch has to have more evidence than the one before to have found some of the posterior.
+FOUND_MASS = 2.0
 # Draws from the prior where there is nothing to simulate, divided by the fourth power of the dimension.
 SCAN = 320_000
 MOST_PRIOR_ROUNDS = 4
@@ -78,6 +87,8 @@ def run(
     observer.state_changed(state)
     while not _ended(state, config):
         state = steps[state.phase](Step(state, problem, config, entropy, observer))
+        if config.refine and _reached(state, config):
+            state = anew_if_doubted(state, budget(config) - state.n_calls)
         state = _without_spent_predictions(state, config)
         observer.state_changed(state)
         observer.round_finished(state.records[-1], effective_sample_size(state.final_log_weights))
@@ -165,11 +176,11 @@ def refine(step: Step) -> State:
     now = state.records[-1]
     if now.efficiency > best or not step.state.count("refinement"):
         state = replace(state, best=Best(proposal, now))
-    gained = info.exponent < 1.0 or now.efficiency > SMALLEST_GAIN * best
+    gained = info.exponent < 1.0 or now.efficiency > SMALLEST_GAIN * best or _found_mass(state)
     state = replace(state, n_stalls=0 if gained else state.n_stalls + 1)
     if lost_ground(step.state, state):
         state = replace(state.without_result(), n_stalls=0 if step.state.final else state.n_stalls)
-    state = without_dead_weight(state)
+    state = without_dead_weight(without_less_mass(step.state, state))
     if to_climb and info.exponent == 1.0:
         return replace(state, phase="climb")
     if now.efficiency >= CONVERGED and not to_climb:
@@ -177,6 +188,12 @@ def refine(step: Step) -> State:
     if state.n_stalls >= (MOST_STALLS if missing <= 4 * step.n_sims else 3 * MOST_STALLS):
         return replace(state, phase="final", best=better_by_all_draws(state, Best(proposal, now)))
     return state
+
+
+def _found_mass(state: State) -> bool:
+    """Whether the last batch has more evidence than the one before, where both are refinements."""
+    before, now = state.records[-2:]
+    return before.phase == "refinement" and more_mass(before.evidence, now.evidence, FOUND_MASS)
 
 
 def draw_final(step: Step) -> State:
@@ -202,9 +219,12 @@ def draw_final(step: Step) -> State:
 
 def _ended(state: State, config: SnpeConfig) -> bool:
     """Whether enough is reached or spent; the state of such a run can go on once more is asked for."""
-    reached = effective_sample_size(state.final_log_weights) >= config.n_effective
     spent = state.n_calls >= budget(config) and state.pending is None
-    return state.phase == "done" or reached or spent
+    return state.phase == "done" or _reached(state, config) or spent
+
+
+def _reached(state: State, config: SnpeConfig) -> bool:
+    return effective_sample_size(state.final_log_weights) >= config.n_effective
 
 
 def _without_spent_predictions(state: State, config: SnpeConfig) -> State:

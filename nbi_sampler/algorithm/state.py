@@ -72,6 +72,8 @@ class State:
         The most efficient proposal of the last phase that fitted any.
     n_stalls : int
         Refinements since the last one that gained.
+    n_doubted : int
+        Results that were complete and began anew, because their weights spoke against them.
     n_sims : int
         Draws of a round, chosen by the first step; 0 before.
     pending : Pending, optional
@@ -84,6 +86,7 @@ class State:
     phase: str = "prior"
     best: Best | None = None
     n_stalls: int = 0
+    n_doubted: int = 0
     n_sims: int = 0
     pending: Pending | None = None
 

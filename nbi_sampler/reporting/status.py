@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nbi_sampler.statistics.importance import Evidence, effective_sample_size, normalised_weights
 from nbi_sampler.statistics.pareto import pareto_k
 
-__all__ = ["Status", "WeightSummary", "judge", "summarise"]
+__all__ = ["Status", "WeightSummary", "judge", "reliable", "summarise"]
 
 MAY_BE_MISSED = (
     "adapted to the likelihood alone, from its values at draws from the prior: modes much narrower than "
@@ -90,6 +90,19 @@ def summarise(log_weights: NDArray[np.float64]) -> WeightSummary:
     return WeightSummary(n_draws, ess, pareto_k(log_weights), float(weights[-1]), excess)
 
 
+def reliable(weights: WeightSummary) -> bool:
+    """Whether the error that weights give can be believed: no heavy tail (k-hat above 0.7) that carries mass.
+
+    With an efficiency near one the shape of the tail is that of negligible differences. Hence the largest
+    hundredth of the weights must also hold more than 0.05 of the mass beyond its fair share.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72), for the bound on k-hat.
+    """
+    return weights.k_hat <= HEAVY_TAIL or weights.tail_excess <= MOST_TAIL_EXCESS
+
+
 def contradicting_evidence(
     result: Evidence, batches: Sequence[float], all_draws: Evidence | None
 ) -> float | None:
@@ -140,10 +153,6 @@ def judge(
 ) -> Status:
     """Give the worst status that applies.
 
-    A heavy tail (k-hat above 0.7) makes weights unreliable only where it carries mass: with an efficiency
-    near one the shape of the tail is that of negligible differences. Hence the largest hundredth of the
-    weights must also hold more than 0.05 of the mass beyond its fair share.
-
     Parameters
     ----------
     weights : WeightSummary
@@ -161,10 +170,6 @@ def judge(
     Returns
     -------
     Status
-
-    References
-    ----------
-    Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72), for the bound on k-hat.
     """
     found = f"{weights.ess:,.0f} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
     if weights.ess == 0.0:
@@ -179,7 +184,7 @@ def judge(
             f"other draws of this run give log Z = {contradiction:.2f}, more than its result allows for: a "
             "part of the posterior is all but missed; raise n_sims, and compare runs of other seeds",
         )
-    if weights.k_hat > HEAVY_TAIL and weights.tail_excess > MOST_TAIL_EXCESS:
+    if not reliable(weights):
         return Status(
             "unreliable weights",
             f"k-hat is {weights.k_hat:.2f} (above {HEAVY_TAIL}) and a few weights dominate ({found}), so the "

@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import toys
 
-from nbi_sampler.algorithm import snpe
+from nbi_sampler.algorithm import pooling, snpe
 from nbi_sampler.algorithm.history import History
-from nbi_sampler.algorithm.pooling import better_by_all_draws, lost_ground
+from nbi_sampler.algorithm.pooling import (
+    anew_if_doubted,
+    better_by_all_draws,
+    lost_ground,
+    without_less_mass,
+)
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.algorithm.state import Best, State
-from nbi_sampler.algorithm.step import WARM
+from nbi_sampler.algorithm.step import WARM, Step
 from nbi_sampler.config import SnpeConfig
 from nbi_sampler.proposals.proposal import MixtureProposal
 from nbi_sampler.statistics.importance import effective_sample_size, log_evidence
@@ -85,3 +90,83 @@ def test_final_draws_come_from_the_proposal_that_all_draws_speak_for():
     lucky, latest = candidates
     assert better_by_all_draws(State(history, best=lucky), latest) is latest
     assert better_by_all_draws(State(history, best=latest), lucky) is latest
+
+
+def thin_tailed(n_doubted=0, factor=0.4):
+    """A complete result of 3,000 draws whose proposal is too narrow, and what the refinement knew before."""
+    rng = np.random.default_rng(4)
+    poor, narrow = wider(4.0), wider(factor)
+    history = History().extended(toys.drawn(poor, FUNCTION, 500, rng), poor)
+    draws = toys.drawn(narrow, FUNCTION, 3000, rng)
+    records = tuple(
+        RoundRecord(phase, 500, 500, 0, 100.0, 0.2, EVIDENCE, 0.1, pooled=phase == "final")
+        for phase in ("refinement", "final")
+    )
+    best = Best(narrow, records[0])
+    return State(history, (draws,), records, "final", best, n_stalls=2, n_doubted=n_doubted)
+
+
+def test_a_complete_result_with_unreliable_weights_teaches_the_refinement_and_begins_anew():
+    doubted = thin_tailed()
+    anew = anew_if_doubted(doubted, n_left=3000)
+    assert (anew.phase, anew.n_stalls, anew.n_doubted, anew.best) == ("refinement", 0, 1, None)
+    assert not anew.final and not any(record.pooled for record in anew.records)
+    assert anew.history.batches[-1] is doubted.final[0]
+    assert anew.history.proposals[-1] is doubted.best.proposal
+
+
+@pytest.mark.parametrize(
+    "changes, n_left",
+    [({"n_doubted": 2}, 9000), ({}, 2999), ({"factor": 1.2}, 9000)],
+    ids=["doubted before", "nothing left to pay with", "sound"],
+)
+def test_otherwise_a_complete_result_stays(changes, n_left):
+    state = thin_tailed(**changes)
+    assert anew_if_doubted(state, n_left) is state
+
+
+def test_a_run_does_not_end_on_unreliable_weights_while_it_can_go_on(monkeypatch):
+    verdicts = iter([False, True])
+    monkeypatch.setattr(pooling, "reliable", lambda _: next(verdicts))
+    state = refined(monkeypatch, [wider(1.1)] * 9)
+    assert next(verdicts, None) is None and state.n_doubted == 1
+    assert effective_sample_size(state.final_log_weights) >= 600
+    assert sum(record.n_draws for record in state.records if record.pooled) < state.n_calls / 3
+    assert abs(pull(state)) < 4
+
+
+def refinement(log_evidence, pooled=True):
+    return RoundRecord("refinement", 1000, 1000, 0, 500.0, 0.5, log_evidence, 0.04, pooled=pooled)
+
+
+@pytest.mark.parametrize("gap, replaced", [(0.0, False), (2.5, False), (3.5, True), (-3.5, False)])
+def test_a_batch_with_significantly_more_evidence_takes_the_place_of_the_result_before_it(gap, replaced):
+    rng = np.random.default_rng(6)
+    former, batch = (toys.drawn(wider(1.5), FUNCTION, 1000, rng) for _ in range(2))
+    before = State(final=(former,), records=(refinement(EVIDENCE),))
+    found = log_evidence(former.log_weights)
+    now = refinement(found.log_evidence + gap * np.hypot(found.error, 0.04))
+    after = replace(before, final=(former, batch), records=(*before.records, now))
+    kept = without_less_mass(before, after)
+    assert kept.final == ((batch,) if replaced else (former, batch))
+    assert [record.pooled for record in kept.records] == [not replaced, True]
+
+
+def test_the_first_batch_of_a_result_has_nothing_to_be_compared_with():
+    draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
+    after = State(final=(draws,), records=(refinement(EVIDENCE),))
+    assert without_less_mass(State(), after) is after
+
+
+@pytest.mark.parametrize("rise, n_stalls", [(0.0, 1), (0.2, 0)])
+def test_a_refinement_that_finds_more_of_the_posterior_has_not_stalled(monkeypatch, rise, n_stalls):
+    """As where a thin tail is hit: such a batch looks less efficient than those that missed it."""
+    draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
+    history = History().extended(draws, wider(1.5))
+    best = Best(wider(1.5), refinement(EVIDENCE))
+    before = State(history, (draws,), (refinement(EVIDENCE),), "refinement", best)
+    after = replace(before, final=(draws, draws), records=(*before.records, refinement(EVIDENCE + rise)))
+    monkeypatch.setattr(Step, "fitted", lambda *_: (wider(1.5), FitInfo(NOT_TRAINED)))
+    monkeypatch.setattr(Step, "drawn", lambda *_, **__: after)
+    step = Step(before, toys.likelihood_only(FUNCTION, 1), SnpeConfig(n_effective=5000), 1, Observer())
+    assert snpe.refine(step).n_stalls == n_stalls
