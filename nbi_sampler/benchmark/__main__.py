@@ -8,6 +8,7 @@ python -m nbi_sampler.benchmark compare script.py --samplers nbi,dynesty,nautilu
 python -m nbi_sampler.benchmark horizontal sine_demo --packages nbi_sampler,sbi-nsf --n-sims 1000,10000
 python -m nbi_sampler.benchmark amortised --parts small,sequential
 python -m nbi_sampler.benchmark losses
+python -m nbi_sampler.benchmark gpu --featurizers resnet-gru,pca
 python -m nbi_sampler.benchmark growth --what dimension,length,draws --figure build/growth.png
 """
 
@@ -30,6 +31,8 @@ from nbi_sampler.benchmark.random_mixtures import EVEN, UNEVEN, search_table
 from nbi_sampler.benchmark.report import benchmark_table
 from nbi_sampler.benchmark.runner import Run, read_records, run_all, run_of
 from nbi_sampler.benchmark.side_by_side import add_arguments, side_by_side
+from nbi_sampler.benchmark.training_speed import add_arguments as add_speed_arguments
+from nbi_sampler.benchmark.training_speed import measured_speeds, speeds_table
 
 __all__ = ["main"]
 
@@ -41,6 +44,7 @@ COMMANDS = (
     "compare",
     "amortised",
     "losses",
+    "gpu",
     "growth",
     "horizontal",
 )
@@ -84,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     amortised = commands.add_parser("amortised", help="the figures of the amortised engine")
     amortised.add_argument("--parts", type=names_among(PARTS), default=list(PARTS), help="names, with commas")
     commands.add_parser("losses", help="nll against apt, round by round")
+    help_ = "training steps a second on a GPU and on the CPU"
+    add_speed_arguments(commands.add_parser("gpu", help=help_))
     growth = commands.add_parser("growth", parents=[_common(2000)], help="costs as problems grow")
     add_growth_arguments(growth)
     same = "train other packages on the same simulations, in environments of their own"
@@ -101,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(words)
     if given.command == "report":
         print(benchmark_table(read_records(given.path)))
+        return 0
+    if given.command == "gpu":
+        print(speeds_table(measured_speeds(given)))
         return 0
     if given.command == "growth":
         return grow(given)

@@ -1,7 +1,7 @@
 """Fit a module to an objective: AdamW, one-cycle schedule, early stopping. Remembers nothing between fits.
 
 The objective yields the losses of an epoch and a validation value; this file knows neither flows nor data.
-Called by the rounds and the refinement.
+Called by the rounds, the refinement and the engine. On a GPU steps are repeated as `captured` records them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,18 @@ import torch
 from torch import Tensor, nn
 
 from nbi_sampler.config import TrainingConfig
+from nbi_sampler.training.captured import CapturedStep, gives_rows
+from nbi_sampler.training.cuda_graph import GraphOn, cuda_graph
 
 __all__ = ["Objective", "OnEpoch", "TrainingInfo", "fit"]
 
 logger = logging.getLogger(__name__)
 
 OnEpoch = Callable[[int, float, float], None]
+
+# Steps of a fit that are worth a capture, an estimate: the first few are as slow as ever, one is computed
+# twice to check the graph, and to build it is put at ten more.
+WORTH_A_CAPTURE = 100
 
 
 class Objective(Protocol):
@@ -69,6 +75,7 @@ def fit(
     objective: Objective,
     config: TrainingConfig,
     on_epoch: OnEpoch | None = None,
+    graph_on: GraphOn = cuda_graph,
 ) -> TrainingInfo:
     """Train ``module`` in place and leave it at its best validation loss, in evaluation mode.
 
@@ -79,6 +86,8 @@ def fit(
     config : TrainingConfig
     on_epoch : callable, optional
         Called after every epoch with its number and its training and validation losses.
+    graph_on : callable, optional
+        Gives the graph in which steps are captured on a device, or None where they are not.
 
     Returns
     -------
@@ -86,22 +95,18 @@ def fit(
     """
     start = time.perf_counter()
     optimiser, schedule = _optimiser(module, config, objective.n_batches)
+    captured = _captured(module, objective, optimiser, config, graph_on)
     best, best_state, n_stale, n_steps, n_skipped = math.inf, _snapshot(module), 0, 0, 0
     training: list[float] = []
     validation: list[float] = []
     for epoch in range(config.n_epochs):
         module.train()
-        losses: list[float] = []
-        for loss in objective.batches():
-            stepped = _step(module, optimiser, loss, config.gradient_norm)
-            schedule.step()
-            if stepped:
-                losses.append(float(loss.detach()))
-            n_steps, n_skipped = n_steps + stepped, n_skipped + (not stepped)
+        loss, n_taken, n_left_out = _epoch(module, objective, optimiser, schedule, config, captured)
+        n_steps, n_skipped = n_steps + n_taken, n_skipped + n_left_out
         module.eval()
         with torch.no_grad():
             value = objective.validation()
-        training.append(sum(losses) / len(losses) if losses else math.nan)
+        training.append(loss)
         validation.append(value)
         if on_epoch is not None:
             on_epoch(epoch, training[-1], value)
@@ -111,6 +116,8 @@ def fit(
             n_stale += 1
         if n_stale >= config.patience:
             break
+    if captured is not None:
+        captured.close()
     module.load_state_dict(best_state)
     module.eval()
     if n_skipped:
@@ -118,6 +125,61 @@ def fit(
         logger.info("%d of %d training steps had no finite loss and were left out", n_skipped, n_tried)
     seconds = time.perf_counter() - start
     return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds)
+
+
+def _captured(
+    module: nn.Module,
+    objective: Objective,
+    optimiser: torch.optim.Optimizer,
+    config: TrainingConfig,
+    graph_on: GraphOn,
+) -> CapturedStep | None:
+    """The step that is repeated, where device and objective can do so and it is worth it."""
+    devices = {parameter.device for parameter in module.parameters()}
+    n_steps = objective.n_batches * config.n_epochs
+    if not gives_rows(objective) or len(devices) != 1 or n_steps < WORTH_A_CAPTURE:
+        return None
+    graph = graph_on(devices.pop())
+    if graph is None:
+        return None
+    return CapturedStep(module, objective, optimiser, config.gradient_norm, graph)
+
+
+def _epoch(
+    module: nn.Module,
+    objective: Objective,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    config: TrainingConfig,
+    captured: CapturedStep | None,
+) -> tuple[float, int, int]:
+    """Steps of one epoch: their mean loss, how many were taken and how many left out."""
+    losses: list[float] = []
+    n_skipped = 0
+
+    def take(loss: Tensor) -> bool:
+        stepped = _step(module, optimiser, loss, config.gradient_norm)
+        if stepped:
+            losses.append(float(loss.detach()))
+        return stepped
+
+    if captured is None:
+        for loss in objective.batches():
+            n_skipped += not take(loss)
+            schedule.step()
+        return _mean(sum(losses), len(losses)), len(losses), n_skipped
+    for rows in captured.objective.rows():
+        if not captured.take(rows):
+            with captured.aside():
+                n_skipped += not take(captured.objective.loss_of(rows))
+        schedule.step()
+    total, n_taken, n_left_out = captured.read()
+    n_taken += len(losses)
+    return _mean(total + sum(losses), n_taken), n_taken, n_skipped + n_left_out
+
+
+def _mean(total: float, n: int) -> float:
+    return total / n if n else math.nan
 
 
 class _AdamW(torch.optim.AdamW):

@@ -1,7 +1,7 @@
 """What the fits minimise: NLL and APT on noisy simulations, weighted likelihood on draws.
 
-Each is an `Objective` of `training`: it yields the losses of an epoch, and a validation value on draws and
-noise that stay the same.
+Each is an `Objective` of `fit`: it yields the losses of an epoch, and a validation value on draws and noise
+that stay the same. Where the data stay in memory a loss is one of rows, so that steps can be captured.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nbi_sampler.featurizers import Featurizer, SimulatedData
 from nbi_sampler.flows import Density
 from nbi_sampler.forward.draws import numpy_generator
 from nbi_sampler.randomness import torch_generator
+from nbi_sampler.training.captured import ByRows
 
 __all__ = ["AtomicObjective", "NllObjective", "Stream", "StreamedObjective", "WeightedObjective"]
 
@@ -27,7 +28,7 @@ Stream = Callable[[int, np.random.Generator], Iterator[tuple[SimulatedData, Tens
 MOST_IN_A_SET = 512
 
 
-class NllObjective:
+class NllObjective(ByRows):
     r"""Negative log-likelihood of the parameters given fresh noisy data.
 
     .. math:: -\frac1n \sum_i \log q(y_i \mid f(x_i)), \qquad x_i = m_i + \text{noise}
@@ -66,15 +67,15 @@ class NllObjective:
         self.y = y.to(data.device)
         self.log_prior = None if log_prior is None else log_prior.to(data.device)
         self.config = config
-        self._generator = torch_generator(rng, data.device)
+        self.generator = torch_generator(rng, data.device)
         self._held_out, self._training = self._split()
         self._batch_size, self.n_batches = self._sizes(len(self._training))
-        self._validation_inputs = featurizer.inputs(data, self._held_out, self._generator)
+        self._validation_inputs = featurizer.inputs(data, self._held_out, self.generator)
         self._validation_seed = int(rng.integers(2**62))
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Simulations that are held out, and those to learn from."""
-        order = torch.randperm(len(self.y), generator=self._generator, device=self.data.device)
+        order = torch.randperm(len(self.y), generator=self.generator, device=self.data.device)
         n_validation = max(1, round(self.config.validation_share * len(self.y)))
         return order[:n_validation], order[n_validation:]
 
@@ -101,13 +102,16 @@ class NllObjective:
         """
         return -self.flow.log_prob(self.y[index], features).mean()
 
-    def batches(self) -> Iterator[Tensor]:
-        """Losses of one epoch over shuffled simulations with new noise."""
-        shuffle = torch.randperm(len(self._training), generator=self._generator, device=self.data.device)
+    def rows(self) -> Iterator[Tensor]:
+        """Shuffled simulations of one epoch."""
+        shuffle = torch.randperm(len(self._training), generator=self.generator, device=self.data.device)
         for i in range(self.n_batches):
-            index = self._training[shuffle[i * self._batch_size : (i + 1) * self._batch_size]]
-            inputs = self.featurizer.inputs(self.data, index, self._generator)
-            yield self.loss(self.featurizer(inputs), index, self._generator)
+            yield self._training[shuffle[i * self._batch_size : (i + 1) * self._batch_size]]
+
+    def loss_of(self, rows: Tensor) -> Tensor:
+        """Loss of simulations with new noise."""
+        inputs = self.featurizer.inputs(self.data, rows, self.generator)
+        return self.loss(self.featurizer(inputs), rows, self.generator)
 
     def validation(self) -> float:
         """Loss on the held-out simulations, with the same noise and random numbers in every epoch."""
@@ -115,13 +119,16 @@ class NllObjective:
         features = self.featurizer(self._validation_inputs)
         # In parts, because a loss may cost the square of their number.
         n_parts = -(-len(self._held_out) // MOST_IN_A_SET)
-        parts = zip(features.tensor_split(n_parts), self._held_out.tensor_split(n_parts), strict=True)
-        total = sum(len(index) * float(self.loss(part, index, generator)) for part, index in parts)
+        rows = self._held_out.tensor_split(n_parts)
+        parts = zip(features.tensor_split(n_parts), rows, strict=True)
+        # Read together, so that a GPU is waited for once.
+        losses = torch.stack([self.loss(part, index, generator) for part, index in parts]).flatten().tolist()
+        total = sum(len(index) * loss for index, loss in zip(rows, losses, strict=True))
         return total / len(self._held_out)
 
     def example_inputs(self, n: int = 2000) -> Tensor:
         """Noisy inputs of the first training simulations, for their range."""
-        return self.featurizer.inputs(self.data, self._training[:n], self._generator)
+        return self.featurizer.inputs(self.data, self._training[:n], self.generator)
 
 
 class StreamedObjective(NllObjective):
@@ -156,12 +163,13 @@ class StreamedObjective(NllObjective):
         everything = torch.arange(len(self.y), device=self.data.device)
         return everything, everything[:0]
 
+    # These data are others in every batch, so that no step can be repeated on the memory of another.
     def batches(self) -> Iterator[Tensor]:
         """Losses of one epoch over simulations as they are read, with new noise."""
-        stream = self._stream(self._batch_size, numpy_generator(self._generator))
+        stream = self._stream(self._batch_size, numpy_generator(self.generator))
         for data, y in islice(stream, self.n_batches):
             index = torch.arange(len(y), device=data.device)
-            features = self.featurizer(self.featurizer.inputs(data, index, self._generator))
+            features = self.featurizer(self.featurizer.inputs(data, index, self.generator))
             yield -self.flow.log_prob(y, features).mean()
 
 
@@ -196,7 +204,7 @@ class AtomicObjective(NllObjective):
         return -(log_odds[:, 0] - torch.logsumexp(log_odds, 1)).mean()
 
 
-class WeightedObjective:
+class WeightedObjective(ByRows):
     r"""Weighted maximum likelihood of a flow: :math:`-\sum_i w_i \log q(y_i)`.
 
     Minibatches are resampled by weight; the validation value uses the weights of held-out draws.
@@ -232,19 +240,22 @@ class WeightedObjective:
         rng: np.random.Generator,
     ) -> None:
         self.flow = flow
-        self._generator = torch_generator(rng, y.device)
+        self.generator = torch_generator(rng, y.device)
         self._y, self._weights = y[~held_out], weights[~held_out]
         self._held_out = y[held_out]
         self._held_out_weights = weights[held_out] / weights[held_out].sum().clamp(min=1e-30)
         self._batch_size = config.batch_size
         self.n_batches = int(np.clip(4.0 * ess / config.batch_size, 8, 24))
 
-    def batches(self) -> Iterator[Tensor]:
-        """Losses of one epoch over draws resampled by weight."""
+    def rows(self) -> Iterator[Tensor]:
+        """Draws of one epoch, resampled by weight."""
         n = self.n_batches * self._batch_size
-        index = torch.multinomial(self._weights, n, replacement=True, generator=self._generator)
-        for part in index.split(self._batch_size):
-            yield -self.flow.log_prob(self._y[part]).mean()
+        index = torch.multinomial(self._weights, n, replacement=True, generator=self.generator)
+        yield from index.split(self._batch_size)
+
+    def loss_of(self, rows: Tensor) -> Tensor:
+        """Loss of draws."""
+        return -self.flow.log_prob(self._y[rows]).mean()
 
     def validation(self) -> float:
         """Weighted loss on the held-out draws."""
