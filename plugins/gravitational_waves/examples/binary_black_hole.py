@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 from bilby.core.prior import PriorDict, Sine, Uniform
 from bilby.gw.detector import InterferometerList
 
-__all__ = ["MASSES_AND_PLACE", "arguments_of", "problem", "run"]
+__all__ = ["MASSES_AND_PLACE", "arguments_of", "detectors", "located", "problem", "run", "waveforms"]
 
 MASSES_AND_PLACE = dict(
     chirp_mass=28.0,
@@ -39,13 +39,21 @@ DURATION, SAMPLING_FREQUENCY, BAND = 4.0, 1024.0, (20.0, 300.0)
 FEWEST_SHOWN = 100
 
 
-def waveforms(approximant: str) -> bilby.gw.WaveformGenerator:
+def waveforms(
+    approximant: str,
+    model: Callable[..., object] = bilby.gw.source.lal_binary_black_hole,
+    **more: float,
+) -> bilby.gw.WaveformGenerator:
     """Generator of the waves of two black holes.
 
     Parameters
     ----------
     approximant : str
         One in which the phase is a factor exp(2 i phase): no higher harmonics.
+    model : callable
+        bilby's frequency-domain source model.
+    **more : float
+        Further arguments of the waveform.
 
     Returns
     -------
@@ -54,13 +62,14 @@ def waveforms(approximant: str) -> bilby.gw.WaveformGenerator:
     return bilby.gw.WaveformGenerator(
         duration=DURATION,
         sampling_frequency=SAMPLING_FREQUENCY,
-        frequency_domain_source_model=bilby.gw.source.lal_binary_black_hole,
+        frequency_domain_source_model=model,
         parameter_conversion=bilby.gw.conversion.convert_to_lal_binary_black_hole_parameters,
         waveform_arguments=dict(
             waveform_approximant=approximant,
             reference_frequency=50.0,
             minimum_frequency=BAND[0],
             maximum_frequency=BAND[1],
+            **more,
         ),
     )
 
