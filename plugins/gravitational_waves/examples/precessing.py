@@ -23,7 +23,7 @@ def main() -> None:
         "precessing",
         n_effective=1000.0,
         n_sims=5000,
-        max_likelihood_calls=200_000,
+        max_likelihood_calls=400_000,
         featurizer="gw-pca",
         seed=1,
     )
