@@ -170,7 +170,7 @@ def refine(step: Step) -> State:
     to_climb = climb_is_due(step, info.exponent)
     pooled = best >= WARM and not to_climb
     missing = step.missing_draws(best)
-    larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
+    larger = min(missing // 4, step.most_at_once) if state.n_stalls > 1 else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
     state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
     now = state.records[-1]
