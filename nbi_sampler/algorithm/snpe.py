@@ -41,6 +41,8 @@ SMALLEST_GAIN = 1.04
 MOST_STALLS = 2
 # Errors by which a batch has to have more evidence than the one before to have found some of the posterior.
 FOUND_MASS = 2.0
+# Efficiency that the first final draws expect at least.
+LEAST_PROMISING = 0.5
 # Draws from the prior where there is nothing to simulate, divided by the fourth power of the dimension.
 SCAN = 320_000
 MOST_PRIOR_ROUNDS = 4
@@ -170,7 +172,7 @@ def refine(step: Step) -> State:
     to_climb = climb_is_due(step, info.exponent)
     pooled = best >= WARM and not to_climb
     missing = step.missing_draws(best)
-    larger = min(missing // 4, step.most_at_once) if state.n_stalls > 1 else 0
+    larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
     state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
     now = state.records[-1]
@@ -207,6 +209,9 @@ def draw_final(step: Step) -> State:
     proposal = state.best.proposal
     pilot = [state.best.record, *(r for r in state.records if r.phase == "final" and r.pooled)]
     rate = sum(r.ess for r in pilot) / sum(r.n_draws for r in pilot)
+    if len(pilot) == 1:
+        # One heavy draw in a small batch says little of all others; what is missing then is drawn next.
+        rate = max(rate, LEAST_PROMISING)
     n_draws = min(step.missing_draws(rate), step.most_at_once)
     after = step.drawn("final", proposal, n_draws, pooled=True)
     gained = effective_sample_size(after.final_log_weights) >= effective_sample_size(state.final_log_weights)

@@ -170,3 +170,22 @@ def test_a_refinement_that_finds_more_of_the_posterior_has_not_stalled(monkeypat
     monkeypatch.setattr(Step, "drawn", lambda *_, **__: after)
     step = Step(before, toys.likelihood_only(FUNCTION, 1), SnpeConfig(n_effective=5000), 1, Observer())
     assert snpe.refine(step).n_stalls == n_stalls
+
+
+def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_many(monkeypatch):
+    """What is missing after them is drawn next; what is too much has been paid for."""
+    asked = []
+    record = replace(refinement(EVIDENCE), ess=50.0, efficiency=0.05)
+    state = State(History(), (), (record,), "final", Best(wider(1.5), record))
+    final = replace(record, phase="final", n_draws=2000, ess=1000.0)
+
+    def drawn(step, _phase, _proposal, n_draws, **_):
+        asked.append(n_draws)
+        return replace(step.state, records=(*step.state.records, final))
+
+    monkeypatch.setattr(Step, "drawn", drawn)
+    step = Step(state, toys.likelihood_only(FUNCTION, 1), SnpeConfig(n_effective=1000), 1, Observer())
+    after = snpe.draw_final(step)
+    snpe.draw_final(replace(step, state=after))
+    assert asked[0] == int(1.03 * 1000 / 0.5 + 20)
+    assert asked[1] == int(1.03 * 1000 / (1050.0 / 3000.0) + 20)
