@@ -20,6 +20,8 @@ from nbi_sampler.statistics.importance import effective_sample_size
 __all__ = ["SECONDS_BETWEEN_LINES", "Bar", "Progress", "print_interval", "table_of_rounds"]
 
 SECONDS_BETWEEN_LINES = 10.0
+# A result with less than this share of the effective size before has begun anew, or fallen to a few draws.
+FELL = 0.5
 
 
 def print_interval(print_method: str | None) -> float | None:
@@ -115,6 +117,13 @@ class Progress(Observer):
     def round_finished(self, record: RoundRecord, effective: float) -> None:
         """See `records.Observer`."""
         self._phase, self._doing = record.phase, ""
+        if effective < FELL * self._effective and self._interval is not None:
+            if self._bar is not None:
+                self._bar.clear()
+            self._log(
+                f"nbi: {self._effective:,.0f} effective samples came from proposals that were too thin "
+                f"somewhere; their draws teach the next one, and the result goes on with {effective:,.0f}"
+            )
         self._record, self._effective = record, effective
         self._n_calls, self._n_unfinished = self._n_calls + record.n_calls, 0
         self._show()

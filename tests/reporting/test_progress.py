@@ -90,6 +90,19 @@ def test_without_a_terminal_a_bar_becomes_lines_every_ten_seconds(clock, capsys)
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    "print_method, after, n_lines", [("interval-60", 0.0, 1), ("interval-60", 2000.0, 0), ("none", 0.0, 0)]
+)
+def test_a_result_that_begins_anew_is_said_at_once(clock, print_method, after, n_lines):
+    """Nobody should wonder where the effective samples went."""
+    lines = []
+    progress = Progress(print_method, 5000, lines.append)
+    batch(progress)
+    progress.round_finished(record(), after)
+    assert len(lines) == n_lines
+    assert all(line.startswith("nbi: 2,510 effective samples came from") for line in lines)
+
+
 def test_a_terminal_gets_one_bar_and_no_lines(terminal):
     lines = []
     progress = Progress("tqdm", 5000, lines.append)
