@@ -52,7 +52,7 @@ def lost_ground(before: State, after: State) -> bool:
 def anew_if_doubted(state: State, n_left: int) -> State:
     """A state that goes on, where its result has all the draws it needs but a few of them dominate.
 
-    They show a region that the proposal is too thin in, and now all of them train the next one. Their weights
+    They show a region that the proposal is too thin in, and now its draws train the next one. Their weights
     would stay what they are, and leaving out only those that are large would lower the evidence: so the
     result begins anew, if what is left of the budget pays for as much again.
 
@@ -72,7 +72,7 @@ def anew_if_doubted(state: State, n_left: int) -> State:
     if state.n_doubted == MOST_DOUBTED or n_left < n_final or reliable(summarise(state.final_log_weights)):
         return state
     history = state.history
-    # Of the last proposal; the refinement has learnt from all others.
+    # Of the last proposal; from others the refinement has learnt in its time.
     n_new = len(list(takewhile(lambda record: record.phase == "final", reversed(state.records))))
     for draws in state.final[len(state.final) - n_new :]:
         assert state.best is not None
@@ -116,7 +116,7 @@ def without_less_mass(before: State, after: State) -> State:
     before, after : State
         The last batch is part of the result after, if of any.
     """
-    if not before.final or len(after.final) == len(before.final):
+    if not before.final or not after.records[-1].pooled:
         return after
     former = log_evidence(before.final_log_weights)
     return _of_last_batch(after) if more_mass(former, after.records[-1].evidence, CERTAIN) else after

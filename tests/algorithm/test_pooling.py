@@ -152,6 +152,16 @@ def test_a_batch_with_significantly_more_evidence_takes_the_place_of_the_result_
     assert [record.pooled for record in kept.records] == [not replaced, True]
 
 
+def test_a_batch_that_is_no_part_of_the_result_takes_no_place():
+    """As where its draws cost the result so many effective samples that it has begun anew."""
+    draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
+    before = State(final=(draws,), records=(refinement(EVIDENCE),))
+    richer = refinement(EVIDENCE + 9.0)
+    dropped = replace(before, final=(draws, draws), records=(*before.records, richer)).without_result()
+    kept = without_less_mass(before, dropped)
+    assert not kept.final and not any(record.pooled for record in kept.records)
+
+
 def test_the_first_batch_of_a_result_has_nothing_to_be_compared_with():
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
     after = State(final=(draws,), records=(refinement(EVIDENCE),))
