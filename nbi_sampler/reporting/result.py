@@ -47,13 +47,14 @@ def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: 
     space : ParameterSpace
     priors : bilby.core.prior.PriorDict
     seed : int
-        Of the run; decides which draws are kept as samples of equal weight.
+        Of the run; decides which draws become rows of equal weight.
 
     Returns
     -------
     dict
-        ``nested_samples`` are the weighted draws, those of weight zero left out; ``samples`` those of equal
-        weight, none repeated. Both are empty when no likelihood was finite.
+        ``nested_samples`` are the weighted draws, those of weight zero left out; ``samples``, which become
+        the posterior, are as many rows of equal weight as the effective sample size, rounded down
+        (`equal_weight_indices`). Both are empty when no likelihood was finite.
     """
     draws = _result_draws(state)
     log_weights, theta, log_likelihood = _joined(draws, space.n_dim)
@@ -69,8 +70,7 @@ def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: 
     # bilby's reweighting wants this column and takes it out before it evaluates a prior.
     frame["log_prior"] = log_prior[kept]
     frame["weights"] = weights
-    rng = stage_generator(seed, "result")
-    equal = equal_weight_indices(log_weights, rng) if len(kept) else kept
+    equal = _rows_of_equal_weight(log_weights, seed)
     return {
         "nested_samples": frame,
         "samples": theta[equal],
@@ -105,12 +105,16 @@ def run_summary(
         read back it is a list from JSON, and from HDF5 a dictionary with keys ``"0"``, ``"1"`` and so on.
     """
     draws = _result_draws(state)
-    weights = summarise(_joined(draws, n_dim)[0])
+    assert config.seed is not None
+    log_weights = _joined(draws, n_dim)[0]
+    weights = summarise(log_weights)
+    n_distinct = len(np.unique(_rows_of_equal_weight(log_weights, config.seed)))
     status, message = judge(
         weights,
         config.n_effective,
         state.n_calls,
         _contradiction(state, draws, n_dim),
+        n_distinct=n_distinct,
         likelihood_only=min(state.count("prior"), state.count("refinement")) > 0
         and not state.count("rounds"),
     )
@@ -127,6 +131,7 @@ def run_summary(
         "efficiency": efficiency(_joined(last, n_dim)[0]),
         "ess": weights.ess,
         "n_effective": float(config.n_effective),
+        "n_distinct": n_distinct,
         "k_hat": weights.k_hat,
         "largest_weight_share": weights.largest_share,
         "n_calls": state.n_calls,
@@ -143,6 +148,13 @@ def run_summary(
         },
     }
     return {"run_statistics": statistics, "nbi": own}
+
+
+def _rows_of_equal_weight(log_weights: Array, seed: int) -> NDArray[np.intp]:
+    """Draws that are the rows of the posterior, shape (n_rows,): the same for the same seed."""
+    if not np.isfinite(log_weights).any():
+        return np.zeros(0, dtype=np.intp)
+    return equal_weight_indices(log_weights, stage_generator(seed, "result"))
 
 
 def _contradiction(state: State, draws: tuple[Draws, ...], n_dim: int) -> float | None:

@@ -149,6 +149,7 @@ def judge(
     n_calls: int,
     contradiction: float | None = None,
     *,
+    n_distinct: int | None = None,
     likelihood_only: bool = False,
 ) -> Status:
     """Give the worst status that applies.
@@ -163,6 +164,8 @@ def judge(
         Likelihood calls of the run.
     contradiction : float, optional
         See `contradicting_evidence`.
+    n_distinct : int, optional
+        Distinct draws among the rows of the posterior, of which there are as many as effective samples.
     likelihood_only : bool
         Whether there were no simulations to find modes with; what may be missed is then said even where
         nothing speaks against the result.
@@ -171,7 +174,11 @@ def judge(
     -------
     Status
     """
-    found = f"{weights.ess:,.0f} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
+    # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
+    n_rows = math.floor(weights.ess)
+    found = f"{n_rows:,} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
+    if n_distinct is not None:
+        found += f"; the posterior has {n_rows:,} rows, {n_distinct:,} of them distinct"
     if weights.ess == 0.0:
         return Status(
             "no finite likelihood",

@@ -206,29 +206,36 @@ def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array |
 
 
 def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
-    r"""Draws of equal weight by rejection, without repeats.
+    """As many draws of equal weight as the weighted ones are worth, by systematic resampling.
 
-    A draw is kept with probability ``min(1, w / c)``. The bound c is lowered from the largest weight until
-    the mass above it reaches ``0.5 / sqrt(ESS)``, the largest Monte Carlo error of any probability, so that a
-    few large weights do not cost most of the sample; the weighted draws keep all of it.
+    A draw is repeated only where its weight exceeds the share of one row, 1 / ESS.
 
     Parameters
     ----------
     log_weights : ndarray, shape (n_samples,)
+        At least one of them finite.
     rng : numpy.random.Generator
 
     Returns
     -------
-    ndarray of int, shape (n_kept,)
-        Indices in random order.
+    ndarray of int, shape (n_rows,)
+        Indices in random order; ``n_rows`` is the effective sample size, rounded down.
+
+    Raises
+    ------
+    ValueError
+        If every weight is zero.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> np.sort(equal_weight_indices(np.array([-np.inf, 0.0, 0.0, 0.0]), rng)).tolist()
+    [1, 2, 3]
     """
     weights = normalised_weights(log_weights)
-    tolerance = 0.5 / math.sqrt(effective_sample_size(log_weights))
-    ordered = np.sort(weights)[::-1]
-    mass_above = np.cumsum(ordered) - np.arange(1, len(ordered) + 1) * ordered
-    bound = ordered[np.searchsorted(mass_above, tolerance, side="right") - 1]
-    kept = np.flatnonzero(rng.random(len(weights)) * bound < weights)
-    return rng.permutation(kept)
+    # Equal weights are worth their number, which rounding may leave a hair below.
+    n_rows = math.floor(effective_sample_size(log_weights) * (1.0 + 1e-9))
+    return systematic_indices(weights, n_rows, rng)
 
 
 def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDArray[np.intp]:

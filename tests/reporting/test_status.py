@@ -44,6 +44,8 @@ def test_a_contradiction_outranks_healthy_weights():
     weights = summarise(np.zeros(5000))
     assert judge(weights, 1000, 5000).status == "ok"
     assert judge(weights, 1000, 5000).message.endswith("5,000 likelihood calls")
+    found = judge(weights, 1000, 5000, n_distinct=1700).message
+    assert found.endswith("; the posterior has 5,000 rows, 1,700 of them distinct")
     assert "other seeds" in judge(weights, 1000, 5000, likelihood_only=True).message
     verdict = judge(weights, 1000, 5000, contradiction=-3.0)
     assert verdict.status == "missing mass"

@@ -54,17 +54,22 @@ def test_weighted_samples_have_the_columns_that_bilby_can_reweight(line_result):
     assert (line_result.nested_samples["weights"] > 0).all()
 
 
-def test_equal_weight_samples_are_distinct_draws_with_their_own_likelihoods(line_result):
+def test_the_posterior_has_a_row_for_every_effective_sample_with_its_own_likelihood(line_result):
+    own = line_result.meta_data["nbi"]
     drawn = line_result.nested_samples.set_index(["m", "c"])["log_likelihood"]
     keys = list(map(tuple, line_result.samples))
-    assert len(set(keys)) == len(keys) > 0.3 * line_result.meta_data["nbi"]["ess"]
+    assert len(line_result.posterior) == len(keys) == int(own["ess"]) >= own["n_effective"]
+    assert 0.5 * len(keys) < own["n_distinct"] == len(set(keys)) < len(keys)
+    assert f"{len(keys):,} rows, {own['n_distinct']:,} of them distinct" in own["message"]
     assert np.array_equal(drawn.loc[keys], line_result.log_likelihood_evaluations)
     assert np.allclose(line_result.log_prior_evaluations, -2 * np.log(10.0))
 
 
 def test_meta_data_tell_what_the_run_was(line_result):
     own = line_result.meta_data["nbi"]
-    wanted = "status message efficiency ess n_effective k_hat largest_weight_share n_calls n_nan rounds"
+    wanted = (
+        "status message efficiency ess n_effective n_distinct k_hat largest_weight_share n_calls n_nan rounds"
+    )
     assert set(own) == {*wanted.split(), "out_of_distribution", "plugins", "seed", "tier", "versions"}
     assert own["ess"] >= own["n_effective"] == 1500
     assert own["n_calls"] == line_result.num_likelihood_evaluations
