@@ -102,6 +102,8 @@ class BilbySampler(NestedSampler):
     def _translate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         equivalents = {"seed": self.sampling_seed_equiv_kwargs, "npool": self.npool_equiv_kwargs}
         equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
+        # As the engine accepts it too.
+        equivalents["x_mask"] = ["mask"]
         # bilby always names npool: 1 where nobody has asked for more, perhaps by another name.
         if kwargs.get("npool") == DEFAULTS["npool"]:
             del kwargs["npool"]

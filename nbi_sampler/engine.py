@@ -6,6 +6,7 @@ loop and importance sampling are those of the sampler. Called by users.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -15,19 +16,26 @@ from typing import Any
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from nbi_sampler.amortised.answers import Answers, LogLikelihood
+from nbi_sampler.algorithm.records import Observer, Observers
+from nbi_sampler.amortised.answers import Answers, LogLikelihood, one_mask
 from nbi_sampler.amortised.engine_file import reopened
 from nbi_sampler.amortised.fitting import fit_estimator
+from nbi_sampler.amortised.given import check_fit
 from nbi_sampler.amortised.monitoring import monitored
 from nbi_sampler.amortised.networks import suited_to
+from nbi_sampler.amortised.progress import TrainingProgress
 from nbi_sampler.amortised.saving import Learnt, save_learnt
 from nbi_sampler.amortised.sequential import focus
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.unfamiliar import OutOfDistributionWarning
+from nbi_sampler.amortised.unreliable import UnreliableWeightsWarning
 from nbi_sampler.config import TrainingConfig, build
 from nbi_sampler.randomness import stage_generator
 
-__all__ = ["NBI", "OutOfDistributionWarning"]
+__all__ = ["NBI", "OutOfDistributionWarning", "UnreliableWeightsWarning"]
+
+# The sampler's, whose lines people see.
+logger = logging.getLogger("bilby")
 
 
 class NBI(Answers, BaseEstimator):
@@ -44,14 +52,16 @@ class NBI(Answers, BaseEstimator):
         ``"gru"``; a dictionary such as ``{"type": "resnet-gru", "dim_in": 1, "depth": 3}``; or a module from
         (n, n_rows, length) to (n, n_features).
     simulator : callable, optional
-        ``simulator(parameters) -> ndarray`` without noise, parameters by name where priors are bilby's;
-        ``simulator(theta)`` with theta of shape (n_dim,) where they are a list of scipy's distributions. Not
-        needed where simulations are given and nothing is weighed.
+        ``simulator(parameters) -> ndarray`` without noise, real or complex, parameters by name where priors
+        are bilby's; ``simulator(theta)`` with theta of shape (n_dim,) where they are a list of scipy's
+        distributions. Not needed where simulations are given and nothing is weighed.
     noise : float, ndarray, TensorNoise or callable, optional
-        Standard deviation of Gaussian noise; or ``noise(x, rng)`` that returns x with noise, or
-        ``(x, x_err)``, or ``(x, x_err, mask)``, drawing uncertainties and missing points too, which networks
-        then see. What it returns may have another shape than a simulation. All but functions are drawn on the
-        device, `NoiseLevels` and other `TensorNoise` too.
+        Standard deviation of Gaussian noise (of complex data, that of the real and of the imaginary part
+        each); or ``noise(x, rng)`` that returns x with noise, or ``(x, x_err)``, or ``(x, x_err, mask)``,
+        drawing uncertainties and missing points too, which networks then see. What it returns may have
+        another shape than a simulation. All but functions are drawn on the device, `NoiseLevels` and other
+        `TensorNoise` too. ``noise(x, y)`` that returns ``(x, y)``, as scripts for the nbi package have it, is
+        called with the parameters y of one simulation.
     priors : bilby.core.prior.PriorDict, dict or list of scipy.stats.rv_frozen
     labels : sequence of str, optional
         Names of the parameters of a list of priors.
@@ -74,6 +84,8 @@ class NBI(Answers, BaseEstimator):
         Simulations so far.
     training_info_ : TrainingInfo
         Losses of the last amortised fit.
+    training_counts_ : SimulationCounts
+        How many simulations it had, and how many were left out for which reason.
     focused_ : Focused
         After a sequential fit.
 
@@ -132,7 +144,7 @@ class NBI(Answers, BaseEstimator):
         y: ArrayLike | None = None,
         x_obs: ArrayLike | None = None,
         x_err: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
+        x_mask: ArrayLike | None = None,
         log_likelihood: LogLikelihood | None = None,
         store: str | Path | None = None,
         in_memory: bool | None = None,
@@ -140,6 +152,8 @@ class NBI(Answers, BaseEstimator):
         refine: bool = True,
         training: Mapping[str, Any] | None = None,
         on_epoch: Callable[[int, float, float], None] | None = None,
+        print_method: str | None = "tqdm",
+        mask: ArrayLike | None = None,
     ) -> NBI:
         """Train: once for all targets, or in rounds for one.
 
@@ -154,10 +168,11 @@ class NBI(Answers, BaseEstimator):
         n_epochs : int
             Most epochs of a training.
         x : array_like, shape (n, *shape), optional
-            Simulations without noise that were made before; none are made then.
+            Simulations without noise that were made before, real or complex; none are made then, but for a
+            few to compare with.
         y : array_like, shape (n, n_dim), optional
-            Their parameters, drawn from the priors.
-        x_obs, x_err, mask, log_likelihood : optional
+            Their parameters, drawn from the priors, in the order of these.
+        x_obs, x_err, x_mask, log_likelihood : optional
             The target of sequential rounds; see `infer`.
         store : str or pathlib.Path, optional
             File in which the simulations are kept as they are made, and looked for first.
@@ -173,33 +188,57 @@ class NBI(Answers, BaseEstimator):
             Further settings of `TrainingConfig`, such as ``batch_size`` and ``learning_rate``.
         on_epoch : callable, optional
             Called with the number of every epoch and its training and validation losses.
+        print_method : str, optional
+            ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s;
+            ``"interval-60"``: a line every 60 s; ``"none"``: silence. Lines go to bilby's log.
+        mask : array_like, optional
+            Another name of ``x_mask``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments that cannot be used, and where more than half of the simulations are lost: they are
+            not finite, or have parameters that the priors do not allow.
+
+        Warns
+        -----
+        UserWarning
+            Where some simulations are left out, or those given are not those of the simulator.
         """
         config = build(TrainingConfig, {**(training or {}), "n_epochs": n_epochs}, "training")
         monitor = partial(monitored, self._setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch)
-        if n_rounds > 1:
-            target = (x_obs, x_err, mask)
-            rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
-            with monitor() as observer:
-                self.focused_ = focus(target, log_likelihood, self._setup, rounds, config, observer)
-            return self
-        self.training_set_ = self._setup.training_set(
-            n_sims, x, y, store, getattr(self, "training_set_", None), in_memory
-        )
-        with monitor() as observer:
-            observer.training_started("amortised")
-            self.estimator_, self.training_info_ = fit_estimator(
-                self.training_set_,
-                self.noise,
-                self._setup.space,
-                lambda layout: self._setup.networks(
-                    suited_to(layout, self._setup.featurizer), config.n_threads
-                ),
-                config,
-                stage_generator(self._setup.entropy, "train"),
-                self.channels,
-                observer.epoch_finished,
+        check_fit(n_sims, n_rounds, x, store)
+        with TrainingProgress(print_method, config.n_epochs, logger.info) as progress:
+            if n_rounds > 1:
+                target = (x_obs, x_err, one_mask(x_mask, mask))
+                rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
+                with monitor() as events:
+                    observer = Observers(events, progress)
+                    self.focused_ = focus(target, log_likelihood, self._setup, rounds, config, observer)
+                progress.finish(f"trained in {n_rounds} rounds")
+                return self
+            progress.begin("simulating", n_sims)
+            before = getattr(self, "training_set_", None)
+            self.training_set_ = self._setup.training_set(
+                n_sims, x, y, store, before, in_memory, progress.done
             )
+            with monitor() as events:
+                self._train(config, Observers(events, progress))
+            progress.finish(f"trained on {self.training_counts_.n_used:,} simulations")
         return self
+
+    def _train(self, config: TrainingConfig, observer: Observer) -> None:
+        observer.training_started("amortised")
+        self.estimator_, self.training_info_, self.training_counts_ = fit_estimator(
+            self.training_set_,
+            self.noise,
+            self._setup.space,
+            lambda layout: self._setup.networks(suited_to(layout, self._setup.featurizer), config.n_threads),
+            config,
+            stage_generator(self._setup.entropy, "train"),
+            self.channels,
+            observer.epoch_finished,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.

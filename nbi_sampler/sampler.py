@@ -77,12 +77,12 @@ class Nbi(BilbySampler):
         Density estimator: ``"maf"``, ``"nsf"``, ``"mdn"``; a dictionary of settings with ``"type"``; or a
         module with ``log_prob`` and ``sample``, which serves the rounds, the refinement keeping ``"maf"``.
     simulator : callable, optional
-        ``simulator(parameters) -> ndarray``, the noiseless prediction, for likelihoods that are not
-        recognised. ``parameters`` holds sampled and fixed ones. Without it such a likelihood is adapted to
-        directly.
+        ``simulator(parameters) -> ndarray``, the noiseless prediction, real or complex, for likelihoods that
+        are not recognised. ``parameters`` holds sampled and fixed ones. Without it such a likelihood is
+        adapted to directly.
     noise : float, ndarray or callable, optional
-        Of the simulator: standard deviation, or ``noise(prediction, rng) -> ndarray``; None if the simulator
-        adds its own.
+        Of the simulator: standard deviation (of complex data, that of the real and of the imaginary part
+        each), or ``noise(prediction, rng) -> ndarray``; None if the simulator adds its own.
     x_obs : array_like, optional
         Data to compare the simulator's with; ``likelihood.y`` or ``likelihood.data`` by default.
     vectorized : bool or "auto"

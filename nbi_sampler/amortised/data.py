@@ -6,6 +6,8 @@ with a known law is drawn and scaled on the device of the networks, that of a fu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,9 +30,17 @@ class SimulatedTargets:
     noise : NoiseLaw
     layout : TensorLayout
         Of what the noise makes of predictions; where it is, the noise of a known law is drawn.
+    theta : ndarray, shape (n, n_dim), optional
+        Their parameters, for noise functions that take them.
     """
 
-    def __init__(self, predictions: NDArray[np.float64], noise: NoiseLaw, layout: TensorLayout) -> None:
+    def __init__(
+        self,
+        predictions: NDArray[Any],
+        noise: NoiseLaw,
+        layout: TensorLayout,
+        theta: NDArray[np.float64] | None = None,
+    ) -> None:
         self.shape = layout.shape
         self.device = layout.device
         # Uncertainties come as data; there is no common scale.
@@ -40,6 +50,7 @@ class SimulatedTargets:
         self._noise = noise
         self._signal: Tensor | None = None
         self._predictions = predictions
+        self._theta = theta
         self._here = torch.as_tensor(predictions).to(self.device) if noise.of_tensors else None
 
     def __len__(self) -> int:
@@ -55,7 +66,8 @@ class SimulatedTargets:
 
     def observe(self, index: NDArray[np.intp], rng: np.random.Generator) -> Targets:
         """Data of simulations ``index`` with fresh noise."""
-        return self._layout.of_arrays.targets(*self._noise(self._predictions[index], rng))
+        theta = None if self._theta is None else self._theta[index]
+        return self._layout.of_arrays.targets(*self._noise(self._predictions[index], rng, theta))
 
     def draw(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """What networks see of simulations ``index`` with fresh noise, shape (n, n_data)."""
@@ -88,11 +100,17 @@ class TensorLayout:
         """
         x, x_err, mask = observed
         n, length = len(x), self.shape[1]
+        layout = self.of_arrays
         rows = [x.reshape(n, -1, length)]
+        if layout.is_complex:
+            data = rows[0] if x.is_complex() else rows[0] + 0j
+            rows = [torch.cat([data.real, data.imag], 1)]
         present = torch.isfinite(rows[0]).all(1)
         if x_err is not None:
-            n_values = self.of_arrays.channels.count("value")
+            n_parts = 1 + layout.is_complex
+            n_values = layout.channels.count("value") // n_parts
             errors = (x_err[:, None] if x_err.ndim == 2 else x_err).expand(n, n_values, length)
+            errors = errors.repeat(1, n_parts, 1)
             present = present & (torch.isfinite(errors) & (errors > 0)).all(1)
             rows.append(errors.log())
         if mask is not None:

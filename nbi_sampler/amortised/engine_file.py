@@ -64,5 +64,6 @@ def _networks(learnt: Learnt, flow: Any, featurizer: Any) -> dict[str, Any]:
     return {
         "flow": {key: value for key, value in recipe.items() if key != "n_context"} or flow,
         "featurizer": dict(learnt.estimator.featurizer.recipe) or featurizer,
-        "channels": learnt.estimator.layout.channels,
+        # Those of complex data are values, and half as many.
+        "channels": None if learnt.estimator.layout.is_complex else learnt.estimator.layout.channels,
     }

@@ -6,9 +6,12 @@ trained model.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
 from torch import Tensor
 
 from nbi_sampler.amortised.layout import DataLayout, Targets
@@ -16,6 +19,7 @@ from nbi_sampler.amortised.summary import DataSummary
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.featurizers import Featurizer
 from nbi_sampler.flows import Density
+from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.proposals.proposal import FlowProposal
@@ -25,6 +29,8 @@ __all__ = ["Estimator"]
 Array = NDArray[np.float64]
 
 ROWS_AT_ONCE = 1000
+# Points at which the density is averaged over the range of a discrete value.
+N_WITHIN_STEP = 16
 
 
 class Estimator:
@@ -79,7 +85,7 @@ class Estimator:
 
     def seen(
         self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None]:
+    ) -> tuple[NDArray[Any], Array | None, NDArray[np.bool_] | None]:
         """Data as of several targets, less the uncertainties where networks were trained without."""
         return self.layout.several(x_obs, x_err if self.layout.has_uncertainty else None, mask)
 
@@ -142,10 +148,18 @@ class Estimator:
         -------
         ndarray, shape (n_targets,)
         """
-        z = self.space.to_z(np.asarray(theta, dtype=float))
+        theta = as_real_numbers(theta, "theta")
+        z, rng = self.space.to_z(theta), np.random.default_rng(0)
         uncut, features = np.zeros(self.space.n_dim), self.features(targets)
-        values = [
-            FlowProposal(self.flow, part, self.affine, uncut).log_ratio(z[start : start + ROWS_AT_ONCE])
+        proposals = [
+            (slice(start, start + ROWS_AT_ONCE), FlowProposal(self.flow, part, self.affine, uncut))
             for start, part in zip(range(0, len(z), ROWS_AT_ONCE), features.split(ROWS_AT_ONCE), strict=True)
         ]
-        return np.concatenate(values)
+        # A discrete value is a range of z, over which the density is averaged.
+        others = [self.space.to_z(theta, rng) for _ in range(N_WITHIN_STEP)]
+        points = others if not np.array_equal(others[0], z) else [z]
+        values = [
+            np.concatenate([proposal.log_ratio(each[rows]) for rows, proposal in proposals])
+            for each in points
+        ]
+        return np.asarray(logsumexp(values, axis=0) - np.log(len(values)))

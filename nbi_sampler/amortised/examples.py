@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nbi_sampler.amortised.data import SimulatedTargets
 from nbi_sampler.amortised.simulations import StoredSet, TrainingSet
+from nbi_sampler.amortised.usable import UsableRows
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import Featurizer
 from nbi_sampler.flows import Density
@@ -25,19 +26,18 @@ from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.storage.simulation_store import Simulations, SimulationStore
 from nbi_sampler.training.objectives import NllObjective, StreamedObjective
 
-__all__ = ["FEWEST", "ExamplesInMemory", "ExamplesOnDisk", "opened_examples"]
+__all__ = ["ExamplesInMemory", "ExamplesOnDisk", "opened_examples"]
 
 Array = NDArray[np.float64]
 
-FEWEST = 100
 # Simulations from which scales, components and familiarity are learnt, and held-out ones for the loss.
 MOST_FOR_SCALES = 4000
 MOST_HELD_OUT = 5000
 # Simulations of a batch of the pass over a whole file.
 ROWS_AT_ONCE = 2000
 
-# Predictions to what networks see of them.
-AsSeen = Callable[[Array], SimulatedTargets]
+# ``(predictions, theta=theta)`` to what networks see of them.
+AsSeen = Callable[..., SimulatedTargets]
 
 
 class ExamplesInMemory:
@@ -53,16 +53,23 @@ class ExamplesInMemory:
     ----------
     some : ndarray, shape (n_some, *shape)
         Predictions of simulations chosen by chance, for scales.
+    some_theta : ndarray, shape (n_some, n_dim)
+        Their parameters.
     affine : AffineMap
         From the coordinates of the flow to z.
+    counts : SimulationCounts
     """
 
     def __init__(self, simulations: TrainingSet, space: ParameterSpace, rng: np.random.Generator) -> None:
-        finite = _finite(simulations.x)
-        _check_number(int(finite.sum()), len(finite))
-        self._z, self._predictions = space.to_z(simulations.theta[finite]), simulations.x[finite]
+        rows = UsableRows(space)
+        used = rows(simulations.theta, simulations.x)
+        self.counts = rows.checked()
+        self._theta, self._predictions = simulations.theta[used], simulations.x[used]
+        # A discrete value is a range of z, over which the density of the flow is spread.
+        self._z = space.to_z(self._theta, rng.spawn(1)[0])
         n = len(self._z)
-        self.some = self._predictions[rng.permutation(n)[:MOST_FOR_SCALES]]
+        chosen = rng.permutation(n)[:MOST_FOR_SCALES]
+        self.some, self.some_theta = self._predictions[chosen], self._theta[chosen]
         self.affine = AffineMap.standardising(self._z, np.full(n, 1.0 / n))
 
     def objective(
@@ -77,7 +84,7 @@ class ExamplesInMemory:
         y = _as_tensor(self.affine.backward(self._z))
         share = min(config.validation_share, MOST_HELD_OUT / len(y))
         config = replace(config, validation_share=share)
-        return NllObjective(flow, featurizer, seen(self._predictions), y, config, rng)
+        return NllObjective(flow, featurizer, seen(self._predictions, theta=self._theta), y, config, rng)
 
 
 class ExamplesOnDisk:
@@ -91,27 +98,30 @@ class ExamplesOnDisk:
 
     Attributes
     ----------
-    some, affine
+    some, some_theta, affine, counts
         See `ExamplesInMemory`.
     """
 
     def __init__(self, store: SimulationStore, space: ParameterSpace, rng: np.random.Generator) -> None:
         self._store = store
         self._space = space
+        self._rng = rng.spawn(1)[0]
         n_rows, n, first = len(store), 0, 0
         total, squares = np.zeros(space.n_dim), np.zeros((space.n_dim, space.n_dim))
         chosen = np.zeros(n_rows, dtype=bool)
         chosen[rng.choice(n_rows, min(n_rows, MOST_FOR_SCALES), replace=False)] = True
-        some = []
+        some, some_theta, rows = [], [], UsableRows(space)
         for batch in store.batches(ROWS_AT_ONCE):
-            finite = _finite(batch.predictions)
-            z = space.to_z(batch.theta[finite])
+            used = rows(batch.theta, batch.predictions)
+            z = space.to_z(batch.theta[used], self._rng)
             n, total, squares = n + len(z), total + z.sum(0), squares + z.T @ z
-            some.append(batch.predictions[finite & chosen[first : first + len(finite)]])
-            first += len(finite)
-        _check_number(n, n_rows)
+            kept = used & chosen[first : first + len(used)]
+            some.append(batch.predictions[kept])
+            some_theta.append(batch.theta[kept])
+            first += len(used)
+        self.counts = rows.checked()
         mean = total / n
-        self.some = np.concatenate(some)
+        self.some, self.some_theta = np.concatenate(some), np.concatenate(some_theta)
         self.affine = AffineMap.of_moments(mean, squares / n - np.outer(mean, mean))
 
     def objective(
@@ -142,11 +152,16 @@ class ExamplesOnDisk:
 
     def _as_seen(self, batch: Simulations, seen: AsSeen) -> tuple[SimulatedTargets, Tensor]:
         theta, predictions = batch.theta, batch.predictions
-        finite = _finite(predictions)
-        if not finite.all():
-            theta, predictions = theta[finite], predictions[finite]
-        data = seen(predictions)
-        return data, _as_tensor(self.affine.backward(self._space.to_z(theta))).to(data.device)
+        # The priors are asked again only where the pass over the whole file has found reason to.
+        used = (
+            UsableRows(self._space)(theta, predictions)
+            if self.counts.n_outside
+            else np.isfinite(predictions).reshape(len(predictions), -1).all(1) & np.isfinite(theta).all(1)
+        )
+        if not used.all():
+            theta, predictions = theta[used], predictions[used]
+        data = seen(predictions, theta=theta)
+        return data, _as_tensor(self.affine.backward(self._space.to_z(theta, self._rng))).to(data.device)
 
 
 @contextmanager
@@ -158,7 +173,7 @@ def opened_examples(
     Raises
     ------
     ValueError
-        With fewer than 100 finite ones.
+        With fewer than 100 that can be used, or where more than half cannot.
     """
     if isinstance(simulations, TrainingSet):
         yield ExamplesInMemory(simulations, space, rng)
@@ -167,18 +182,5 @@ def opened_examples(
         yield ExamplesOnDisk(store, space, rng)
 
 
-def _finite(predictions: Array) -> NDArray[np.bool_]:
-    """Rows that are finite throughout, shape (n,)."""
-    return np.asarray(np.isfinite(predictions).reshape(len(predictions), -1).all(1))
-
-
 def _as_tensor(y: Array) -> Tensor:
     return torch.as_tensor(y, dtype=torch.float32)
-
-
-def _check_number(n_finite: int, n: int) -> None:
-    if n_finite < FEWEST:
-        raise ValueError(
-            f"n_sims: expected {FEWEST} finite simulations to learn from, got {n_finite} of {n}; make more, "
-            "or narrow the priors to where the model exists"
-        )

@@ -18,9 +18,10 @@ from nbi_sampler.amortised.data import SimulatedTargets, TensorLayout
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.examples import opened_examples
 from nbi_sampler.amortised.layout import DataLayout
-from nbi_sampler.amortised.noise import NoiseLaw
+from nbi_sampler.amortised.noise import NoiseLaw, Observation
 from nbi_sampler.amortised.simulations import StoredSet, TrainingSet
 from nbi_sampler.amortised.summary import DataSummary
+from nbi_sampler.amortised.usable import SimulationCounts
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.priors.space import ParameterSpace
@@ -40,13 +41,13 @@ def fit_estimator(
     rng: np.random.Generator,
     channels: Sequence[str] | None = None,
     on_epoch: OnEpoch | None = None,
-) -> tuple[Estimator, TrainingInfo]:
+) -> tuple[Estimator, TrainingInfo, SimulationCounts]:
     """Train featurizer and flow on simulations.
 
     Parameters
     ----------
     simulations : TrainingSet or StoredSet
-        Of parameters drawn from the prior; those that are not finite are left out.
+        Of parameters drawn from the prior; those that are not finite, or outside the prior, are left out.
     noise : object
         See `NoiseLaw`.
     space : ParameterSpace
@@ -61,19 +62,20 @@ def fit_estimator(
 
     Returns
     -------
-    Estimator, TrainingInfo
+    Estimator, TrainingInfo, SimulationCounts
 
     Raises
     ------
     ValueError
-        With fewer than 100 finite simulations.
+        With fewer than 100 simulations that can be used, or where more than half cannot.
     """
     with opened_examples(simulations, space, rng) as examples:
-        law = NoiseLaw(noise, examples.some)
-        layout = DataLayout.learnt(*law(examples.some, rng), channels=channels)
+        law = NoiseLaw(noise, examples.some, examples.some_theta)
+        layout = _learnt(law(examples.some, rng, examples.some_theta), law, channels)
         networks = networks_for(layout)
-        seen = partial(SimulatedTargets, noise=law, layout=TensorLayout(layout, networks.device))
-        some = seen(examples.some)
+        on_device = TensorLayout(layout, networks.device)
+        seen = partial(SimulatedTargets, noise=law, layout=on_device)
+        some = seen(examples.some, theta=examples.some_theta)
         with limited_threads(networks.n_threads):
             with seeded_modules(rng):
                 featurizer = networks.featurizer(layout.shape, space.n_dim).to(networks.device)
@@ -85,4 +87,15 @@ def fit_estimator(
     first, second = (some.observe(half, rng) for half in np.array_split(np.arange(len(some)), 2))
     summary = DataSummary.learnt(layout, first)
     familiarity = Familiarity.fit(summary(layout, second), rng)
-    return Estimator(space, layout, featurizer, flow, examples.affine, summary, familiarity), info
+    estimator = Estimator(space, layout, featurizer, flow, examples.affine, summary, familiarity)
+    return estimator, info, examples.counts
+
+
+def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) -> DataLayout:
+    """What data with noise consist of; an error in them is that of the noise function."""
+    try:
+        return DataLayout.learnt(*some, channels=channels)
+    except ValueError as error:
+        if law.of_tensors is not None or str(error).startswith("channels"):
+            raise
+        raise ValueError(f"noise: the data that the function returns cannot be used: {error}") from error

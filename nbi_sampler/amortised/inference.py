@@ -6,6 +6,7 @@ together. Called by the engine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,18 +15,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.proposals.proposal import Proposal
 from nbi_sampler.randomness import stage_generator
 from nbi_sampler.reporting.status import judge, summarise
 from nbi_sampler.statistics.importance import log_evidence, normalised_weights
 
-__all__ = ["Inference", "LogLikelihood", "infer"]
+__all__ = ["Inference", "Inferences", "LogLikelihood", "infer"]
 
 Array = NDArray[np.float64]
 LogLikelihood = Callable[[Array, Array, Observation], ArrayLike]
 
 # Numbers of simulated data held at a time.
 MOST_NUMBERS = 5_000_000
+# Targets, and parameters of each, in a summary of many.
+MOST_SHOWN, MOST_NAMED = 10, 4
 
 _REMEDIES = {
     "no finite likelihood": "log L is -inf or NaN at every draw; check the data and the simulator",
@@ -35,7 +39,7 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inference:
     """The posterior of one target.
 
@@ -57,6 +61,8 @@ class Inference:
         "ok", "few distinct samples", "unreliable weights" or "no finite likelihood".
     message : str
         What to do about it.
+    mean, standard_deviation : ndarray, shape (n_dim,)
+        Of the weighted samples.
     """
 
     names: tuple[str, ...]
@@ -73,6 +79,56 @@ class Inference:
     status: str
     message: str
 
+    @property
+    def mean(self) -> Array:
+        """Weighted mean of every parameter, shape (n_dim,)."""
+        return np.asarray(self.weights @ self.samples)
+
+    @property
+    def standard_deviation(self) -> Array:
+        """Weighted standard deviation of every parameter, shape (n_dim,)."""
+        return np.asarray(np.sqrt(self.weights @ (self.samples - self.mean) ** 2))
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.names))
+        lines = [
+            f"Inference: {self.status}" + (f" ({self.message})" if self.message else ""),
+            f"  ess {self.ess:,.0f} of {len(self.samples):,} draws, efficiency {self.efficiency:.1%}, "
+            f"k_hat {self.k_hat:.2f}, p_value {self.p_value:.3g}",
+            f"  log_evidence {self.log_evidence:.3f} +- {self.log_evidence_err:.3f}",
+            *(
+                f"  {name:{width}s} {mean:.6g} +- {deviation:.2g}"
+                for name, mean, deviation in zip(self.names, self.mean, self.standard_deviation, strict=True)
+            ),
+        ]
+        return "\n".join(lines)
+
+
+class Inferences(list[Inference]):
+    """The posteriors of several targets: a list that prints a summary."""
+
+    def __repr__(self) -> str:
+        if len(self) == 1:
+            return f"[{self[0]!r}]"
+        counts = Counter(each.status for each in self)
+        found = ", ".join(f"{n} {status!r}" for status, n in counts.most_common())
+        lines = [f"{len(self)} inferences: {found or 'none'}"]
+        for i, each in enumerate(self[:MOST_SHOWN]):
+            values = ", ".join(
+                f"{name} {mean:.4g} +- {deviation:.2g}"
+                for name, mean, deviation in zip(
+                    each.names[:MOST_NAMED], each.mean, each.standard_deviation, strict=False
+                )
+            )
+            more = ", ..." if len(each.names) > MOST_NAMED else ""
+            lines.append(
+                f"  {i}: {each.status}, ess {each.ess:,.0f}, log_evidence {each.log_evidence:.2f} +- "
+                f"{each.log_evidence_err:.2f}; {values}{more}"
+            )
+        if len(self) > MOST_SHOWN:
+            lines.append(f"  ... and {len(self) - MOST_SHOWN:,} more")
+        return "\n".join(lines)
+
 
 def infer(
     proposals: Sequence[Proposal],
@@ -83,7 +139,7 @@ def infer(
     n_samples: int,
     entropy: int,
     on_target: Callable[[], None] | None = None,
-) -> list[Inference]:
+) -> Inferences:
     """Draw from every proposal, simulate, weigh.
 
     Parameters
@@ -104,7 +160,7 @@ def infer(
     on_target : callable, optional
         Called after every target.
     """
-    results = []
+    results = Inferences()
     for group in _groups(len(proposals), n_samples, evaluator):
         rngs = [stage_generator(entropy, "predict", i) for i in group]
         z = [proposals[i].sample(n_samples, rng) for i, rng in zip(group, rngs, strict=True)]
@@ -132,7 +188,7 @@ def _groups(n_targets: int, n_samples: int, evaluator: Evaluator) -> Iterator[ra
 
 
 def _checked(values: ArrayLike, n: int) -> Array:
-    log_l = np.array(values, dtype=float)
+    log_l = as_real_numbers(values, "log_likelihood").copy()
     if log_l.shape != (n,):
         raise ValueError(f"log_likelihood: expected a value for each of {n} draws, got shape {log_l.shape}")
     if (log_l == np.inf).any():

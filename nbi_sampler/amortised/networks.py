@@ -44,7 +44,8 @@ def suited_to(layout: DataLayout, featurizer: Any) -> Any:
         settings["type"] = "attention" if layout.has_mask or "time" in layout.channels else "resnet-gru"
     if settings["type"] == "attention":
         settings.setdefault("channels", layout.roles)
-    if settings.get("dim_in") == len(layout.channels):
+    n_channels = len(layout.channels)
+    if settings.get("dim_in") in (n_channels, n_channels // (1 + layout.is_complex)):
         settings["dim_in"] = layout.shape[0]
     return settings
 

@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from nbi_sampler.amortised.noise_laws import NoNoise, TensorNoise, WhiteNoise
+from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
+from nbi_sampler.forward.noise_function import NoiseFunction
 
 __all__ = ["NoiseLaw", "Observation"]
 
 Array = NDArray[np.float64]
-NoiseFunction = Callable[[Array, np.random.Generator], Any]
 
 N_PROBES = 8
 N_REPEATS = 40
@@ -50,9 +51,12 @@ class NoiseLaw:
     ----------
     noise : float, ndarray, TensorNoise, callable or None
         Standard deviation of Gaussian noise; or a law of tensors; or ``noise(x, rng)`` that returns x,
-        (x, x_err) or (x, x_err, mask), of whatever shape; or None where simulations have their noise already.
+        (x, x_err) or (x, x_err, mask), of whatever shape, or another that `NoiseFunction` understands; or
+        None where simulations have their noise already.
     predictions : ndarray, shape (n, *shape)
-        Some of those that it will be put on, for the probe.
+        Some of those that it will be put on, for the probe; real or complex.
+    theta : ndarray, shape (n, n_dim), optional
+        Their parameters.
 
     Attributes
     ----------
@@ -60,6 +64,8 @@ class NoiseLaw:
         The law, where it can be drawn on any device.
     batched : bool
         Whether the function is called with many predictions at once.
+    takes_parameters : bool
+        Whether it is called with parameters, one simulation at a time.
 
     Raises
     ------
@@ -67,17 +73,32 @@ class NoiseLaw:
         For what is no noise, or a function that returns something else.
     """
 
-    def __init__(self, noise: float | ArrayLike | NoiseFunction | None, predictions: Array) -> None:
-        self._function: NoiseFunction = noise if callable(noise) else _known(noise, predictions.shape[1:])
-        self.of_tensors = self._function if isinstance(self._function, TensorNoise) else None
-        self.batched = self.of_tensors is not None or _treats_rows_alike(self._function, predictions)
+    def __init__(
+        self,
+        noise: float | ArrayLike | Callable[..., Any] | None,
+        predictions: Array,
+        theta: Array | None = None,
+    ) -> None:
+        law = noise if callable(noise) else _known(noise, predictions.shape[1:])
+        self.of_tensors = law if isinstance(law, TensorNoise) else None
+        self._function = NoiseFunction(law)
+        self.takes_parameters = self._function.takes_parameters
+        first = None if theta is None else theta[0]
+        if len(predictions) and self.of_tensors is None:
+            # What the function returns is checked once before it is tried in other ways.
+            self._read(predictions[0], np.random.default_rng(0), first)
+        self.batched = self.of_tensors is not None or (
+            not self.takes_parameters and _treats_rows_alike(self._read, predictions)
+        )
 
-    def __call__(self, predictions: Array, rng: np.random.Generator) -> Observation:
-        """Data of as many targets as there are predictions, shape (n, *shape)."""
+    def __call__(
+        self, predictions: Array, rng: np.random.Generator, theta: Array | None = None
+    ) -> Observation:
+        """Data of as many targets as there are predictions, shape (n, *shape), of parameters (n, n_dim)."""
         if self.batched:
-            # A copy, because a function may add its noise in place.
-            return _read(self._function(predictions.copy(), rng))
-        rows = [_read(self._function(row.copy(), rng)) for row in predictions]
+            return self._read(predictions, rng)
+        given = [None] * len(predictions) if theta is None else theta
+        rows = [self._read(row, rng, each) for row, each in zip(predictions, given, strict=True)]
         columns: Any = zip(*rows, strict=True)
         parts: Any = (None if column[0] is None else np.stack(column) for column in columns)
         return Observation(*parts)
@@ -87,6 +108,20 @@ class NoiseLaw:
         assert self.of_tensors is not None
         made = self.of_tensors.draw(predictions, generator)
         return Observation(*made) if isinstance(made, tuple) else Observation(made)
+
+    def _read(self, x: Array, rng: np.random.Generator, theta: Array | None = None) -> Observation:
+        # A copy, because a function may add its noise in place.
+        parts = self._function(x.copy(), rng, None if theta is None else theta.copy())
+        names = ("x of noise(...)", "x_err of noise(...)", "mask of noise(...)")
+        read = (as_numbers, as_real_numbers, as_real_numbers)
+        arrays: Any = (
+            None if part is None else convert(part, name)
+            for convert, part, name in zip(read, parts, names, strict=False)
+        )
+        observation = Observation(*arrays)
+        if observation.x.ndim == 0:
+            raise ValueError("noise: expected data with noise, an array, got a single number; return x")
+        return observation
 
 
 def _known(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> TensorNoise:
@@ -103,17 +138,7 @@ def _known(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> TensorNoi
     return law
 
 
-def _read(returned: Any) -> Observation:
-    parts = returned if isinstance(returned, tuple) else (returned,)
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(
-            f"noise: expected x, (x, x_err) or (x, x_err, mask) to be returned, got a tuple of {len(parts)}"
-        )
-    arrays: Any = (None if part is None else np.asarray(part) for part in parts)
-    return Observation(*arrays)
-
-
-def _treats_rows_alike(function: NoiseFunction, predictions: Array) -> bool:
+def _treats_rows_alike(read: Callable[..., Observation], predictions: Array) -> bool:
     """Whether rows of a batch get what single calls give: the same law, and independent of each other.
 
     A function may run on a batch and be wrong: one noise level drawn for all rows, or one taken from all of
@@ -124,12 +149,10 @@ def _treats_rows_alike(function: NoiseFunction, predictions: Array) -> bool:
     rows = predictions[:N_PROBES]
     if len(rows) < 2:
         return False
-    single = np.stack(
-        [[_statistics(_read(function(row.copy(), rng))) for row in rows] for _ in range(N_REPEATS)]
-    )
+    single = np.stack([[_statistics(read(row, rng)) for row in rows] for _ in range(N_REPEATS)])
     try:
         with np.errstate(all="ignore"):
-            together = [_read(function(rows.copy(), rng)) for _ in range(N_REPEATS)]
+            together = [read(rows, rng) for _ in range(N_REPEATS)]
             batch = np.stack([_rows_of(observation, len(rows)) for observation in together])
     # This is user code, and an array may make it raise anything; row by row it works.
     except Exception:
@@ -151,7 +174,9 @@ def _statistics(observation: Observation) -> Array:
     columns: list[float] = []
     for part in observation:
         if part is not None:
-            values = np.nan_to_num(np.asarray(part, dtype=float)).reshape(-1)
+            numbers = np.asarray(part)
+            parts = (numbers.real, numbers.imag) if np.iscomplexobj(numbers) else (numbers,)
+            values = np.nan_to_num(np.concatenate([np.ravel(each) for each in parts]).astype(float))
             columns += [len(values), values[0], values[-1], values.mean(), values.std(), np.abs(values).max()]
     return np.array(columns)
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.randomness import torch_generator
 
 __all__ = ["NoNoise", "NoiseLevels", "TensorNoise", "WhiteNoise"]
@@ -30,7 +31,7 @@ class TensorNoise(ABC):
         Parameters
         ----------
         x : Tensor, shape (n, *shape) or (*shape)
-            Predictions, float64; a copy, which may be changed.
+            Predictions, float64 or complex128; a copy, which may be changed.
         generator : torch.Generator
             Source of every random number, on the device of x, where all tensors have to be made.
 
@@ -42,7 +43,8 @@ class TensorNoise(ABC):
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array | tuple[Array, ...]:
         """The same of arrays."""
-        made = self.draw(torch.tensor(x, dtype=torch.float64), torch_generator(rng))
+        kind = torch.complex128 if np.iscomplexobj(x) else torch.float64
+        made = self.draw(torch.tensor(x, dtype=kind), torch_generator(rng))
         return tuple(part.numpy() for part in made) if isinstance(made, tuple) else made.numpy()
 
 
@@ -60,11 +62,12 @@ class WhiteNoise(TensorNoise):
     Parameters
     ----------
     sigma : array_like
-        Standard deviation; broadcasts to a simulation.
+        Standard deviation, of complex data that of the real and of the imaginary part each; broadcasts to a
+        simulation.
     """
 
     def __init__(self, sigma: ArrayLike) -> None:
-        self.sigma = np.asarray(sigma, dtype=float)
+        self.sigma = np.array(as_real_numbers(sigma, "noise"))
         _check_positive("noise", self.sigma)
         self._here = torch.as_tensor(self.sigma)
 
@@ -104,7 +107,8 @@ class NoiseLevels(TensorNoise):
 
     def draw(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See `TensorNoise.draw`."""
-        share = torch.rand((*x.shape[:-1], 1), generator=generator, device=x.device, dtype=x.dtype)
+        kind = x.real.dtype
+        share = torch.rand((*x.shape[:-1], 1), generator=generator, device=x.device, dtype=kind)
         if self.logarithmic:
             sigma = self.low * (self.high / self.low) ** share
         else:
@@ -114,6 +118,9 @@ class NoiseLevels(TensorNoise):
 
 def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
     """Normal numbers in single precision, which are quicker to draw and precise enough for noise."""
+    if x.is_complex():
+        parts = torch.randn((*x.shape, 2), generator=generator, device=x.device, dtype=torch.float32)
+        return torch.view_as_complex(parts)
     return torch.randn(x.shape, generator=generator, device=x.device, dtype=torch.float32)
 
 

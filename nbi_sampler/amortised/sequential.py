@@ -16,12 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.step import Problem
-from nbi_sampler.amortised.inference import Inference, infer
+from nbi_sampler.amortised.inference import Inferences, infer
 from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.amortised.setup import Setup, qualified_name
 from nbi_sampler.amortised.simulator import target_evaluator
 from nbi_sampler.amortised.weighing import sequential_target
 from nbi_sampler.config import SnpeConfig, TrainingConfig
+from nbi_sampler.forward.arrays import as_mask, as_numbers, as_real_numbers
 from nbi_sampler.proposals.proposal import MixtureProposal
 from nbi_sampler.statistics.importance import normalised_weights
 
@@ -76,7 +77,7 @@ class Focused:
 
     def is_of(self, x_obs: ArrayLike, x_err: ArrayLike | None, mask: ArrayLike | None) -> bool:
         """Whether this is the target with these data; uncertainties and mask need not be told again."""
-        if not np.array_equal(self.x_obs, np.asarray(x_obs), equal_nan=True):
+        if not np.array_equal(self.x_obs, as_numbers(x_obs, "x_obs"), equal_nan=True):
             return False
         shape = self.x_obs.shape
         return all(
@@ -129,12 +130,11 @@ def focus(
         raise ValueError(
             "x_obs: log L was -inf or NaN at all draws from the prior; check data, simulator and likelihood"
         )
-    x_obs, x_err, mask = (None if part is None else np.array(part) for part in target)
-    assert x_obs is not None
+    x_obs, x_err, mask = target
     return Focused(
-        x_obs=x_obs,
-        x_err=x_err,
-        mask=mask,
+        x_obs=as_numbers(x_obs, "x_obs").copy(),
+        x_err=None if x_err is None else as_real_numbers(x_err, "x_err").copy(),
+        mask=None if mask is None else as_mask(mask, "x_mask"),
         proposal=state.best.proposal,
         records=state.records,
         samples=np.concatenate([draws.evaluation.theta for draws in state.history.batches]),
@@ -151,7 +151,7 @@ def infer_focused(
     n_samples: int,
     function: Callable[..., ArrayLike] | None = None,
     on_target: Callable[[], None] | None = None,
-) -> list[Inference]:
+) -> Inferences:
     """The posterior of the target of the rounds, by importance sampling from the best of them.
 
     Raises
@@ -179,6 +179,6 @@ def infer_focused(
 def _broadcast(part: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """A mask, or uncertainties, of the shape of the data; as they are where they do not fit."""
     try:
-        return np.broadcast_to(part, shape)
+        return np.broadcast_to(as_numbers(part, "x_err"), shape)
     except ValueError:
         return np.asarray(part)

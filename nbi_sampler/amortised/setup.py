@@ -17,13 +17,16 @@ from bilby.core.prior import PriorDict
 from numpy.typing import ArrayLike
 
 from nbi_sampler.algorithm.rounds import Networks
+from nbi_sampler.amortised.given import by_name, check_columns, check_consistency
 from nbi_sampler.amortised.networks import featurizer_settings, flow_settings
 from nbi_sampler.amortised.priors import priors_from
-from nbi_sampler.amortised.simulations import StoredSet, TrainingSet, filled
-from nbi_sampler.amortised.simulator import VectorSimulator, simulating_evaluator
+from nbi_sampler.amortised.simulations import OnChunk, StoredSet, TrainingSet, filled
+from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simulating_evaluator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
+from nbi_sampler.forward.arrays import as_real_numbers
+from nbi_sampler.forward.noise_function import NoiseFunction
 from nbi_sampler.parallel.pools import Pool, opened_pool
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.settings.devices import find_device, thread_count
@@ -84,13 +87,17 @@ class Setup:
             simulator = VectorSimulator(simulator, space.names)
         if not isinstance(n_jobs, int) or (n_jobs < 1 and n_jobs != -1):
             raise ValueError(f"n_jobs: expected a number of processes or -1 for all, got {n_jobs!r}")
+        noise = given["noise"]
+        if noise is not None:
+            # A mistake in it is found before the first simulation.
+            NoiseFunction(noise) if callable(noise) else as_real_numbers(noise, "noise")
         flow = flow_settings(given["flow"])
         flow_factory(flow)
         return cls(
             priors=priors,
             space=space,
             simulator=simulator,
-            noise=given["noise"],
+            noise=noise,
             flow=flow,
             featurizer=featurizer_settings(given["featurizer"]),
             device=find_device(given["device"]),
@@ -112,8 +119,8 @@ class Setup:
             yield pool
 
     @contextmanager
-    def evaluator(self) -> Iterator[tuple[Evaluator, tuple[int, ...]]]:
-        """What makes simulations within a block, and the shape of one."""
+    def evaluator(self) -> Iterator[tuple[Evaluator, TargetModel]]:
+        """What makes simulations within a block, and the model that knows their form."""
         if self.simulator is None:
             raise ValueError(
                 "simulator: expected a function, got None; give the engine one, or to `NBI.load`"
@@ -129,22 +136,27 @@ class Setup:
         store: str | Path | None,
         before: TrainingSet | StoredSet | None,
         in_memory: bool | None = None,
+        on_chunk: OnChunk | None = None,
     ) -> TrainingSet | StoredSet:
         """Simulations to train on: those given, or as many as asked, made where they are missing."""
         if (x is None) != (y is None):
             raise ValueError("x, y: expected both or none; y are the parameters of the simulations x")
         if x is not None and y is not None:
-            return TrainingSet(y, x)
+            given = TrainingSet(by_name(y, self.space), x)
+            check_columns(given, self.space)
+            if self.simulator is not None and self.noise is not None:
+                check_consistency(given, self.space, self.simulator)
+            return given
         if before is not None and store is None and len(before) >= n_sims:
             return before
         store = before.path if store is None and isinstance(before, StoredSet) else store
-        with self.evaluator() as (evaluator, shape):
+        with self.evaluator() as (evaluator, model):
             if store is not None:
-                given = (shape, self._fingerprint(), in_memory)
-                return filled(store, n_sims, evaluator, self.entropy, *given)
-            empty = TrainingSet.empty(self.space.n_dim, shape)
+                about = (self._fingerprint(), in_memory, on_chunk)
+                return filled(store, n_sims, evaluator, self.entropy, *about)
+            empty = TrainingSet.empty(self.space.n_dim, model.data_shape)
             kept = before if isinstance(before, TrainingSet) else empty
-            return kept.grown(n_sims, evaluator, self.entropy)
+            return kept.grown(n_sims, evaluator, self.entropy, on_chunk)
 
     def about(self) -> dict[str, Any]:
         """What a file of the trained engine says about it; what JSON can hold."""

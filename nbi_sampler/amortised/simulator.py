@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import UserModel
+from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
 from nbi_sampler.parallel.pools import Pool
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator
@@ -58,7 +59,7 @@ class TargetModel(UserModel):
         See `UserModel`.
     x_obs : array_like
     log_likelihood : callable, optional
-        ``(x, y) -> ndarray, shape (n,)`` with simulations x, shape (n, n_data), of parameters y, shape
+        ``(x, y) -> ndarray, shape (n,)`` with simulations x, shape (n, *shape), of parameters y, shape
         (n, n_dim); Gaussian errors of size ``noise`` without.
     names : sequence of str
         Of the columns of y.
@@ -78,12 +79,18 @@ class TargetModel(UserModel):
         self._weigh = log_likelihood
         self._names = tuple(names)
 
+    def _parameters_of(self, columns: Mapping[str, Array], n: int) -> Sequence[Any]:
+        """Vectors where the names are known, as the noise functions of an engine have it."""
+        if not self._names:
+            return super()._parameters_of(columns, n)
+        return list(np.stack([np.broadcast_to(columns[name], n) for name in self._names], 1))
+
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
         """Log-likelihood from predictions; see `ForwardModel.log_likelihood`."""
         if self._weigh is None:
             return gaussian_log_likelihood(self.observed, self._scale, predictions)
         y = np.stack([np.broadcast_to(columns[name], len(predictions)) for name in self._names], 1)
-        return np.asarray(self._weigh(predictions, y), dtype=float)
+        return as_real_numbers(self._weigh(self.as_data(predictions), y), "log_likelihood")
 
     def of_parameters(self, parameters: dict[str, float]) -> float:
         """Log-likelihood of one parameter set."""
@@ -117,8 +124,8 @@ def target_evaluator(model: TargetModel, space: ParameterSpace, pool: Pool | Non
 
 def simulating_evaluator(
     simulator: Callable[[dict[str, float]], ArrayLike], space: ParameterSpace, pool: Pool | None = None
-) -> tuple[Evaluator, tuple[int, ...]]:
-    """What makes simulations at draws of z, and the shape of one.
+) -> tuple[Evaluator, TargetModel]:
+    """What makes simulations at draws of z, and the model that knows their form.
 
     Parameters
     ----------
@@ -131,8 +138,11 @@ def simulating_evaluator(
     -------
     Evaluator
         Its predictions are the simulations, flat; its log-likelihoods mean nothing.
-    tuple of int
+    TargetModel
     """
     middle = space.row(space.to_theta(np.zeros((1, space.n_dim)))[0])
-    shape = np.shape(simulator(middle))
-    return target_evaluator(TargetModel(simulator, 1.0, np.zeros(shape)), space, pool), shape
+    first = np.atleast_1d(as_numbers(simulator(middle), "simulator"))
+    if not first.size:
+        raise ValueError("simulator: expected a simulation of one number at least, got an empty array")
+    model = TargetModel(simulator, 1.0, np.zeros_like(first))
+    return target_evaluator(model, space, pool), model

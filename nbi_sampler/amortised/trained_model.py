@@ -22,7 +22,7 @@ from nbi_sampler.amortised.model_check import ModelCheck
 from nbi_sampler.amortised.priors import NotPortable
 from nbi_sampler.amortised.saving import KINDS, load_estimator
 from nbi_sampler.forward import ForwardModel
-from nbi_sampler.forward.observed import data_layout
+from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.storage.archive import ArchiveError
@@ -126,7 +126,8 @@ def observed_by(
     ValueError
         For data of another shape than those of the training, or where there are none.
     """
-    alike = forward is not None and forward.shape == data_layout(estimator.data_shape)
+    layout = estimator.layout
+    alike = forward is not None and forward.shape == layout.channel_shape
     if x_obs is None:
         if forward is None or not alike:
             found = "it is not recognised" if forward is None else f"it has data of shape {forward.shape}"
@@ -134,9 +135,13 @@ def observed_by(
                 f"model: expected data of shape {estimator.data_shape} from the likelihood, but {found}; "
                 "pass them as x_obs=, with x_err= and x_mask= where the model was trained with these"
             )
-        x_obs = forward.observed.reshape(estimator.data_shape)
-    if x_err is None and estimator.layout.has_uncertainty and forward is not None and alike:
-        x_err = None if forward.uncertainty is None else forward.uncertainty.reshape(estimator.data_shape)
+        x_obs = layout.as_data(forward.observed[None])[0]
+        if layout.has_mask and mask is None:
+            # Those of a likelihood are complete.
+            mask = np.ones(1, dtype=bool)
+    if x_err is None and layout.has_uncertainty and forward is not None and alike:
+        errors = forward.uncertainty
+        x_err = None if errors is None else layout.as_errors(errors.reshape(1, *layout.channel_shape))[0]
     observed = Observed(x_obs, x_err, mask)
     if len(estimator.targets(*observed).x) != 1:
         raise ValueError(
@@ -163,7 +168,8 @@ def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | N
     proposal = MixtureProposal(members, np.array([1.0 - PRIOR_SHARE, PRIOR_SHARE]))
     targets = estimator.targets(*observed)
     check = None
-    if forward is not None and np.array_equal(forward.observed, np.ravel(observed.x_obs)):
+    seen = np.ravel(estimator.layout.as_channels(as_numbers(observed.x_obs, "x_obs")[None]))
+    if forward is not None and np.array_equal(forward.observed, seen):
         check = ModelCheck(estimator, targets, forward)
     return Start(proposal, float(estimator.p_value(*observed)[0]), digest_of(estimator), check)
 

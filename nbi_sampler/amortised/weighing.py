@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.amortised.inference import LogLikelihood
-from nbi_sampler.amortised.layout import DataLayout
+from nbi_sampler.amortised.layout import DataLayout, Targets
 from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.simulator import TargetModel, gaussian_log_likelihood
+from nbi_sampler.forward import UserModel
+from nbi_sampler.forward.arrays import as_mask, as_numbers, as_real_numbers
 
 __all__ = ["sequential_target", "weighed"]
 
@@ -27,10 +29,10 @@ def weighed(
     function: Callable[..., ArrayLike] | None,
     noise: Any,
     layout: DataLayout,
-    shape: tuple[int, ...],
-    x: ArrayLike,
-    x_err: ArrayLike | None,
-    mask: ArrayLike | None,
+    model: UserModel,
+    x: NDArray[Any],
+    x_err: Array | None,
+    mask: NDArray[np.bool_] | None,
 ) -> tuple[LogLikelihood, list[Observation]]:
     """Log-likelihood of simulations, and the data of every target as it takes them.
 
@@ -41,8 +43,8 @@ def weighed(
     noise : object
         Of the engine: its standard deviation counts where there is no ``x_err``.
     layout : DataLayout
-    shape : tuple of int
-        Of one simulation.
+    model : UserModel
+        Of which the simulations are.
     x : array_like, shape (n_targets, *data_shape)
     x_err, mask : array_like, optional
 
@@ -51,48 +53,53 @@ def weighed(
     ValueError
         Without a function, where no errors are known or simulations have another shape than data.
     """
+    # Points that only weights take as missing would be known to the networks.
+    layout = replace(layout, has_uncertainty=x_err is not None)
+    if layout.has_mask and mask is None:
+        mask = np.asarray(np.isfinite(layout.as_checked(x)).all(1))
     if function is not None:
-        return _by_user(function, layout, shape, x, x_err, mask)
-    if tuple(shape) != layout.data_shape:
+        return _by_user(function, layout, model, x, x_err, mask)
+    if model.data_shape != layout.data_shape or (model.is_complex and not layout.is_complex):
         raise ValueError(
-            f"log_likelihood: expected a function, as simulations have shape {tuple(shape)} and data "
-            f"{layout.data_shape}: there is nothing to compare point by point; pass log_likelihood="
+            f"log_likelihood: expected a function, as simulations have shape {model.data_shape} and data "
+            f"{layout.data_shape}{' and are real' if model.is_complex else ''}: there is nothing to compare "
+            "point by point; pass log_likelihood="
         )
-    return _by_errors(layout, x, _errors(noise, x_err), mask)
+    layout = replace(layout, has_uncertainty=True)
+    return _by_errors(layout, model, layout.targets(x, _errors(noise, x_err), mask))
 
 
 def _by_user(
     function: Callable[..., ArrayLike],
     layout: DataLayout,
-    shape: tuple[int, ...],
-    x: ArrayLike,
-    x_err: ArrayLike | None,
-    mask: ArrayLike | None,
+    model: UserModel,
+    x: NDArray[Any],
+    x_err: Array | None,
+    mask: NDArray[np.bool_] | None,
 ) -> tuple[LogLikelihood, list[Observation]]:
-    targets = replace(layout, has_uncertainty=x_err is not None, has_mask=True).targets(x, x_err, mask)
+    targets = layout.targets(x, x_err, mask)
     errors: Any = [None] * len(targets.x) if targets.x_err is None else targets.x_err
     if targets.x_err is not None and set(layout.channels) == {"value"}:
-        errors = targets.x_err.reshape(-1, *layout.data_shape)
-    seen = np.asarray(x, dtype=float)
-    observations = [Observation(*parts) for parts in zip(seen, errors, targets.mask, strict=True)]
+        errors = layout.as_errors(targets.x_err)
+    observations = [Observation(*parts) for parts in zip(x, errors, targets.mask, strict=True)]
 
     def log_likelihood(predictions: Array, y: Array, observation: Observation) -> ArrayLike:
-        return function(predictions.reshape(-1, *shape), y, observation)
+        return function(model.as_data(predictions), y, observation)
 
     return log_likelihood, observations
 
 
 def _by_errors(
-    layout: DataLayout, x: ArrayLike, x_err: ArrayLike, mask: ArrayLike | None
+    layout: DataLayout, model: UserModel, targets: Targets
 ) -> tuple[LogLikelihood, list[Observation]]:
-    targets = replace(layout, has_uncertainty=True, has_mask=True).targets(x, x_err, mask)
     values = [i for i, role in enumerate(layout.channels) if role == "value"]
     assert targets.x_err is not None
     observations = [Observation(*parts) for parts in zip(targets.x, targets.x_err, targets.mask, strict=True)]
 
     def log_likelihood(predictions: Array, y: Array, observation: Observation) -> Array:
         assert observation.x_err is not None and observation.mask is not None
-        rows = predictions.reshape(len(y), len(layout.channels), -1)[:, values][:, :, observation.mask]
+        made = layout.as_channels(model.as_data(predictions))
+        rows = made[:, values][:, :, observation.mask]
         observed = observation.x[values][:, observation.mask]
         errors = observation.x_err[:, observation.mask]
         return gaussian_log_likelihood(observed.ravel(), errors.ravel(), rows.reshape(len(y), -1))
@@ -117,22 +124,33 @@ def sequential_target(
     if x_obs is None or setup.simulator is None:
         name = "x_obs" if x_obs is None else "simulator"
         raise ValueError(f"{name}: expected one for sequential rounds, got None; n_rounds=1 is amortised")
-    x = np.asarray(x_obs, dtype=float)
+    x = np.atleast_1d(as_numbers(x_obs, "x_obs"))
+    x_err = None if x_err is None else as_real_numbers(x_err, "x_err")
     present = np.isfinite(x).reshape(-1, x.shape[-1]).all(0)
-    present &= True if mask is None else np.asarray(mask, dtype=bool).reshape(-1)
-    noise: Any = FirstOf(setup.noise) if callable(setup.noise) else setup.noise
+    present &= True if mask is None else as_mask(mask, "x_mask").reshape(-1)
+    noise: Any = setup.noise
     if function is None or noise is None:
-        noise = np.broadcast_to(_errors(setup.noise, x_err), x.shape)
+        errors = _errors(setup.noise, x_err)
+        try:
+            noise = np.broadcast_to(errors, x.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"x_err: expected uncertainties that broadcast to x_obs {x.shape}, got shape {errors.shape}"
+            ) from error
         present &= (np.isfinite(noise) & (noise > 0)).reshape(-1, x.shape[-1]).all(0)
         noise = noise[..., present]
     elif not callable(noise):
-        noise = np.broadcast_to(noise, x.shape)[..., present]
+        noise = np.broadcast_to(as_real_numbers(noise, "noise"), x.shape)[..., present]
+    if not present.any():
+        raise ValueError(
+            "x_obs: expected a point that is present, finite and has a positive uncertainty, got none"
+        )
     simulator = setup.simulator if present.all() else Present(setup.simulator, present)
     weigh = None if function is None else OfPresent(function, x, x_err, present)
     return TargetModel(simulator, noise, x[..., present], weigh, setup.space.names)
 
 
-def _errors(noise: Any, x_err: ArrayLike | None) -> ArrayLike:
+def _errors(noise: Any, x_err: Array | None) -> Array:
     if x_err is not None:
         return x_err
     if noise is None or callable(noise):
@@ -140,7 +158,7 @@ def _errors(noise: Any, x_err: ArrayLike | None) -> ArrayLike:
             "x_err: expected uncertainties or a log-likelihood to weigh by, got neither; pass x_err= or "
             "log_likelihood=, or use `sample`, which does not weigh"
         )
-    return np.asarray(noise, dtype=float)
+    return as_real_numbers(noise, "noise")
 
 
 class Present:
@@ -161,28 +179,16 @@ class OfPresent:
     def __init__(
         self,
         function: Callable[..., ArrayLike],
-        x: Array,
-        x_err: ArrayLike | None,
+        x: NDArray[Any],
+        x_err: Array | None,
         present: NDArray[np.bool_],
     ) -> None:
         self.function = function
-        errors = None if x_err is None else np.broadcast_to(np.asarray(x_err, dtype=float), x.shape)
+        errors = None if x_err is None else np.broadcast_to(x_err, x.shape)
         self.observation = Observation(
             x[..., present], None if errors is None else errors[..., present], present[present]
         )
 
-    def __call__(self, predictions: Array, y: Array) -> ArrayLike:
-        """Log-likelihoods of flat predictions, shape (n,)."""
-        return self.function(predictions.reshape(-1, *self.observation.x.shape), y, self.observation)
-
-
-class FirstOf:
-    """The data alone of a noise function that draws uncertainties too."""
-
-    def __init__(self, noise: Callable[..., Any]) -> None:
-        self.noise = noise
-
-    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
-        """Data with noise."""
-        made = self.noise(x, rng)
-        return made[0] if isinstance(made, tuple) else made
+    def __call__(self, x: NDArray[Any], y: Array) -> ArrayLike:
+        """Log-likelihoods of simulations, shape (n,)."""
+        return self.function(x, y, self.observation)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import ledoit_wolf
 
+from nbi_sampler.forward.arrays import as_real_numbers
+
 __all__ = ["Familiarity"]
 
 Array = NDArray[np.float64]
@@ -65,7 +67,7 @@ class Familiarity:
             At least 20 rows; best of simulations that did not train the featurizer.
         rng : numpy.random.Generator
         """
-        known = np.asarray(features, dtype=float)
+        known = as_real_numbers(features, "features")
         if known.ndim != 2 or len(known) < 20 or not np.isfinite(known).all():
             raise ValueError(
                 f"features: expected finite ones of shape (n, k) with n of at least 20, got {known.shape}"
@@ -93,7 +95,7 @@ class Familiarity:
         ndarray, shape (n,)
             Infinite for a row that is not finite.
         """
-        rows = np.atleast_2d(np.asarray(features, dtype=float))
+        rows = np.atleast_2d(as_real_numbers(features, "features"))
         finite = np.isfinite(rows).all(1)
         scores = np.full(len(rows), np.inf)
         scores[finite] = np.square((rows[finite] - self.mean) @ self.whitening).mean(1)

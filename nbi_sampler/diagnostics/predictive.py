@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
+
 __all__ = ["Discrepancy", "PredictiveCheck", "chi_squared", "predictive_check"]
 
 Array = NDArray[np.float64]
@@ -41,12 +43,13 @@ def chi_squared(uncertainty: ArrayLike) -> Discrepancy:
     uncertainty : array_like, shape of the data
         Infinite where a point is missing.
     """
-    sigma = np.asarray(uncertainty, dtype=float)
+    sigma = as_real_numbers(uncertainty, "uncertainty")
     present = np.isfinite(sigma)
 
     def discrepancy(data: Array, predictions: Array) -> Array:
         deviation = (data[:, present] - predictions[:, present]) / sigma[present]
-        return np.square(deviation).sum(1)
+        # Of complex data the uncertainty is that of either part.
+        return (np.abs(deviation) ** 2).sum(1)
 
     return discrepancy
 
@@ -65,6 +68,7 @@ def predictive_check(
     Parameters
     ----------
     observed : array_like, shape of the data
+        Real or complex.
     replicated : array_like, shape (n_samples, ...)
         Predictions of posterior draws, with noise.
     predictions : array_like, shape (n_samples, ...)
@@ -89,8 +93,8 @@ def predictive_check(
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733, section 2; Meng (1994), Annals of Statistics 22,
     1142, for the bound.
     """
-    data, made = np.asarray(replicated, dtype=float), np.asarray(predictions, dtype=float)
-    seen = np.asarray(observed, dtype=float)
+    data, made = as_numbers(replicated, "replicated"), as_numbers(predictions, "predictions")
+    seen = as_numbers(observed, "observed")
     if data.shape != made.shape or data.shape[1:] != seen.shape:
         raise ValueError(
             f"replicated, predictions: expected the shape (n_samples, *{seen.shape}) for observed data of "

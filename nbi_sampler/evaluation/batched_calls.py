@@ -141,7 +141,8 @@ class Vmapped:
         rows = np.minimum(np.arange(-(-n // PIECE) * PIECE), n - 1)
         with _double_precision() if self._double else nullcontext():
             values = self._compiled({name: np.reshape(column, -1)[rows] for name, column in columns.items()})
-        return np.asarray(values, dtype=np.float64)[:n]
+        found = np.asarray(values)[:n]
+        return found.astype(np.result_type(found, np.float64), copy=False)
 
 
 def _double_precision() -> AbstractContextManager[None]:

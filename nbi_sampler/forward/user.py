@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .arrays import as_numbers, as_real_numbers, channel_shape, from_channels, to_channels
 from .base import ForwardModel
 from .draws import normal_like, numpy_generator
+from .noise_function import NoiseFunction
 from .observed import Array, as_observed
 from .scales import robust_scale
 
@@ -33,9 +35,19 @@ class UserModel(ForwardModel):
     noise : float or ndarray or callable or None
         Standard deviation of Gaussian noise, one number or an array that broadcasts to ``x_obs``; or a
         function ``noise(prediction: ndarray, rng: numpy.random.Generator) -> ndarray`` that returns a noisy
-        copy of the prediction; or None if the simulator has added its noise already.
+        copy of the prediction (`NoiseFunction` tells what else is understood); or None if the simulator has
+        added its noise already.
     x_obs : array_like, shape (length,) or (n_channels, length)
-        Observed data.
+        Observed data, real or complex. Of complex data a standard deviation is that of the real and of the
+        imaginary part each; simulations and the noise function are complex too.
+
+    Attributes
+    ----------
+    data_shape : tuple of int
+        Of ``x_obs``.
+    is_complex : bool
+        Whether ``x_obs`` is. Everywhere else in a forward model complex data are real: the real parts of all
+        channels, then the imaginary parts.
 
     Raises
     ------
@@ -69,16 +81,21 @@ class UserModel(ForwardModel):
                 f"simulator: expected a function of a dictionary of parameters, got "
                 f"{type(simulator).__name__}; pass the function itself and not its value."
             )
-        observed = as_observed(x_obs, "x_obs")
-        self._data_shape = observed.shape
+        observed = as_observed(x_obs, "x_obs", allow_complex=True)
+        self.data_shape = observed.shape
+        self.is_complex = bool(np.iscomplexobj(observed))
         self._simulator = simulator
         self._wrapped: Callable[[Any], Any] | None = None
-        self._noise = noise if callable(noise) else None
+        self._noise = NoiseFunction(noise) if callable(noise) else None
         self._is_gaussian = noise is not None and not callable(noise)
         name = (
             "Gaussian noise" if self._is_gaussian else "noise function" if callable(noise) else "stochastic"
         )
-        super().__init__(f"user's simulator, {name}", observed)
+        super().__init__(
+            f"user's simulator, {name}",
+            to_channels(observed[None], self.data_shape)[0],
+            shape=channel_shape(self.data_shape, self.is_complex),
+        )
         self._scale = self._reference_scale() if noise is None or callable(noise) else self._sigma(noise)
 
     @property
@@ -95,13 +112,17 @@ class UserModel(ForwardModel):
         n = len(next(iter(columns.values())))
         arguments: dict[str, Any] = {key: np.asarray(value)[:, None] for key, value in columns.items()}
         # Draws of a stochastic simulator might share their noise in one call, which no comparison would show.
-        if not (self._is_gaussian or self._noise) or (self._wrapped is None and len(self._data_shape) > 1):
+        if not (self._is_gaussian or self._noise) or (self._wrapped is None and len(self.data_shape) > 1):
             return super().simulate_batch(columns)
         if self._wrapped is not None:
-            predictions = np.broadcast_to(self._wrapped(arguments), (n, *self._data_shape)).reshape(n, -1)
+            made, shape = self._wrapped(arguments), (n, *self.data_shape)
         else:
-            predictions = np.broadcast_to(self._simulator(arguments), (n, self.observed.size))
-        return np.array(predictions, dtype=np.float64)
+            made, shape = self._simulator(arguments), (n, int(np.prod(self.data_shape)))
+        return self._as_real(np.broadcast_to(as_numbers(made, "simulator"), shape), "simulator")
+
+    def as_data(self, predictions: Array) -> Any:
+        """Predictions in the form in which the simulator gives them, shape (n, *data_shape)."""
+        return from_channels(predictions, self.data_shape, self.is_complex)
 
     def replacing_function(self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> UserModel:
         """A copy that calls ``wrap(simulator)``; see `ForwardModel.replacing_function`."""
@@ -130,8 +151,12 @@ class UserModel(ForwardModel):
             return predictions.clone()
         rng = numpy_generator(generator)
         rows = predictions.detach().to("cpu", torch.float64).numpy()
-        noisy = np.stack([self._noisy(row, rng) for row in rows]) if len(rows) else rows
-        return torch.tensor(noisy, dtype=predictions.dtype, device=predictions.device)
+        parameters = self._parameters_of(
+            {name: each.cpu().numpy() for name, each in columns.items()}, len(rows)
+        )
+        noisy = [self._noisy(row, rng, each) for row, each in zip(rows, parameters, strict=True)]
+        made = np.stack(noisy) if len(rows) else rows
+        return torch.tensor(made, dtype=predictions.dtype, device=predictions.device)
 
     def stabilise(self, data: Tensor) -> Tensor:
         """Residuals from the observed data in units of the noise; see `ForwardModel.stabilise`."""
@@ -145,8 +170,12 @@ class UserModel(ForwardModel):
         """Whether the noise is Gaussian; see `ForwardModel.is_whitened`."""
         return self._is_gaussian
 
+    def _parameters_of(self, columns: Mapping[str, Array], n: int) -> Sequence[Any]:
+        """Parameters of n simulations as a noise function takes them: here like the simulator, by name."""
+        return [{name: float(values[i]) for name, values in columns.items()} for i in range(n)]
+
     def _sigma(self, noise: ArrayLike) -> Array:
-        sigma = np.asarray(noise, dtype=np.float64)
+        sigma = as_real_numbers(noise, "noise")
         n_bad = int(np.count_nonzero(~(np.isfinite(sigma) & (sigma > 0))))
         if n_bad:
             raise ValueError(
@@ -154,33 +183,52 @@ class UserModel(ForwardModel):
                 f"{sigma.size}; leave those data points out, or pass None if the simulator adds noise itself."
             )
         try:
-            return np.array(np.broadcast_to(sigma, self._data_shape)).reshape(-1)
+            each = np.broadcast_to(sigma, self.data_shape).reshape(-1)
         except ValueError as error:
             raise ValueError(
-                f"noise: expected a number or an array that broadcasts to x_obs {self._data_shape}, got "
+                f"noise: expected a number or an array that broadcasts to x_obs {self.data_shape}, got "
                 f"shape {sigma.shape}; give one standard deviation for each data point."
             ) from error
+        return np.tile(each, 2) if self.is_complex else each.copy()
 
     def _flat(self, values: ArrayLike, argument: str) -> Array:
-        """Copy of what a user's function returned, checked and flattened."""
-        array = np.array(values, dtype=np.float64)
-        if np.squeeze(array).shape != np.squeeze(np.empty(self._data_shape)).shape:
+        """Copy of what a user's function returned, checked, as real numbers and flattened."""
+        array = as_numbers(values, argument)
+        if np.squeeze(array).shape != np.squeeze(np.empty(self.data_shape)).shape:
             raise ValueError(
-                f"{argument}: expected an array of the shape of x_obs {self._data_shape}, got {array.shape}; "
+                f"{argument}: expected an array of the shape of x_obs {self.data_shape}, got {array.shape}; "
                 "return one value for each observed data point."
             )
-        return array.reshape(-1)
+        return self._as_real(array[None], argument)[0]
 
-    def _noisy(self, row: Array, rng: np.random.Generator) -> Array:
+    def _as_real(self, values: Any, argument: str) -> Array:
+        """A copy of data of shape (n, ...) as real numbers, shape (n, n_data)."""
+        n = len(values)
+        if not self.is_complex:
+            if np.iscomplexobj(values):
+                raise TypeError(
+                    f"{argument}: expected real numbers, as x_obs is real, got complex ones; give complex "
+                    "x_obs, or return the real part or the modulus"
+                )
+            return np.array(values, dtype=np.float64).reshape(n, -1)
+        # A real model of complex data has no imaginary part.
+        rows = np.asarray(values, dtype=complex).reshape(n, *self.data_shape)
+        return to_channels(rows, self.data_shape).reshape(n, -1)
+
+    def _noisy(self, row: Array, rng: np.random.Generator, parameters: Any = None) -> Array:
         if self._noise is None:
             return row
         # A copy, because a function may add its noise in place.
-        return self._flat(self._noise(row.reshape(self._data_shape).copy(), rng), "noise")
+        data = self.as_data(row[None].copy())[0]
+        return self._flat(self._noise(data, rng, parameters)[0], "noise")
 
     def _reference_scale(self) -> Array:
         """Scale of the noise function for each data point; where that is none, of the data of its channel."""
         channels = self.observed.reshape(self.shape)
         rough = np.repeat([robust_scale(channel) for channel in channels], self.shape[1])
+        if self._noise is not None and self._noise.takes_parameters:
+            # Those of the observed data are not known.
+            return rough
         rng = np.random.default_rng(0)
         drawn = np.std([self._noisy(self.observed, rng) for _ in range(_N_SCALE_DRAWS)], axis=0)
         return np.where(np.isfinite(drawn) & (drawn > 0), drawn, rough)

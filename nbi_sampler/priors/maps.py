@@ -22,6 +22,7 @@ UNIT_MINIMUM = 1e-100
 UNIT_MAXIMUM = 1.0 - 2.0**-53
 _LARGEST_EXPONENT = 700.0
 _N_BISECTIONS = 64
+_SINGLE_PRECISION = 1e-7
 
 
 def clip_unit(u: np.ndarray) -> np.ndarray:
@@ -114,6 +115,8 @@ class PriorMap:
                 if agree(exact.at_probes, theta, tolerance=1e-7):
                     self._closed_form = exact, ColumnFunction(prior, inverse, theta, conditions)
         self._cdf = self._usable_cdf(prior, probes, theta, conditions)
+        discrete = isinstance(prior, WeightedDiscreteValues)
+        self._values = np.sort(np.asarray(prior.values, dtype=float)) if discrete else np.zeros(0)
 
     def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
         """Map standard normal to physical.
@@ -131,13 +134,18 @@ class PriorMap:
             return self._closed_form[0](z[:, 0], conditions)[:, None]
         return self._rescale_finite(z[:, 0], conditions)[:, None]
 
-    def to_z(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
+    def to_z(
+        self, theta: np.ndarray, conditions: Conditions, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
         """Map physical to standard normal; values beyond the support go to its edge.
 
         Parameters
         ----------
         theta : ndarray, shape (n, 1)
         conditions : mapping of str to ndarray, shape (n,), or float
+        rng : numpy.random.Generator, optional
+            Where a value has probability of its own, it goes anywhere in its range of quantiles, by chance,
+            instead of to the middle.
 
         Returns
         -------
@@ -147,7 +155,7 @@ class PriorMap:
             return self._closed_form[1](theta[:, 0], conditions)[:, None]
         if self._cdf is not None:
             return ndtri(clip_unit(self._cdf(theta[:, 0], conditions)))[:, None]
-        return self._bisect(theta[:, 0], conditions)[:, None]
+        return self._bisect(self._snapped(theta[:, 0]), conditions, rng)[:, None]
 
     @staticmethod
     def _usable_cdf(
@@ -162,6 +170,14 @@ class PriorMap:
             return None
         return cdf if agree(ndtri(clip_unit(cdf.at_probes)), z, tolerance=1e-6) else None
 
+    def _snapped(self, theta: np.ndarray) -> np.ndarray:
+        """Values of a discrete prior for those that single precision has moved."""
+        if not len(self._values):
+            return theta
+        nearest = self._values[np.abs(theta[:, None] - self._values).argmin(1)]
+        slack = _SINGLE_PRECISION * np.maximum(np.abs(nearest), np.ptp(self._values))
+        return np.where(np.abs(theta - nearest) <= slack, nearest, theta)
+
     def _rescale_finite(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
         u = clip_unit(ndtr(z))
         theta = self._rescale(u, conditions)
@@ -174,7 +190,9 @@ class PriorMap:
             theta[wrong] = self._rescale(inside, take_rows(conditions, wrong))
         return theta
 
-    def _bisect(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
+    def _bisect(
+        self, theta: np.ndarray, conditions: Conditions, rng: np.random.Generator | None
+    ) -> np.ndarray:
         ends = [np.full(len(theta), float(ndtri(end))) for end in (UNIT_MINIMUM, UNIT_MAXIMUM)]
         values = [self._rescale_finite(end, conditions) for end in ends]
         direction = np.where(values[1] >= values[0], 1.0, -1.0)
@@ -189,7 +207,8 @@ class PriorMap:
                 below = distance < -slack if sign < 0 else distance <= slack
                 low, high = np.where(below, middle, low), np.where(below, high, middle)
             edges.append(ndtr(0.5 * (low + high)))
-        return ndtri(clip_unit(0.5 * (edges[0] + edges[1])))
+        share = 0.5 if rng is None else rng.random(len(theta))
+        return ndtri(clip_unit(edges[0] + share * (edges[1] - edges[0])))
 
 
 def _unusable(name: str, prior: Prior, got: str) -> ValueError:

@@ -103,7 +103,7 @@ class ParameterSpace:
             theta[:, where] = block.to_theta(z[:, where], self._conditions(block.names, theta))
         return theta
 
-    def to_z(self, theta: np.ndarray) -> np.ndarray:
+    def to_z(self, theta: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Invert :meth:`to_theta`.
 
         Theta outside the support goes to its edge, a discrete value to the middle of its range of quantiles.
@@ -112,6 +112,9 @@ class ParameterSpace:
         ----------
         theta : ndarray, shape (n, n_dim)
             Finite.
+        rng : numpy.random.Generator, optional
+            A discrete value goes anywhere in its range instead, by chance: z is standard normal then where
+            theta is distributed as the prior.
 
         Returns
         -------
@@ -126,8 +129,34 @@ class ParameterSpace:
         z = np.empty_like(theta)
         for block in self._maps:
             where = [self._index[name] for name in block.names]
-            z[:, where] = block.to_z(theta[:, where], self._conditions(block.names, theta))
+            given = theta[:, where], self._conditions(block.names, theta)
+            z[:, where] = block.to_z(*given, rng) if isinstance(block, PriorMap) else block.to_z(*given)
         return z
+
+    def in_support(self, theta: np.ndarray) -> np.ndarray:
+        """Tell which parameters the prior can have, constraints aside; those it cannot do not come back.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n, n_dim)
+            Finite.
+
+        Returns
+        -------
+        ndarray of bool, shape (n, n_dim)
+        """
+        theta = self._checked(theta, "theta", finite=True)
+        low, high = (self.to_theta(np.full((1, self.n_dim), edge)) for edge in (-2.0, 2.0))
+        priors = [self._priors[name] for name in self.names]
+        bounded = [bool(np.all(np.isfinite(each.minimum) & np.isfinite(each.maximum))) for each in priors]
+        # Far out in an infinite tail the quantiles of double precision lie apart.
+        span = [
+            float(np.max(p.maximum - p.minimum)) if b else 0.0 for p, b in zip(priors, bounded, strict=True)
+        ]
+        tolerance = 1e-6 * np.maximum(np.abs(high - low), span) + np.where(bounded, 1e-12, 1e-6) * np.abs(
+            theta
+        )
+        return np.abs(self.to_theta(self.to_z(theta)) - theta) <= tolerance
 
     def unit_to_theta(self, u: np.ndarray) -> np.ndarray:
         """Map the unit cube to physical, shapes (n, n_dim); the edges of the cube are moved inside."""

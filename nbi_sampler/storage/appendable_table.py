@@ -147,6 +147,12 @@ class AppendableTable:
         """
         if set(rows) != set(self._data):
             raise ValueError(f"rows: expected columns {sorted(self._data)}, got {sorted(rows)}")
+        for name, values in rows.items():
+            if np.iscomplexobj(values) and self.columns[name].base.kind != "c":
+                raise ValueError(
+                    f"{name}: expected real numbers, as the column is of {self.columns[name].base}, got "
+                    "complex ones; create the table with a complex dtype"
+                )
         arrays = {name: np.asarray(values, self.columns[name].base) for name, values in rows.items()}
         n_new = len(next(iter(arrays.values())))
         for name, values in arrays.items():

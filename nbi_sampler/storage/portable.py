@@ -84,7 +84,7 @@ class Packer:
         if isinstance(value, Tensor):
             self.arrays[name] = _as_array(value)
             return {"tensor": name}
-        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
             self.arrays[name] = value
             return {"array": name}
         raise TypeError(

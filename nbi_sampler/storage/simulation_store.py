@@ -66,6 +66,8 @@ class SimulationStore:
         Parameters, in the order of the columns of theta.
     shape : tuple of int
         Of one prediction.
+    dtype : numpy.dtype
+        Of the numbers in a prediction; real or complex.
     fingerprint : dict of str to str
         What the simulations depend on, by name.
 
@@ -86,6 +88,7 @@ class SimulationStore:
         self._table = table
         self.names = tuple(table.metadata["names"])
         self.shape = table.columns["predictions"].shape
+        self.dtype = table.columns["predictions"].base
         self.fingerprint: dict[str, str] = table.metadata["fingerprint"]
 
     @classmethod
@@ -113,7 +116,7 @@ class SimulationStore:
         fingerprint : mapping of str to str, optional
             What the simulations depend on, for example ``{name: repr(prior), ...}``.
         dtype : dtype
-            Of the predictions.
+            Of the predictions; a complex one where they are.
 
         Raises
         ------

@@ -19,6 +19,7 @@ from bilby.core.utils import logger
 
 from nbi_sampler.amortised.trained_model import Observed, check_priors, digest_of, estimator_of, observed_by
 from nbi_sampler.config import nearest
+from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.parallel.pools import Pool, opened_pool
 from nbi_sampler.persistence.fingerprint import described, priors_described, versions
 from nbi_sampler.problem import make_forward_model
@@ -69,8 +70,8 @@ def infer_many(
         Of the table. Where it has been begun for the same survey, targets that it holds are not run again,
         but for those that failed.
     observed : callable, optional
-        ``observed(likelihood)`` gives ``(x_obs, x_err, mask)``, or fewer, as the model takes data. By default
-        they are those of the likelihood itself.
+        ``observed(likelihood)`` gives ``(x_obs, x_err, x_mask)``, or fewer, as the model takes data. By
+        default they are those of the likelihood itself.
     n_samples : int
         Samples of equal weight to keep of every target.
     npool : int
@@ -230,6 +231,6 @@ def _digest(observed: Observed) -> str:
     """What tells data from others: 16 hexadecimal digits."""
     content = hashlib.sha256()
     for part in observed:
-        array = np.asarray(np.nan if part is None else part, dtype=float)
+        array = as_numbers(np.nan if part is None else part, "observed")
         content.update(repr(array.shape).encode() + array.tobytes())
     return content.hexdigest()[:16]

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 import nbi_sampler
 from nbi_sampler import NBI
 from nbi_sampler.amortised.saving import load_estimator
-from nbi_sampler.engine import OutOfDistributionWarning
+from nbi_sampler.engine import OutOfDistributionWarning, UnreliableWeightsWarning
 from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
 from nbi_sampler.storage.simulation_store import SimulationStore, StoreMismatch
 
@@ -78,7 +78,10 @@ def test_data_unlike_the_simulations_are_warned_of(trained):
     _, x, x_err = targets(1)
     strange = x[0].copy()
     strange[3] += 30.0
-    with pytest.warns(OutOfDistributionWarning, match="1 of 1 targets"):
+    with (
+        pytest.warns(OutOfDistributionWarning, match="1 of 1 targets"),
+        pytest.warns(UnreliableWeightsWarning, match="1 of 1 targets have bad ones"),
+    ):
         trained.predict(strange, x_err[0], n_samples=100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -192,10 +195,11 @@ def test_simulations_that_are_given_or_fail():
     theta = rng.normal(size=(400, 2))
     x = theta[:, 1:] + theta[:, :1] * T
     x[::4] = np.nan
-    engine = an_engine(0.5, simulator=None).fit(x=x, y=theta, n_epochs=1, training=QUICK)
+    with pytest.warns(UserWarning, match="100 of 400 are left out of the training; 100 hold NaN"):
+        engine = an_engine(0.5, simulator=None).fit(x=x, y=theta, n_epochs=1, training=QUICK)
     assert engine.sample(x[1], n_samples=5).shape == (5, 2)
     for wrong in ({"x": x}, {"x": x, "y": theta[:5]}, {"x": np.full_like(x, np.nan), "y": theta}):
-        with pytest.raises(ValueError, match=r"x, y|n_sims"):
+        with pytest.raises(ValueError, match=r"x, y|simulations: expected most"):
             an_engine(0.5).fit(**wrong)
 
 

@@ -25,6 +25,9 @@ from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.reading_ahead import read_ahead
 from nbi_sampler.storage.simulation_store import SimulationStore
 
+# What is left out is said, which tests of its own ask for.
+told = pytest.mark.filterwarnings("ignore:simulations. .* are left out of the training:UserWarning")
+
 T = np.linspace(-1.0, 1.0, 10)
 QUICK = {"n_threads": 1, "batch_size": 64}
 PRIORS = {"m": bp.Uniform(-2.0, 3.0), "c": bp.Gaussian(0.0, 1.0)}
@@ -79,6 +82,7 @@ def objective_of(learnt_from, share=0.1):
     return learnt_from.objective(flow, featurizer, seen, config, np.random.default_rng(1)), layout
 
 
+@told
 def test_an_epoch_shows_every_simulation_once_and_none_that_is_held_out(store, lines):
     with torch.random.fork_rng():
         objective, layout = objective_of(ExamplesOnDisk(store, SPACE, np.random.default_rng(2)))
@@ -108,6 +112,7 @@ def objective_standard(objective, z):
     return spread.backward(z)
 
 
+@told
 def test_scales_are_those_of_the_same_simulations_in_memory(store, lines):
     on_disk = ExamplesOnDisk(store, SPACE, np.random.default_rng(0))
     in_memory = ExamplesInMemory(TrainingSet(*lines), SPACE, np.random.default_rng(0))
@@ -180,10 +185,11 @@ def test_a_store_that_lacks_nothing_can_be_shared(tmp_path):
 def test_a_store_without_finite_simulations_is_refused(tmp_path):
     path = tmp_path / "simulations.h5"
     engine = an_engine(simulator=lambda parameters: line(parameters) * np.nan)
-    with pytest.raises(ValueError, match="expected 100 finite simulations to learn from, got 0 of 200"):
+    with pytest.raises(ValueError, match="expected most of them to be of use, got 0 of 200"):
         engine.fit(200, n_epochs=1, store=path, in_memory=False)
 
 
+@told
 def test_a_store_whose_first_simulations_have_failed_is_refused(tmp_path, lines):
     theta, x = lines
     x[:100] = np.nan

@@ -47,12 +47,12 @@ def test_data_beyond_the_simulations_are_moved_to_their_edge():
 @pytest.mark.parametrize(
     ("x", "x_err", "mask", "message"),
     [
-        (np.zeros((4, 11)), 1.0, None, "x: expected shape"),
+        (np.zeros((4, 11)), 1.0, None, "x_obs: expected data of shape"),
         (np.zeros((4, 12)), None, None, "x_err: expected the uncertainties"),
         (np.zeros((4, 12)), np.ones(5), None, "x_err: expected uncertainties that broadcast"),
-        (np.zeros((4, 12)), 1.0, np.ones(7), "mask: expected shape"),
-        (np.full((4, 12), np.nan), 1.0, None, "x: expected complete data, got 48"),
-        (np.zeros((4, 12)), 0.0, None, "x: expected complete data, got 48"),
+        (np.zeros((4, 12)), 1.0, np.ones(7), "x_mask: expected shape"),
+        (np.full((4, 12), np.nan), 1.0, None, "x_obs: expected complete data.*48 not finite"),
+        (np.zeros((4, 12)), 0.0, None, "x_err: expected positive finite uncertainties, got 48 of 48"),
     ],
 )
 def test_other_data_than_those_of_the_simulations_are_refused(x, x_err, mask, message):

@@ -1,0 +1,42 @@
+"""The warning of an engine that weights are bad."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from nbi_sampler.amortised.inference import Inference
+
+__all__ = ["UnreliableWeightsWarning", "warn_of_weights"]
+
+# Below this efficiency few distinct samples are the fault of the training, not of few draws.
+LEAST_EFFICIENCY = 0.1
+
+
+class UnreliableWeightsWarning(UserWarning):
+    """Weighted samples do not represent the posterior; `NBI.infer` tells more."""
+
+
+def warn_of_weights(found: Sequence[Inference]) -> None:
+    """Warn on behalf of the caller's caller where weights are bad, as the status of an `Inference` says.
+
+    Parameters
+    ----------
+    found : sequence of Inference
+    """
+    bad = [
+        each
+        for each in found
+        if each.status != "ok"
+        and (each.status != "few distinct samples" or each.efficiency < LEAST_EFFICIENCY)
+    ]
+    if not bad:
+        return
+    worst = min(bad, key=lambda each: each.ess)
+    warnings.warn(
+        f"weights: {len(bad)} of {len(found)} targets have bad ones; the worst: {worst.status}, "
+        f"{worst.ess:.0f} effective samples of {len(worst.samples)}, k_hat {worst.k_hat:.2f}: "
+        f"{worst.message}. `infer` tells more of every target",
+        UnreliableWeightsWarning,
+        stacklevel=3,
+    )
