@@ -33,8 +33,10 @@ from nbi_sampler.plots.watching import RunPlots
 from nbi_sampler.plugins.events import Outcome, Run, RunEvents
 from nbi_sampler.plugins.manager import Plugin
 from nbi_sampler.plugins.provenance import plugins_at_work
+from nbi_sampler.priors.constraints import idle_constraints
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem, make_start
+from nbi_sampler.reporting.findings import find
 from nbi_sampler.reporting.progress import Progress, table_of_rounds
 from nbi_sampler.reporting.result import describable, result_fields, run_summary
 from nbi_sampler.settings.keywords import DEFAULTS, read_settings
@@ -136,6 +138,12 @@ class Nbi(BilbySampler):
         self._settings = read_settings({**DEFAULTS, **own})
         priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
         self._space = ParameterSpace(priors)
+        for name in idle_constraints(priors, self._space):
+            logger.warning(
+                f"nbi: the constraint on {name} never acts, because the conversion function of the priors does "
+                f"not make {name} from their parameters; pass one that does: "
+                "PriorDict(priors, conversion_function=...)"
+            )
         self._forward = make_forward_model(likelihood, self._space, self._settings)
         self._start = make_start(priors, self._space, self._forward, self._settings)
         super().__init__(likelihood, priors, **base, **own)
@@ -236,7 +244,8 @@ class Nbi(BilbySampler):
         for name, value in result_fields(state, self._space, self.priors, config.seed).items():
             setattr(self.result, name, value)
         self.result.sampling_time = datetime.timedelta(seconds=seconds)
-        summary = run_summary(state, config, self._space.n_dim, note, seconds)
+        findings = find(state, self._forward, self._space, self.priors, config.seed)
+        summary = run_summary(state, config, self._space.n_dim, note, seconds, findings)
         if self._start is not None:
             summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
         summary["nbi"]["plugins"] = {

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from nbi_sampler.evaluation.batch import Evaluation
+from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.statistics.importance import log_evidence, mixture_log_ratio
+from nbi_sampler.statistics.importance import log_evidence, mixture_log_ratio, normalised_weights
 
 __all__ = ["RECENT", "Draws", "History"]
 
@@ -24,6 +24,10 @@ Array = NDArray[np.float64]
 HELD_OUT = 8
 # Batches whose proposals keep a density of each member at every draw.
 RECENT = 3
+# Predictions that are kept of a batch of the result: so many, with so many numbers, but some in any case.
+MOST_KEPT = 200
+MOST_NUMBERS_KEPT = 1_000_000
+FEWEST_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,12 @@ class Draws:
     def log_weights(self) -> Array:
         """Log weights under their own proposal, shape (n,): independent of what was trained on them."""
         return self.log_likelihood - self.log_ratio
+
+    def without_predictions(self, some: bool) -> Draws:
+        """The same draws without predictions, or with those at ``some`` that stand for the posterior."""
+        evaluation = self.evaluation
+        predicted = _some_predicted(self.log_weights, evaluation.predictions) if some else None
+        return replace(self, evaluation=replace(evaluation, predictions=None, predicted=predicted))
 
 
 @dataclass(frozen=True)
@@ -212,6 +222,16 @@ class History:
             n_retired=float(each.sum()),
             log_retired=mixture_log_ratio(log_ratios, counts),
         )
+
+
+def _some_predicted(log_weights: Array, predictions: Array | None) -> Predicted | None:
+    """Predictions at equally spaced quantiles of the weights: draws are in random order already."""
+    if predictions is None or not np.isfinite(log_weights).any():
+        return None
+    n_kept = int(np.clip(MOST_NUMBERS_KEPT // predictions.shape[1], FEWEST_KEPT, MOST_KEPT))
+    total = np.cumsum(normalised_weights(log_weights))
+    rows = np.searchsorted(total, total[-1] * (np.arange(n_kept) + 0.5) / n_kept)
+    return Predicted(rows, predictions[rows])
 
 
 def _expected_counts(

@@ -109,10 +109,14 @@ class State:
         return replace(self, final=(), records=tuple(replace(r, pooled=False) for r in self.records))
 
     def without_predictions(self, n_kept: int = 0) -> State:
-        """The same state without the predictions of its batches, but for the last ``n_kept``."""
+        """The same state without the predictions of its batches, but for the last ``n_kept``.
+
+        Some at draws of the result stay, by which the fit is judged.
+        """
         spent = self.history.batches[: len(self.history.batches) - n_kept]
+        of_result = {id(draws) for draws in self.final}
         lighter = {
-            id(draws): replace(draws, evaluation=replace(draws.evaluation, predictions=None))
+            id(draws): draws.without_predictions(some=id(draws) in of_result)
             for draws in (*spent, *self.final)
             if draws.evaluation.predictions is not None
         }

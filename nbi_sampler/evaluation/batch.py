@@ -21,12 +21,28 @@ __all__ = [
     "EvaluationError",
     "LikelihoodError",
     "PartialBatch",
+    "Predicted",
     "WorkerError",
     "listed",
 ]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions at some draws of a batch, each with the same share of its weight.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n,)
+        Of the batch; a heavy draw comes more than once.
+    predictions : ndarray, shape (n, n_data)
+    """
+
+    rows: Rows
+    predictions: Array
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,8 @@ class Evaluation:
         Draws whose log-likelihood was NaN.
     seconds : float
         Of waiting for it, whatever the number of processes.
+    predicted : Predicted, optional
+        What is left of the predictions of a batch of the result once nothing is learnt from them.
     """
 
     theta: Array
@@ -54,6 +72,7 @@ class Evaluation:
     n_calls: int
     n_nan: int
     seconds: float
+    predicted: Predicted | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nbi_sampler.plugins.manager import Plugin
@@ -81,6 +82,23 @@ class ForwardModel(ABC):
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes need the model, and must not be sent tensors that may live on a GPU.
         return {**self.__dict__, "_tensors": {}}
+
+    @property
+    def noise_is_known(self) -> bool:
+        """Whether `simulate` and `noise` are the law of the observed data, so that a fit can be judged by it.
+
+        By default where `log_likelihood` can be called. A model whose simulations only help to find the
+        posterior, or whose noise level is a rough estimate, says no.
+        """
+        return self.has_log_likelihood
+
+    @property
+    def sequences(self) -> tuple[NDArray[np.intp], ...]:
+        """Data points in the order of their independent variable: index arrays, none where there is no order.
+
+        Neighbours in a sequence are compared to find what a model leaves over.
+        """
+        return ()
 
     @property
     def uncertainty(self) -> Array | None:
@@ -213,6 +231,33 @@ class ForwardModel(ABC):
             None where the promise cannot be given.
         """
         return None
+
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array | None:
+        """Residuals of the observed data that are N(0, I) where prediction and noise are right.
+
+        Parameters
+        ----------
+        predictions : Tensor, shape (n, n_data)
+            In double precision.
+        columns : mapping of str to Tensor, shape (n,)
+            All parameters, sampled and fixed.
+        rng : numpy.random.Generator
+            For laws of counts, whose residuals are made continuous by a random number.
+
+        Returns
+        -------
+        ndarray, shape (n, n_residuals), or None
+            One for each data point, or fewer where data depend on each other. None where the law has none in
+            closed form; `noise` and `stabilise` then serve instead.
+        """
+        scale = self.white_noise_scale(columns)
+        if scale is None:
+            return None
+        observed = self._constant("observed", predictions)[None]
+        deviations = self.stabilise(observed) - self.stabilise(predictions)
+        return (deviations / scale.to(predictions)[:, None]).numpy()
 
     def is_whitened(self, names: Collection[str]) -> bool:
         """Whether `white_noise_scale` is one in every row, given the names of all parameters.

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from bilby.core.likelihood import Multinomial, PoissonLikelihood
-from scipy.special import gammaln, xlogy
+from scipy.special import bdtr, bdtrc, gammaln, pdtr, pdtrc, xlogy
 from torch import Tensor
 
 from .base import ForwardModel
 from .draws import multinomial, poisson
 from .function import FunctionModel
+from .normal_scores import normal_scores
 from .observed import Array, as_observed
 
 __all__ = ["MultinomialModel", "PoissonModel"]
@@ -51,6 +52,14 @@ class PoissonModel(FunctionModel):
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Draw counts; see `ForwardModel.noise`."""
         return poisson(predictions, generator)
+
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array:
+        """Normal scores of the counts; see `ForwardModel.normal_residuals`."""
+        rates, share = predictions.numpy(), rng.random(predictions.shape)
+        below = np.where(self.observed >= 1, pdtr(self.observed - 1, rates), 0.0)
+        return normal_scores(below, pdtrc(self.observed, rates), share)
 
     def stabilise(self, data: Tensor) -> Tensor:
         """Anscombe's square root, less that of the observed counts; see `ForwardModel.stabilise`."""
@@ -125,6 +134,23 @@ class MultinomialModel(ForwardModel):
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Draw as many objects as were observed; see `ForwardModel.noise`."""
         return multinomial(round(float(np.sum(self.observed))), predictions / self._total, generator)
+
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array:
+        """Normal scores of each class given those before it; see `ForwardModel.normal_residuals`.
+
+        The last class is what the others leave, and has none.
+        """
+        expected, counts = predictions.numpy(), self.observed[:-1]
+        # Summed from the back: objects, and probability, that the classes before have left.
+        left = np.cumsum(self.observed[::-1])[::-1][:-1]
+        with np.errstate(all="ignore"):
+            chance = expected[:, :-1] / np.cumsum(expected[:, ::-1], axis=1)[:, ::-1][:, :-1]
+        chance = np.clip(chance, 0.0, 1.0)
+        below = np.where(counts >= 1, bdtr(np.maximum(counts - 1, 0), left, chance), 0.0)
+        above = np.where(counts < left, bdtrc(np.minimum(counts, left), left, chance), 0.0)
+        return normal_scores(below, above, rng.random(chance.shape))
 
     def stabilise(self, data: Tensor) -> Tensor:
         """Anscombe's square root, less that of the observed counts; see `ForwardModel.stabilise`."""

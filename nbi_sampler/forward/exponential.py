@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .draws import exponential_like
 from .function import FunctionModel
+from .normal_scores import normal_scores
 from .observed import Array
 
 __all__ = ["ExponentialModel"]
@@ -48,6 +49,14 @@ class ExponentialModel(FunctionModel):
         """Draw exponential data; see `ForwardModel.noise`."""
         drawn = predictions * exponential_like(predictions, generator)
         return torch.where(predictions >= 0, drawn, torch.nan)
+
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array:
+        """Normal scores of the data; see `ForwardModel.normal_residuals`."""
+        with np.errstate(all="ignore"):
+            ratio = np.maximum(self.observed, 0.0) / predictions.numpy()
+        return normal_scores(-np.expm1(-ratio), np.exp(-ratio))
 
     def stabilise(self, data: Tensor) -> Tensor:
         """Logarithm, less that of the observed data; see `ForwardModel.stabilise`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from bilby.core.likelihood import Analytical1DLikelihood
+from numpy.typing import NDArray
 
 from .base import ForwardModel
 from .observed import Array, as_observed
@@ -50,6 +51,17 @@ class FunctionModel(ForwardModel):
         self._x = likelihood.x
         self._keywords = dict(likelihood.kwargs)
         self._wrapped: Callable[[Any], Any] | None = None
+
+    @property
+    def sequences(self) -> tuple[NDArray[np.intp], ...]:
+        """Each channel in the order of x, or as it is where x says nothing; see `ForwardModel.sequences`."""
+        n_channels, length = self.shape
+        try:
+            x = np.asarray(self._x, dtype=np.float64)
+        except (TypeError, ValueError):
+            x = np.zeros(0)
+        order = np.argsort(x, kind="stable") if x.shape == (length,) else np.arange(length)
+        return tuple(channel * length + order for channel in range(n_channels))
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:
         """Noiseless prediction: one call of the user's function; see `ForwardModel.simulate`."""

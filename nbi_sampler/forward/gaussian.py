@@ -83,6 +83,14 @@ class GaussianModel(FunctionModel):
         parameter_or_known(columns, "sigma", self._known)
         return torch.ones_like(next(iter(columns.values())))
 
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array:
+        """Residuals in units of ``sigma``; see `ForwardModel.normal_residuals`."""
+        sigma = np.asarray(parameter_or_known(columns, "sigma", self._known))
+        sigma = np.abs(sigma)[:, None] if "sigma" in columns else sigma
+        return (self.observed - predictions.numpy()) / sigma
+
     def is_whitened(self, names: Collection[str]) -> bool:
         """Whether the scale is known and no parameter replaces it; see `ForwardModel.is_whitened`."""
         return self._known is not None and "sigma" not in names

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .base import ForwardModel
@@ -43,6 +44,18 @@ class JointModel(ForwardModel):
         self.plugins = frozenset().union(*(part.plugins for part in parts))
         self._sizes = [part.observed.size for part in parts]
 
+    @property
+    def noise_is_known(self) -> bool:
+        """Whether that of all parts is; see `ForwardModel.noise_is_known`."""
+        return all(part.noise_is_known for part in self.parts)
+
+    @property
+    def sequences(self) -> tuple[NDArray[np.intp], ...]:
+        """Those of all parts; see `ForwardModel.sequences`."""
+        starts = np.cumsum([0, *self._sizes[:-1]])
+        pairs = zip(starts, self.parts, strict=True)
+        return tuple(start + sequence for start, part in pairs for sequence in part.sequences)
+
     def simulate(self, parameters: Mapping[str, float]) -> Array:
         """Predictions of all parts, one after the other; see `ForwardModel.simulate`."""
         return np.concatenate([part.simulate(parameters) for part in self.parts])
@@ -76,6 +89,16 @@ class JointModel(ForwardModel):
         if len(self.parts) == 1:
             return self.parts[0].white_noise_scale(columns)
         return torch.ones_like(next(iter(columns.values()))) if self.is_whitened(columns.keys()) else None
+
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array | None:
+        """Those of all parts, if all have them; see `ForwardModel.normal_residuals`."""
+        blocks = torch.split(predictions, self._sizes, dim=1)
+        pairs = zip(self.parts, blocks, strict=True)
+        residuals = [part.normal_residuals(block, columns, rng) for part, block in pairs]
+        made = [each for each in residuals if each is not None]
+        return np.concatenate(made, axis=1) if len(made) == len(self.parts) else None
 
     def is_whitened(self, names: Collection[str]) -> bool:
         """Whether all parts are; see `ForwardModel.is_whitened`."""

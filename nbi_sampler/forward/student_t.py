@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from bilby.core.likelihood import StudentTLikelihood
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtr
 from torch import Tensor
 
 from .compat import known_value, parameter_or_known
 from .draws import gamma, normal_like
 from .function import FunctionModel
+from .normal_scores import normal_scores
 from .observed import Array
 
 __all__ = ["StudentTModel"]
@@ -80,6 +81,14 @@ class StudentTModel(FunctionModel):
         half = (nu / 2).expand(predictions.shape).contiguous()
         drawn = normal_like(predictions, generator) * torch.sqrt(half / gamma(half, generator))
         return predictions + self._constant("_scale", predictions) * drawn
+
+    def normal_residuals(
+        self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Array:
+        """Normal scores of the residuals; see `ForwardModel.normal_residuals`."""
+        nu = np.asarray(parameter_or_known(columns, "nu", self._known), dtype=np.float64)[:, None]
+        deviations = (self.observed - predictions.numpy()) / self._scale
+        return normal_scores(stdtr(nu, deviations), stdtr(nu, -deviations))
 
     def stabilise(self, data: Tensor) -> Tensor:
         """Residuals from the observed data in units of the scale; see `ForwardModel.stabilise`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .arrays import as_numbers, as_real_numbers, channel_shape, from_channels, to_channels
@@ -97,6 +97,16 @@ class UserModel(ForwardModel):
             shape=channel_shape(self.data_shape, self.is_complex),
         )
         self._scale = self._reference_scale() if noise is None or callable(noise) else self._sigma(noise)
+
+    @property
+    def noise_is_known(self) -> bool:
+        """Whether noise was given: a simulator that adds its own does not say how much."""
+        return self._is_gaussian or self._noise is not None
+
+    @property
+    def sequences(self) -> tuple[NDArray[np.intp], ...]:
+        """Each channel as it is; see `ForwardModel.sequences`."""
+        return tuple(np.arange(self.observed.size).reshape(self.shape))
 
     @property
     def uncertainty(self) -> Array | None:

@@ -20,7 +20,7 @@ from nbi_sampler.algorithm.history import Draws, History
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.rounds import FitInfo, Networks
 from nbi_sampler.algorithm.state import Best, Pending, State
-from nbi_sampler.evaluation.batch import Evaluation, PartialBatch
+from nbi_sampler.evaluation.batch import Evaluation, PartialBatch, Predicted
 from nbi_sampler.persistence.fingerprint import differences
 from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
 from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
@@ -32,7 +32,19 @@ __all__ = ["FORMAT", "Checkpoint", "CheckpointWriter", "load", "save"]
 FORMAT = "nbi_sampler checkpoint"
 FORMAT_VERSION = 1
 KINDS = (
-    *(State, Pending, Best, History, Draws, Evaluation, PartialBatch, RoundRecord, FitInfo, TrainingInfo),
+    *(
+        State,
+        Pending,
+        Best,
+        History,
+        Draws,
+        Evaluation,
+        Predicted,
+        PartialBatch,
+        RoundRecord,
+        FitInfo,
+        TrainingInfo,
+    ),
     *PROPOSAL_KINDS,
 )
 # A write that takes a second is followed by so many seconds without one.

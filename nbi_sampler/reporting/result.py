@@ -21,6 +21,7 @@ from nbi_sampler.algorithm.state import State
 from nbi_sampler.config import SnpeConfig
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator
+from nbi_sampler.reporting.findings import Findings
 from nbi_sampler.reporting.status import contradicting_evidence, judge, summarise
 from nbi_sampler.statistics.importance import (
     effective_sample_size,
@@ -84,7 +85,12 @@ def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: 
 
 
 def run_summary(
-    state: State, config: SnpeConfig, n_dim: int, note: str, seconds: float
+    state: State,
+    config: SnpeConfig,
+    n_dim: int,
+    note: str,
+    seconds: float,
+    findings: Findings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Entries of the result's meta data: ``"run_statistics"``, with dynesty's keys, and ``"nbi"``.
 
@@ -97,6 +103,8 @@ def run_summary(
         How the likelihood is called.
     seconds : float
         Of the whole run.
+    findings : Findings, optional
+        What the result says of model and priors.
 
     Returns
     -------
@@ -109,6 +117,7 @@ def run_summary(
     log_weights = _joined(draws, n_dim)[0]
     weights = summarise(log_weights)
     n_distinct = len(np.unique(_rows_of_equal_weight(log_weights, config.seed)))
+    findings = findings or Findings()
     status, message = judge(
         weights,
         config.n_effective,
@@ -117,6 +126,7 @@ def run_summary(
         n_distinct=n_distinct,
         likelihood_only=min(state.count("prior"), state.count("refinement")) > 0
         and not state.count("rounds"),
+        misfit=findings.misfit,
     )
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws if id(each) not in trained_on) or draws[-1:]
@@ -127,13 +137,14 @@ def run_summary(
     }
     own = {
         "status": status,
-        "message": message,
+        "message": "; ".join([message, *findings.sentences]),
         "efficiency": efficiency(_joined(last, n_dim)[0]),
         "ess": weights.ess,
         "n_effective": float(config.n_effective),
         "n_distinct": n_distinct,
         "k_hat": weights.k_hat,
         "largest_weight_share": weights.largest_share,
+        **findings.as_dict(),
         "n_calls": state.n_calls,
         "n_nan": sum(record.n_nan for record in state.records),
         "rounds": tuple(record.as_dict() for record in state.records),

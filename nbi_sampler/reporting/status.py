@@ -39,8 +39,8 @@ class Status(NamedTuple):
     Attributes
     ----------
     status : str
-        "ok", "n_effective not reached", "few distinct samples", "unreliable weights", "missing mass" or
-        "no finite likelihood"; the worst that applies.
+        "ok", "poor fit", "n_effective not reached", "few distinct samples", "unreliable weights",
+        "missing mass" or "no finite likelihood"; the worst that applies.
     message : str
         What was found and, unless "ok", what to do about it.
     """
@@ -151,6 +151,7 @@ def judge(
     *,
     n_distinct: int | None = None,
     likelihood_only: bool = False,
+    misfit: str | None = None,
 ) -> Status:
     """Give the worst status that applies.
 
@@ -169,6 +170,8 @@ def judge(
     likelihood_only : bool
         Whether there were no simulations to find modes with; what may be missed is then said even where
         nothing speaks against the result.
+    misfit : str, optional
+        What shows that the model does not fit the data, in words.
 
     Returns
     -------
@@ -199,7 +202,15 @@ def judge(
             "n_sims, set periodic boundaries where they belong, or try flow='nsf'",
         )
     too_few = _too_few(weights, n_effective, found)
-    return too_few or Status("ok", f"{found}; {MAY_BE_MISSED}" if likelihood_only else found)
+    if too_few is not None:
+        return too_few._replace(message=f"{too_few.message}; {misfit}") if misfit else too_few
+    if misfit is not None:
+        return Status(
+            "poor fit",
+            f"{misfit}; samples and evidence are right for this model and these priors, but check the ranges "
+            f"of the priors, the model and the size of the noise ({found})",
+        )
+    return Status("ok", f"{found}; {MAY_BE_MISSED}" if likelihood_only else found)
 
 
 def _too_few(weights: WeightSummary, n_effective: float, found: str) -> Status | None:

@@ -27,6 +27,7 @@ from nbi_sampler.amortised.trained_model import Observed, start_at
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem
 from nbi_sampler.randomness import stage_generator
+from nbi_sampler.reporting.findings import find
 from nbi_sampler.reporting.result import result_fields, run_summary
 from nbi_sampler.settings.keywords import Settings, read_settings
 from nbi_sampler.statistics.importance import systematic_indices, weighted_quantiles
@@ -118,7 +119,8 @@ class Plan:
         config = replace(self.settings.snpe, seed=target.seed)
         state = run(problem, config, target.seed, Observer())
         fields = result_fields(state, self.space, self.priors, target.seed)
-        own = run_summary(state, config, self.space.n_dim, problem.evaluator.note, 0.0)["nbi"]
+        findings = find(state, forward, self.space, self.priors, target.seed)
+        own = run_summary(state, config, self.space.n_dim, problem.evaluator.note, 0.0, findings)["nbi"]
         same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
         return {
             **{name: own[name] for name in same},

@@ -58,6 +58,15 @@ class StrainModel(ForwardModel):
         self.has_log_likelihood = response.is_exact and not self._nuisances.names
 
     @property
+    def noise_is_known(self) -> bool:
+        """No: see `ForwardModel.noise_is_known`.
+
+        What is marginalised is drawn from its prior, and a spectrum of noise that was estimated from some
+        segments is off by more than a chi-squared of ten thousand points allows for.
+        """
+        return False
+
+    @property
     def uncertainty(self) -> Array:
         """One everywhere: the strain is whitened; see `ForwardModel.uncertainty`."""
         return np.ones_like(self.observed)

@@ -1,0 +1,115 @@
+"""What residuals say against a model: discrepancies, and their distributions where residuals are N(0, I).
+
+For posterior predictive checks. Pure arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, chi2, norm
+
+__all__ = [
+    "CHI_SQUARED",
+    "DISCREPANCIES",
+    "LARGEST",
+    "NEIGHBOURS",
+    "chi_squared",
+    "has_neighbours",
+    "largest",
+    "neighbours",
+    "tail_probabilities",
+]
+
+Array = NDArray[np.float64]
+Sequences = Sequence[NDArray[np.intp]]
+
+CHI_SQUARED, LARGEST, NEIGHBOURS = "chi_squared", "largest_residual", "neighbouring_residuals"
+# Fewer pairs of neighbours say nothing.
+FEWEST_PAIRS = 8
+
+
+def chi_squared(residuals: Array, sequences: Sequences = ()) -> Array:
+    """Sum of squares of each row, shape (n,)."""
+    return np.square(residuals).sum(axis=1)
+
+
+def largest(residuals: Array, sequences: Sequences = ()) -> Array:
+    """Largest size in each row, shape (n,)."""
+    return np.abs(residuals).max(axis=1)
+
+
+def neighbours(residuals: Array, sequences: Sequences) -> Array:
+    r"""Correlation of neighbours in each row, shape (n,).
+
+    .. math:: \sum r_i r_{i+1} / \sum r_i^2
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n, n_data)
+    sequences : sequence of ndarray of int
+        Columns in an order in which neighbours mean something.
+    """
+    products = np.zeros(len(residuals))
+    for sequence in sequences:
+        ordered = residuals[:, sequence]
+        products += (ordered[:, :-1] * ordered[:, 1:]).sum(axis=1)
+    squares = chi_squared(residuals)
+    return np.divide(products, squares, out=np.zeros_like(products), where=squares > 0.0)
+
+
+DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {
+    CHI_SQUARED: chi_squared,
+    LARGEST: largest,
+    NEIGHBOURS: neighbours,
+}
+
+
+def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Array]:
+    r"""Chances of larger discrepancies than those of each row, where residuals are N(0, I).
+
+    Exact for chi-squared and for the largest. The correlation of neighbours has a beta distribution on
+    [-1, 1] in good approximation, with its exact variance :math:`M / (N (N + 2))` for M pairs in N data.
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n, n_residuals)
+    sequences : sequence of ndarray of int
+        See `neighbours`; without eight pairs these are not looked at.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n,)
+
+    References
+    ----------
+    Leipnik (1947), Annals of Mathematical Statistics 18, 80, for the beta distribution.
+
+    Examples
+    --------
+    >>> tail_probabilities(np.array([[1.96]]), ())["largest_residual"].round(3)
+    array([0.05])
+    """
+    n_data = residuals.shape[1]
+    each = 2.0 * norm.sf(largest(residuals))
+    with np.errstate(divide="ignore"):
+        found = {
+            CHI_SQUARED: chi2.sf(chi_squared(residuals), n_data),
+            LARGEST: -np.expm1(n_data * np.log1p(-each)),
+        }
+    if has_neighbours(sequences):
+        n_pairs = _number_of_pairs(sequences)
+        shape = (n_data * (n_data + 2) / n_pairs - 1.0) / 2.0
+        found[NEIGHBOURS] = beta.sf((1.0 + neighbours(residuals, sequences)) / 2.0, shape, shape)
+    return found
+
+
+def has_neighbours(sequences: Sequences) -> bool:
+    """Whether enough neighbours are known for their correlation to mean anything."""
+    return _number_of_pairs(sequences) >= FEWEST_PAIRS
+
+
+def _number_of_pairs(sequences: Sequences) -> int:
+    return sum(max(len(sequence) - 1, 0) for sequence in sequences)
