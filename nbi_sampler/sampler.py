@@ -140,9 +140,8 @@ class Nbi(BilbySampler):
         self._space = ParameterSpace(priors)
         for name in idle_constraints(priors, self._space):
             logger.warning(
-                f"nbi: the constraint on {name} never acts, because the conversion function of the priors does "
-                f"not make {name} from their parameters; pass one that does: "
-                "PriorDict(priors, conversion_function=...)"
+                f"nbi: the constraint on {name} never acts, because the conversion function of the priors "
+                f"makes no {name}; pass one that does: PriorDict(priors, conversion_function=...)"
             )
         self._forward = make_forward_model(likelihood, self._space, self._settings)
         self._start = make_start(priors, self._space, self._forward, self._settings)

@@ -142,9 +142,9 @@ class MultinomialModel(ForwardModel):
 
         The last class is what the others leave, and has none.
         """
-        expected, counts = predictions.numpy(), self.observed[:-1]
+        expected, counts = predictions.numpy(), self.observed[:-1].astype(np.int64)
         # Summed from the back: objects, and probability, that the classes before have left.
-        left = np.cumsum(self.observed[::-1])[::-1][:-1]
+        left = np.cumsum(self.observed[::-1].astype(np.int64))[::-1][:-1]
         with np.errstate(all="ignore"):
             chance = expected[:, :-1] / np.cumsum(expected[:, ::-1], axis=1)[:, ::-1][:, :-1]
         chance = np.clip(chance, 0.0, 1.0)

@@ -32,19 +32,8 @@ __all__ = ["FORMAT", "Checkpoint", "CheckpointWriter", "load", "save"]
 FORMAT = "nbi_sampler checkpoint"
 FORMAT_VERSION = 1
 KINDS = (
-    *(
-        State,
-        Pending,
-        Best,
-        History,
-        Draws,
-        Evaluation,
-        Predicted,
-        PartialBatch,
-        RoundRecord,
-        FitInfo,
-        TrainingInfo,
-    ),
+    *(State, Pending, Best, History, Draws, Evaluation, Predicted, PartialBatch),
+    *(RoundRecord, FitInfo, TrainingInfo),
     *PROPOSAL_KINDS,
 )
 # A write that takes a second is followed by so many seconds without one.
