@@ -83,7 +83,5 @@ def test_posteriors_as_wide_as_their_priors_give_no_false_alarm_with_few_samples
 def test_the_edge_is_said_in_words():
     priors = PriorDict({"period": Uniform(0.0, 100.0)})
     theta = 100.0 - np.random.default_rng(0).exponential(size=(500, 1))
-    (edge,) = piled_up_edges(
-        priors, ("period",), ParameterSpace(priors).to_z(theta), theta, np.zeros(500)
-    )
+    (edge,) = piled_up_edges(priors, ("period",), ParameterSpace(priors).to_z(theta), theta, np.zeros(500))
     assert edge.sentence == "the posterior of period piles up at the upper edge of its prior (100)"

@@ -50,7 +50,9 @@ def test_a_slope_that_the_prior_shuts_out_is_a_poor_fit_at_the_edge_of_its_prior
 def test_a_velocity_curve_whose_period_is_shut_out_is_not_ok(run):
     velocities = velocity(T, 20.0, 30.0) + 2.0 * np.random.default_rng(3).normal(size=40)
     likelihood = GaussianLikelihood(T, velocities, velocity, 2.0)
-    nbi = run(likelihood, PriorDict({"amplitude": Uniform(0, 50), "period": Uniform(10, 14)})).meta_data["nbi"]
+    nbi = run(likelihood, PriorDict({"amplitude": Uniform(0, 50), "period": Uniform(10, 14)})).meta_data[
+        "nbi"
+    ]
     assert nbi["status"] == "poor fit", nbi["message"]
     assert nbi["predictive_p_value"] < 1e-10
 
