@@ -66,6 +66,8 @@ def assert_equal(result, expected):
     np.testing.assert_array_equal(result.samples, expected.samples)
     for name in ("m", "c", "log_likelihood", "weights"):
         np.testing.assert_array_equal(result.nested_samples[name], expected.nested_samples[name])
+    for name in ("predictive_p_values", "at_prior_edge"):
+        assert result.meta_data["nbi"][name] == expected.meta_data["nbi"][name]
     tables = [
         [{key: row[key] for key in row if key not in TIMES} for row in each.meta_data["nbi"]["rounds"]]
         for each in (result, expected)

@@ -78,7 +78,7 @@ def test_a_simulator_with_its_noise_is_judged(run, noise):
 
 
 def test_a_likelihood_without_simulations_is_not_judged_but_its_edges_are_named(run):
-    nbi = fit_line(run, -1.5, Own(X, RISING, line, SIGMA))
+    nbi = fit_line(run, -1.5, Own(X, RISING, line, SIGMA), n_effective=150)
     assert nbi["status"] == "ok", nbi["message"]
     assert nbi["predictive_p_value"] is None and "predictive" not in nbi["message"]
     assert nbi["at_prior_edge"] == {"m": "upper"}

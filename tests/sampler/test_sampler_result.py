@@ -65,12 +65,14 @@ def test_the_posterior_has_a_row_for_every_effective_sample_with_its_own_likelih
     assert np.allclose(line_result.log_prior_evaluations, -2 * np.log(10.0))
 
 
+FOUND = ("predictive_p_value", "predictive_p_values", "at_prior_edge")
+
+
 def test_meta_data_tell_what_the_run_was(line_result):
     own = line_result.meta_data["nbi"]
-    wanted = (
-        "status message efficiency ess n_effective n_distinct k_hat largest_weight_share n_calls n_nan rounds"
-    )
-    assert set(own) == {*wanted.split(), "out_of_distribution", "plugins", "seed", "tier", "versions"}
+    wanted = "status message efficiency ess n_effective k_hat largest_weight_share n_calls n_nan rounds"
+    others = {"n_distinct", "out_of_distribution", "plugins", "seed", "tier", "versions"}
+    assert set(own) == {*wanted.split(), *others, *FOUND}
     assert own["ess"] >= own["n_effective"] == 1500
     assert own["n_calls"] == line_result.num_likelihood_evaluations
     assert own["n_calls"] == sum(record["n_calls"] for record in own["rounds"])

@@ -54,6 +54,11 @@ def test_likelihood_follows_from_the_prediction(detectors, kind, keywords):
     )
 
 
+def test_an_estimated_spectrum_is_no_ground_to_call_a_signal_a_poor_fit(detectors):
+    model = forward_model(make(detectors)[0])
+    assert model.has_log_likelihood and not model.noise_is_known
+
+
 def test_detectors_may_have_bands_of_their_own(unequal_detectors):
     likelihood, priors = make(unequal_detectors)
     model = forward_model(likelihood)
