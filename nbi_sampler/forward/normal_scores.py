@@ -43,8 +43,8 @@ def normal_scores(below: ArrayLike, above: ArrayLike, share: ArrayLike | None = 
 
     Examples
     --------
-    >>> normal_scores([0.5, 1.0], [0.5, 1e-20]).round(2)
-    array([0.  , 9.26])
+    >>> normal_scores([0.975, 1.0], [0.025, 1e-20]).round(2)
+    array([1.96, 9.26])
     """
     left, right = np.asarray(below, dtype=np.float64), np.asarray(above, dtype=np.float64)
     if share is not None:
