@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bilby.core.result import Result
+from bilby.core.sampler import run_sampler
 from bilby.core.sampler.base_sampler import NestedSampler
 from bilby.core.utils import command_line_args, logger
 
@@ -22,11 +23,19 @@ from nbi_sampler.evaluation.likelihood_call import quiet_about_state
 from nbi_sampler.persistence.cached_result import what_differs
 from nbi_sampler.persistence.checkpoint import CheckpointWriter
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.settings.foreign import nearest_of
 from nbi_sampler.settings.keywords import DEFAULTS, Settings, translate
 
 __all__ = ["BilbySampler"]
 
 _BASE_KEYWORDS = frozenset(inspect.signature(NestedSampler.__init__).parameters) - {"self", "kwargs"}
+
+_BILBYS = _BASE_KEYWORDS | set(inspect.signature(run_sampler).parameters) - {"kwargs"}
+
+
+def _with_hint(name: str) -> str:
+    near = nearest_of(name, _BILBYS)
+    return f"{name} (did you mean {near}?)" if near else name
 
 
 class BilbySampler(NestedSampler):
@@ -107,10 +116,14 @@ class BilbySampler(NestedSampler):
         # bilby always names npool: 1 where nobody has asked for more, perhaps by another name.
         if kwargs.get("npool") == DEFAULTS["npool"]:
             del kwargs["npool"]
-        steering = (*self.npoints_equiv_kwargs, *self.walks_equiv_kwargs)
-        keywords, ignored = translate(kwargs, equivalents, steering)
+        keywords, ignored, unknown = translate(kwargs, equivalents)
         if ignored:
             logger.info(f"Sampler nbi has no use for {', '.join(ignored)}: ignored")
+        if unknown:
+            logger.warning(
+                f"Sampler nbi does not know {', '.join(map(_with_hint, unknown))}, nor a sampler that does: "
+                f"ignored. Its keywords: {', '.join(sorted(DEFAULTS))}"
+            )
         kwargs.clear()
         kwargs.update(keywords)
         return kwargs

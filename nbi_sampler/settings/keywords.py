@@ -12,15 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from nbi_sampler.config import SnpeConfig, TrainingConfig, build, nearest
+from nbi_sampler.config import SnpeConfig, TrainingConfig, build
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.reporting.progress import print_interval
-from nbi_sampler.settings.coercion import coerced
 from nbi_sampler.settings.devices import find_device, thread_count
+from nbi_sampler.settings.foreign import nearest_of, taken_elsewhere
+from nbi_sampler.settings.shared import as_meant, by_our_names
 from nbi_sampler.training.losses import loss_named
 
-__all__ = ["DEFAULTS", "IGNORED", "Settings", "read_settings", "refinement_flows", "translate"]
+__all__ = ["DEFAULTS", "Settings", "read_settings", "refinement_flows", "translate"]
 
 _SNPE = {field.name: field.default for field in fields(SnpeConfig)}
 
@@ -44,27 +45,6 @@ DEFAULTS: dict[str, Any] = {
     "print_method": "tqdm",
     "model": None,
 }
-
-# What bilby_pipe hands to every sampler (the defaults of dynesty), and what scripts written for dynesty say.
-IGNORED = frozenset(
-    {
-        *(
-            "act",
-            "bootstrap",
-            "bound",
-            "check_point",
-            "dlogz",
-            "enlarge",
-            "facc",
-            "maxcall",
-            "maxiter",
-            "maxmcmc",
-        ),
-        *("nact", "naccept", "n_check_point", "nestcheck", "print_progress", "proposals"),
-        *("rejection_sample_posterior", "rstagger", "rstate", "sample", "slices", "verbose"),
-    }
-)
-
 
 # Keywords, and those of which one must be there.
 COMPANIONS = {
@@ -124,42 +104,41 @@ class Settings:
 
 
 def translate(
-    keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]], ignored: Iterable[str] = ()
-) -> tuple[dict[str, Any], list[str]]:
-    """Give keywords their own names and their values their types.
+    keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Give keywords their own names and their values their types and meaning.
 
     Parameters
     ----------
     keywords : mapping of str to object
     equivalents : mapping of str to iterable of str
-        Other names of a keyword; where both are there, its own name counts.
-    ignored : iterable of str
-        Names to leave out, besides `IGNORED`.
+        Other names of a keyword; see `shared.by_our_names`.
 
     Returns
     -------
     dict of str to object
         Only names of `DEFAULTS`.
     list of str
-        Names that mean nothing here and were left out.
+        Names that other samplers take, and that mean nothing here.
+    list of str
+        Names that no sampler takes.
 
     Raises
     ------
     TypeError
-        For an unknown name.
+        For a name that no sampler takes and that is spelled almost like one of ours.
     """
-    names = dict(keywords)
-    for own, others in equivalents.items():
-        for other in others:
-            if other != own and other in names:
-                value = names.pop(other)
-                names.setdefault(own, value)
-    left_out = sorted((IGNORED | set(ignored)) & (set(names) - set(DEFAULTS)))
-    unknown = sorted(set(names) - set(DEFAULTS) - set(left_out))
-    if unknown:
-        hints = "; ".join(f"{name!r}: {nearest(name, DEFAULTS)}" for name in unknown)
-        raise TypeError(f"sampler 'nbi': unknown keyword(s) {hints}")
-    return {name: coerced(name, value) for name, value in names.items() if name not in left_out}, left_out
+    names = by_our_names(keywords, equivalents)
+    strange = set(names) - set(DEFAULTS)
+    foreign = taken_elsewhere(strange)
+    unknown = sorted(strange - foreign)
+    synonyms = {other for others in equivalents.values() for other in others if "_" in other}
+    meant = {name: nearest_of(name, {*DEFAULTS, *synonyms}) for name in unknown}
+    slips = [f"{name!r}: did you mean {own!r}?" for name, own in meant.items() if own]
+    if slips:
+        raise TypeError(f"sampler 'nbi': unknown keyword(s) {'; '.join(slips)}")
+    own = {name: value for name, value in names.items() if name not in strange}
+    return as_meant(own, DEFAULTS), sorted(foreign), unknown
 
 
 def read_settings(keywords: Mapping[str, Any]) -> Settings:
@@ -222,8 +201,8 @@ def _check_switches(given: Mapping[str, Any]) -> None:
         "'auto', True or False",
         vectorized,
     )
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
-    _expect(number, "check_point_delta_t", "a positive number of seconds", seconds)
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0
+    _expect(number, "check_point_delta_t", "a number of seconds, at least 0", seconds)
     count = isinstance(npool, int) and not isinstance(npool, bool) and npool >= 1
     _expect(npool is None or count, "npool", "an integer of at least 1, or None", npool)
 

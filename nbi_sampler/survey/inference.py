@@ -207,7 +207,7 @@ def _complete(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for name in keywords:
         if name not in KEYWORDS:
             raise TypeError(f"infer_many: unknown keyword {name!r}; {nearest(name, KEYWORDS)}")
-    given, _ = translate({"n_effective": N_EFFECTIVE, **keywords}, {})
+    given, *_ = translate({"n_effective": N_EFFECTIVE, **keywords}, {})
     # The seed is that of each target, and a number here only keeps the settings the same.
     return {**DEFAULTS, **given, "seed": 0}
 
