@@ -117,8 +117,9 @@ class Nbi(BilbySampler):
         With ``x_obs``, the data for the model; those of the likelihood by default.
     **kwargs
         Further keywords of bilby's samplers: ``outdir``, ``label``, ``use_ratio``, ``exit_code`` and others.
-        Those that steer nested samplers, such as ``nlive``, are ignored with a line in the log; any other
-        name is an error.
+        Those of any other sampler, such as ``nlive`` or ``nwalkers``, are ignored with one line in the log, a
+        name that is almost one of ours is an error, and any other a warning. Values that other samplers
+        use, such as ``seed=-1``, mean what they mean there: docs/other_samplers.md.
 
     Notes
     -----
