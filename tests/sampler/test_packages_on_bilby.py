@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fresh_environments import call, fresh_python
 
 import nbi_sampler
 
+ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "redback": ("redback", "extinction", "lxml", "regex", "sncosmo"),
     "gwpopulation": ("gwpopulation", "cached_interpolate", "wcosmo", "array_api_compat"),
@@ -142,3 +144,19 @@ def test_a_fit_through_a_package_is_the_sum_over_a_grid(package, tmp_path):
     assert answer.pop("kind") == {"redback": "RedbackResult", "gwpopulation": "Result"}[name]
     for quantity, (found, expected, error) in answer.items():
         assert abs(found - expected) < 4 * error, quantity
+
+
+@pytest.mark.slow
+def test_the_script_on_the_page_of_redback_runs(package, tmp_path):
+    name, python = package
+    if name != "redback":
+        pytest.skip("no script of it on a page")
+    root = Path(nbi_sampler.__file__).parents[1]
+    (script,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "redback.md").read_text(), flags=re.DOTALL
+    )
+    short = script.replace("n_effective=2000", "n_sims=100, max_likelihood_calls=300")
+    assert short != script
+    (tmp_path / "page.py").write_text(f"import sys\nsys.path.insert(0, {str(root)!r})\n{short}")
+    printed = call(python, tmp_path, "-W", "ignore", "page.py")
+    assert "log evidence" in printed and "f_nickel" in printed
