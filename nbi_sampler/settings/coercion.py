@@ -1,7 +1,7 @@
 """Values of keywords as Python would have them, where a parser of configuration files left strings.
 
 bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, within dictionaries too, and cannot
-hold a function. Called by `keywords`.
+hold a function.
 """
 
 from __future__ import annotations
