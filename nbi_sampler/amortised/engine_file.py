@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nbi_sampler.amortised.priors import FrozenPrior, priors_from
-from nbi_sampler.amortised.saving import Learnt, load_learnt
+from nbi_sampler.amortised.saving import Learnt, load_learnt, parameters_in
 from nbi_sampler.amortised.setup import qualified_name
 from nbi_sampler.settings.devices import find_device
-from nbi_sampler.storage.archive import read_archive
 
 __all__ = ["reopened"]
 
@@ -30,20 +29,19 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
     """
     priors, flow, featurizer = (given.get(name) for name in ("priors", "flow", "featurizer"))
     device = find_device(given.get("device", "auto"))
-    labels = read_archive(Path(path))[0].get("names")
-    known = None if priors is None else priors_from(priors, labels)
+    known = None if priors is None else priors_from(priors, parameters_in(path))
     learnt = load_learnt(path, priors=known, featurizer=featurizer, flow=flow, device=device)
     about = learnt.about
     for name in ("simulator", "noise"):
         now = qualified_name(given.get(name))
-        if callable(given.get(name)) and now != about[name]:
-            warnings.warn(f"{name}: the engine was trained with {about[name]}, got {now}", stacklevel=3)
+        if callable(given.get(name)) and now != about.get(name):
+            warnings.warn(f"{name}: the engine was trained with {about.get(name)}, got {now}", stacklevel=3)
     frozen = all(isinstance(prior, FrozenPrior) for prior in learnt.priors.values())
     arguments = {
         **_networks(learnt, flow, featurizer),
         # Their simulator takes a vector, and that of a dictionary a mapping.
         "priors": [prior.distribution for prior in learnt.priors.values()] if frozen else learnt.priors,
-        "labels": list(labels or ()) if frozen else None,
+        "labels": list(learnt.priors) if frozen else None,
         "seed": about["entropy"],
         "noise": None if isinstance(about["noise"], str) else about["noise"],
     }

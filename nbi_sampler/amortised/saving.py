@@ -6,7 +6,8 @@ whatever needs the estimator alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,48 @@ from nbi_sampler.amortised.sequential import Focused
 from nbi_sampler.amortised.summary import DataSummary
 from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.featurizers import Featurizer, featurizer_factory
-from nbi_sampler.flows import flow_factory
+from nbi_sampler.flows import Density, flow_factory
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
+from nbi_sampler.storage.archive import ArchiveError, check_seal, read_archive, sealed, write_archive
+from nbi_sampler.storage.bounded import bounded_modules
+from nbi_sampler.storage.checks import check_field
 from nbi_sampler.storage.portable import Packer, unpack
 
-__all__ = ["KINDS", "Learnt", "load_estimator", "load_learnt", "prior_probes", "save_learnt"]
+__all__ = [
+    "KINDS",
+    "Learnt",
+    "load_estimator",
+    "load_learnt",
+    "parameters_in",
+    "prior_probes",
+    "save_learnt",
+]
 
 FORMAT = "nbi_sampler estimator"
 FORMAT_VERSION = 1
 KINDS = (*PROPOSAL_KINDS, DataLayout, DataSummary, Familiarity, Focused, RoundRecord)
+# Of the header, whatever was learnt; and what it has besides where that is an estimator.
+FIELDS: dict[str, Any] = {
+    **{"version": str, "names": list[str], "priors": dict[str, dict[str, Any]] | None},
+    **{"probes": list[list[float]], "objects": list[dict[str, Any]], "about": dict[str, Any]},
+    "focused": dict[str, Any] | None,
+}
+OF_ESTIMATOR: dict[str, Any] = {
+    **{"parts": list[dict[str, Any]], "featurizer": dict[str, Any]},
+    "featurizer_state": dict[str, dict[str, Any]],
+}
+ABOUT: dict[str, Any] = {
+    **{"simulator": str, "noise": str | float | list[Any] | None, "entropy": int},
+    **dict.fromkeys(("flow", "featurizer"), str | dict[str, Any] | list[Any] | None),
+    "channels": list[str] | None,
+}
+PARTS = {
+    **{"layout": DataLayout, "flow": Density, "affine": AffineMap},
+    **{"summary": DataSummary, "familiarity": Familiarity},
+}
 N_PROBES = 8
 TOLERANCE = 1e-7
 
@@ -85,7 +116,7 @@ def save_learnt(path: str | Path, learnt: Learnt) -> None:
         "objects": packer.objects,
         "about": learnt.about,
     }
-    write_archive(Path(path), header, packer.arrays)
+    write_archive(Path(path), sealed(header, packer.arrays), packer.arrays)
 
 
 def load_learnt(
@@ -110,29 +141,52 @@ def load_learnt(
     Raises
     ------
     ArchiveError
-        The file is of another kind or version.
+        The file is of another kind or version, or damaged; names file and field.
     ValueError
         Priors or networks have to be given, or differ from those of the training.
     """
-    path = Path(path)
+    with _naming(Path(path)):
+        return _load(Path(path), priors, featurizer, flow, torch.device(device))
+
+
+def parameters_in(path: str | Path) -> list[str]:
+    """Names of the parameters in a file, in their order.
+
+    Raises
+    ------
+    ArchiveError
+    """
+    with _naming(Path(path)):
+        header, _ = read_archive(Path(path))
+        check_field("names", header.get("names"), list[str])
+        return list(header["names"])
+
+
+def _load(path: Path, priors: PriorDict | None, featurizer: Any, flow: Any, device: torch.device) -> Learnt:
     header, arrays = read_archive(path)
     if header.get("format") != FORMAT or header.get("format_version") != FORMAT_VERSION:
-        raise ArchiveError(f"{path} is no estimator saved by this version: {header.get('format')}")
-    priors = _restored_priors(header, priors)
-    space = ParameterSpace(priors)
-    _check_priors(header, space)
+        raise ArchiveError(f"it is no estimator saved by this version: {header.get('format')}")
+    is_estimator = bool(OF_ESTIMATOR.keys() & header.keys())
+    for name, kind in {**FIELDS, **(OF_ESTIMATOR if is_estimator else {})}.items():
+        check_field(name, header.get(name), kind)
+    for name, kind in ABOUT.items():
+        check_field(f"about.{name}", header["about"].get(name), kind)
+    priors, space = _priors_and_space(header, priors)
     own_flow = flow_factory(flow) if flow is not None else _missing("flow")
-    try:
-        wanted = [header.get("parts"), header.get("focused")]
-        parts, focused = unpack(wanted, header["objects"], arrays, KINDS, own_flow, torch.device(device))
-        estimator = None
-        if parts is not None:
-            network = _network(header, arrays, space, parts[0], featurizer)
-            layout, density, affine, summary, familiarity = parts
-            network = network.to(torch.device(device)).eval()
-            estimator = Estimator(space, layout, network, density, affine, summary, familiarity)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ArchiveError(f"{path} cannot be put together: {type(error).__name__}: {error}") from error
+    wanted = [header.get("parts"), header["focused"]]
+    parts, focused = unpack(wanted, header["objects"], arrays, KINDS, own_flow, device, space.n_dim)
+    check_field("focused", focused, Focused | None)
+    estimator = None
+    if parts is not None:
+        check_field("parts", parts, tuple)
+        if len(parts) != len(PARTS):
+            raise ArchiveError(f"it is damaged: its field 'parts' has {len(parts)} parts, not {len(PARTS)}")
+        for (name, kind), part in zip(PARTS.items(), parts, strict=True):
+            check_field(f"parts.{name}", part, kind)
+        network = _network(header, arrays, space, parts[0], featurizer).to(device).eval()
+        layout, density, affine, summary, familiarity = parts
+        estimator = Estimator(space, layout, network, density, affine, summary, familiarity)
+    check_seal(header)
     return Learnt(priors, estimator, focused, header["about"])
 
 
@@ -169,12 +223,19 @@ def _network(
 ) -> Featurizer:
     """The featurizer, made from its recipe or the user's module, with the state in the file."""
     recipe = header["featurizer"]
-    make = featurizer_factory(recipe or own) if recipe or own is not None else _missing("featurizer")
-    # What it starts from is overwritten; no global generator may move.
-    with seeded_modules(np.random.default_rng(0)):
-        network = make(layout.shape, space.n_dim)
+    if not recipe and own is None:
+        _missing("featurizer")()
     saved = header["featurizer_state"].items()
-    network.load_state_dict({name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved})
+    with _reading("featurizer_state"):
+        state = {name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved}
+    with _reading("featurizer"):
+        make = featurizer_factory(recipe or own)
+        n_values = sum(tensor.numel() for tensor in state.values())
+        # What it starts from is overwritten; no global generator may move.
+        with seeded_modules(np.random.default_rng(0)):
+            with bounded_modules(recipe, n_values) if recipe else nullcontext():
+                network = make(layout.shape, space.n_dim)
+        network.load_state_dict(state)
     return network
 
 
@@ -190,26 +251,62 @@ def _portable(priors: PriorDict) -> dict[str, Any] | None:
         return None
 
 
-def _restored_priors(header: Mapping[str, Any], priors: PriorDict | None) -> PriorDict:
+def _priors_and_space(
+    header: Mapping[str, Any], priors: PriorDict | None
+) -> tuple[PriorDict, ParameterSpace]:
+    """The priors given, or those in the file, which have to be those of the training."""
     if priors is not None:
-        return priors
+        space = ParameterSpace(priors)
+        _check_priors(header, space)
+        return priors, space
     if header["priors"] is None:
         raise NotPortable(
             "priors: expected those of the training, as a file cannot hold conditional or joint priors, or "
             f"functions; pass priors= for {', '.join(header['names'])}"
         )
-    return priors_from_json(header["priors"])
+    with _reading("priors"):
+        priors = priors_from_json(header["priors"])
+        space = ParameterSpace(priors)
+        _check_priors(header, space)
+    return priors, space
 
 
 def _check_priors(header: Mapping[str, Any], space: ParameterSpace) -> None:
     if list(space.names) != header["names"]:
         raise ValueError(f"priors: expected parameters {header['names']}, got {list(space.names)}")
-    saved, now = np.array(header["probes"]), prior_probes(space)
+    with _reading("probes"):
+        saved = np.array(header["probes"], dtype=float).reshape(N_PROBES, space.n_dim)
+    now = prior_probes(space)
     scale = np.abs(saved).max(0) + 1e-300
     differ = (np.abs(saved - now) > TOLERANCE * scale).any(0)
     if differ.any():
         names = [name for name, flag in zip(space.names, differ, strict=True) if flag]
         raise ValueError(f"priors: expected those of the training, got others for {', '.join(names)}")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Within this block, errors about a file name it."""
+    try:
+        yield
+    except (ArchiveError, NotPortable) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise ArchiveError(f"{path}: it cannot be put together ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def _reading(field: str) -> Iterator[None]:
+    """Within this block, whatever is raised becomes an error that names the field of the header."""
+    try:
+        yield
+    except (ArchiveError, NotPortable):
+        raise
+    # No end to what may be wrong with arguments that a file holds.
+    except Exception as error:
+        raise ArchiveError(
+            f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _missing(argument: str) -> Any:

@@ -23,7 +23,8 @@ from nbi_sampler.algorithm.state import Best, Pending, State
 from nbi_sampler.evaluation.batch import Evaluation, PartialBatch, Predicted
 from nbi_sampler.persistence.fingerprint import differences
 from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
-from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
+from nbi_sampler.storage.archive import ArchiveError, check_seal, read_archive, sealed, write_archive
+from nbi_sampler.storage.checks import check_field
 from nbi_sampler.storage.portable import Packer, unpack
 from nbi_sampler.training.fit import TrainingInfo
 
@@ -36,6 +37,11 @@ KINDS = (
     *(RoundRecord, FitInfo, TrainingInfo),
     *PROPOSAL_KINDS,
 )
+# What the header has besides, whatever the state.
+FIELDS: dict[str, Any] = {
+    **{"fingerprint": dict[str, Any], "names": list[str], "objects": list[dict[str, Any]]},
+    **{"seed": int, "seconds": float},
+}
 # A write that takes a second is followed by so many seconds without one.
 REST = 20.0
 
@@ -96,7 +102,7 @@ def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], che
         "state": state,
         "objects": packer.objects,
     }
-    write_archive(path, header, packer.arrays)
+    write_archive(path, sealed(header, packer.arrays), packer.arrays)
 
 
 def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Checkpoint:
@@ -121,18 +127,27 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
     if header.get("format_version") != FORMAT_VERSION:
         version = header.get("format_version")
         raise ArchiveError(f"its format is {version}, this version reads {FORMAT_VERSION}")
-    differing = differences(header.get("fingerprint", {}), fingerprint)
+    for name, kind in FIELDS.items():
+        check_field(name, header.get(name), kind)
+    differing = differences(header["fingerprint"], fingerprint)
     if differing:
         raise ArchiveError(f"it was written for something else: {'; '.join(differing)}")
+    n_dim = len(header["names"])
     try:
-        state = unpack(header["state"], header["objects"], arrays, KINDS, networks.flow, networks.device)
-        checkpoint = Checkpoint(state, int(header["seed"]), float(header["seconds"]))
+        state = unpack(
+            header.get("state"), header["objects"], arrays, KINDS, networks.flow, networks.device, n_dim
+        )
+    except ArchiveError:
+        raise
     # A file that was tampered with may break any constructor, in any way.
     except Exception as error:
         raise ArchiveError(f"it is damaged ({type(error).__name__}: {error})") from error
     if not isinstance(state, State):
         raise ArchiveError("it is damaged: it holds no state")
-    return checkpoint
+    if state.history.log_ratios.shape != (len(state.history.members), len(state.history)):
+        raise ArchiveError("it is damaged: densities and draws are not as many")
+    check_seal(header)
+    return Checkpoint(state, header["seed"], float(header["seconds"]))
 
 
 class CheckpointWriter(Observer):

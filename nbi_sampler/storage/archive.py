@@ -1,27 +1,37 @@
 """One file of JSON text and plain arrays: replaced at once, and read without executing anything.
 
-numpy's ``npz``, so that `numpy.load` shows what is in it. Called by `checkpoint`.
+numpy's ``npz``, so that `numpy.load` shows what is in it. A sealed header says besides which arrays the file
+holds, of which type and shape, and has a digest of each of its fields, so that neither damage nor an edit
+passes for what was written. Files without a seal, as they were once written, are read too. Used by
+checkpoints and saved engines.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArchiveError", "is_placeholder", "read_archive", "write_archive"]
+__all__ = ["ArchiveError", "check_seal", "is_placeholder", "read_archive", "sealed", "write_archive"]
 
 HEADER = "header"
+# The field of a header that tells of the others, and of the arrays.
+SEAL = "seal"
 SMALLEST = 22
+# Of arrays: flags, integers, floating-point numbers. Text is the header's alone.
+KINDS = "biuf"
 
 
 class ArchiveError(Exception):
-    """A file that is no archive, or no longer a whole one."""
+    """A file that is no archive, no longer a whole one, or holds something else than was written."""
 
 
 def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -52,6 +62,8 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, ND
 def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header and arrays of a file.
 
+    Memory is taken for what the file holds and its header tells, and for no more: sizes are checked first.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -66,18 +78,54 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         For anything but a whole file of `write_archive` that can be opened.
     """
     try:
-        # numpy leaves a file open that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as contents:
-            arrays = dict(contents)
-        header = json.loads(str(arrays.pop(HEADER)))
+        with path.open("rb") as file, zipfile.ZipFile(file) as members:
+            return _contents_of(members, os.fstat(file.fileno()).st_size)
+    except ArchiveError:
+        raise
     # What a broken file makes the readers of zip, arrays and JSON raise has no end.
     except Exception as error:
         raise ArchiveError(
             f"it is truncated, unreadable or another program's ({type(error).__name__}: {error})"
         ) from error
-    if not isinstance(header, dict):
-        raise ArchiveError("it is another program's")
-    return header, arrays
+
+
+def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """A header with one field more: types and shapes of the arrays, and a digest of every other field.
+
+    Parameters
+    ----------
+    header : mapping
+    arrays : mapping of str to ndarray
+
+    See Also
+    --------
+    read_archive : looks at the arrays.
+    check_seal : looks at the fields.
+    """
+    seal = {
+        "arrays": {name: _described(array.dtype, array.shape) for name, array in arrays.items()},
+        "fields": {name: _digest(value) for name, value in header.items()},
+    }
+    return {**header, SEAL: seal}
+
+
+def check_seal(header: Mapping[str, Any]) -> None:
+    """Refuse a header with a field that is not as it was sealed; one without a seal is let pass.
+
+    Raises
+    ------
+    ArchiveError
+        Names the field.
+    """
+    if SEAL not in header:
+        return
+    digests = _seal_of(header)["fields"]
+    fields = {name: value for name, value in header.items() if name != SEAL}
+    for name in {**digests, **fields}:
+        if name not in fields:
+            raise ArchiveError(f"it is damaged: its field {name!r} is missing")
+        if digests.get(name) != _digest(fields[name]):
+            raise ArchiveError(f"it is damaged: its field {name!r} is not as it was written")
 
 
 def is_placeholder(path: Path) -> bool:
@@ -86,3 +134,113 @@ def is_placeholder(path: Path) -> bool:
     bilby_pipe makes them empty, or with an empty pickled dictionary; an archive has 22 bytes at least.
     """
     return path.stat().st_size < SMALLEST
+
+
+def _described(dtype: np.dtype[Any], shape: tuple[int, ...]) -> list[Any]:
+    return [dtype.newbyteorder("<").str, list(shape)]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _contents_of(
+    members: zipfile.ZipFile, n_bytes: int
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    found = {}
+    for member in members.infolist():
+        name = member.filename.removesuffix(".npy")
+        if name in found or name == member.filename:
+            raise ArchiveError(f"it is damaged: {member.filename!r} is no array, or is there twice")
+        # The package writes none; a few bytes could grow to any size.
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise ArchiveError(f"it is damaged: {name!r} is compressed")
+        found[name] = member
+    if sum(member.file_size for member in found.values()) > n_bytes:
+        raise ArchiveError("it is damaged: its parts are larger than the file")
+    header = _header_of(members, found.pop(HEADER, None))
+    promised = _seal_of(header)["arrays"] if SEAL in header else None
+    for name in {} if promised is None else {**promised, **found}:
+        if name not in found or name not in promised:
+            what = "not in its header" if name in found else "missing"
+            raise ArchiveError(f"it is damaged: its array {name!r} is {what}")
+    return header, {name: _array_of(members, member, KINDS, promised) for name, member in found.items()}
+
+
+def _header_of(members: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> dict[str, Any]:
+    if member is None:
+        raise ArchiveError("it is another program's: it has no header")
+    text = _array_of(members, member, "U")
+    if text.shape != ():
+        raise ArchiveError("it is damaged: its header is no text")
+    header = json.loads(str(text))
+    if not isinstance(header, dict):
+        raise ArchiveError("it is another program's")
+    return header
+
+
+def _seal_of(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    seal = header[SEAL]
+    parts = [seal.get(part) if isinstance(seal, dict) else None for part in ("arrays", "fields")]
+    if not all(isinstance(part, dict) for part in parts):
+        raise ArchiveError(f"it is damaged: its field {SEAL!r} is not as it was written")
+    return seal  # type: ignore[no-any-return]
+
+
+def _array_of(
+    members: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    kinds: str,
+    promised: Mapping[str, Any] | None = None,
+) -> NDArray[Any]:
+    """One array, read to the end of its member, where its checksum is looked at.
+
+    Raises
+    ------
+    ArchiveError
+        Also where type or shape are not those expected, before memory is taken.
+    """
+    name = member.filename.removesuffix(".npy")
+    with members.open(member) as stream:
+        shape, is_transposed, dtype = _head_of(stream)
+        if dtype.kind not in kinds or any(side < 0 for side in shape):
+            raise ArchiveError(f"it is damaged: {name!r} is of type {dtype} and shape {shape}")
+        if promised is not None and _described(dtype, shape) != promised[name]:
+            raise ArchiveError(
+                f"it is damaged: {name!r} is of type {dtype} and shape {shape}, its header says "
+                f"{promised[name]}"
+            )
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if stream.tell() + n_bytes != member.file_size:
+            raise ArchiveError(
+                f"it is damaged: {name!r} of shape {shape} does not fill its {member.file_size:,} bytes"
+            )
+        array = np.empty(shape[::-1] if is_transposed else shape, dtype)
+        _fill(stream, array)
+    if not dtype.isnative:
+        array = array.astype(dtype.newbyteorder("="))
+    return array.T if is_transposed else array
+
+
+def _head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and type."""
+    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    return readers[version](stream)  # type: ignore[no-any-return]
+
+
+def _fill(stream: IO[bytes], array: NDArray[Any]) -> None:
+    """Read bytes into an array, and on to the end of the member: only there is the checksum compared."""
+    if array.nbytes:
+        view = memoryview(array.reshape(-1).view(np.uint8))
+        filled = 0
+        while filled < len(view):
+            n_read = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+            if not n_read:
+                raise EOFError("the file ends within an array")
+            filled += n_read
+    if stream.read(1):
+        raise ArchiveError("it is damaged: bytes behind an array")

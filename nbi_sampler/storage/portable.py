@@ -2,14 +2,15 @@
 
 An object is made again by its class from the arguments of its constructor, each of which it keeps as an
 attribute of the same name; one that is referred to twice is written once and is one object again. A flow is
-made from its recipe and given its parameters. Classes are found by name among those that the caller allows.
-Called by `checkpoint`.
+made from its recipe and given its parameters. Classes are found by name among those that the caller allows,
+and what they are made from is checked first. Called by checkpoints and saved engines.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from torch import Tensor
 
 from nbi_sampler.flows import Density, flow_factory
 from nbi_sampler.randomness import seeded_modules
+from nbi_sampler.storage.archive import ArchiveError
+from nbi_sampler.storage.bounded import bounded_modules
+from nbi_sampler.storage.checks import check_arguments, check_field
 
 __all__ = ["Packer", "unpack"]
 
@@ -121,6 +125,7 @@ def unpack(
     kinds: Sequence[type],
     own_flow: Callable[[int, int], Density],
     device: torch.device,
+    n_dim: int | None = None,
 ) -> Any:
     """Put together what a `Packer` took apart.
 
@@ -136,44 +141,91 @@ def unpack(
         ``(n_dims, n_context) -> Density``: makes those that have no recipe.
     device : torch.device
         Where flows and tensors are to live.
+    n_dim : int, optional
+        Sampled parameters, where the file says how many.
 
     Raises
     ------
-    KeyError, TypeError, ValueError, RuntimeError
-        For anything that no `Packer` wrote.
+    ArchiveError
+        For anything that no `Packer` wrote; names the object and the field.
+    KeyError
+        For a class that is not among ``kinds``, and an object that is not there.
     """
     makers = {kind.__name__: kind for kind in kinds}
     made: dict[str, Any] = {}
+    sizes = {} if n_dim is None else {"n_dim": n_dim}
 
     def resolved(part: Any) -> Any:
         if isinstance(part, list):
             return tuple(resolved(each) for each in part)
         if not isinstance(part, Mapping):
             return part
-        ((sort, name),) = part.items()
+        sort, name = next(iter(part.items()), (None, None))
+        if len(part) != 1 or sort not in ("object", "array", "tensor") or not isinstance(name, str):
+            raise ArchiveError(f"it is damaged: {dict(part)} refers to nothing")
         if sort == "object":
             return made[name]
-        array = arrays[name]
-        return {"array": lambda: array, "tensor": lambda: torch.from_numpy(array).to(device)}[sort]()
+        if name not in arrays:
+            raise ArchiveError(f"it is damaged: its array {name!r} is missing")
+        return arrays[name] if sort == "array" else torch.from_numpy(arrays[name]).to(device)
 
-    for each in objects:
+    check_field("objects", objects, list[dict[str, Any]])
+    for i, each in enumerate(objects):
+        name = each.get("name", f"objects[{i}]")
+        check_field(f"objects[{i}].name", name, str)
+        parts = ("recipe", "state") if "recipe" in each else ("arguments",)
+        for part in parts:
+            check_field(f"{name}.{part}", each.get(part), dict[str, Any])
+        given = {key: resolved(part) for key, part in each[parts[-1]].items()}
         if "recipe" in each:
-            flow = _flow(each["recipe"], own_flow)
-            flow.load_state_dict({key: resolved(part) for key, part in each["state"].items()})
-            made[each["name"]] = flow.to(device).eval()
-        else:
-            arguments = {key: resolved(part) for key, part in each["arguments"].items()}
-            made[each["name"]] = makers[each["kind"]](**arguments)
+            made[name] = _flow(name, each["recipe"], given, own_flow).to(device).eval()
+            continue
+        check_field(f"{name}.kind", each.get("kind"), str)
+        kind = makers[each["kind"]]
+        check_arguments(kind, given, name, sizes)
+        with _naming(name):
+            made[name] = kind(**given)
     return resolved(value)
 
 
-def _flow(recipe: Mapping[str, Any], own_flow: Callable[[int, int], Density]) -> Density:
+def _flow(
+    name: str,
+    recipe: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    own_flow: Callable[[int, int], Density],
+) -> Density:
+    """A flow with its parameters, of which there are as many as its recipe asks for."""
+    for key, tensor in state.items():
+        check_field(f"{name}.state.{key}", tensor, Tensor)
     settings = dict(recipe)
     n_dims, n_context = settings.get("n_dims", 0), settings.pop("n_context", 0)
-    make = flow_factory(settings) if settings else own_flow
+    for key, size in (("n_dims", n_dims), ("n_context", n_context)):
+        check_field(f"{name}.recipe.{key}", size, int)
     # What it starts from is overwritten; no global generator may move.
     with seeded_modules(np.random.default_rng(0)):
-        return make(n_dims, n_context)
+        if settings:
+            n_values = sum(tensor.numel() for tensor in state.values())
+            with _naming(f"{name}.recipe"), bounded_modules(recipe, n_values):
+                flow = flow_factory(settings)(n_dims, n_context)
+        else:
+            flow = own_flow(n_dims, n_context)
+    with _naming(f"{name}.state"):
+        flow.load_state_dict(dict(state))
+    return flow
+
+
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """Within this block, whatever is raised becomes the error of an archive that names the field."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    # No end to what may be wrong with arguments that a file holds.
+    except Exception as error:
+        raise ArchiveError(
+            f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _as_array(tensor: Tensor) -> NDArray[Any]:

@@ -1,0 +1,161 @@
+"""Whether values from a file are what their place asks for: types by annotation, sizes by a table.
+
+Nothing of this is needed for files as they were written; a file may have been damaged or edited. Called
+before the objects of a file are made, and for the fields of its header.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from torch import nn
+
+from nbi_sampler.storage.archive import ArchiveError
+
+__all__ = ["check_arguments", "check_field"]
+
+# Sizes of what classes are made of, by name of the class and path of attributes: a letter is the same number
+# within one object, n_dim in a whole file. A tuple counts as its length, an integer as itself.
+SIZES: dict[str, dict[str, str]] = {
+    "AffineMap": {"mean": "n_dim", "factor": "n_dim n_dim"},
+    "PriorProposal": {"n_dim": "n_dim"},
+    "FlowProposal": {"cut": "n_dim", "affine.mean": "n_dim", "context": "1 c"},
+    "StudentMixture": {"shares": "m", "centres": "m n_dim", "factors": "m n_dim n_dim"},
+    "LatentKernels": {"cut": "n_dim"},
+    "UnitCubeKernels": {"cut": "n_dim"},
+    "MixtureProposal": {"members": "m", "shares": "m"},
+    "Evaluation": {"theta": "n n_dim", "log_likelihood": "n", "predictions": "n k"},
+    "PartialBatch": {
+        **{"z": "n n_dim", "theta": "n n_dim", "finished": "n", "log_likelihood": "n"},
+        "predictions": "n k",
+    },
+    "Draws": {"z": "n n_dim", "log_ratio": "n", "evaluation.log_likelihood": "n"},
+    "Pending": {"z": "n n_dim", "log_ratio": "n", "partial.z": "n n_dim"},
+    "History": {
+        **{"batches": "b", "proposals": "b", "members": "m", "counts": "m"},
+    },
+    "DataLayout": {"shift": "r 1", "scale": "r 1", "low": "r 1", "high": "r 1"},
+    "DataSummary": {"mean": "n", "components": "n k"},
+    "Familiarity": {"mean": "k", "whitening": "k k", "scores": "m"},
+    "Focused": {"samples": "n n_dim", "log_likelihood": "n", "log_weights": "n"},
+}
+_KINDS_OF_ARRAYS = {np.float64: "f", np.bool_: "b"}
+
+
+def check_field(name: str, value: Any, hint: Any) -> None:
+    """Refuse a value that is not of the type that its place has.
+
+    Parameters
+    ----------
+    name : str
+        Of the place, for people.
+    value : object
+    hint : type
+        As in an annotation. A class that only describes methods (`typing.Protocol`) takes any object that is
+        no plain value; a number whose name begins with ``n_`` is a count.
+
+    Raises
+    ------
+    ArchiveError
+    """
+    is_count = name.rpartition(".")[2].startswith("n_") and isinstance(value, int)
+    if not _conforms(value, hint) or (is_count and value < 0):
+        shown = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        raise ArchiveError(f"it is damaged: its field {name!r} is no {shown}: {_short(value)}")
+
+
+def check_arguments(
+    kind: type, arguments: Mapping[str, Any], name: str, sizes: MutableMapping[str, int]
+) -> None:
+    """Refuse arguments from which a class cannot be made, by their types and sizes.
+
+    Parameters
+    ----------
+    kind : type
+    arguments : mapping of str to object
+    name : str
+        Of the object, for people.
+    sizes : mutable mapping of str to int
+        ``n_dim``, where it is known; filled in where it is not.
+
+    Raises
+    ------
+    ArchiveError
+    """
+    hints = _hints(kind)
+    for key, parameter in inspect.signature(kind).parameters.items():
+        if key not in arguments and parameter.default is parameter.empty:
+            raise ArchiveError(f"it is damaged: its field '{name}.{key}' is missing")
+    for key, value in arguments.items():
+        if key not in hints:
+            raise ArchiveError(f"it is damaged: it has a field '{name}.{key}', which nothing takes")
+        check_field(f"{name}.{key}", value, hints[key])
+    own: dict[str, int] = {}
+    for path, expected in SIZES.get(kind.__name__, {}).items():
+        _check_sizes(f"{name}.{path}", _at(arguments, path), expected.split(), own, sizes)
+
+
+def _check_sizes(
+    name: str, value: Any, expected: list[str], own: dict[str, int], shared: MutableMapping[str, int]
+) -> None:
+    if value is None:
+        return
+    shape = (value,) if isinstance(value, int) else (len(value),) if isinstance(value, tuple) else value.shape
+    known = [int(each) if each.isdigit() else (shared if each == "n_dim" else own) for each in expected]
+    right = len(shape) == len(expected) and all(
+        where == size if isinstance(where, int) else where.setdefault(each, size) == size
+        for where, each, size in zip(known, expected, shape, strict=True)
+    )
+    if not right:
+        meant = ", ".join(f"{each}={({**shared, **own}).get(each, each)}" for each in expected)
+        raise ArchiveError(f"it is damaged: its field {name!r} has shape {tuple(shape)}, not ({meant})")
+
+
+def _at(arguments: Mapping[str, Any], path: str) -> Any:
+    first, *rest = path.split(".")
+    return functools.reduce(lambda value, each: getattr(value, each, None), rest, arguments.get(first))
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Annotations of what a class is made from."""
+    of_fields = hasattr(kind, "__dataclass_fields__") or issubclass(kind, tuple)
+    hints = get_type_hints(kind if of_fields else kind.__init__)  # type: ignore[misc]
+    return {name: hints.get(name, Any) for name in inspect.signature(kind).parameters}
+
+
+def _conforms(value: Any, hint: Any) -> bool:
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if hint is None or hint is type(None):
+        return value is None
+    if origin in (Union, types.UnionType):
+        return any(_conforms(value, each) for each in inner)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    if origin is np.ndarray:
+        kinds = _KINDS_OF_ARRAYS.get(get_args(inner[1])[0], "biuf")
+        return isinstance(value, np.ndarray) and value.dtype.kind in kinds
+    if origin is tuple and inner[-1] is Ellipsis:
+        return isinstance(value, tuple) and all(_conforms(each, inner[0]) for each in value)
+    if origin is list:
+        return isinstance(value, list) and all(_conforms(each, inner[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_conforms(each, inner[1]) for each in value.values())
+    if not isinstance(hint, type):
+        # A function: no file holds one.
+        return False
+    if getattr(hint, "_is_protocol", False):
+        return not isinstance(value, str | int | float | tuple | np.ndarray | type(None))
+    return isinstance(value, hint)
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, np.ndarray | nn.Module) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:60]}..."
