@@ -43,7 +43,7 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
         "priors": [prior.distribution for prior in learnt.priors.values()] if frozen else learnt.priors,
         "labels": list(learnt.priors) if frozen else None,
         "seed": about["entropy"],
-        "noise": None if isinstance(about["noise"], str) else about["noise"],
+        "noise": None if isinstance(about.get("noise"), str) else about.get("noise"),
     }
     kept = ("flow", "featurizer", "priors")
     return learnt, {**arguments, **{key: value for key, value in given.items() if key not in kept}}

@@ -72,6 +72,10 @@ N_PROBES = 8
 TOLERANCE = 1e-7
 
 
+class UnknownPrior(ArchiveError, NotPortable):
+    """A file asks for a prior of a class that no file may ask for."""
+
+
 @dataclass(frozen=True)
 class Learnt:
     """What a file holds.
@@ -265,10 +269,13 @@ def _priors_and_space(
             f"functions; pass priors= for {', '.join(header['names'])}"
         )
     with _reading("priors"):
-        priors = priors_from_json(header["priors"])
-        space = ParameterSpace(priors)
+        try:
+            restored = priors_from_json(header["priors"])
+        except NotPortable as error:
+            raise UnknownPrior(f"its field 'priors' cannot be used: {error}") from error
+        space = ParameterSpace(restored)
         _check_priors(header, space)
-    return priors, space
+    return restored, space
 
 
 def _check_priors(header: Mapping[str, Any], space: ParameterSpace) -> None:

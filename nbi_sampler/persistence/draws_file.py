@@ -67,7 +67,9 @@ def _draws_in(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[s
         n, n_dim = found["z"].shape
         for name, array in found.items():
             if array.shape != ((n, n_dim) if name in ("z", "theta") else (n,)):
-                raise ArchiveError(f"it is damaged: its field '{each['name']}.{name}' is of shape {array.shape}")
+                raise ArchiveError(
+                    f"it is damaged: its field '{each['name']}.{name}' is of shape {array.shape}"
+                )
         finished = arrays[fields["finished"]["array"]] if "finished" in fields else slice(None)
         for name, array in found.items():
             parts[name].append(array[finished])

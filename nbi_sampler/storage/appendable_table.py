@@ -7,8 +7,10 @@ after the rows says how many are committed. Others may read while the writer wor
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,27 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.storage.table_file import (
+from nbi_sampler.storage.disk_space import forsaken, reserve
+from nbi_sampler.storage.table_checks import (
+    CHECKS,
     COLUMNS,
     COUNTER,
-    METADATA,
-    create_file,
-    is_table,
-    open_to_append,
-    open_to_read,
+    DamagedTable,
+    checksums,
+    damaged,
+    damaged_rows,
+    give_back,
+    metadata_of,
+    n_committed,
+    reading,
+    write_counter,
 )
+from nbi_sampler.storage.table_file import create_file, is_table, open_to_append, open_to_read
 
-__all__ = ["AppendableTable"]
+__all__ = ["AppendableTable", "DamagedTable"]
+
+# Of the index of chunks, besides the rows themselves.
+BYTES_PER_CHUNK, ROOM_FOR_INDEX = 64, 2**16
 
 
 class AppendableTable:
@@ -34,7 +46,8 @@ class AppendableTable:
 
     A writer holds the file alone; a second one is refused. A file whose writer was killed is repaired by
     copying the committed rows when it is next opened for writing; readers need no repair. Survives the end
-    of a process at any moment, not the loss of power.
+    of a process at any moment, not the loss of power. Every row has a checksum, which is looked at when it is
+    read; tables from before there were any can be read, and written, without.
 
     Attributes
     ----------
@@ -59,11 +72,14 @@ class AppendableTable:
 
     def __init__(self, path: Path, file: h5py.File, lock: int | None) -> None:
         self.path = path
-        self.metadata: dict[str, Any] = json.loads(file.attrs[METADATA])
+        self.metadata: dict[str, Any] = json.loads(metadata_of(path, file))
         self._file = file
         self._lock = lock
-        self._counter = file[COUNTER]
-        self._data = dict(file[COLUMNS].items())
+        # Whether HDF5 holds back what it could not write.
+        self._is_failing = False
+        with reading(path):
+            self._data = dict(file[COLUMNS].items())
+            self._checks = file[CHECKS] if CHECKS in file else None
         self.columns = {name: np.dtype((data.dtype, data.shape[1:])) for name, data in self._data.items()}
 
     @classmethod
@@ -104,6 +120,8 @@ class AppendableTable:
         FileNotFoundError
         BlockingIOError
             Another process is writing to it.
+        DamagedTable
+            Bytes are missing, or not as they were written. A `ValueError`.
         ValueError
             The file is no such table.
         """
@@ -112,14 +130,19 @@ class AppendableTable:
             raise FileNotFoundError(f"path: no file {path}")
         if not is_table(path):
             raise ValueError(f"path: expected a table of this package, got another file {path}; delete it")
-        if not writable:
-            return cls(path, open_to_read(path), None)
-        return cls(path, *open_to_append(path))
+        file, lock = open_to_append(path) if writable else (open_to_read(path), None)
+        try:
+            return cls(path, file, lock)
+        except BaseException:
+            file.close()
+            if lock is not None:
+                os.close(lock)
+            raise
 
     def __len__(self) -> int:
         if self._file.mode == "r":
-            self._counter.refresh()
-        return int(self._counter[0])
+            self._file[COUNTER].refresh()
+        return n_committed(self.path, self._file)
 
     def __enter__(self) -> AppendableTable:
         return self
@@ -144,6 +167,8 @@ class AppendableTable:
         ------
         ValueError
             For missing or unknown columns, or other shapes. The table is as before.
+        OSError
+            The disk is full, or fails. Rows that were committed are safe.
         """
         if set(rows) != set(self._data):
             raise ValueError(f"rows: expected columns {sorted(self._data)}, got {sorted(rows)}")
@@ -160,14 +185,38 @@ class AppendableTable:
             if values.shape != expected:
                 raise ValueError(f"{name}: expected shape {expected}, got {values.shape}")
         start = len(self)
-        for name, values in arrays.items():
-            data = self._data[name]
-            # An append that was interrupted may have left more rows; a dataset cannot shrink in this mode.
-            data.resize(max(start + n_new, len(data)), axis=0)
-            data[start : start + n_new] = values
-            data.flush()
-        self._counter[0] = start + n_new
-        self._counter.flush()
+        parts = [(self._data[name], values) for name, values in arrays.items()]
+        if self._checks is not None:
+            parts.append((self._checks, checksums(arrays)))
+        self._reserve(start + n_new, [data for data, _ in parts])
+        try:
+            for data, part in parts:
+                # One that was interrupted may have left more rows; a dataset cannot shrink in this mode.
+                data.resize(max(start + n_new, len(data)), axis=0)
+                data[start : start + n_new] = part
+                data.flush()
+            write_counter(self._file, start + n_new, self.path.stat().st_size)
+        except BaseException as error:
+            self._is_failing = True
+            # HDF5 has its own name for a disk that does not take what is written.
+            if isinstance(error, RuntimeError):
+                raise OSError(
+                    f"path: {self.path} cannot be written: {error}; the {start:,} rows before are safe"
+                ) from error
+            raise
+        self._is_failing = False
+
+    def _reserve(self, n_rows: int, parts: list[h5py.Dataset]) -> None:
+        """Take room on the disk for as many rows, before anything is written."""
+        n_bytes, n_chunks = 0, 0
+        for data in parts:
+            length = data.chunks[0]
+            before, after = (-(-n // length) for n in (len(data), max(n_rows, len(data))))
+            n_chunks += after
+            n_bytes += (after - before) * data.dtype.itemsize * math.prod(data.chunks)
+        if n_bytes and self._lock is not None:
+            n_bytes += ROOM_FOR_INDEX + BYTES_PER_CHUNK * n_chunks
+            reserve(self._lock, self._file.id.get_filesize(), n_bytes, self.path)
 
     def read(
         self, rows: slice | ArrayLike = slice(None), columns: Iterable[str] | None = None
@@ -188,28 +237,55 @@ class AppendableTable:
         Raises
         ------
         IndexError
+        DamagedTable
+            Some of them are not as they were written.
         """
         n_rows = len(self)
         names = list(self._data) if columns is None else list(columns)
         if self._file.mode == "r":
             for name in names:
                 self._data[name].refresh()
+            if self._checks is not None:
+                self._checks.refresh()
         if isinstance(rows, slice):
             start, stop, step = rows.indices(n_rows)
             if step == 1:
-                return {name: self._data[name][start : max(start, stop)] for name in names}
+                return self._checked(names, lambda data: data[start : max(start, stop)])
             rows = np.arange(start, stop, step)
         index = np.asarray(rows, dtype=np.int64)
         if index.size and not -n_rows <= index.min() <= index.max() < n_rows:
             raise IndexError(f"rows: expected below {n_rows}, got {index.min()} to {index.max()}")
-        return {name: _gather(self._data[name], index % max(n_rows, 1)) for name in names}
+        index %= max(n_rows, 1)
+        return self._checked(names, lambda data: _gather(data, index))
+
+    def _checked(
+        self, names: list[str], read: Callable[[h5py.Dataset], NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """Columns as they are read, compared with their checksums."""
+        with reading(self.path):
+            found = {name: read(self._data[name]) for name in names}
+            checks = None if self._checks is None or not names else read(self._checks)
+        if checks is not None:
+            wrong = damaged_rows(found, checks, list(self._data))
+            if wrong.any():
+                raise DamagedTable(
+                    damaged(self.path, f"{int(wrong.sum()):,} of the {len(wrong):,} rows read")
+                )
+        return found
 
     def close(self) -> None:
         """Close the file and let another writer in; may be called again."""
-        self._file.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            if self._file and self._file.mode != "r" and not self._is_failing:
+                write_counter(self._file, len(self))
+            with forsaken(self._file) if self._is_failing else nullcontext():
+                self._file.close()
+            if self._lock is not None and not self._is_failing:
+                give_back(self.path)
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
 
 def _gather(data: h5py.Dataset, index: NDArray[np.int64]) -> NDArray[Any]:

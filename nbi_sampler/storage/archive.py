@@ -144,9 +144,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def _contents_of(
-    members: zipfile.ZipFile, n_bytes: int
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _contents_of(members: zipfile.ZipFile, n_bytes: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     found = {}
     for member in members.infolist():
         name = member.filename.removesuffix(".npy")
@@ -160,8 +158,8 @@ def _contents_of(
         raise ArchiveError("it is damaged: its parts are larger than the file")
     header = _header_of(members, found.pop(HEADER, None))
     promised = _seal_of(header)["arrays"] if SEAL in header else None
-    for name in {} if promised is None else {**promised, **found}:
-        if name not in found or name not in promised:
+    for name in () if promised is None else {**promised, **found}:
+        if promised is not None and (name not in found or name not in promised):
             what = "not in its header" if name in found else "missing"
             raise ArchiveError(f"it is damaged: its array {name!r} is {what}")
     return header, {name: _array_of(members, member, KINDS, promised) for name, member in found.items()}
@@ -184,7 +182,7 @@ def _seal_of(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     parts = [seal.get(part) if isinstance(seal, dict) else None for part in ("arrays", "fields")]
     if not all(isinstance(part, dict) for part in parts):
         raise ArchiveError(f"it is damaged: its field {SEAL!r} is not as it was written")
-    return seal  # type: ignore[no-any-return]
+    return seal
 
 
 def _array_of(
@@ -224,18 +222,18 @@ def _array_of(
 
 def _head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether in Fortran's order, and type."""
-    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    return readers[version](stream)  # type: ignore[no-any-return]
+    return readers[version](stream)
 
 
 def _fill(stream: IO[bytes], array: NDArray[Any]) -> None:
     """Read bytes into an array, and on to the end of the member: only there is the checksum compared."""
     if array.nbytes:
-        view = memoryview(array.reshape(-1).view(np.uint8))
+        view = array.reshape(-1).view(np.uint8).data
         filled = 0
         while filled < len(view):
             n_read = stream.readinto(view[filled:])  # type: ignore[attr-defined]

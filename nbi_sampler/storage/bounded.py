@@ -24,7 +24,7 @@ FREE, EACH_CALL = 2**24, 1000
 LARGEST_SETTING = 200_000
 
 
-class bounded_modules(TorchFunctionMode):  # noqa: N801
+class bounded_modules(TorchFunctionMode):
     """Within this block, torch makes no more numbers than the parameters in a file justify.
 
     Every call is tried without memory first (on torch's "meta" device), which gives the size of its result.
@@ -67,7 +67,7 @@ class bounded_modules(TorchFunctionMode):  # noqa: N801
 
 
 def _size_of_result(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    """Numbers that a call would make; 0 where only the call itself can tell, as it selects some of given ones."""
+    """Numbers that a call would make; 0 where only the call itself can tell."""
     try:
         with torch.device("meta"), torch.no_grad():
             result = func(*_without_memory(args), **_without_memory(dict(kwargs)))

@@ -201,6 +201,8 @@ def _flow(
     n_dims, n_context = settings.get("n_dims", 0), settings.pop("n_context", 0)
     for key, size in (("n_dims", n_dims), ("n_context", n_context)):
         check_field(f"{name}.recipe.{key}", size, int)
+    if settings and n_dims == 0:
+        raise ArchiveError(f"it is damaged: its field '{name}.recipe.n_dims' is missing, or 0")
     # What it starts from is overwritten; no global generator may move.
     with seeded_modules(np.random.default_rng(0)):
         if settings:
