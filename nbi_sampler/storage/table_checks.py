@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from nbi_sampler.storage.superblock import UnmarkedFile, end_of, is_marked
 
 __all__ = [
     "CHECKS",
@@ -33,7 +36,6 @@ __all__ = [
     "damaged",
     "damaged_rows",
     "give_back",
-    "is_marked",
     "metadata_of",
     "n_committed",
     "reading",
@@ -42,8 +44,8 @@ __all__ = [
 
 COLUMNS, COUNTER, METADATA, CHECKS = "columns", "committed", "metadata", "checksums"
 METADATA_CHECK = "metadata_crc32"
-# Of the superblock, version 3: where its marks and the end of the file as it was made are.
-MARKS, END, SUPERBLOCK_BYTES = 11, slice(28, 36), 48
+# Looks at what a writer may be writing.
+ATTEMPTS, SECONDS_BETWEEN = 10, 0.02
 HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
 
 
@@ -147,34 +149,33 @@ def _checksums_of(values: NDArray[Any]) -> NDArray[np.uint32]:
 
 
 def check_whole(path: Path) -> None:
-    """Refuse a file that ends too early, or that HDF5 cannot read, without waiting for what never comes."""
-    size = path.stat().st_size
-    with path.open("rb") as content:
-        head = content.read(SUPERBLOCK_BYTES)
-    end = int.from_bytes(head[END], "little")
-    if len(head) < SUPERBLOCK_BYTES or size < end:
+    """Refuse a file that ends too early, or that HDF5 cannot read, without waiting for what never comes.
+
+    Raises
+    ------
+    DamagedTable
+    """
+    size, end = path.stat().st_size, end_of(path)
+    if size < end:
         raise DamagedTable(damaged(path, f"its length, {size:,} of {end:,} bytes"))
-    if is_marked(path):
-        return
-    try:
-        # Without single-writer mode all parts are read once, and what lies beyond the end is an error.
-        with reading(path), h5py.File(path, "r", locking=False) as file:
-            metadata_of(path, file)
-            for data in (*file[COLUMNS].values(), *([file[CHECKS]] if CHECKS in file else [])):
-                data.id.get_num_chunks()
-    except DamagedTable:
-        # A writer may just have opened it.
-        if not is_marked(path):
-            raise
+    for attempt in range(ATTEMPTS):
+        try:
+            with reading(path), UnmarkedFile(path) as content, h5py.File(content, "r") as file:
+                metadata_of(path, file)
+                for data in (*file[COLUMNS].values(), *([file[CHECKS]] if CHECKS in file else [])):
+                    data.id.get_num_chunks()
+            return
+        except DamagedTable:
+            # A writer may be at it.
+            if attempt + 1 == ATTEMPTS or not is_marked(path):
+                raise
+            time.sleep(SECONDS_BETWEEN)
 
 
 def give_back(path: Path) -> None:
     """Cut off room at the end of a file that was taken for rows and not needed, once HDF5 has closed it."""
-    with path.open("r+b") as file:
-        head = file.read(SUPERBLOCK_BYTES)
-        end = int.from_bytes(head[END], "little")
-        if len(head) == SUPERBLOCK_BYTES and head[MARKS] == 0 and 0 < end < path.stat().st_size:
-            file.truncate(end)
+    if not is_marked(path) and 0 < end_of(path) < path.stat().st_size:
+        os.truncate(path, end_of(path))
 
 
 def check_lengths(path: Path, file: h5py.File) -> None:
@@ -202,21 +203,15 @@ def check_lengths(path: Path, file: h5py.File) -> None:
 def _read_counter(path: Path, file: h5py.File) -> tuple[int, int]:
     """Rows that count, and the size of the file when the last was committed, 0 where it is not told."""
     with reading(path):
-        for _ in range(10):
+        for _ in range(ATTEMPTS):
             numbers = [int(each) for each in file[COUNTER][()]]
             if len(numbers) == 1 or numbers[1] == ~numbers[0]:
                 break
             # A writer may be at it.
-            time.sleep(0.01)
+            time.sleep(SECONDS_BETWEEN)
             file[COUNTER].refresh()
         else:
             raise DamagedTable(damaged(path, "the number of its rows"))
     if numbers[0] < 0:
         raise DamagedTable(damaged(path, "the number of its rows"))
     return numbers[0], numbers[2] if len(numbers) > 2 else 0
-
-
-def is_marked(path: Path) -> bool:
-    """Whether a writer has the file open, or did not close it."""
-    with path.open("rb") as file:
-        return file.read(SUPERBLOCK_BYTES)[MARKS] != 0

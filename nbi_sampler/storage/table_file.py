@@ -23,6 +23,7 @@ import h5py
 import numpy as np
 
 from nbi_sampler.storage.disk_space import forsaken, reserve
+from nbi_sampler.storage.superblock import UnmarkedFile, is_marked
 from nbi_sampler.storage.table_checks import (
     CHECKS,
     COLUMNS,
@@ -36,7 +37,6 @@ from nbi_sampler.storage.table_checks import (
     checksums,
     damaged,
     damaged_rows,
-    is_marked,
     metadata_of,
     n_committed,
     reading,
@@ -66,10 +66,10 @@ def is_table(path: Path) -> bool:
     if not h5py.is_hdf5(path):
         return False
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with UnmarkedFile(path) as content, h5py.File(content, "r") as file:
             return METADATA in file.attrs and COUNTER in file and COLUMNS in file
     except HDF5_ERRORS:
-        # Marked by a writer, or damaged: what it was cannot be told without reading on.
+        # Damaged: what it was is told by whoever reads on.
         return True
 
 
