@@ -51,7 +51,7 @@ class bounded_modules(TorchFunctionMode):
                 isinstance(each, int | float) and abs(each) > max(LARGEST_SETTING, n_values)
                 for each in _leaves(setting)
             ):
-                raise ArchiveError(f"it is damaged: no network has {name!r} of {setting!r}")
+                raise ArchiveError(f"it is damaged: its field {name!r} is {setting!r}, beyond all networks")
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -61,7 +61,8 @@ class bounded_modules(TorchFunctionMode):
         self._left -= EACH_CALL + _size_of_result(func, args, kwargs)
         if self._left < 0:
             raise ArchiveError(
-                f"it is damaged: a network is larger than the {self._n_values:,} parameters that are there"
+                "it is damaged: its field 'recipe' asks for a network larger than the "
+                f"{self._n_values:,} parameters that are there"
             )
         return func(*args, **kwargs)
 
