@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 
 import numpy as np
 
@@ -29,14 +30,14 @@ def fields_of(value, path=()):
 def tampered(header, n=None, changes=CHANGES):
     """Pairs of a name for people and a header in which one field is missing or another value.
 
-    Of all that there are, or of about ``n``, spread evenly.
+    Of all that there are, or ``n`` of them at random.
     """
     pairs = [(path, change) for path in fields_of(header) for change in changes]
     # Without its seal a file is one of before there were any.
     pairs = [each for each in pairs if each != (("seal",), MISSING)]
-    # A step that has no factor with the number of changes, so that each of them comes about as often.
-    step = 1 if n is None else max(len(pairs) // n, 1) // 6 * 6 + 1
-    for path, change in pairs[::step]:
+    if n is not None:
+        pairs = random.Random(1).sample(pairs, n)
+    for path, change in pairs:
         changed = copy.deepcopy(header)
         within = changed
         for key in path[:-1]:

@@ -152,7 +152,7 @@ def _contents_of(members: zipfile.ZipFile, n_bytes: int) -> tuple[dict[str, Any]
             raise ArchiveError(f"it is damaged: {member.filename!r} is no array, or is there twice")
         # The package writes none; a few bytes could grow to any size.
         if member.compress_type != zipfile.ZIP_STORED:
-            raise ArchiveError(f"it is damaged: {name!r} is compressed")
+            raise ArchiveError(f"it is damaged: its array {name!r} is compressed")
         found[name] = member
     if sum(member.file_size for member in found.values()) > n_bytes:
         raise ArchiveError("it is damaged: its parts are larger than the file")
@@ -202,16 +202,16 @@ def _array_of(
     with members.open(member) as stream:
         shape, is_transposed, dtype = _head_of(stream)
         if dtype.kind not in kinds or any(side < 0 for side in shape):
-            raise ArchiveError(f"it is damaged: {name!r} is of type {dtype} and shape {shape}")
+            raise ArchiveError(f"it is damaged: its array {name!r} is of type {dtype} and shape {shape}")
         if promised is not None and _described(dtype, shape) != promised[name]:
             raise ArchiveError(
-                f"it is damaged: {name!r} is of type {dtype} and shape {shape}, its header says "
+                f"it is damaged: its array {name!r} is of type {dtype} and shape {shape}, its header says "
                 f"{promised[name]}"
             )
         n_bytes = math.prod(shape) * dtype.itemsize
         if stream.tell() + n_bytes != member.file_size:
             raise ArchiveError(
-                f"it is damaged: {name!r} of shape {shape} does not fill its {member.file_size:,} bytes"
+                f"it is damaged: its array {name!r} of shape {shape} does not fill its {member.file_size:,} bytes"
             )
         array = np.empty(shape[::-1] if is_transposed else shape, dtype)
         _fill(stream, array)

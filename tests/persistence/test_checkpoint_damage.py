@@ -37,7 +37,7 @@ def parts(saved):
 
 def test_a_field_that_is_missing_or_another_is_never_used(saved, parts, problem):
     header, arrays = parts
-    for what, changed in tampered(header, 90):
+    for what, changed in tampered(header, 80):
         written(saved, changed, arrays)
         with pytest.raises(ArchiveError, match=r"damaged|program|format|written for something else"):
             print(what, load(saved, ASKED, problem.networks))
@@ -45,7 +45,7 @@ def test_a_field_that_is_missing_or_another_is_never_used(saved, parts, problem)
 
 def test_draws_of_a_file_with_such_a_field_are_refused_by_its_name(saved, parts):
     header, arrays = parts
-    for what, changed in tampered(header, 50):
+    for what, changed in tampered(header, 60):
         written(saved, changed, arrays)
         with pytest.raises(ArchiveError, match=r"checkpoint\.npz: expected a whole checkpoint"):
             print(what, read_draws(saved))
@@ -58,7 +58,7 @@ def test_files_of_before_there_were_seals_are_read_and_their_fields_checked(save
     written(saved, plain, arrays)
     assert content_of(load(saved, ASKED, problem.networks)) == expected
     n_told = 0
-    for what, changed in tampered(plain, 60):
+    for what, changed in tampered(plain, 50):
         written(saved, changed, arrays)
         for read in (lambda: load(saved, ASKED, problem.networks), lambda: read_draws(saved)):
             try:
@@ -67,7 +67,7 @@ def test_files_of_before_there_were_seals_are_read_and_their_fields_checked(save
                 n_told += 1
             except Exception as error:
                 raise AssertionError(f"{what}: {error!r}") from error
-    assert n_told > 40
+    assert n_told > 30
 
 
 def test_cut_or_changed_anywhere_it_is_set_aside_or_reads_the_same(saved, problem):
