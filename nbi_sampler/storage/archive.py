@@ -211,7 +211,7 @@ def _array_of(
         n_bytes = math.prod(shape) * dtype.itemsize
         if stream.tell() + n_bytes != member.file_size:
             raise ArchiveError(
-                f"it is damaged: its array {name!r} of shape {shape} does not fill its {member.file_size:,} bytes"
+                f"it is damaged: its array {name!r} of shape {shape} is not {member.file_size:,} bytes"
             )
         array = np.empty(shape[::-1] if is_transposed else shape, dtype)
         _fill(stream, array)
