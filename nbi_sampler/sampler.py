@@ -37,8 +37,9 @@ from nbi_sampler.priors.constraints import idle_constraints
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem, make_start
 from nbi_sampler.reporting.findings import find
+from nbi_sampler.reporting.meta_data import describable, portable
 from nbi_sampler.reporting.progress import Progress, table_of_rounds
-from nbi_sampler.reporting.result import describable, result_fields, run_summary
+from nbi_sampler.reporting.result import result_fields, run_summary
 from nbi_sampler.settings.keywords import DEFAULTS, read_settings
 from nbi_sampler.signals import SignalsTo
 
@@ -253,7 +254,7 @@ class Nbi(BilbySampler):
             for plugin in self._plugins
         }
         summary["run_statistics"]["ncores"] = self._settings.npool
-        self.result.meta_data.update(summary)
+        self.result.meta_data.update(portable(summary))
         own = summary["nbi"]
         say = logger.info if own["status"] == "ok" else logger.warning
         say(f"nbi: {own['status']}: {own['message']}")

@@ -20,6 +20,7 @@ from nbi_sampler.benchmark import get_problem
 from nbi_sampler.persistence.draws_file import read_draws
 from nbi_sampler.plots import plot_run
 from nbi_sampler.plots.style import PHASES, own_style, save_figure
+from nbi_sampler.reporting.meta_data import rounds_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def main() -> None:
     )
     made = list(plot_run(result, likelihood=problem.likelihood))
     draws = read_draws(RUN / "nbi_sine" / "checkpoint.npz")
-    records = result.meta_data["nbi"]["rounds"]
+    records = rounds_of(result)
     figure = proposals_figure(draws, records, problem.truth)
     made.append(save_figure(figure, RUN / "sine_proposals.png"))
     for path in made:

@@ -13,7 +13,7 @@ from typing import Any
 from nbi_sampler.algorithm.records import Observer, Observers
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.plugins.events import Outcome, Run, RunEvents
-from nbi_sampler.reporting.result import describable
+from nbi_sampler.reporting.meta_data import describable
 from nbi_sampler.training.fit import OnEpoch
 
 __all__ = ["monitored"]

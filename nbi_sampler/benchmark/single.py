@@ -23,6 +23,7 @@ from nbi_sampler.benchmark.problems import Problem
 from nbi_sampler.benchmark.runner import Run
 from nbi_sampler.benchmark.sources import describe, load_problem
 from nbi_sampler.parallel.worker_process import end_with
+from nbi_sampler.reporting.meta_data import rounds_of
 
 __all__ = ["main", "measure", "run_problem"]
 
@@ -107,13 +108,14 @@ def measure(result: bilby.core.result.Result, problem: Problem, calls: int = 0) 
     reported = stored(result, "num_likelihood_evaluations")
     calls = max(calls, int(reported or 0))
     own = (result.meta_data or {}).get("nbi", {})
+    rounds = rounds_of(result) if own else []
     error = float(result.log_evidence) - problem.log_evidence
     spread = math.hypot(float(result.log_evidence_err), problem.log_evidence_err)
     record = {
         "status": own.get("status"),
         "efficiency": own.get("efficiency"),
         "k_hat": own.get("k_hat"),
-        "n_rounds": len(own["rounds"]) if "rounds" in own else None,
+        "n_rounds": len(rounds) if own else None,
         "calls": calls,
         "calls_reported": None if reported is None else int(reported),
         "ess": ess,
@@ -123,7 +125,6 @@ def measure(result: bilby.core.result.Result, problem: Problem, calls: int = 0) 
         "log_evidence_error": None if math.isnan(error) else error,
         "pull": error / spread if spread > 0 else None,
     }
-    rounds = own.get("rounds", [])
     return record | {f"seconds_{phase}": _total(rounds, f"seconds_{phase}") for phase in PHASES}
 
 

@@ -6,7 +6,7 @@ Called by `run`; the files that draw see nothing else of a run.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.reporting.meta_data import rounds_of
 from nbi_sampler.reporting.result import weighted_draws
 from nbi_sampler.statistics.importance import Evidence, normalised_weights, weighted_quantiles
 from nbi_sampler.statistics.pareto import pareto_k
@@ -72,22 +73,15 @@ class RunView:
         ValueError
             For the result of another sampler.
         """
-        own = (result.meta_data or {}).get("nbi")
-        if own is None:
-            raise ValueError(
-                f"result: expected one of sampler 'nbi', got one of {result.sampler!r}, whose meta "
-                "data hold no table of rounds"
-            )
-        rounds = own["rounds"]
-        if isinstance(rounds, Mapping):
-            rounds = [rounds[key] for key in sorted(rounds, key=int)]
+        records = tuple(map(RoundRecord.from_dict, rounds_of(result)))
+        own = result.meta_data["nbi"]
         names, frame = list(result.search_parameter_keys), result.nested_samples
         weights = frame["weights"].to_numpy(dtype=np.float64)
         known = result.injection_parameters or {}
         return cls(
             label=result.label,
             labels=parameter_labels(names, result.priors),
-            records=tuple(map(RoundRecord.from_dict, rounds)),
+            records=records,
             theta=frame[names].to_numpy(dtype=np.float64),
             log_weights=np.log(weights),
             status=own["status"],

@@ -5,7 +5,6 @@ Called by the sampler; `result_fields` gives plain values, which the sampler set
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -31,7 +30,7 @@ from nbi_sampler.statistics.importance import (
     normalised_weights,
 )
 
-__all__ = ["describable", "log_prior_density", "result_fields", "run_summary", "weighted_draws"]
+__all__ = ["log_prior_density", "result_fields", "run_summary", "weighted_draws"]
 
 Array = NDArray[np.float64]
 
@@ -109,8 +108,8 @@ def run_summary(
     Returns
     -------
     dict of str to dict
-        The table of rounds is a tuple of dictionaries, because that is what bilby can write to HDF5:
-        read back it is a list from JSON, and from HDF5 a dictionary with keys ``"0"``, ``"1"`` and so on.
+        The table of rounds is a dictionary with keys ``"0"``, ``"1"`` and so on, because bilby cannot write a
+        list of dictionaries to HDF5; `meta_data.rounds_of` makes it a list.
     """
     draws = _result_draws(state)
     assert config.seed is not None
@@ -147,7 +146,7 @@ def run_summary(
         **findings.as_dict(),
         "n_calls": state.n_calls,
         "n_nan": sum(record.n_nan for record in state.records),
-        "rounds": tuple(record.as_dict() for record in state.records),
+        "rounds": {str(number): record.as_dict() for number, record in enumerate(state.records)},
         "out_of_distribution": next(
             (r.out_of_distribution for r in reversed(state.records) if r.phase == "rounds"), 0.0
         ),
@@ -173,21 +172,6 @@ def _contradiction(state: State, draws: tuple[Draws, ...], n_dim: int) -> float 
     batches = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
     return contradicting_evidence(log_evidence(_joined(draws, n_dim)[0]), batches, all_draws)
-
-
-def describable(value: Any) -> Any:
-    """Value that every format of bilby's result can hold: what is not plain becomes text."""
-    if isinstance(value, Mapping):
-        return {str(key): describable(each) for key, each in value.items()}
-    if isinstance(value, list | tuple) and all(isinstance(each, str | int | float) for each in value):
-        return list(value)
-    if isinstance(value, np.ndarray):
-        return f"array of shape {value.shape}"
-    if value is None or isinstance(value, bool | str | int | float | datetime.timedelta):
-        return value
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def log_prior_density(theta: Array, space: ParameterSpace, priors: PriorDict) -> Array:

@@ -25,7 +25,7 @@ def run(tmp_path):
 
 
 def phases(result):
-    return [record["phase"] for record in result.meta_data["nbi"]["rounds"]]
+    return [record["phase"] for record in result.meta_data["nbi"]["rounds"].values()]
 
 
 class Nameless(Likelihood):

@@ -102,7 +102,7 @@ def test_nan_everywhere_is_not_paid_for_again(run):
 
     own = run(Broken()).meta_data["nbi"]
     assert own["status"] == "no finite likelihood"
-    assert [each["phase"] for each in own["rounds"]] == ["prior"]
+    assert [each["phase"] for each in own["rounds"].values()] == ["prior"]
 
 
 @pytest.mark.parametrize("value", [-np.inf, np.nan])

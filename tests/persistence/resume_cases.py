@@ -8,6 +8,8 @@ import signal
 import numpy as np
 from bilby.core.likelihood import GaussianLikelihood, Likelihood
 
+from nbi_sampler.reporting.meta_data import rounds_of
+
 QUICK = dict(n_effective=500, n_sims=250, n_rounds=1, seed=1, print_method="none", save=False)
 QUICK |= {"training": {"n_epochs": 6}}
 # A run of one batch, where nothing else matters.
@@ -69,7 +71,7 @@ def assert_equal(result, expected):
     for name in ("predictive_p_values", "at_prior_edge"):
         assert result.meta_data["nbi"][name] == expected.meta_data["nbi"][name]
     tables = [
-        [{key: row[key] for key in row if key not in TIMES} for row in each.meta_data["nbi"]["rounds"]]
+        [{key: row[key] for key in row if key not in TIMES} for row in rounds_of(each)]
         for each in (result, expected)
     ]
     assert tables[0] == tables[1]

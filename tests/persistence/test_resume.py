@@ -22,6 +22,7 @@ from resume_cases import (
 import nbi_sampler.training.fit
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.persistence.draws_file import read_draws
+from nbi_sampler.reporting.meta_data import rounds_of
 
 
 def place(table, phase, share):
@@ -50,7 +51,7 @@ PLACES = [
 def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, tmp_path, make, phase, share):
     expected, calls = unbroken(make)
     before_the_run = len(calls) - expected.num_likelihood_evaluations
-    at = before_the_run + place(expected.meta_data["nbi"]["rounds"], phase, share) + 1
+    at = before_the_run + place(rounds_of(expected), phase, share) + 1
     stopped, resumed = Stopping(at, terminate), Stopping()
     with pytest.raises(SystemExit) as caught:
         run(make(stopped), exit_code=77)

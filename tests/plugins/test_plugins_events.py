@@ -51,7 +51,7 @@ class TestEvents:
     def test_simulations_drawn(self, run):
         watcher, result = run
         batches = [simulations for (simulations,) in watcher.of("simulations_drawn")]
-        rounds = result.meta_data["nbi"]["rounds"]
+        rounds = list(result.meta_data["nbi"]["rounds"].values())
         assert [(each.phase, each.number) for each in batches] == [
             (record["phase"], number) for number, record in enumerate(rounds)
         ]
@@ -67,7 +67,7 @@ class TestEvents:
     def test_epoch_finished(self, run):
         watcher, result = run
         epochs = [epoch for (epoch,) in watcher.of("epoch_finished")]
-        record = result.meta_data["nbi"]["rounds"][1]
+        record = result.meta_data["nbi"]["rounds"]["1"]
         assert [(each.phase, each.number, each.epoch) for each in epochs] == [
             ("rounds", 1, i) for i in range(3)
         ]
@@ -77,7 +77,7 @@ class TestEvents:
     def test_round_finished(self, run):
         watcher, result = run
         told = watcher.of("round_finished")
-        assert [record.as_dict() for _, record, _ in told] == list(result.meta_data["nbi"]["rounds"])
+        assert [record.as_dict() for _, record, _ in told] == list(result.meta_data["nbi"]["rounds"].values())
         assert [number for number, _, _ in told] == list(range(len(told)))
         assert told[-1][2] == result.meta_data["nbi"]["ess"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import bilby
 import matplotlib
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 import torch
 from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import PriorDict, Uniform
+from bilby.core.result import ResultList
 from sampler_cases import line, line_data
 
+from nbi_sampler.plots.view import RunView
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.reporting.result import describable, log_prior_density
+from nbi_sampler.reporting.meta_data import describable, rounds_of
+from nbi_sampler.reporting.result import log_prior_density
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +80,7 @@ def test_meta_data_tell_what_the_run_was(line_result):
     assert set(own) == {*wanted.split(), *others, *FOUND}
     assert own["ess"] >= own["n_effective"] == 1500
     assert own["n_calls"] == line_result.num_likelihood_evaluations
-    assert own["n_calls"] == sum(record["n_calls"] for record in own["rounds"])
+    assert own["n_calls"] == sum(record["n_calls"] for record in own["rounds"].values())
     assert own["seed"] == 1
     assert "Gaussian" in own["tier"]
     assert 0.5 < own["efficiency"] <= 1.0
@@ -89,19 +94,37 @@ def test_sampling_time_is_in_seconds_and_not_taken_for_days(line_result):
     assert 0.05 < line_result.sampling_time < 600
 
 
-@pytest.mark.parametrize("extension", ["json", "hdf5", "pkl"])
-def test_result_survives_saving_and_reading(line_result, tmp_path, extension):
-    line_result.save_to_file(outdir=str(tmp_path), extension=extension)
-    read = bilby.read_in_result(outdir=str(tmp_path), label=line_result.label, extension=extension)
-    assert read.log_evidence == line_result.log_evidence
-    assert np.array_equal(read.posterior[["m", "c"]], line_result.posterior[["m", "c"]])
-    assert np.array_equal(read.nested_samples["weights"], line_result.nested_samples["weights"])
-    assert read.meta_data["nbi"]["status"] == "ok"
-    rounds = read.meta_data["nbi"]["rounds"]
-    assert len(rounds) == len(line_result.meta_data["nbi"]["rounds"])
-    first = rounds["0"] if isinstance(rounds, dict) else rounds[0]
-    assert first["phase"] == "prior"
-    assert read.sampler_kwargs["flow"] == "maf"
+@pytest.mark.parametrize("order", list(itertools.permutations(["json", "hdf5", "pkl"])))
+def test_result_survives_saving_and_reading_in_every_order(line_result, tmp_path, order):
+    read = line_result
+    for number, extension in enumerate(2 * order):
+        read.save_to_file(outdir=str(tmp_path / str(number)), extension=extension)
+        read = bilby.read_in_result(
+            outdir=str(tmp_path / str(number)), label=line_result.label, extension=extension
+        )
+        assert read.log_evidence == line_result.log_evidence
+        assert np.array_equal(read.posterior[["m", "c"]], line_result.posterior[["m", "c"]])
+        assert np.array_equal(read.nested_samples["weights"], line_result.nested_samples["weights"])
+        for name in ("nbi", "run_statistics"):
+            np.testing.assert_equal(read.meta_data[name], line_result.meta_data[name])
+        np.testing.assert_equal(read.sampler_kwargs, line_result.sampler_kwargs)
+        assert rounds_of(read)[0]["phase"] == "prior"
+    assert RunView.from_result(read).records == RunView.from_result(line_result).records
+
+
+@pytest.mark.filterwarnings("ignore:Parameter attribute queried:FutureWarning")
+def test_combined_and_reweighted_results_read_from_json_can_be_saved_as_hdf5(line_result, tmp_path):
+    line_result.save_to_file(outdir=str(tmp_path), extension="json")
+    read = [bilby.read_in_result(outdir=str(tmp_path), label=line_result.label) for _ in range(2)]
+    x, y = line_data()
+    other = GaussianLikelihood(x, y, line, sigma=0.6)
+    bilby.core.utils.random.seed(1)
+    reweighted = bilby.core.result.reweight(read[0], new_likelihood=other, use_nested_samples=True)
+    for number, result in enumerate([ResultList(read).combine(), reweighted]):
+        result.save_to_file(filename=f"{number}.hdf5", outdir=str(tmp_path))
+        again = bilby.read_in_result(str(tmp_path / f"{number}.hdf5"))
+        assert again.log_evidence == result.log_evidence
+        np.testing.assert_equal(again.meta_data["nbi"], line_result.meta_data["nbi"])
 
 
 def test_keywords_that_are_objects_do_not_break_saving(run, line_problem, tmp_path):

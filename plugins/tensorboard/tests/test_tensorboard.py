@@ -92,7 +92,7 @@ def test_it_is_bound_to_a_version_of_the_core_that_this_is():
 
 def test_loss_curves_are_those_of_the_result(run):
     result, events = run
-    records = result.meta_data["nbi"]["rounds"]
+    records = list(result.meta_data["nbi"]["rounds"].values())
     for kind in ("training", "validation"):
         found = events.Scalars(f"{kind} loss/01 rounds")
         assert [point.step for point in found] == list(range(N_EPOCHS))
@@ -101,7 +101,7 @@ def test_loss_curves_are_those_of_the_result(run):
 
 def test_points_by_step_are_those_of_the_result(run):
     result, events = run
-    records = result.meta_data["nbi"]["rounds"]
+    records = list(result.meta_data["nbi"]["rounds"].values())
     for tag, name in (("efficiency", "efficiency"), ("log evidence", "log_evidence")):
         found = events.Scalars(f"by step/{tag}")
         assert [point.step for point in found] == list(range(len(records)))
@@ -114,7 +114,7 @@ def test_points_by_step_are_those_of_the_result(run):
 def test_histograms_count_all_draws(run):
     result, events = run
     counts = [each.histogram_value.num for each in events.Histograms("draws/m")]
-    assert counts == [record["n_draws"] for record in result.meta_data["nbi"]["rounds"]]
+    assert counts == [record["n_draws"] for record in result.meta_data["nbi"]["rounds"].values()]
 
 
 def test_text_names_settings_and_outcome(run):
