@@ -6,6 +6,7 @@ runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -88,12 +89,13 @@ def make_problem(
     settings: Settings,
     pool: Pool | None = None,
     start: Start | None = None,
+    between_calls: Callable[[], None] | None = None,
 ) -> Problem:
     """Put likelihood and networks together; a few calls of the likelihood show how it is best called."""
     function = likelihood_function(likelihood, use_ratio)
     offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
     rng = stage_generator(PROBE_SEED, "probe")
-    evaluator = Evaluator(space, function, forward, rng, offset, settings.vectorized, pool)
+    evaluator = Evaluator(space, function, forward, rng, offset, settings.vectorized, pool, between_calls)
     networks = Networks(
         settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
     )

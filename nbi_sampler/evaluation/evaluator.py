@@ -51,6 +51,9 @@ class Evaluator:
         Whether the user's functions are called with whole batches; ``"auto"`` when a probe agrees.
     pool : Pool, optional
         Where calls are made that are worth the way; in this process by default.
+    between_calls : callable, optional
+        Called between the calls of a batch, and while processes are waited for. Where it raises, the call
+        that has just ended does not count: what it raises for may have reached the user's code too.
 
     Attributes
     ----------
@@ -71,6 +74,7 @@ class Evaluator:
         log_offset: float = 0.0,
         vectorized: Literal["auto"] | bool = "auto",
         pool: Pool | None = None,
+        between_calls: Callable[[], None] | None = None,
     ) -> None:
         self.space = space
         self.forward = forward
@@ -81,13 +85,14 @@ class Evaluator:
         self.probe_values = found.values
         self.seconds_per_call = found.seconds_per_call
         self._calls = found.calls
+        self._between_calls = between_calls or _go_on
         self._batch: Batch | None = None
         self._workers: Workers | None = None
         where = "one process"
         if pool is not None and found.seconds_per_draw < CHEAPEST:
             where += f", as a draw takes {1e6 * found.seconds_per_draw:.0f} us, less than sending it"
         elif pool is not None:
-            self._workers = Workers(pool, self._calls, found.seconds_per_draw)
+            self._workers = Workers(pool, self._calls, found.seconds_per_draw, self._between_calls)
             where = pool.name
         self.note = f"{found.describe()}; {where}"
 
@@ -122,6 +127,7 @@ class Evaluator:
         told, when = 0, time.perf_counter()
         try:
             for done in self._results(batch):
+                self._between_calls()
                 batch.take(*done)
                 if on_chunk is not None and time.perf_counter() - when > SECONDS_BETWEEN_REPORTS:
                     finished = int(batch.finished.sum())
@@ -180,6 +186,10 @@ class Evaluator:
             rows = piece[batch.finished[piece]]
             values[rows] = self._calls.weighed(batch.predictions[rows], batch.theta[rows])
         return values
+
+
+def _go_on() -> None:
+    """Nothing is looked at between calls."""
 
 
 def _reject_plus_infinity(log_likelihood: Array, theta: Array, space: ParameterSpace) -> None:

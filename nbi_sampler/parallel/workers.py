@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import statistics
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,7 @@ AHEAD = 3
 # A pool hangs when nothing comes back for this many seconds, and for this many times what a chunk takes.
 HANGING_SECONDS = 60.0
 HANGING_FACTOR = 100.0
+SECONDS_BETWEEN_LOOKS = 0.2
 # So often a worker may die or hang with the same chunk: among others, alone, and draw by draw.
 MOST_FAILURES = 3
 
@@ -72,6 +74,8 @@ class Workers:
     problem : Calls
     seconds_per_call : float
         What a draw is thought to cost; corrected by what it does.
+    while_waiting : callable, optional
+        Called several times a second while processes are waited for; may raise.
 
     Raises
     ------
@@ -79,9 +83,16 @@ class Workers:
         If the problem cannot be sent to other processes and has to be.
     """
 
-    def __init__(self, pool: Pool, problem: Calls, seconds_per_call: float) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        problem: Calls,
+        seconds_per_call: float,
+        while_waiting: Callable[[], None] | None = None,
+    ) -> None:
         self.pool = pool
         self._problem = problem
+        self._while_waiting = while_waiting
         self._seconds_per_call = seconds_per_call
         self._waiting: deque[Task] = deque()
         self._working: dict[Answers, Task] = {}
@@ -163,7 +174,7 @@ class Workers:
 
     def _answers(self) -> list[tuple[Task, Answer]]:
         """What has come back, less what has to be done again."""
-        ready = self.pool.wait(self._working, self._patience())
+        ready = self._ready()
         if not ready:
             self._no_answer()
             return []
@@ -182,6 +193,18 @@ class Workers:
             cause = broken or _exception_of(next(iter(failed)))
             self._again(list(failed.values()), f"a worker died ({type(cause).__name__})")
         return answers
+
+    def _ready(self) -> set[Answers]:
+        """Futures that have ended; none where patience has."""
+        until = time.monotonic() + self._patience()
+        while True:
+            left = max(until - time.monotonic(), 0.0)
+            ready = self.pool.wait(self._working, min(SECONDS_BETWEEN_LOOKS, left))
+            # Before a broken pool is mended: a signal may have gone to all processes alike.
+            if self._while_waiting is not None:
+                self._while_waiting()
+            if ready or left == 0.0:
+                return ready
 
     def _read(self, task: Task, answer: Answer) -> list[tuple[Task, Answer]]:
         if answer.unreadable:

@@ -168,6 +168,8 @@ class CheckpointWriter(Observer):
     log : logging.Logger
     since : float, optional
         By the monotonic clock, when this process began; now by default.
+    check : callable, optional
+        Called at every event: ends the run where a signal has come.
     """
 
     def __init__(
@@ -179,8 +181,10 @@ class CheckpointWriter(Observer):
         held: Callable[[], AbstractContextManager[None]],
         log: logging.Logger,
         since: float | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._write = write
+        self._check = check
         self._begin = start
         self._interval = interval
         self._interrupted = interrupted
@@ -198,15 +202,15 @@ class CheckpointWriter(Observer):
     def state_changed(self, state: State) -> None:
         """See `records.Observer`."""
         self._state = state
-        self._write_if_due()
+        self._look()
 
     def drawn(self, n_draws: int) -> None:
         """See `records.Observer`."""
-        self._write_if_due()
+        self._look()
 
     def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
         """See `records.Observer`."""
-        self._write_if_due()
+        self._look()
 
     def write(self) -> int:
         """Write now; the number of draws written, without any of which there is no file.
@@ -227,7 +231,9 @@ class CheckpointWriter(Observer):
                 self._due = now + max(self._interval, REST * (now - before))
         return checkpoint.n_draws
 
-    def _write_if_due(self) -> None:
+    def _look(self) -> None:
+        if self._check is not None:
+            self._check()
         if time.monotonic() >= self._due:
             self.write()
 

@@ -78,7 +78,8 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
     stopped, resumed = Stopping(), Stopping()
     with pytest.raises(SystemExit):
         run(make(stopped))
-    assert len(steps) == at
+    # To the end of the epoch.
+    assert at <= len(steps) < at + 5
     result = run(make(resumed))
     assert_equal(result, expected)
     assert_no_call_paid_twice(stopped, resumed, result)
