@@ -22,6 +22,7 @@ from nbi_sampler.evaluation.calls import as_number
 from nbi_sampler.evaluation.likelihood_call import quiet_about_state
 from nbi_sampler.persistence.cached_result import what_differs
 from nbi_sampler.persistence.checkpoint import CheckpointWriter
+from nbi_sampler.persistence.place import Place
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.settings.foreign import nearest_of
 from nbi_sampler.settings.keywords import DEFAULTS, Settings, translate
@@ -54,9 +55,22 @@ class BilbySampler(NestedSampler):
     _space: ParameterSpace
     _writer: CheckpointWriter | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, likelihood: Any, priors: Any, outdir: Any = "outdir", label: Any = "label", **kwargs: Any
+    ) -> None:
         self._process = os.getpid()
-        super().__init__(*args, **kwargs)
+        self._place = Place(outdir, label, self.abbreviation)
+        refused = None
+        try:
+            self._place.check()
+        except OSError as error:
+            if not self._place.holds_a_result:
+                raise
+            refused = error
+        super().__init__(likelihood, priors, outdir=str(self._place.folder), label=label, **kwargs)
+        if refused is not None and self.cached_result is None:
+            raise refused
+        self._place.checks_are_over(runs=self.cached_result is None)
 
     def log_likelihood(self, theta: Any) -> float:
         """Log-likelihood as bilby's checks before the run call it.
@@ -100,7 +114,7 @@ class BilbySampler(NestedSampler):
     @property
     def checkpoint_path(self) -> Path:
         """Of the one file of a run, in the directory that `get_expected_outputs` names."""
-        return Path(self.outdir) / f"{self.abbreviation}_{self.label}" / "checkpoint.npz"
+        return self._place.checkpoint
 
     def _own_and_base(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Keywords of this sampler, by its own names, and those of bilby's base class."""

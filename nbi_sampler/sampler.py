@@ -10,7 +10,6 @@ import math
 import time
 from dataclasses import asdict, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 from bilby.core.likelihood import Likelihood
@@ -34,6 +33,7 @@ from nbi_sampler.plugins.events import Outcome, Run, RunEvents
 from nbi_sampler.plugins.manager import Plugin
 from nbi_sampler.plugins.provenance import plugins_at_work
 from nbi_sampler.priors.constraints import idle_constraints
+from nbi_sampler.priors.names import check_names
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem, make_start
 from nbi_sampler.reporting.findings import find
@@ -138,6 +138,7 @@ class Nbi(BilbySampler):
     def __init__(self, likelihood: Likelihood, priors: PriorDict | dict[str, Any], **kwargs: Any) -> None:
         own, base = self._own_and_base(kwargs)
         self._settings = read_settings({**DEFAULTS, **own})
+        check_names(priors)
         priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
         self._space = ParameterSpace(priors)
         for name in idle_constraints(priors, self._space):
@@ -169,12 +170,20 @@ class Nbi(BilbySampler):
         plots = self._plots()
         try:
             with (
-                SignalsTo(self.write_current_state_and_exit) as signals,
+                self._place.occupied(),
+                SignalsTo(self.write_current_state_and_exit, self.write_current_state) as signals,
                 opened_pool(settings.npool, self.kwargs["pool"]) as pool,
             ):
                 use_ratio = bool(self.use_ratio)
                 problem = make_problem(
-                    self.likelihood, use_ratio, self._space, self._forward, settings, pool, self._start
+                    self.likelihood,
+                    use_ratio,
+                    self._space,
+                    self._forward,
+                    settings,
+                    pool,
+                    self._start,
+                    signals.check,
                 )
                 keywords = {**self.kwargs, **asdict(config), "model": self._start and self._start.digest}
                 asked = fingerprint(self.priors, self.likelihood, keywords, use_ratio, problem.evaluator)
@@ -188,6 +197,7 @@ class Nbi(BilbySampler):
                     signals.held,
                     logger,
                     since,
+                    signals.check,
                 )
                 config = replace(config, seed=start.seed)
                 self.result.sampler_kwargs["seed"] = start.seed
@@ -218,7 +228,7 @@ class Nbi(BilbySampler):
     def _plots(self) -> RunPlots:
         """What draws the run: at intervals where that is asked for, and when it is told to."""
         return RunPlots(
-            Path(self.outdir),
+            self._place.folder,
             partial(RunView.from_state, label=self.label, names=self._space.names, priors=self.priors),
             partial(figures_of, forward=self._forward, space=self._space, likelihood=self.likelihood),
             self._settings.check_point_delta_t if self.kwargs["check_point_plot"] else math.inf,
@@ -230,7 +240,7 @@ class Nbi(BilbySampler):
         return RunEvents(
             Run(
                 label=self.label,
-                outdir=str(self.outdir),
+                outdir=str(self._place.folder),
                 names=self._space.names,
                 settings=self.result.sampler_kwargs,
                 seed=start.seed,

@@ -6,14 +6,40 @@ processes rely. Called by `space` and, in worker processes too, by `calls`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["named_columns", "named_row"]
+__all__ = ["check_names", "named_columns", "named_row"]
 
 Array = NDArray[np.float64]
+
+# Columns that the result adds to those of the parameters.
+COLUMNS = ("log_likelihood", "log_prior", "weights")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse parameters that would be overwritten in the result, or make its file unreadable.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Sampled, fixed and of constraints.
+
+    Raises
+    ------
+    ValueError
+        Names them.
+    """
+    # bilby marks what is not plain in its files by names like "__array__".
+    bad = [name for name in names if name in COLUMNS or (name[:2] == name[-2:] == "__")]
+    if bad:
+        raise ValueError(
+            f"priors: expected parameters of other names than the columns that the result adds "
+            f"({', '.join(COLUMNS)}) and the marks in bilby's files (__array__ and the like), got "
+            f"{', '.join(map(repr, bad))}; rename it in the priors and in the likelihood"
+        )
 
 
 def named_columns(theta: Array, names: Sequence[str], fixed: Mapping[str, float]) -> dict[str, Array]:

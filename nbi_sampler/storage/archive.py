@@ -13,6 +13,7 @@ import json
 import math
 import os
 import zipfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -47,7 +48,8 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, ND
         Of numbers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    # Of its own: another process may be writing the same file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with temporary.open("wb") as file:
             np.savez(file, **{HEADER: np.array(json.dumps(header))}, **arrays)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from nbi_sampler.config import nearest
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.parallel.pools import Pool, opened_pool
 from nbi_sampler.persistence.fingerprint import described, priors_described, versions
+from nbi_sampler.priors.names import check_names
 from nbi_sampler.problem import make_forward_model
 from nbi_sampler.settings.keywords import DEFAULTS, translate
 from nbi_sampler.storage.appendable_table import AppendableTable
@@ -102,6 +103,7 @@ def infer_many(
     WorkerError
         Where no process can be given work.
     """
+    check_names(priors)
     priors = priors if isinstance(priors, PriorDict) else PriorDict(dict(priors))
     estimator = estimator_of(model, priors)
     plan = Plan(estimator, priors, _complete(keywords), n_samples)
