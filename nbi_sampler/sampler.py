@@ -22,7 +22,7 @@ from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.bilby_sampler import BilbySampler
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.parallel.pools import opened_pool
+from nbi_sampler.parallel.pools import check_main_is_not_imported, opened_pool
 from nbi_sampler.persistence.checkpoint import Checkpoint, CheckpointWriter, save
 from nbi_sampler.persistence.fingerprint import fingerprint
 from nbi_sampler.persistence.resume import begin
@@ -138,6 +138,8 @@ class Nbi(BilbySampler):
     def __init__(self, likelihood: Likelihood, priors: PriorDict | dict[str, Any], **kwargs: Any) -> None:
         own, base = self._own_and_base(kwargs)
         self._settings = read_settings({**DEFAULTS, **own})
+        if self._settings.npool > 1 and own.get("pool") is None:
+            check_main_is_not_imported()
         check_names(priors)
         priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
         self._space = ParameterSpace(priors)

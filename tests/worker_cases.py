@@ -207,11 +207,12 @@ class SlowLikelihood(bilby.Likelihood):
         return 4.0 * slow(parameters)
 
 
-def open_pool_and_wait(report):
+def open_pool_and_wait(report, method):
     """Start two workers, write down their process ids, and wait to be killed."""
+    multiprocessing.set_start_method(method, force=True)
     with opened_pool(2, None) as pool:
         evaluator(slow, pool)(draws(30))
-        pids = [str(process.pid) for process in multiprocessing.active_children()]
+        pids = map(str, pool._executor._processes)
         partial_report = report.with_suffix(".part")
         partial_report.write_text(" ".join(pids))
         partial_report.replace(report)

@@ -19,13 +19,24 @@ from typing import Any
 
 import torch
 
+from nbi_sampler.evaluation.batch import WorkerError
 from nbi_sampler.evaluation.calls import Array, Calls, Rows
 from nbi_sampler.parallel.payload import packed
 from nbi_sampler.parallel.worker_process import Answer, evaluate, prepare_process
 
-__all__ = ["Pool", "opened_pool"]
+__all__ = ["Pool", "check_main_is_not_imported", "opened_pool"]
 
 Answers = Future[Answer]
+
+# So often in a row the processes of a pool that has worked may end before they have begun again.
+MOST_STILLBORN = 3
+
+GUARD = """import the main script, and must not run it again. What it does belongs below the line
+
+    if __name__ == "__main__":
+        result = bilby.run_sampler(likelihood, priors, sampler="nbi", npool=2)
+
+Put it there, or pass npool=1, or call multiprocessing.set_start_method("fork") first where that is known"""
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +144,11 @@ class OwnPool(Pool):
 
     def __init__(self, n_workers: int) -> None:
         super().__init__(f"{n_workers} processes", n_workers)
+        check_main_is_not_imported()
         self._executor: ProcessPoolExecutor | None = None
+        self._greetings: list[Future[int]] = []
+        self._have_started = False
+        self._n_stillborn = 0
 
     def start(self, problem: Calls | None = None) -> None:
         """Make the processes, before torch has threads that would not survive a fork."""
@@ -158,10 +173,21 @@ class OwnPool(Pool):
 
     def has_started(self) -> bool:
         """See `Pool.has_started`; a spawned process has much to import first."""
-        return any(future.done() for future in self._greetings)
+        started = any(future.done() and future.exception() is None for future in self._greetings)
+        self._have_started = self._have_started or started
+        return started
 
     def restart(self) -> None:
-        """See `Pool.restart`."""
+        """See `Pool.restart`.
+
+        Raises
+        ------
+        WorkerError
+            Where processes end before they have begun to work: no draw can be at fault.
+        """
+        self._n_stillborn = 0 if self.has_started() else self._n_stillborn + 1
+        if self._n_stillborn >= (MOST_STILLBORN if self._have_started else 1):
+            raise WorkerError(self._never_started())
         self.close()
         self._make()
 
@@ -178,12 +204,38 @@ class OwnPool(Pool):
             self._executor = None
 
     def _make(self) -> None:
-        arguments = (self._digest, self._inherited, os.getpid())
+        arguments = (self._digest, self._inherited)
         self._executor = ProcessPoolExecutor(self.n_workers, self._context, prepare_process, arguments)
         with warnings.catch_warnings():
             # Python counts threads of BLAS too, which look after themselves in a fork.
             warnings.filterwarnings("ignore", "(?s).*multi-threaded.*fork", DeprecationWarning)
             self._greetings = [self._executor.submit(os.getpid) for _ in range(self.n_workers)]
+
+    def _never_started(self) -> str:
+        method = self._context.get_start_method()
+        if method == "fork":
+            return (
+                f"npool: expected {self.name} that start, got some that ended before their first call; see "
+                "what they have printed and whether memory is left, or pass npool=1"
+            )
+        return (
+            f"npool: expected {self.name} that start, got some that ended before their first call. By the "
+            f"start method {method!r} they {GUARD}. Where the script has that line, see what the processes "
+            "have printed above"
+        )
+
+
+def check_main_is_not_imported() -> None:
+    """Refuse to make processes while this one is still importing the main script of its maker.
+
+    Raises
+    ------
+    RuntimeError
+        With what is missing in the script.
+    """
+    # Python looks at the same attribute, once it is asked for a process.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(f"npool: processes of this one {GUARD}")
 
 
 class ExecutorPool(Pool):

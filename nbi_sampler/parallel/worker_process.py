@@ -6,12 +6,14 @@ problem says so and is given it with the next chunk.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cloudpickle
@@ -81,7 +83,7 @@ def evaluate(digest: str, payload: bytes | None, theta: Array, rows: Rows) -> An
         return _answer(_problems[digest], theta, rows)
 
 
-def prepare_process(digest: str, problem: Calls | None, parent: int) -> None:
+def prepare_process(digest: str, problem: Calls | None) -> None:
     """Make a process of our own pool ready: one thread, no part in signals, no life after its parent.
 
     Parameters
@@ -89,8 +91,6 @@ def prepare_process(digest: str, problem: Calls | None, parent: int) -> None:
     digest : str
     problem : Calls, optional
         As inherited by fork; a spawned process is sent it.
-    parent : int
-        Process id.
     """
     # The main process saves and exits on these, and ends its workers; SIGTERM ends a worker as it is.
     for name in ("SIGINT", "SIGALRM"):
@@ -101,7 +101,7 @@ def prepare_process(digest: str, problem: Calls | None, parent: int) -> None:
     torch.set_num_threads(1)
     if problem is not None:
         _remember(digest, problem)
-    end_with(parent)
+    _end_with_maker()
 
 
 def _answer(problem: Calls, theta: Array, rows: Rows) -> Answer:
@@ -150,10 +150,23 @@ def end_with(parent: int) -> None:
     parent : int
         Process id.
     """
-    threading.Thread(target=_exit_without, args=(parent,), daemon=True).start()
+    _exit_unless(lambda: os.getppid() == parent)
 
 
-def _exit_without(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+def _end_with_maker() -> None:
+    """End this process of a pool when the one that made the pool is gone.
+
+    The parent by process id may be another one, the server of the start method "forkserver". And what tells a
+    forked process that its maker is gone is kept open by the processes that were forked after it.
+    """
+    maker, parent = multiprocessing.parent_process(), os.getppid()
+    _exit_unless(lambda: os.getppid() == parent and (maker is None or maker.is_alive()))
+
+
+def _exit_unless(alive: Callable[[], bool]) -> None:
+    def watch() -> None:
+        while alive():
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

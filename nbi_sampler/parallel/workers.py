@@ -187,11 +187,13 @@ class Workers:
                 answers += self._read(task, future.result())
             else:
                 failed[future] = task
+        # Processes that ended before they had begun did not do so because of a draw.
+        at_fault = not self.pool.owned or self.pool.has_started()
         if broken is not None:
             self._restart(broken)
         if failed:
             cause = broken or _exception_of(next(iter(failed)))
-            self._again(list(failed.values()), f"a worker died ({type(cause).__name__})")
+            self._again(list(failed.values()), f"a worker died ({type(cause).__name__})", at_fault)
         return answers
 
     def _ready(self) -> set[Answers]:
@@ -246,12 +248,12 @@ class Workers:
         self.pool.restart()
         self._n_given = 0
 
-    def _again(self, tasks: Sequence[Task], why: str) -> None:
+    def _again(self, tasks: Sequence[Task], why: str, at_fault: bool = True) -> None:
         """Put tasks back at the head of the queue, one row each where one alone has failed."""
         logger.warning("%s: %d chunk(s) are evaluated again", why, len(tasks))
         again: list[Task] = []
         for task in tasks:
-            n_failures = task.n_failures + 1
+            n_failures = task.n_failures + at_fault
             if n_failures >= MOST_FAILURES:
                 raise WorkerError(self._blame(task, why, n_failures))
             alone = n_failures > 1 and not self._problem.at_once

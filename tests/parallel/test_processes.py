@@ -5,6 +5,8 @@ from __future__ import annotations
 import copyreg
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +16,7 @@ import torch
 import worker_cases as cases
 
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
-from nbi_sampler.parallel import workers
+from nbi_sampler.parallel import pools, workers
 from nbi_sampler.parallel.pools import opened_pool
 
 # Python counts threads of BLAS too, which look after themselves in a fork.
@@ -112,11 +114,12 @@ class TestOurOwnProcesses:
         # Of the system: two threads that wait for one child leave its `Process` object in doubt for ever.
         _eventually(lambda: not any(_is_running(process.pid) for process in ours))
 
-    def test_they_end_with_a_parent_that_is_killed(self, tmp_path):
+    @pytest.mark.parametrize("method", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+    def test_they_end_with_a_parent_that_is_killed(self, tmp_path, method):
         """A process pool of Python's waits forever for a parent that was killed."""
         report = tmp_path / "pids"
         context = multiprocessing.get_context("fork")
-        parent = context.Process(target=cases.open_pool_and_wait, args=(report,))
+        parent = context.Process(target=cases.open_pool_and_wait, args=(report, method))
         parent.start()
         pids = _eventually(lambda: report.exists() and [int(pid) for pid in report.read_text().split()])
         assert len(pids) == 2
@@ -125,10 +128,11 @@ class TestOurOwnProcesses:
         _eventually(lambda: not any(_is_running(pid) for pid in pids))
 
     @pytest.mark.slow
-    def test_spawned_ones_give_the_same(self, tmp_path, expected, monkeypatch):
-        context = multiprocessing.get_context("spawn")
+    @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+    def test_those_that_import_the_script_give_the_same(self, tmp_path, expected, monkeypatch, method):
+        context = multiprocessing.get_context(method)
         monkeypatch.setattr(multiprocessing, "get_context", lambda: context)
-        monkeypatch.setattr(workers, "HANGING_SECONDS", 2.0)
+        monkeypatch.setattr(workers, "HANGING_SECONDS", 5.0)
         offset = tmp_path
 
         def closure(parameters):
@@ -141,6 +145,60 @@ class TestOurOwnProcesses:
             evaluation = cases.evaluator(closure, pool)(cases.draws(300))
         assert (tmp_path / "died").exists()
         np.testing.assert_array_equal(evaluation.log_likelihood, expected)
+
+
+class TestProcessesThatNeverStart:
+    """Another fault than a draw that kills its process."""
+
+    def test_they_are_what_is_blamed_and_at_once(self, monkeypatch, caplog):
+        monkeypatch.setattr(pools, "prepare_process", lambda *_: os._exit(3))
+        with opened_pool(2, None) as pool:
+            with pytest.raises(WorkerError, match="npool: expected 2 processes that start") as caught:
+                cases.evaluator(cases.slow, pool)(cases.draws(300))
+        assert "likelihood:" not in str(caught.value) and "again" not in caplog.text
+
+    def test_nor_is_a_draw_blamed_where_they_do_not_start_again(self, monkeypatch, tmp_path):
+        original, started = pools.prepare_process, tmp_path / "started"
+
+        def the_first_time(*arguments):
+            if started.exists():
+                os._exit(3)
+            original(*arguments)
+
+        def dying(parameters):
+            started.touch()
+            return cases.dying(parameters)
+
+        monkeypatch.setattr(pools, "prepare_process", the_first_time)
+        with opened_pool(2, None) as pool:
+            with pytest.raises(WorkerError, match="npool: expected 2 processes that start"):
+                cases.evaluator(dying, pool)(cases.draws(300))
+
+    @pytest.mark.slow
+    def test_a_script_without_a_guard_is_shown_it(self, tmp_path):
+        script = tmp_path / "script.py"
+        script.write_text(UNGUARDED.format(outdir=tmp_path))
+        process = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+        assert process.returncode == 1
+        ours = process.stderr[process.stderr.rindex("WorkerError: ") :]
+        assert 'if __name__ == "__main__":' in ours and "start method 'spawn'" in ours
+        assert "RuntimeError: npool: processes of this one import the main script" in process.stderr
+        assert process.stdout.count("done") == 0
+
+
+UNGUARDED = """
+import multiprocessing, time
+import bilby
+if multiprocessing.get_start_method(allow_none=True) is None:
+    multiprocessing.set_start_method("spawn")
+class L(bilby.Likelihood):
+    def log_likelihood(self, parameters):
+        time.sleep(0.001)
+        return -0.5 * parameters["a"] ** 2
+priors = bilby.core.prior.PriorDict(dict(a=bilby.core.prior.Uniform(-5, 5)))
+bilby.run_sampler(L(), priors, sampler="nbi", outdir="{outdir}", npool=2, max_likelihood_calls=100)
+print("done")
+"""
 
 
 def _eventually(condition, seconds=20.0):

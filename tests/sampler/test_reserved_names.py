@@ -1,4 +1,4 @@
-"""Parameters named like columns of the result, whose values would be overwritten, are refused at the start."""
+"""Parameters named like columns of the result, which overwrite their values, are refused at the start."""
 
 from __future__ import annotations
 
