@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
@@ -282,23 +282,48 @@ class MapPool(Pool):
         return future
 
     def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
-        """Evaluate all that was handed out; takes as long as it takes."""
+        """Evaluate all that was handed out; takes as long as it takes.
+
+        Raises
+        ------
+        WorkerError
+            Where answers are missing, or there are others than were asked for.
+        """
         given, self._waiting = self._waiting, {}
+        items = [(number, *call) for number, call in enumerate(given.values())]
         try:
-            answers = list(self._pool.map(_called, list(given.values())))
+            returned = self._pool.map(_called, items)
+            answers = list(returned) if isinstance(returned, Iterable) else returned
         # The pool is the user's; whatever it raises concerns all that it was given.
         except Exception as error:
             for future in given:
                 future.set_exception(error)
-        else:
-            for future, answer in zip(given, answers, strict=True):
-                future.set_result(answer)
+            return set(given)
+        by_number = self._by_number(answers, len(items))
+        for number, future in enumerate(given):
+            future.set_result(by_number[number])
         return set(given)
 
+    def _by_number(self, answers: Any, n_items: int) -> dict[int, Any]:
+        """Answers by the number of their item: pools may give them back in another order."""
+        got = f"{len(answers)} answers" if isinstance(answers, list) else type(answers).__name__
+        try:
+            by_number = dict(answers)
+        # Not pairs, or nothing that can be gone through.
+        except (TypeError, ValueError):
+            by_number, got = {}, f"{got} of another kind"
+        if not isinstance(answers, list) or len(answers) != n_items or set(by_number) != set(range(n_items)):
+            raise WorkerError(
+                f"pool: expected {type(self._pool).__name__}.map to return one answer for each of "
+                f"{n_items} items, got {got}; results that are lost or added cannot be told from others, so "
+                "mend the pool, or pass npool= instead"
+            )
+        return by_number
 
-def _called(function_and_arguments: tuple[Any, ...]) -> Any:
-    function, *arguments = function_and_arguments
-    return function(*arguments)
+
+def _called(numbered_call: tuple[Any, ...]) -> tuple[int, Any]:
+    number, function, *arguments = numbered_call
+    return number, function(*arguments)
 
 
 def _size_of(pool: Any) -> int:

@@ -36,6 +36,21 @@ class Mapper:
         return [pickle.loads(pickle.dumps(function))(item) for item in items]
 
 
+def backwards(answers):
+    return answers[::-1]
+
+
+class Faulty(Mapper):
+    """A pool whose ``map`` does something to the answers."""
+
+    def __init__(self, fault):
+        super().__init__()
+        self.fault = fault
+
+    def map(self, function, items):
+        return self.fault(super().map(function, items))
+
+
 class Forgetful(Executor):
     """Runs chunks at once, in a process that forgets the problem now and then, and counts what is sent."""
 
@@ -84,6 +99,31 @@ class TestSameNumbers:
                 assert f"{n_workers} workers of {type(pool).__name__}" in running.note
                 np.testing.assert_array_equal(evaluation.log_likelihood, expected)
             assert processes.apply(abs, (-1,)) == threads.submit(abs, -1).result() == 1, "closed"
+
+    def test_of_a_pool_that_gives_answers_back_in_another_order(self, expected):
+        with opened_pool(1, Faulty(backwards)) as opened:
+            evaluation = cases.evaluator(cases.slow, opened)(cases.draws(300))
+        np.testing.assert_array_equal(evaluation.log_likelihood, expected)
+
+    @pytest.mark.parametrize(
+        ("fault", "got"),
+        [
+            (lambda answers: answers[1:], "8 answers"),
+            (lambda answers: [*answers, answers[0]], "10 answers"),
+            (lambda answers: [*answers[1:], answers[1]], "9 answers"),
+            (lambda answers: iter(answers[:-1]), "8 answers"),
+            (lambda answers: None, "NoneType of another kind"),
+            (lambda answers: 3, "int of another kind"),
+            (lambda answers: [each[1] for each in answers], "9 answers"),
+        ],
+    )
+    def test_a_pool_that_loses_or_adds_answers_is_named_and_not_the_likelihood(self, fault, got, caplog):
+        with opened_pool(1, Faulty(fault)) as opened:
+            with pytest.raises(
+                WorkerError, match=rf"pool: expected Faulty\.map .* each of 9 items, got {got}"
+            ):
+                cases.evaluator(cases.slow, opened)(cases.draws(300))
+        assert "again" not in caplog.text
 
     def test_of_what_is_missing_of_an_interrupted_batch(self, two, tmp_path, expected):
         log = tmp_path / "called"
