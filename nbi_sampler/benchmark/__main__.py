@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from nbi_sampler.benchmark.amortised import PARTS, amortised_table, measure
-from nbi_sampler.benchmark.arguments import integers, names_among
+from nbi_sampler.benchmark.arguments import existing_file, integers, names_among
 from nbi_sampler.benchmark.calibration import calibration_table
 from nbi_sampler.benchmark.growth import add_arguments as add_growth_arguments
 from nbi_sampler.benchmark.growth import grow
@@ -31,6 +31,7 @@ from nbi_sampler.benchmark.random_mixtures import EVEN, UNEVEN, search_table
 from nbi_sampler.benchmark.report import benchmark_table
 from nbi_sampler.benchmark.runner import Run, read_records, run_all, run_of
 from nbi_sampler.benchmark.side_by_side import add_arguments, side_by_side
+from nbi_sampler.benchmark.sources import SourceError
 from nbi_sampler.benchmark.training_speed import add_arguments as add_speed_arguments
 from nbi_sampler.benchmark.training_speed import measured_speeds, speeds_table
 
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seeds", type=integers, default=[1, 2, 3], help="seeds, with commas")
     run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file to append to")
     report = commands.add_parser("report", help="print the table of a file")
-    report.add_argument("path", type=Path)
+    report.add_argument("path", type=existing_file)
     calibration = commands.add_parser("calibration", parents=[_common(5000)], help="check the error of log Z")
     calibration.add_argument("--seeds", type=int, default=30, help="how many")
     calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
@@ -100,7 +101,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, do it, and return the exit code: 1 if any run failed."""
+    """Parse the command line, do it, and return the exit code.
+
+    It is 1 if any run failed, and 2 for what cannot be read or written.
+    """
+    try:
+        return _done(arguments)
+    except (OSError, SourceError) as error:
+        print(f"nbi-sampler benchmark: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _done(arguments: list[str] | None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help")):
         words = ["run", *words]

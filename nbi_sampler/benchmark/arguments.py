@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection
+from pathlib import Path
 
-__all__ = ["integers", "names", "names_among", "numbers"]
+__all__ = ["existing_file", "integers", "names", "names_among", "numbers"]
+
+
+def existing_file(text: str) -> Path:
+    """Path of a file to read."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"expected an existing file, got {text!r}")
+    return Path(text)
 
 
 def names(text: str) -> list[str]:

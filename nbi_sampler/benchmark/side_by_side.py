@@ -20,6 +20,7 @@ from nbi_sampler.benchmark.comparison import Comparison
 from nbi_sampler.benchmark.entries import entry_of_record
 from nbi_sampler.benchmark.peers import PEERS, missing
 from nbi_sampler.benchmark.runner import ONE_THREAD, Run, read_records, run_all, run_of
+from nbi_sampler.benchmark.sources import known_source
 
 __all__ = ["add_arguments", "side_by_side"]
 
@@ -27,7 +28,9 @@ __all__ = ["add_arguments", "side_by_side"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument(
-        "problem", help="name of a problem, script or module that defines likelihood and priors"
+        "problem",
+        type=known_source,
+        help="name of a problem, script or module that defines likelihood and priors",
     )
     parser.add_argument(
         "--samplers",
@@ -128,6 +131,8 @@ def _described(source: str) -> dict[str, Any]:
     process = subprocess.run(
         command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True, check=False
     )
+    if process.returncode == 2:
+        raise SystemExit(2)
     if process.returncode != 0:
         raise SystemExit(f"{source}: cannot be compared on; see above")
     # What a script prints comes before it.

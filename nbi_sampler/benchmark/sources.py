@@ -5,6 +5,7 @@ Called in processes of their own, because a user's script is run to get at what 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib
 import importlib.util
@@ -30,9 +31,21 @@ from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import PROBE_SEED
 from nbi_sampler.randomness import stage_generator
 
-__all__ = ["describe", "load_problem"]
+__all__ = ["SourceError", "describe", "known_source", "load_problem"]
 
 RUN_NAME = "nbi_benchmark"
+
+
+class SourceError(ValueError):
+    """There is no such source of a problem, or it defines none."""
+
+
+def known_source(source: str) -> str:
+    """What is the name of a problem, an existing script or a module: a ``type`` of argparse."""
+    path = Path(source)
+    if is_problem(source) or (path.is_file() if path.suffix == ".py" else _is_module(source)):
+        return source
+    raise argparse.ArgumentTypeError(_no_source(source))
 
 
 def load_problem(source: str) -> Problem:
@@ -54,7 +67,7 @@ def load_problem(source: str) -> Problem:
 
     Raises
     ------
-    ValueError
+    SourceError
         If there is no such source, or it defines no likelihood and priors.
     """
     if is_problem(source):
@@ -63,7 +76,7 @@ def load_problem(source: str) -> Problem:
     likelihood, priors = names.get("likelihood"), names.get("priors")
     for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
         if not isinstance(value, kind):
-            raise ValueError(
+            raise SourceError(
                 f"{source}: expected it to define {what!r} of {kind.__module__}.{kind.__qualname__}, got "
                 f"{type(value).__name__}; name it so at the level of the module"
             )
@@ -123,9 +136,11 @@ def _run(source: str) -> dict[str, Any]:
                 return vars(importlib.import_module(source))
         except _Sampled:
             return handed
-    raise ValueError(
-        f"problem: expected the name of a problem, an existing script (.py) or a module, got {source!r}"
-    )
+    raise SourceError(f"problem: {_no_source(source)}")
+
+
+def _no_source(source: str) -> str:
+    return f"expected the name of a problem, an existing script (.py) or a module, got {source!r}"
 
 
 def _is_module(source: str) -> bool:
@@ -159,4 +174,9 @@ def _sampling_ends_the_script() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(without_unknown(describe(load_problem(sys.argv[1])))))
+    try:
+        described = without_unknown(describe(load_problem(sys.argv[1])))
+    except SourceError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    print(json.dumps(described))

@@ -18,17 +18,17 @@ from nbi_sampler.benchmark.horizontal.packages import PACKAGES, Package, package
 from nbi_sampler.benchmark.horizontal.report import horizontal_table, rows_of, write_report
 from nbi_sampler.benchmark.horizontal.runs import HorizontalRun, Sizes, densities_of, make_run, records_of
 from nbi_sampler.benchmark.horizontal.simulations import SimulatedProblem
-from nbi_sampler.benchmark.sources import describe, load_problem
+from nbi_sampler.benchmark.sources import describe, known_source, load_problem
 
 __all__ = ["add_horizontal_arguments", "horizontal"]
 
 
 def add_horizontal_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("problem", help="name of a problem, script or module; see compare")
+    parser.add_argument("problem", type=known_source, help="name of a problem, script or module; see compare")
     parser.add_argument(
         "--packages",
-        type=lambda text: [package_named(name) for name in names(text)],
+        type=_packages,
         default=list(PACKAGES.values()),
         help=f"with commas, the first against the others: {', '.join(PACKAGES)}, or adapters (.py)",
     )
@@ -45,6 +45,13 @@ def add_horizontal_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-install", action="store_true", help="make no environment that is not there")
     parser.add_argument("--minutes", type=float, help="after which a run is given up")
     parser.add_argument("--out", type=Path, help="folder (build/horizontal/PROBLEM)")
+
+
+def _packages(text: str) -> list[Package]:
+    try:
+        return [package_named(name) for name in names(text)]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def horizontal(given: argparse.Namespace) -> int:
