@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from bilby.core.result import Result
 from bilby.core.sampler import run_sampler
+from bilby.core.result import Result, ResultError
 from bilby.core.sampler.base_sampler import NestedSampler
 from bilby.core.utils import command_line_args, logger
 
@@ -149,7 +150,21 @@ class BilbySampler(NestedSampler):
         """Nothing to import: the sampler is this package."""
 
     def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
-        """Find a result to return instead of running, as bilby does, but none of other data or priors."""
+        """Find a result to return instead of running; one that was not written by a run like this is left.
+
+        Made by hand, by another version or half of a file, it may lack or hold anything.
+        """
+        try:
+            self._find_cached_result(result_class)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, ResultError) as error:
+            logger.warning(
+                f"The result in {self.outdir} is not one that this version has written "
+                f"({type(error).__name__}: {error}): running again"
+            )
+            self.cached_result = None
+
+    def _find_cached_result(self, result_class: type[Result] | None) -> None:
+        """Find a result as bilby does, but none of other data or priors."""
         super()._check_cached_result(result_class)
         if self.cached_result is None or command_line_args.use_cached:
             return
