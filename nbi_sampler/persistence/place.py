@@ -162,8 +162,11 @@ class Place:
                 holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
             yield
         finally:
-            with contextlib.suppress(OSError):
-                holder.unlink()
+            # Whoever waits for the lock of a file that is gone tries anew; Windows keeps the file while it
+            # is locked.
+            for path in (holder, own / ".lock"):
+                with contextlib.suppress(OSError):
+                    path.unlink()
             lock.release()
 
     def _occupied_by(self, holder: Path) -> str:

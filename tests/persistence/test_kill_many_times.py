@@ -19,5 +19,5 @@ def test_killed_many_times_and_none_the_worse(tmp_path, rng):
     assert answer.log_evidence == expected.log_evidence
     assert answer.samples == expected.samples
     assert (answer.n_calls, answer.status) == (expected.n_calls, "ok")
-    # A SIGKILL takes what was done since the last checkpoint; a SIGTERM takes nothing.
+    # A SIGKILL takes what was done since the last checkpoint; a SIGTERM the call that it comes in.
     assert calls_made_again(answer, n_kills) < 0.5 * answer.n_calls

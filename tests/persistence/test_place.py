@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -174,3 +175,25 @@ def test_a_file_system_without_locks_does_no_harm(tmp_path, monkeypatch, error):
     monkeypatch.setattr(place.FileLock, "acquire", fail)
     with Place(tmp_path, "x", "nbi").occupied():
         pass
+
+
+def test_no_two_of_many_are_in_one_place_and_nothing_is_left(tmp_path):
+    """The file of the lock is removed by each of them, while others wait for it."""
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=count_up, args=(tmp_path, 20)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "60"
+    assert not list((tmp_path / "nbi_x").iterdir())
+
+
+def count_up(folder, times):
+    path = folder / "count"
+    for _ in range(times):
+        with Place(folder, "x", "nbi").occupied():
+            before = int(path.read_text()) if path.exists() else 0
+            time.sleep(0.001)
+            path.write_text(str(before + 1))
