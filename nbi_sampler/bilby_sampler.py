@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bilby.core.result import Result
-from bilby.core.sampler import run_sampler
 from bilby.core.result import Result, ResultError
+from bilby.core.sampler import run_sampler
 from bilby.core.sampler.base_sampler import NestedSampler
 from bilby.core.utils import command_line_args, logger
 

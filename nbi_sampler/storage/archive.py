@@ -12,8 +12,8 @@ import hashlib
 import json
 import math
 import os
-import zipfile
 import secrets
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
