@@ -9,18 +9,21 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bilby.core.result import Result, ResultError
+from bilby.core.result import Result
 from bilby.core.sampler import run_sampler
 from bilby.core.sampler.base_sampler import NestedSampler
 from bilby.core.utils import command_line_args, logger
 
+from nbi_sampler.algorithm.step import Start
+from nbi_sampler.config import SnpeConfig
 from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
 from nbi_sampler.evaluation.calls import as_number
 from nbi_sampler.evaluation.likelihood_call import quiet_about_state
-from nbi_sampler.persistence.cached_result import what_differs
+from nbi_sampler.persistence.cached_result import Question, find_result
 from nbi_sampler.persistence.checkpoint import CheckpointWriter
 from nbi_sampler.persistence.place import Place
 from nbi_sampler.priors.space import ParameterSpace
@@ -42,8 +45,8 @@ def _with_hint(name: str) -> str:
 class BilbySampler(NestedSampler):
     """Contract with bilby of a sampler that writes checkpoints of its own.
 
-    Subclasses set ``_settings`` and ``_space`` before this class is initialised, because bilby asks for a
-    cached result while it is, and ``_writer`` once there is something to write.
+    Subclasses set ``_settings``, ``_space`` and ``_start`` before this class is initialised, because bilby
+    asks for a cached result while it is, and ``_writer`` once there is something to write.
     """
 
     sampler_name = "nbi"
@@ -53,6 +56,8 @@ class BilbySampler(NestedSampler):
     cached_result: Result | None
     _settings: Settings
     _space: ParameterSpace
+    _start: Start | None
+    _other_question = False
     _writer: CheckpointWriter | None = None
 
     def __init__(
@@ -149,31 +154,31 @@ class BilbySampler(NestedSampler):
         """Nothing to import: the sampler is this package."""
 
     def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
-        """Find a result to return instead of running; one that was not written by a run like this is left.
-
-        Made by hand, by another version or half of a file, it may lack or hold anything.
-        """
-        try:
-            self._find_cached_result(result_class)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, ResultError) as error:
-            logger.warning(
-                f"The result in {self.outdir} is not one that this version has written "
-                f"({type(error).__name__}: {error}): running again"
-            )
-            self.cached_result = None
-
-    def _find_cached_result(self, result_class: type[Result] | None) -> None:
-        """Find a result as bilby does, but none of other data or priors."""
-        super()._check_cached_result(result_class)
-        if self.cached_result is None or command_line_args.use_cached:
+        """Find a result to return instead of running: one that answers what is asked now."""
+        if command_line_args.clean or command_line_args.use_cached:
+            super()._check_cached_result(result_class)
             return
-        n_effective = self._settings.snpe.n_effective
-        differing = what_differs(
-            self.cached_result, self.priors, self._space, self.log_likelihood, n_effective
+        asked = Question(
+            priors=self.priors,
+            space=self._space,
+            log_likelihood=self.log_likelihood,
+            likelihood_data=(self.meta_data or {}).get("likelihood"),
+            keywords=self._keywords(self._settings.snpe),
+            use_ratio=bool(self.use_ratio),
+            n_effective=self._settings.snpe.n_effective,
+            seed=self.kwargs["seed"],
+            injection_parameters=self.injection_parameters,
         )
-        if differing:
-            logger.warning(f"The result in {self.outdir} was made with another {differing}: running again")
-            self.cached_result = None
+        cached = find_result(self.outdir, self.label, result_class, asked)
+        self.cached_result, self._other_question = cached.result, cached.other_question
+        if cached.why_not:
+            resumes = self._settings.resume and self.checkpoint_path.is_file()
+            begins = "from the checkpoint, if that is of this run" if resumes else "from the beginning"
+            logger.warning(f"The result {cached.path} {cached.why_not}: running again, {begins}")
+
+    def _keywords(self, config: SnpeConfig) -> dict[str, Any]:
+        """All keywords of a run, by the names that its fingerprint has."""
+        return {**self.kwargs, **asdict(config), "model": self._start and self._start.digest}
 
     def _save_after(self, error: BaseException) -> None:
         """Save the draws of a run that an error ended, and name the file in the error where it is ours."""

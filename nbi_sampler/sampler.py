@@ -8,24 +8,27 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 from bilby.core.result import Result
-from bilby.core.utils import logger
+from bilby.core.utils import command_line_args, logger
 
 from nbi_sampler.algorithm.records import Observers
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.bilby_sampler import BilbySampler
 from nbi_sampler.config import SnpeConfig
-from nbi_sampler.parallel.pools import check_main_is_not_imported, opened_pool
+from nbi_sampler.parallel.pools import Pool, check_main_is_not_imported, opened_pool
 from nbi_sampler.persistence.checkpoint import Checkpoint, CheckpointWriter, save
-from nbi_sampler.persistence.fingerprint import fingerprint
-from nbi_sampler.persistence.resume import begin
+from nbi_sampler.persistence.fingerprint import fingerprint, settings_as_text
+from nbi_sampler.persistence.resume import begin, in_saved_order, say_how_it_begins
+from nbi_sampler.persistence.superseded import remove_all, set_results_aside
 from nbi_sampler.plots.run import figures_of
 from nbi_sampler.plots.view import RunView
 from nbi_sampler.plots.watching import RunPlots
@@ -39,7 +42,7 @@ from nbi_sampler.problem import make_forward_model, make_problem, make_start
 from nbi_sampler.reporting.findings import find
 from nbi_sampler.reporting.meta_data import describable, portable
 from nbi_sampler.reporting.progress import Progress, table_of_rounds
-from nbi_sampler.reporting.result import result_fields, run_summary
+from nbi_sampler.reporting.result import in_order, result_fields, run_summary
 from nbi_sampler.settings.keywords import DEFAULTS, read_settings
 from nbi_sampler.signals import SignalsTo
 
@@ -125,8 +128,9 @@ class Nbi(BilbySampler):
     Notes
     -----
     The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept when a run is complete, so that the
-    same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there, once bilby's
-    result file is out of the way. `draws_file.read_draws` gives its draws as plain arrays.
+    same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there. A result on disk
+    is returned only where it is "ok" and answers the same question: docs/checkpoint.md.
+    `draws_file.read_draws` gives the draws of a checkpoint as plain arrays.
 
     Plugins may know more likelihoods, and offer more names of featurizers, flows and losses: docs/plugins.md.
 
@@ -169,28 +173,17 @@ class Nbi(BilbySampler):
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
         progress = Progress(settings.print_method, config.n_effective, logger.info)
-        plots = self._plots()
         try:
             with (
                 self._place.occupied(),
                 SignalsTo(self.write_current_state_and_exit, self.write_current_state) as signals,
                 opened_pool(settings.npool, self.kwargs["pool"]) as pool,
             ):
-                use_ratio = bool(self.use_ratio)
-                problem = make_problem(
-                    self.likelihood,
-                    use_ratio,
-                    self._space,
-                    self._forward,
-                    settings,
-                    pool,
-                    self._start,
-                    signals.check,
-                )
-                keywords = {**self.kwargs, **asdict(config), "model": self._start and self._start.digest}
-                asked = fingerprint(self.priors, self.likelihood, keywords, use_ratio, problem.evaluator)
-                path, seed = self.checkpoint_path, self.kwargs["seed"]
-                start = begin(path, asked, seed, problem, config, settings.resume, logger)
+                if command_line_args.clean:
+                    remove_all(self._place.folder, self.label, self.checkpoint_path, logger)
+                path = self.checkpoint_path
+                written = path.stat().st_mtime_ns if path.is_file() else None
+                problem, asked, start = self._begin(config, pool, signals.check)
                 writer = self._writer = CheckpointWriter(
                     partial(save, path, self._space.names, asked),
                     start,
@@ -204,6 +197,7 @@ class Nbi(BilbySampler):
                 config = replace(config, seed=start.seed)
                 self.result.sampler_kwargs["seed"] = start.seed
                 progress.go_on(start.state)
+                plots = self._plots()
                 with self._events(problem.evaluator.note, start) as events:
                     observers = Observers(writer, progress, events, plots)
                     state = run(problem, config, start.seed, observers, start.state)
@@ -217,10 +211,47 @@ class Nbi(BilbySampler):
             raise
         finally:
             progress.close()
+        new = self._other_question or state.n_calls > start.state.n_calls
+        set_results_aside(self._place.folder, self.label, None if new else written, logger)
         logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
         if self.plot or self.kwargs["check_point_plot"]:
             plots.finish(self.result)
         return self.result
+
+    def _begin(
+        self, config: SnpeConfig, pool: Pool | None, between_calls: Callable[[], None]
+    ) -> tuple[Problem, dict[str, Any], Checkpoint]:
+        """The problem, what it is known by, and where its run starts.
+
+        The order of parameters is that of the checkpoint; where this turns out to be of another run, it is
+        that of the priors again, because a new run must not depend on what it found. A trained model has an
+        order of its own, which that of the priors has to be.
+        """
+        own, settings = self._space, self._settings
+        path, seed, use_ratio = self.checkpoint_path, self.kwargs["seed"], bool(self.use_ratio)
+        if settings.resume and self._start is None:
+            self._space = in_saved_order(path, own, self.priors)
+        while True:
+            problem = make_problem(
+                self.likelihood,
+                use_ratio,
+                self._space,
+                self._forward,
+                settings,
+                pool,
+                self._start,
+                between_calls,
+            )
+            keywords = self._keywords(config)
+            asked = fingerprint(self.priors, self.likelihood, keywords, use_ratio, problem.evaluator)
+            start = begin(path, asked, seed, problem, config, settings.resume, logger)
+            if self._space is own or start.n_draws:
+                say_how_it_begins(start, problem, config, logger)
+                return problem, asked, start
+            self._space = own
+            # Its processes know the problem in the other order.
+            if pool is not None:
+                pool.close()
 
     @cached_property
     def _plugins(self) -> tuple[Plugin, ...]:
@@ -254,13 +285,15 @@ class Nbi(BilbySampler):
 
     def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> Outcome:
         assert config.seed is not None
-        for name, value in result_fields(state, self._space, self.priors, config.seed).items():
+        fields = result_fields(state, self._space, self.priors, config.seed)
+        for name, value in in_order(fields, self._space.names, self.search_parameter_keys).items():
             setattr(self.result, name, value)
         self.result.sampling_time = datetime.timedelta(seconds=seconds)
         findings = find(state, self._forward, self._space, self.priors, config.seed)
         summary = run_summary(state, config, self._space.n_dim, note, seconds, findings)
         if self._start is not None:
             summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
+        summary["nbi"]["settings"] = settings_as_text(self._keywords(config), bool(self.use_ratio))
         summary["nbi"]["plugins"] = {
             plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
             for plugin in self._plugins

@@ -8,6 +8,7 @@ is left out: speed and place (processes, device, intervals, folders), and how fa
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -23,13 +24,24 @@ from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.plugins.provenance import plugins_at_work
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["RUN_KEYWORDS", "described", "differences", "fingerprint", "priors_described", "versions"]
+__all__ = [
+    "RUN_KEYWORDS",
+    "described",
+    "differences",
+    "fingerprint",
+    "priors_described",
+    "settings_as_text",
+    "settings_described",
+    "versions",
+]
 
 RUN_KEYWORDS = (
     *("n_rounds", "n_sims", "loss", "refine", "featurizer", "flow", "simulator", "noise", "x_obs"),
     *("x_err", "x_mask", "vectorized", "training", "model"),
 )
 N_PROBES = 8
+# What a prior is called changes no number.
+LABELS = re.compile(r"""\b(name|latex_label|unit)=('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|None)""")
 # Two machines agree to rounding on a likelihood; another data point changes it by far more.
 TOLERANCE = 1e-7
 
@@ -56,17 +68,39 @@ def fingerprint(
     evaluator : Evaluator
         Of the likelihood; made with a generator that does not depend on the seed.
     """
-    training = {key: value for key, value in (keywords["training"] or {}).items() if key != "n_threads"}
     return {
         **priors_described(priors, evaluator.space),
         "class of the likelihood": f"{type(likelihood).__module__}.{type(likelihood).__qualname__}",
         "values of the likelihood": evaluator.probe_values.tolist(),
         "use_ratio": use_ratio,
-        **{name: described(keywords[name]) for name in RUN_KEYWORDS if name != "training"},
-        "training": described(training),
+        **settings_described(keywords),
         "plugins": [str(plugin) for plugin in plugins_at_work(evaluator.forward, keywords)],
         **versions(),
     }
+
+
+def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a fingerprint that is about keywords: for each of `RUN_KEYWORDS` what JSON can hold."""
+    training = {key: value for key, value in (keywords["training"] or {}).items() if key != "n_threads"}
+    return {name: described(keywords[name]) for name in RUN_KEYWORDS} | {"training": described(training)}
+
+
+def settings_as_text(keywords: Mapping[str, Any], use_ratio: bool) -> dict[str, str]:
+    """Settings that change the numbers, as text by name, which every format of bilby's result keeps as it is.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+        See `fingerprint`.
+    use_ratio : bool
+
+    Returns
+    -------
+    dict of str to str
+        JSON, because HDF5 has neither None nor nested values.
+    """
+    settings = {**settings_described(keywords), "use_ratio": use_ratio}
+    return {name: json.dumps(value, sort_keys=True) for name, value in settings.items()}
 
 
 def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]:
@@ -94,7 +128,15 @@ def differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -> list[st
     ['n_sims (800, now 900)']
     """
     names = [*present, *(name for name in saved if name not in present)]
-    return [_named(name, saved, present) for name in names if not _same(saved.get(name), present.get(name))]
+    return [
+        _named(name, saved, present)
+        for name in names
+        if not _same(_unlabelled(name, saved.get(name)), _unlabelled(name, present.get(name)))
+    ]
+
+
+def _unlabelled(name: str, value: Any) -> Any:
+    return LABELS.sub("", value) if name.startswith("prior of ") and isinstance(value, str) else value
 
 
 def _same(first: Any, second: Any) -> bool:

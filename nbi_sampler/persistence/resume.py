@@ -1,6 +1,6 @@
 """Whether a run can go on from the file that it finds, and what becomes of a file that it cannot use.
 
-Called by the sampler before the first draw.
+Used by the sampler before the first draw.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bilby.core.prior import PriorDict
 
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, simulations_per_round
@@ -18,9 +19,11 @@ from nbi_sampler.config import SnpeConfig
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.persistence.checkpoint import Checkpoint, load
 from nbi_sampler.persistence.fingerprint import TOLERANCE
-from nbi_sampler.storage.archive import ArchiveError, is_placeholder
+from nbi_sampler.persistence.superseded import set_aside
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.storage.archive import ArchiveError, is_placeholder, read_archive
 
-__all__ = ["begin", "find_checkpoint"]
+__all__ = ["begin", "find_checkpoint", "in_saved_order", "say_how_it_begins"]
 
 
 def begin(
@@ -49,9 +52,22 @@ def begin(
     assert config.seed is not None
     start = Checkpoint(State(), config.seed, 0.0)
     if resume:
-        start = find_checkpoint(path, fingerprint, seed, problem, log) or start
-    else:
-        path.unlink(missing_ok=True)
+        return find_checkpoint(path, fingerprint, seed, problem, log) or start
+    path.unlink(missing_ok=True)
+    return start
+
+
+def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, log: logging.Logger) -> None:
+    """Write one line to the log on how draws are paid for, where networks train, and with which seed.
+
+    Parameters
+    ----------
+    start : Checkpoint
+        Where the run begins.
+    problem : Problem
+    config : SnpeConfig
+    log : logging.Logger
+    """
     n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
     device, model = problem.networks.device, problem.start
     first = "" if model is None else f", first draws from model {model.digest}, p-value {model.p_value:.2g}"
@@ -59,7 +75,31 @@ def begin(
         f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"
         f"{first}"
     )
-    return start
+
+
+def in_saved_order(path: Path, space: ParameterSpace, priors: PriorDict) -> ParameterSpace:
+    """The space with its columns as in a checkpoint of the same parameters, or as it is where there is none.
+
+    A run keeps the order of parameters that it began with, because its draws, proposals and networks have it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the checkpoint.
+    space : ParameterSpace
+    priors : bilby.core.prior.PriorDict
+        Of the space.
+    """
+    if not path.is_file() or is_placeholder(path):
+        return space
+    try:
+        names = read_archive(path)[0].get("names")
+    # `find_checkpoint` reports a damaged file.
+    except ArchiveError:
+        return space
+    if not isinstance(names, list) or names == list(space.names) or not all(n in space.names for n in names):
+        return space
+    return ParameterSpace(priors, tuple(names)) if len(names) == space.n_dim == len(set(names)) else space
 
 
 def find_checkpoint(
@@ -98,7 +138,7 @@ def find_checkpoint(
             raise ArchiveError(f"it was written for something else: seed ({checkpoint.seed}, now {seed})")
         _check_best_draw(checkpoint.state, problem.evaluator)
     except ArchiveError as error:
-        kept = _set_aside(path)
+        kept = set_aside(path)
         log.warning(
             f"nbi: the checkpoint {path} is not used: {error}. It is kept as {kept.name}; the run starts anew"
         )
@@ -122,12 +162,3 @@ def _check_best_draw(state: State, evaluator: Evaluator) -> None:
         raise ArchiveError(
             f"the likelihood has changed: its greatest value ({float(values[best])!r}) is now {float(now)!r}"
         )
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file to the next free name, so that nothing that was paid for is destroyed."""
-    number = 1
-    while (kept := path.with_name(f"{path.stem}.old-{number}{path.suffix}")).exists():
-        number += 1
-    path.rename(kept)
-    return kept

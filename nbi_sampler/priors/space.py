@@ -44,11 +44,13 @@ class ParameterSpace:
     ----------
     priors : bilby.core.prior.PriorDict
         Must not be changed afterwards.
+    names : tuple of str, optional
+        The sampled parameters in the order of the columns; bilby's search order by default.
 
     Attributes
     ----------
     names : tuple of str
-        Sampled parameters in bilby's search order.
+        Sampled parameters in the order of the columns.
     fixed : dict of str to float
     n_dim : int
     periodic : ndarray of bool, shape (n_dim,)
@@ -69,8 +71,11 @@ class ParameterSpace:
     {'b': array([3.]), 'a': array([1.])}
     """
 
-    def __init__(self, priors: PriorDict) -> None:
-        self.names, self.fixed, self._has_constraints = sort_entries(priors)
+    def __init__(self, priors: PriorDict, names: tuple[str, ...] | None = None) -> None:
+        found, self.fixed, self._has_constraints = sort_entries(priors)
+        if names is not None and sorted(names) != sorted(found):
+            raise ValueError(f"names: expected the sampled parameters {list(found)}, got {list(names)}")
+        self.names = found if names is None else names
         self.n_dim = len(self.names)
         self.periodic = np.array([priors[name].boundary == "periodic" for name in self.names])
         self._priors = priors

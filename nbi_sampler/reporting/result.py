@@ -5,7 +5,7 @@ Called by the sampler; `result_fields` gives plain values, which the sampler set
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -30,7 +30,7 @@ from nbi_sampler.statistics.importance import (
     normalised_weights,
 )
 
-__all__ = ["log_prior_density", "result_fields", "run_summary", "weighted_draws"]
+__all__ = ["in_order", "log_prior_density", "result_fields", "run_summary", "weighted_draws"]
 
 Array = NDArray[np.float64]
 
@@ -81,6 +81,23 @@ def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: 
         "information_gain": _information_gain(log_likelihood[kept], weights, evidence.log_evidence),
         "num_likelihood_evaluations": state.n_calls,
     }
+
+
+def in_order(fields: dict[str, Any], names: Sequence[str], asked: Sequence[str]) -> dict[str, Any]:
+    """The fields of `result_fields` with the parameters in another order.
+
+    Parameters
+    ----------
+    fields : dict of str to object
+    names : sequence of str
+        The parameters in the order of the run.
+    asked : sequence of str
+        The same in the order of the result.
+    """
+    frame = fields["nested_samples"]
+    others = [name for name in frame if name not in names]
+    samples = fields["samples"][:, [list(names).index(name) for name in asked]]
+    return fields | {"samples": samples, "nested_samples": frame[[*asked, *others]]}
 
 
 def run_summary(
