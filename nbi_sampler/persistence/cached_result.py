@@ -98,7 +98,8 @@ def find_result(outdir: str, label: str, result_class: type[Result] | None, aske
     asked : Question
     """
     path = Path(result_file_name(outdir, label))
-    if not path.is_file():
+    # Schedulers make empty files beforehand.
+    if not path.is_file() or not path.stat().st_size:
         return Cached(result=None, path=path)
     try:
         cached = read_in_result(filename=str(path), result_class=result_class)

@@ -52,7 +52,9 @@ def set_results_aside(outdir: Path, label: str, since: int | None, log: logging.
     """
     for path in (outdir / f"{label}_result{ending}" for ending in ENDINGS):
         try:
-            if not path.is_file() or (since is not None and path.stat().st_mtime_ns >= since):
+            if not path.is_file() or not path.stat().st_size:
+                continue
+            if since is not None and path.stat().st_mtime_ns >= since:
                 continue
             kept = set_aside(path)
         except OSError as error:

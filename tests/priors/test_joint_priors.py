@@ -158,3 +158,31 @@ def test_other_joint_distributions_go_through_their_rescale():
     np.testing.assert_allclose(space.to_theta(z), [dist.rescale(u) for u in ndtr(z)], rtol=1e-9)
     with pytest.raises(NotImplementedError, match="no inverse"):
         space.to_z(space.to_theta(z))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *CONDITIONAL.values(),
+        lambda: bp.PriorDict(_joint(**ONE_MODE)),
+        lambda: bp.PriorDict(_joint(**TWO_MODES)),
+    ],
+    ids=[*CONDITIONAL, "one mode", "two modes"],
+)
+def test_columns_in_another_order_hold_the_same_values(make):
+    usual = ParameterSpace(make())
+    space = ParameterSpace(make(), usual.names[::-1])
+    z = _normal(200, usual.n_dim)
+    theta = usual.to_theta(z)
+    assert space.names == usual.names[::-1]
+    np.testing.assert_array_equal(space.to_theta(z[:, ::-1]), theta[:, ::-1])
+    for name, column in usual.columns(theta).items():
+        np.testing.assert_array_equal(space.columns(theta[:, ::-1])[name], column)
+    np.testing.assert_array_equal(
+        space.satisfies_constraints(theta[:, ::-1]), usual.satisfies_constraints(theta)
+    )
+
+
+def test_an_order_of_other_parameters_is_refused():
+    with pytest.raises(ValueError, match="names: expected the sampled parameters"):
+        ParameterSpace(bp.PriorDict({"a": bp.Uniform(0, 1), "b": bp.Uniform(0, 1)}), ("a", "c"))
