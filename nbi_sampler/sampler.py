@@ -28,7 +28,7 @@ from nbi_sampler.parallel.pools import Pool, check_main_is_not_imported, opened_
 from nbi_sampler.persistence.checkpoint import Checkpoint, CheckpointWriter, save
 from nbi_sampler.persistence.fingerprint import fingerprint, settings_as_text
 from nbi_sampler.persistence.resume import begin, in_saved_order, say_how_it_begins
-from nbi_sampler.persistence.superseded import remove_all, set_results_aside
+from nbi_sampler.persistence.superseded import keep_results, remove_all
 from nbi_sampler.plots.run import figures_of
 from nbi_sampler.plots.view import RunView
 from nbi_sampler.plots.watching import RunPlots
@@ -179,9 +179,9 @@ class Nbi(BilbySampler):
                 SignalsTo(self.write_current_state_and_exit, self.write_current_state) as signals,
                 opened_pool(settings.npool, self.kwargs["pool"]) as pool,
             ):
-                if command_line_args.clean:
-                    remove_all(self._place.folder, self.label, self.checkpoint_path, logger)
                 path = self.checkpoint_path
+                if command_line_args.clean:
+                    remove_all(path.parent.parent, self.label, path, logger)
                 written = path.stat().st_mtime_ns if path.is_file() else None
                 problem, asked, start = self._begin(config, pool, signals.check)
                 writer = self._writer = CheckpointWriter(
@@ -212,7 +212,7 @@ class Nbi(BilbySampler):
         finally:
             progress.close()
         new = self._other_question or state.n_calls > start.state.n_calls
-        set_results_aside(self._place.folder, self.label, None if new else written, logger)
+        keep_results(path.parent.parent, self.label, None if new else written, logger)
         logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
         if self.plot or self.kwargs["check_point_plot"]:
             plots.finish(self.result)

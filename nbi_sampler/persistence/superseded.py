@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shutil
 from pathlib import Path
 
-__all__ = ["remove_all", "set_aside", "set_results_aside"]
+__all__ = ["keep_results", "remove_all", "set_aside"]
 
 # Of a result as bilby saves it.
 ENDINGS = (".json", ".json.gz", ".hdf5", ".pkl")
@@ -27,36 +29,37 @@ def set_aside(path: Path) -> Path:
     pathlib.Path
         Where it is now.
     """
-    ending = next((each for each in ENDINGS if path.name.endswith(each)), path.suffix)
-    stem, number = path.name.removesuffix(ending), 1
-    while (kept := path.with_name(f"{stem}.old-{number}{ending}")).exists():
-        number += 1
+    kept = _other_names(path)[-1]
     path.rename(kept)
     return kept
 
 
-def set_results_aside(outdir: Path, label: str, since: int | None, log: logging.Logger) -> None:
-    """Rename results of a label that hold other draws than the one which is about to be saved.
+def keep_results(folder: Path, label: str, since: int | None, log: logging.Logger) -> None:
+    """Give results of a label that hold other draws than the one which is about to be saved a second name.
 
-    bilby itself keeps one former result only, and that under a name which the next one overwrites.
+    bilby itself keeps one former result only, and that under a name which the next one overwrites. Whether it
+    will save the new one at all is not known here, so the former result has its own name until then.
 
     Parameters
     ----------
-    outdir : pathlib.Path
+    folder : pathlib.Path
     label : str
     since : int, optional
         When all draws of the new result were there already, in nanoseconds: a file that is as young holds
-        them too and stays. None where there are new draws.
+        them too. None where there are new draws.
     log : logging.Logger
         Told of the new names; and of a disk that refuses, which must not cost the result.
     """
-    for path in (outdir / f"{label}_result{ending}" for ending in ENDINGS):
+    for path in (folder / f"{label}_result{ending}" for ending in ENDINGS):
         try:
-            if not path.is_file() or not path.stat().st_size:
+            if not path.is_file() or not (about := path.stat()).st_size:
                 continue
-            if since is not None and path.stat().st_mtime_ns >= since:
+            if since is not None and about.st_mtime_ns >= since:
                 continue
-            kept = set_aside(path)
+            *taken, kept = _other_names(path)
+            if any(_stamp(each.stat()) == _stamp(about) for each in taken):
+                continue
+            _link_or_copy(path, kept)
         except OSError as error:
             log.warning(f"nbi: the former result {path} cannot be kept: {error}")
         else:
@@ -78,9 +81,8 @@ def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) 
     endings = "|".join(map(re.escape, ENDINGS))
     result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")
     figures = {f"{label}_{name}.png" for name in FIGURES}
-    former = re.compile(
-        rf"\.?{re.escape(checkpoint.stem)}(\.old-\d+)?{re.escape(checkpoint.suffix)}(\.part)?"
-    )
+    stem, ending = re.escape(checkpoint.stem), re.escape(checkpoint.suffix)
+    former = re.compile(rf"\.?{stem}(\.old-\d+)?{ending}(\.[\w-]+)*")
     found = [each for each in _files(outdir) if result.fullmatch(each.name) or each.name in figures]
     found += [each for each in _files(checkpoint.parent) if former.fullmatch(each.name)]
     for path in found:
@@ -91,3 +93,25 @@ def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+
+
+def _other_names(path: Path) -> list[Path]:
+    """Names of files that were set aside under this one, and after them the next that is free."""
+    ending = next((each for each in ENDINGS if path.name.endswith(each)), path.suffix)
+    stem = path.name.removesuffix(ending)
+    names = [path.with_name(f"{stem}.old-1{ending}")]
+    while names[-1].exists():
+        names.append(path.with_name(f"{stem}.old-{len(names) + 1}{ending}"))
+    return names
+
+
+def _stamp(about: os.stat_result) -> tuple[int, int]:
+    return about.st_size, about.st_mtime_ns
+
+
+def _link_or_copy(path: Path, kept: Path) -> None:
+    try:
+        os.link(path, kept)
+    # Not every file system has links.
+    except (OSError, NotImplementedError):
+        shutil.copy2(path, kept)

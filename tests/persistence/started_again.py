@@ -39,7 +39,7 @@ def start(outdir, likelihood=None, priors=None, **keywords):
 
 
 def names_in(folder):
-    return sorted(each.name for each in folder.iterdir())
+    return sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
 
 
 def same_numbers(first, second):
