@@ -87,8 +87,8 @@ class Cached:
 def find_result(outdir: str, label: str, result_class: type[Result] | None, asked: Question) -> Cached:
     """Read the result of a label, and compare it with what is asked for.
 
-    Returned is only one whose status is "ok" or "poor fit", with as many effective samples as are asked for, of the same
-    problem, settings and seed.
+    Returned is only one whose status is "ok" or "poor fit", with as many effective samples as are asked for,
+    of the same problem, settings and seed.
 
     Parameters
     ----------
