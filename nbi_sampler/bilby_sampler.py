@@ -23,6 +23,7 @@ from nbi_sampler.config import SnpeConfig
 from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
 from nbi_sampler.evaluation.calls import as_number
 from nbi_sampler.evaluation.likelihood_call import quiet_about_state
+from nbi_sampler.guarded import in_own_settings, users_errors, users_settings
 from nbi_sampler.persistence.cached_result import Question, find_result
 from nbi_sampler.persistence.checkpoint import CheckpointWriter
 from nbi_sampler.persistence.place import Place
@@ -72,7 +73,9 @@ class BilbySampler(NestedSampler):
             if not self._place.holds_a_result:
                 raise
             refused = error
-        super().__init__(likelihood, priors, outdir=str(self._place.folder), label=label, **kwargs)
+        # bilby calls the likelihood while it makes the sampler.
+        with users_settings(), users_errors():
+            super().__init__(likelihood, priors, outdir=str(self._place.folder), label=label, **kwargs)
         if refused is not None and self.cached_result is None:
             raise refused
         self._place.checks_are_over(runs=self.cached_result is None)
@@ -87,7 +90,7 @@ class BilbySampler(NestedSampler):
             which has a hint for it.
         """
         try:
-            with quiet_about_state():
+            with quiet_about_state(), users_settings(), users_errors():
                 returned = super().log_likelihood(theta)
         except TypeError:
             raise
@@ -153,6 +156,7 @@ class BilbySampler(NestedSampler):
     def _verify_external_sampler(self) -> None:
         """Nothing to import: the sampler is this package."""
 
+    @in_own_settings
     def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
         """Find a result to return instead of running: one that answers what is asked now."""
         if command_line_args.clean or command_line_args.use_cached:

@@ -30,6 +30,7 @@ from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.unfamiliar import OutOfDistributionWarning
 from nbi_sampler.amortised.unreliable import UnreliableWeightsWarning
 from nbi_sampler.config import TrainingConfig, build
+from nbi_sampler.guarded import in_own_settings
 from nbi_sampler.randomness import stage_generator
 
 __all__ = ["NBI", "OutOfDistributionWarning", "UnreliableWeightsWarning"]
@@ -105,6 +106,7 @@ class NBI(Answers, BaseEstimator):
     ((100, 1), 1.0)
     """
 
+    @in_own_settings
     def __init__(
         self,
         flow: Any = "maf",
@@ -134,6 +136,7 @@ class NBI(Answers, BaseEstimator):
         self.pool = pool
         self._setup = Setup.read(self.get_params(deep=False))
 
+    @in_own_settings
     def fit(
         self,
         n_sims: int = 1000,
@@ -240,6 +243,7 @@ class NBI(Answers, BaseEstimator):
             observer.epoch_finished,
         )
 
+    @in_own_settings
     def save(self, path: str | Path) -> None:
         """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.
 
@@ -252,6 +256,7 @@ class NBI(Answers, BaseEstimator):
         save_learnt(path, Learnt(self._setup.priors, estimator, focused, about))
 
     @classmethod
+    @in_own_settings
     def load(cls, path: str | Path, **arguments: Any) -> NBI:
         """Read a trained engine; nothing of the file is executed.
 

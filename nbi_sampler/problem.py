@@ -19,6 +19,7 @@ from nbi_sampler.amortised.trained_model import check_priors, estimator_of, obse
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import ForwardModel, UserModel, forward_model_for
+from nbi_sampler.guarded import users_errors, users_settings
 from nbi_sampler.parallel.pools import Pool
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator
@@ -93,7 +94,8 @@ def make_problem(
 ) -> Problem:
     """Put likelihood and networks together; a few calls of the likelihood show how it is best called."""
     function = likelihood_function(likelihood, use_ratio)
-    offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
+    with users_settings(), users_errors():
+        offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
     rng = stage_generator(PROBE_SEED, "probe")
     evaluator = Evaluator(space, function, forward, rng, offset, settings.vectorized, pool, between_calls)
     networks = Networks(

@@ -24,6 +24,7 @@ from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.bilby_sampler import BilbySampler
 from nbi_sampler.config import SnpeConfig
+from nbi_sampler.guarded import in_own_settings
 from nbi_sampler.parallel.pools import Pool, check_main_is_not_imported, opened_pool
 from nbi_sampler.persistence.checkpoint import Checkpoint, CheckpointWriter, save
 from nbi_sampler.persistence.fingerprint import fingerprint, settings_as_text
@@ -35,7 +36,7 @@ from nbi_sampler.plots.watching import RunPlots
 from nbi_sampler.plugins.events import Outcome, Run, RunEvents
 from nbi_sampler.plugins.manager import Plugin
 from nbi_sampler.plugins.provenance import plugins_at_work
-from nbi_sampler.priors.constraints import idle_constraints
+from nbi_sampler.priors.constraints import check_constraints, idle_constraints
 from nbi_sampler.priors.names import check_names
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.problem import make_forward_model, make_problem, make_start
@@ -139,6 +140,7 @@ class Nbi(BilbySampler):
     Zhang, Bloom & Hernitschek (2023), arXiv:2312.03824.
     """
 
+    @in_own_settings
     def __init__(self, likelihood: Likelihood, priors: PriorDict | dict[str, Any], **kwargs: Any) -> None:
         own, base = self._own_and_base(kwargs)
         self._settings = read_settings({**DEFAULTS, **own})
@@ -152,6 +154,7 @@ class Nbi(BilbySampler):
                 f"nbi: the constraint on {name} never acts, because the conversion function of the priors "
                 f"makes no {name}; pass one that does: PriorDict(priors, conversion_function=...)"
             )
+        check_constraints(self._space, priors)
         self._forward = make_forward_model(likelihood, self._space, self._settings)
         self._start = make_start(priors, self._space, self._forward, self._settings)
         super().__init__(likelihood, priors, **base, **own)
@@ -170,6 +173,7 @@ class Nbi(BilbySampler):
             replace(config, n_effective=100, n_sims=200, n_rounds=1, max_likelihood_calls=max(most, 100))
         )
 
+    @in_own_settings
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
         progress = Progress(settings.print_method, config.n_effective, logger.info)

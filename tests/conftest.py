@@ -43,6 +43,14 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_warnings_are_seen():
+    """Let the warnings of our own code through, which no user sees: here they are errors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nbi_sampler.guarded.silence_own_warnings", False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def command_line_of_bilby(monkeypatch):
     """Put bilby's switches back: ``run_sampler(clean=True)`` sets one for the rest of the process."""

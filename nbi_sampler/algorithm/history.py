@@ -124,16 +124,21 @@ class History:
         return np.concatenate([each & (np.cumsum(each) % HELD_OUT == 0) for each in finite])
 
     @property
+    def log_mixture_ratio(self) -> Array:
+        """Log of the mixture of all proposals relative to the prior, at all draws, shape (n_draws,)."""
+        log_ratios, counts = self.log_ratios, self.counts
+        if self.retired is not None:
+            log_ratios = np.concatenate([log_ratios, self.log_retired[None]])
+            counts = np.append(counts, self.n_retired)
+        return mixture_log_ratio(log_ratios, counts)
+
+    @property
     def log_weights(self) -> Array:
         """Log weights of all draws under the mixture of all proposals, shape (n_draws,).
 
         For fitting the next proposal, not for the evidence: draws that trained a proposal are weighted by it.
         """
-        log_ratios, counts = self.log_ratios, self.counts
-        if self.retired is not None:
-            log_ratios = np.concatenate([log_ratios, self.log_retired[None]])
-            counts = np.append(counts, self.n_retired)
-        return self.log_likelihood - mixture_log_ratio(log_ratios, counts)
+        return self.log_likelihood - self.log_mixture_ratio
 
     def efficiency_of(self, proposal: MixtureProposal) -> float:
         r"""Efficiency that all draws so far expect of a proposal, tails that its own batch missed included.

@@ -59,6 +59,8 @@ EXPLORING_SHARE = 0.15
 # worth a fit.
 STRETCHED = 1.5
 LEAST_STRETCHED = 0.01
+# Beyond it the unit cube has no digits left to tell places apart.
+RESOLVED = 6.0
 # Share of the kernels on draws that stand out by their weight: the mass of these, within limits.
 FRONTIER_SHARES = (0.03, 0.3)
 
@@ -153,8 +155,9 @@ def _choose_target(history: History, n_dim: int, located: bool) -> _Target:
         n_scan = max(len(batch) for batch in history.batches[:2])
         wanted = max(wanted, 0.0 if located else ESS_PER_SCAN * n_scan)
         finite = np.isfinite(history.log_likelihood)
-        steps = np.where(finite, history.log_likelihood, 0.0)
-        base = np.where(finite, history.log_weights - steps, -np.inf)
+        # Of large log-likelihoods the differences are left, whatever constant they have in common.
+        steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
+        base = np.where(finite, -history.log_mixture_ratio, -np.inf)
     exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
     wider = tuple(_tempered(history, base, steps, power * exponent) for power in WIDE_EXPONENTS)
     return _tempered(history, base, steps, exponent)._replace(wider=wider)
@@ -187,9 +190,10 @@ def _fit_flow(
 
 
 def _near_edges(z: Array, weights: Array, cut: Array) -> bool:
-    """Whether enough of the target lies where the latent space is stretched."""
-    stretched = (np.abs(apply_cut(z, cut)) > STRETCHED).any(axis=1)
-    return float(weights @ stretched) > LEAST_STRETCHED
+    """Whether enough of the target lies where the latent space is stretched, but not in a far tail."""
+    farthest = np.abs(apply_cut(z, cut)).max(axis=1)
+    far = float(weights @ (farthest > RESOLVED))
+    return float(weights @ (farthest > STRETCHED)) > LEAST_STRETCHED >= far
 
 
 def _mixtures_in_charts(
@@ -258,7 +262,8 @@ def _with_scouts(
 ) -> MixtureProposal:
     """The proposal with kernels where it is predicted to be too thin."""
     finite = np.isfinite(history.log_likelihood)
-    z, log_target = history.z[finite], target.exponent * history.log_likelihood[finite]
+    z, log_likelihood = history.z[finite], history.log_likelihood[finite]
+    log_target = target.exponent * (log_likelihood - log_likelihood.max())
     known = log_target > log_target.max() - REACH
     kernels, share = scouting_kernels(
         z[known], log_target[known], proposal, wider, target.log_norm, chart, cut, rng

@@ -38,6 +38,11 @@ __all__ = ["run"]
 CONVERGED = 0.92
 # A refinement that gains less than this factor has stalled; so many in a row end the phase.
 SMALLEST_GAIN = 1.04
+# Refinements in which a tempered likelihood has to grow by a least factor in its power.
+MOST_STUCK = 25
+LEAST_PROGRESS = 1.1
+# Draws for each call of the budget, where constraints rule most of them out.
+MOST_DRAWS_PER_CALL = 20
 MOST_STALLS = 2
 # Errors by which a batch has to have more evidence than the one before to have found some of the posterior.
 FOUND_MASS = 2.0
@@ -107,7 +112,7 @@ def draw_from_prior(step: Step) -> State:
     n_draws = first * 2 ** step.state.count("prior")
     prior = MixtureProposal.single(PriorProposal(n_dim))
     state = step.drawn("prior", prior, n_draws)
-    if sum(record.n_nan for record in state.records) == state.n_calls:
+    if 0 < state.n_calls == sum(record.n_nan for record in state.records):
         # No prior is that far off: it is the likelihood, or the data.
         return replace(state, phase="done")
     n_finite = int(np.isfinite(state.history.log_likelihood).sum())
@@ -183,6 +188,8 @@ def refine(step: Step) -> State:
     if lost_ground(step.state, state):
         state = replace(state.without_result(), n_stalls=0 if step.state.final else state.n_stalls)
     state = without_dead_weight(without_less_mass(step.state, state))
+    if _is_stuck(state):
+        return replace(state, phase="done")
     if to_climb and info.exponent == 1.0:
         return replace(state, phase="climb")
     if now.efficiency >= CONVERGED and not to_climb:
@@ -196,6 +203,16 @@ def _found_mass(state: State) -> bool:
     """Whether the last batch has more evidence than the one before, where both are refinements."""
     before, now = state.records[-2:]
     return before.phase == "refinement" and more_mass(before.evidence, now.evidence, FOUND_MASS)
+
+
+def _is_stuck(state: State) -> bool:
+    """Whether the power of the likelihood has not grown for many refinements: no draws will bring it down.
+
+    Where the posterior is narrower than the spacing of floating-point numbers, or noise drowns it.
+    """
+    exponents = [record.exponent for record in state.records if record.phase == "refinement"]
+    before, since = exponents[:-MOST_STUCK], exponents[-MOST_STUCK:]
+    return bool(before) and max(exponents) < 1.0 and max(since) < LEAST_PROGRESS * max(before)
 
 
 def draw_final(step: Step) -> State:
@@ -224,7 +241,10 @@ def draw_final(step: Step) -> State:
 
 def _ended(state: State, config: SnpeConfig) -> bool:
     """Whether enough is reached or spent; the state of such a run can go on once more is asked for."""
-    spent = state.n_calls >= budget(config) and state.pending is None
+    n_draws = sum(record.n_draws for record in state.records)
+    # Draws that a constraint rules out cost no call.
+    spent = state.n_calls >= budget(config) or n_draws >= MOST_DRAWS_PER_CALL * budget(config)
+    spent = spent and state.pending is None
     return state.phase == "done" or _reached(state, config) or spent
 
 

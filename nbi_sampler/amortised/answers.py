@@ -20,6 +20,7 @@ from nbi_sampler.amortised.unfamiliar import warn_of_unfamiliar
 from nbi_sampler.amortised.unreliable import warn_of_weights
 from nbi_sampler.amortised.weighing import weighed
 from nbi_sampler.forward.arrays import as_real_numbers
+from nbi_sampler.guarded import in_own_settings
 from nbi_sampler.randomness import stage_generator
 
 __all__ = ["Answers", "LogLikelihood", "one_mask"]
@@ -46,6 +47,7 @@ class Answers:
     focused_: Focused
     _setup: Setup
 
+    @in_own_settings
     def infer(
         self,
         x_obs: ArrayLike,
@@ -116,6 +118,7 @@ class Answers:
                 on_target,
             )
 
+    @in_own_settings
     def predict(
         self,
         x_obs: ArrayLike,
@@ -151,6 +154,7 @@ class Answers:
         single = self._is_focused_on(x_obs, x_err, x_mask) or self._fitted().layout.is_single(x_obs)
         return (samples[0], weights[0]) if single else (samples, weights)
 
+    @in_own_settings
     def sample(
         self,
         x_obs: ArrayLike,
@@ -178,6 +182,7 @@ class Answers:
         samples = np.stack([estimator.space.to_theta(each) for each in z])
         return samples[0] if estimator.layout.is_single(x_obs) else samples
 
+    @in_own_settings
     def score(
         self,
         x: ArrayLike,

@@ -35,7 +35,7 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
     for name in ("simulator", "noise"):
         now = qualified_name(given.get(name))
         if callable(given.get(name)) and now != about.get(name):
-            warnings.warn(f"{name}: the engine was trained with {about.get(name)}, got {now}", stacklevel=3)
+            warnings.warn(f"{name}: the engine was trained with {about.get(name)}, got {now}", stacklevel=4)
     frozen = all(isinstance(prior, FrozenPrior) for prior in learnt.priors.values())
     arguments = {
         **_networks(learnt, flow, featurizer),

@@ -151,8 +151,8 @@ def _treats_rows_alike(read: Callable[..., Observation], predictions: Array) -> 
         return False
     single = np.stack([[_statistics(read(row, rng)) for row in rows] for _ in range(N_REPEATS)])
     try:
+        together = [read(rows, rng) for _ in range(N_REPEATS)]
         with np.errstate(all="ignore"):
-            together = [read(rows, rng) for _ in range(N_REPEATS)]
             batch = np.stack([_rows_of(observation, len(rows)) for observation in together])
     # This is user code, and an array may make it raise anything; row by row it works.
     except Exception:

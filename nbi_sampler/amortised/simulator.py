@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
+from nbi_sampler.guarded import users_errors, users_settings
 from nbi_sampler.parallel.pools import Pool
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.randomness import stage_generator
@@ -141,7 +142,9 @@ def simulating_evaluator(
     TargetModel
     """
     middle = space.row(space.to_theta(np.zeros((1, space.n_dim)))[0])
-    first = np.atleast_1d(as_numbers(simulator(middle), "simulator"))
+    with users_settings(), users_errors():
+        simulated = simulator(middle)
+    first = np.atleast_1d(as_numbers(simulated, "simulator"))
     if not first.size:
         raise ValueError("simulator: expected a simulation of one number at least, got an empty array")
     model = TargetModel(simulator, 1.0, np.zeros_like(first))

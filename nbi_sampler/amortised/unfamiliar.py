@@ -37,5 +37,5 @@ def warn_of_unfamiliar(p_values: ArrayLike) -> None:
         "Networks may be wrong there, and weights may not tell: look at data and noise, or fit such a target "
         "by the sampler",
         OutOfDistributionWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

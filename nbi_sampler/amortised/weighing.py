@@ -19,6 +19,7 @@ from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.simulator import TargetModel, gaussian_log_likelihood
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_mask, as_numbers, as_real_numbers
+from nbi_sampler.guarded import users_errors, users_settings
 
 __all__ = ["sequential_target", "weighed"]
 
@@ -84,7 +85,8 @@ def _by_user(
     observations = [Observation(*parts) for parts in zip(x, errors, targets.mask, strict=True)]
 
     def log_likelihood(predictions: Array, y: Array, observation: Observation) -> ArrayLike:
-        return function(model.as_data(predictions), y, observation)
+        with users_settings(), users_errors():
+            return function(model.as_data(predictions), y, observation)
 
     return log_likelihood, observations
 
@@ -191,4 +193,5 @@ class OfPresent:
 
     def __call__(self, x: NDArray[Any], y: Array) -> ArrayLike:
         """Log-likelihoods of simulations, shape (n,)."""
-        return self.function(x, y, self.observation)
+        with users_settings(), users_errors():
+            return self.function(x, y, self.observation)

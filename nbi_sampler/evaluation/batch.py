@@ -53,7 +53,7 @@ class Evaluation:
     ----------
     theta : ndarray, shape (n, n_dim)
     log_likelihood : ndarray, shape (n,)
-        Minus infinity for NaN and where a constraint is violated.
+        Minus infinity for NaN, for what is below -1e100, and where a constraint is violated.
     predictions : ndarray, shape (n, n_data), or None
         NaN in rows that were not evaluated.
     n_calls : int

@@ -63,7 +63,9 @@ def agrees(values: Array, truth: Array) -> bool:
     """
     if values.shape != truth.shape or not np.any(np.isfinite(values) & np.isfinite(truth)):
         return False
-    single = np.array_equal(truth, truth.astype(np.float32), equal_nan=True)
+    # Numbers beyond the range of single precision, such as -1.8e308 for "impossible", become infinite there.
+    with np.errstate(over="ignore", under="ignore"):
+        single = np.array_equal(truth, truth.astype(np.float32), equal_nan=True)
     return agree(values, truth, 1e-5 if single else 1e-8)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees
 from nbi_sampler.forward import ForwardModel
+from nbi_sampler.guarded import users_errors, users_settings
 from nbi_sampler.priors.names import named_columns, named_row
 
 __all__ = ["Calls", "Done", "as_number"]
@@ -129,7 +130,7 @@ class Calls:
         if function is None:
             return None
         try:
-            with np.errstate(all="ignore"):
+            with users_settings(), users_errors():
                 values = function(self.columns(theta))
             finite = np.isfinite(values).reshape(len(theta), -1).all(axis=1)
         # This is user code; row by row it may work, or name the parameters at which it does not.
@@ -153,7 +154,7 @@ class Calls:
 
     def _called(self, function: Callable[[dict[str, float]], Any], theta_row: Array) -> Any:
         try:
-            with np.errstate(all="ignore"):
+            with users_settings(), users_errors():
                 return function(self.row(theta_row))
         except Exception as error:
             raise LikelihoodError(self.row(theta_row), error) from error

@@ -30,6 +30,9 @@ N_PROBE = 6
 # Draws that cost less, in seconds, are evaluated sooner than they are sent to another process.
 CHEAPEST = 50e-6
 SECONDS_BETWEEN_REPORTS = 0.2
+# Minus infinity by another name, such as the -1.8e308 of ``np.nan_to_num``: no difference from such a number
+# has a digit left.
+IMPOSSIBLE = -1e100
 
 
 class Evaluator:
@@ -141,7 +144,7 @@ class Evaluator:
         log_likelihood = self._log_likelihood(batch)
         _reject_plus_infinity(log_likelihood, batch.theta, self.space)
         n_nan = int(np.isnan(log_likelihood).sum())
-        log_likelihood[np.isnan(log_likelihood)] = -np.inf
+        log_likelihood[~(log_likelihood > IMPOSSIBLE)] = -np.inf
         return Evaluation(
             batch.theta, log_likelihood, batch.predictions, int(batch.allowed.sum()), n_nan, batch.seconds
         )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees, batched_likelihoods, batched_models
 from nbi_sampler.evaluation.calls import Calls
+from nbi_sampler.guarded import users_errors, users_settings
 
 __all__ = ["Probe", "probe"]
 
@@ -136,7 +137,7 @@ def _first_that_agrees(
 ) -> BatchFunction | None:
     for function in functions:
         # Given arrays, the user's code may raise and warn of anything; then it is called draw by draw.
-        with suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with suppress(Exception), warnings.catch_warnings(), users_settings(), users_errors():
             warnings.simplefilter("ignore")
             if agrees(function({name: column.copy() for name, column in columns.items()}), truth):
                 return function

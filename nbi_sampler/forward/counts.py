@@ -25,6 +25,15 @@ def _root(counts: Tensor) -> Tensor:
     return 2.0 * torch.sqrt(counts.clamp_min(0.0) + 0.375)
 
 
+def _log_of_its_own_count(counts: Array) -> Array:
+    """Log of the Poisson probability of counts whose rates are these counts; zero for none."""
+    safe = np.maximum(counts, 1.0)
+    # Stirling's series, where it has all digits and the logarithm of the factorial has none left.
+    series = -0.5 * np.log(2.0 * np.pi * safe) - (1.0 - 1.0 / (30.0 * safe**2)) / (12.0 * safe)
+    exact = xlogy(counts, counts) - counts - gammaln(counts + 1)
+    return np.asarray(np.where(counts > 1e3, series, exact))
+
+
 class PoissonModel(FunctionModel):
     """Counts whose rates are the prediction.
 
@@ -40,12 +49,17 @@ class PoissonModel(FunctionModel):
         r"""Log-likelihood from predictions; see `ForwardModel.log_likelihood`.
 
         .. math:: \sum_i \left[ y_i \log r_i - r_i - \log y_i! \right]
+            = \sum_i \left[ y_i (\log(1 + d_i) - d_i) + \log p(y_i | y_i) \right], \quad d_i = r_i / y_i - 1
 
+        In the second form, because the terms of the first cancel: at 1e12 counts they leave an error of 0.01.
         Minus infinity where any rate is zero, whatever its count, as in bilby; NaN where one is negative.
         """
         with np.errstate(all="ignore"):
-            terms = -predictions + self.observed * np.log(predictions) - gammaln(self.observed + 1)
-            total = np.sum(terms, axis=1)
+            counted = self.observed > 0.0
+            counts = np.where(counted, self.observed, 1.0)
+            excess = (predictions - counts) / counts
+            terms = np.where(counted, counts * (np.log1p(excess) - excess), -predictions)
+            total = np.sum(terms, axis=1) + float(np.sum(_log_of_its_own_count(self.observed)))
         dark = np.any(predictions == 0, axis=1) & ~np.any(np.isnan(predictions) | (predictions < 0), axis=1)
         return np.where(dark, -np.inf, total)
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.guarded import users_errors, users_settings
+
 __all__ = ["NoiseFunction"]
 
 # Names of a second argument that takes the parameters of a simulation.
@@ -69,11 +71,12 @@ class NoiseFunction:
             For what it returns or raises otherwise.
         """
         try:
-            if self.takes_parameters:
-                with _global_numpy(rng):
-                    returned = self.function(x, parameters)
-            else:
-                returned = self.function(x, rng)
+            with users_settings(), users_errors():
+                if self.takes_parameters:
+                    with _global_numpy(rng):
+                        returned = self.function(x, parameters)
+                else:
+                    returned = self.function(x, rng)
         except TypeError as error:
             # The user's own error, or the sign of another signature: only both together tell.
             raise TypeError(f"noise: the function raised {error}; expected {EXPECTED}") from error

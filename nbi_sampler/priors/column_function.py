@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from bilby.core.prior import Prior
 
+from nbi_sampler.guarded import users_settings
+
 __all__ = ["ColumnFunction", "Conditions", "Formula", "agree", "take_rows"]
 
 Conditions: TypeAlias = Mapping[str, Any]
@@ -98,7 +100,7 @@ class ColumnFunction:
     def _at_once(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
         # A condition function may write into its arguments, which are columns of theta.
         copies = {name: np.array(column)[()] for name, column in conditions.items()}
-        with _unchanged(self.prior), np.errstate(all="ignore"):
+        with _unchanged(self.prior), users_settings(), np.errstate(all="ignore"):
             result = np.asarray(self.formula(self.prior, values.copy(), copies), dtype=float)
         if result.shape != values.shape:
             raise ValueError(f"the formula gave shape {result.shape} for values of shape {values.shape}")
@@ -106,7 +108,7 @@ class ColumnFunction:
 
     def _by_row(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
         result = np.empty(len(values))
-        with _unchanged(self.prior), np.errstate(all="ignore"):
+        with _unchanged(self.prior), users_settings(), np.errstate(all="ignore"):
             for i, value in enumerate(values):
                 row = {name: float(column[0]) for name, column in take_rows(conditions, [i]).items()}
                 result[i] = np.asarray(self.formula(self.prior, float(value), row), dtype=float).item()

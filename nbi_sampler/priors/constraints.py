@@ -1,4 +1,4 @@
-"""Constraints that can never act, because nothing makes the parameter that they limit."""
+"""Constraints that can never act, and those that leave nothing to sample: found out before the first call."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from bilby.core.prior import Constraint, PriorDict
 
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["idle_constraints"]
+__all__ = ["check_constraints", "idle_constraints"]
 
 # Draws at which the conversion is tried.
 N_TRIED = 3
+MOST_DRAWS = 1_000_000
+# Where a conversion function takes one point at a time.
+MOST_DRAWS_BY_ROW = 50_000
+CHUNK = 50_000
+SEED = 20240217
+# Draws of the prior cost no call where a constraint is violated, but with a smaller share hardly any is left.
+LEAST_SHARE = 5e-5
+ENOUGH = 100
 
 
 def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...]:
@@ -37,3 +45,58 @@ def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...
     for row in np.linspace(-1.0, 1.0, N_TRIED)[:, None] * np.ones(space.n_dim):
         made.update(priors.conversion_function(space.row(space.to_theta(row[None])[0])))
     return tuple(name for name in names if name not in made)
+
+
+def check_constraints(space: ParameterSpace, priors: PriorDict) -> None:
+    """Refuse constraints that next to no draw of the prior satisfies.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+    priors : bilby.core.prior.PriorDict
+        Of the space.
+
+    Raises
+    ------
+    ValueError
+        With the share of the draws that satisfies each of them.
+    """
+    names = [name for name, prior in priors.items() if isinstance(prior, Constraint)]
+    if not names and np.isinf(space.bounds).all():
+        return
+    rng = np.random.default_rng(SEED)
+    most = MOST_DRAWS if space.constraints_at_once else MOST_DRAWS_BY_ROW
+    n_draws = n_allowed = 0
+    while n_allowed < ENOUGH and n_draws < most:
+        theta = space.to_theta(rng.normal(size=(min(CHUNK, 1000 if not n_draws else most), space.n_dim)))
+        n_draws += len(theta)
+        n_allowed += int(space.satisfies_constraints(theta).sum())
+    if n_allowed >= max(LEAST_SHARE * n_draws, 1.0):
+        return
+    satisfied = "none" if not n_allowed else f"only {n_allowed}"
+    each = "; ".join(f"{name} for {_share(space, priors, name, rng)}" for name in names)
+    which = (
+        f"all of {', '.join(names)} (each by itself: {each})" if names else "the limits of the joint prior"
+    )
+    raise ValueError(
+        "priors: expected constraints that hold somewhere in the prior, got "
+        f"{satisfied} of {n_draws:,} draws of the prior that satisfies {which}; check their limits and the "
+        "conversion function, narrow the other priors to where they hold, or choose parameters in which the "
+        "allowed region is no small part"
+    )
+
+
+def _share(space: ParameterSpace, priors: PriorDict, name: str, rng: np.random.Generator) -> str:
+    """Share of the draws at which one constraint holds, as text."""
+    n = 20_000 if space.constraints_at_once else 2_000
+    theta = space.to_theta(rng.normal(size=(n, space.n_dim)))
+    try:
+        values = [
+            priors.conversion_function(parameters)[name]
+            for parameters in ([space.columns(theta)] if space.constraints_at_once else map(space.row, theta))
+        ]
+        held = np.mean(np.asarray(priors[name].prob(np.hstack(values))) > 0.0)
+    # The conversion function is user code, and the message is of use without this part.
+    except Exception:
+        return "an unknown share"
+    return f"{held:.2%}" if held else f"none of {n:,} draws"

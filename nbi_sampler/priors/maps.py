@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bilby.core.prior import Gaussian, LogNormal, Prior, SlabSpikePrior, WeightedDiscreteValues
+from bilby.core.prior import Prior, SlabSpikePrior, WeightedDiscreteValues
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.priors.column_function import ColumnFunction, Conditions, Formula, agree, take_rows
+from nbi_sampler.priors.column_function import ColumnFunction, Conditions, agree, take_rows
+from nbi_sampler.priors.tails import CLOSED_FORMS
 
 __all__ = ["UNIT_MAXIMUM", "UNIT_MINIMUM", "PriorMap", "clip_unit"]
 
@@ -20,7 +21,6 @@ __all__ = ["UNIT_MAXIMUM", "UNIT_MINIMUM", "PriorMap", "clip_unit"]
 # resolution.
 UNIT_MINIMUM = 1e-100
 UNIT_MAXIMUM = 1.0 - 2.0**-53
-_LARGEST_EXPONENT = 700.0
 _N_BISECTIONS = 64
 _SINGLE_PRECISION = 1e-7
 
@@ -48,34 +48,10 @@ def _cdf(prior: Any, theta: Any, conditions: Conditions) -> Any:
     return prior.cdf(np.clip(theta, prior.minimum, prior.maximum), **conditions)
 
 
-def _linear(prior: Any, z: Any, conditions: Conditions) -> Any:
-    _condition(prior, conditions)
-    return prior.mu + prior.sigma * z
-
-
-def _linear_inverse(prior: Any, theta: Any, conditions: Conditions) -> Any:
-    _condition(prior, conditions)
-    return (theta - prior.mu) / prior.sigma
-
-
-def _exponential(prior: Any, z: Any, conditions: Conditions) -> Any:
-    return np.exp(np.clip(_linear(prior, z, conditions), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
-
-
-def _exponential_inverse(prior: Any, theta: Any, conditions: Conditions) -> Any:
-    return _linear_inverse(prior, np.log(np.maximum(theta, np.exp(-_LARGEST_EXPONENT))), conditions)
-
-
-_CLOSED_FORMS: tuple[tuple[type[Prior], Formula, Formula], ...] = (
-    (Gaussian, _linear, _linear_inverse),
-    (LogNormal, _exponential, _exponential_inverse),
-)
-
-
 class PriorMap:
     """z <-> theta of one prior, conditional or not, theta = rescale(ndtr(z)).
 
-    Gaussian and log-normal priors use their closed form, which keeps the tails beyond 8 sigma. The inverse
+    Priors with unbounded tails use closed forms (`tails`), which keep what lies beyond 8 sigma. The inverse
     is that form, else ``prior.cdf`` where it inverts ``prior.rescale``, else bisection of ``rescale`` in z;
     a value with probability of its own (discrete priors, spikes) goes to the middle of its range of
     quantiles. A prior whose ``rescale`` decreases is understood, one that goes up and down has no inverse.
@@ -108,7 +84,7 @@ class PriorMap:
         if not agree(self._rescale(u, conditions), theta):
             raise _unusable(name, prior, "different values for the same input")
         self._closed_form: tuple[ColumnFunction, ColumnFunction] | None = None
-        for prior_class, forward, inverse in _CLOSED_FORMS:
+        for prior_class, forward, inverse in CLOSED_FORMS:
             if isinstance(prior, prior_class):
                 exact = ColumnFunction(prior, forward, probes, conditions)
                 # A subclass may have a rescale of its own, to which the formula of its parent does not apply.

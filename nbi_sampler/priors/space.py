@@ -15,6 +15,7 @@ from bilby.core.prior import JointPrior, PriorDict
 from bilby.core.utils import random as bilby_random
 from scipy.special import ndtr, ndtri
 
+from nbi_sampler.guarded import users_settings
 from nbi_sampler.priors.column_function import Conditions
 from nbi_sampler.priors.entries import (
     check_dictionary_rescale,
@@ -191,6 +192,16 @@ class ParameterSpace:
             allowed &= self._constraints_at_once(theta) if at_once else self._constraints_by_row(theta)
         return allowed
 
+    @property
+    def bounds(self) -> np.ndarray:
+        """Limits that count as constraints, those of joint priors; infinite for others, shape (2, n_dim)."""
+        return np.stack([self._lower, self._upper])
+
+    @property
+    def constraints_at_once(self) -> bool:
+        """Whether constraints are evaluated for many points by one call."""
+        return self._constraints_vectorized or not self._has_constraints
+
     def columns(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """Fixed and sampled parameters by name, copies of shape (n,) of theta, shape (n, n_dim)."""
         return named_columns(self._checked(theta, "theta"), self.names, self.fixed)
@@ -234,14 +245,14 @@ class ParameterSpace:
             return False
 
     def _constraints_at_once(self, theta: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
+        with users_settings(), np.errstate(all="ignore"):
             allowed = np.asarray(self._priors.evaluate_constraints(self.columns(theta)), dtype=bool)
         if allowed.shape != (len(theta),):
             raise ValueError(f"constraints gave shape {allowed.shape} for {len(theta)} points")
         return allowed
 
     def _constraints_by_row(self, theta: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
+        with users_settings(), np.errstate(all="ignore"):
             rows = [np.all(self._priors.evaluate_constraints(self.row(point))) for point in theta]
         return np.array(rows, dtype=bool)
 

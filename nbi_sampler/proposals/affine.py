@@ -5,9 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AffineMap"]
+__all__ = ["AffineMap", "spread_of"]
 
 Array = NDArray[np.float64]
+
+
+def spread_of(points: Array) -> Array:
+    """Standard deviation of every coordinate, by which distances can be divided whatever the points are.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, n_dim)
+        Finite, one at least.
+
+    Returns
+    -------
+    ndarray, shape (n_dim,)
+        Of a coordinate in which all points agree but for rounding, a size of the order of this rounding.
+    """
+    largest = np.abs(points).max(axis=0)
+    largest = np.where(largest > 0.0, largest, 1.0)
+    # Relative to the largest, so that no square overflows.
+    deviation = (points / largest).std(axis=0)
+    return np.asarray(largest * np.maximum(deviation, 1e-15))
 
 
 class AffineMap:

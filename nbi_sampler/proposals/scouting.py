@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
+from nbi_sampler.proposals.affine import spread_of
 from nbi_sampler.proposals.kernels import Chart
 from nbi_sampler.proposals.paraboloids import n_terms, terms
 from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
@@ -38,6 +39,9 @@ SHARES = (0.03, 0.3)
 NEGLIGIBLE = 12.0
 # In more dimensions the regression would need too many neighbours to be a local one.
 MOST_DIMENSIONS = 8
+# Points so many spreads away are all equally far, and values so far below their neighbours all equally low.
+FARTHEST = 1e100
+LOWEST = -1e30
 # How far beyond the best of its neighbours a prediction is believed.
 MOST_BEYOND = 3.0
 
@@ -127,20 +131,27 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
     array([0.6733])
     """
     n_neighbours = min(int(1.7 * n_terms(known.shape[1])) + 5, len(known))
-    spread = known.std(axis=0) + 1e-300
-    distance, index = cKDTree(known / spread).query(wanted / spread, k=n_neighbours)
+    centre, spread = known[0], spread_of(known)
+    known, wanted = (known - centre) / spread, np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
+    distance, index = cKDTree(known).query(wanted, k=n_neighbours)
+    distance, index = distance.reshape(len(wanted), -1), index.reshape(len(wanted), -1)
     predicted = np.empty(len(wanted))
     for start in range(0, len(wanted), CHUNK):
         part = slice(start, start + CHUNK)
-        near, reach = index[part], distance[part, -1:] + 1e-300
-        offsets = (known[near] - wanted[part, None]) / (spread * reach[:, :, None])
+        near, reach = index[part], distance[part, -1:]
+        # Zero where all neighbours lie at the point itself, and then their mean is what is known.
+        reach = np.where(reach > 0.0, reach, 1.0)
+        offsets = (known[near] - wanted[part, None]) / reach[:, :, None]
         columns = terms(offsets, *np.triu_indices(known.shape[1]))
         weighted = columns * np.exp(-2.3 * (distance[part] / reach) ** 2)[:, :, None]
         normal = weighted.transpose(0, 2, 1) @ columns
         diagonal = np.einsum("mtt->mt", normal)
         diagonal += 1e-6
-        right = np.einsum("mkt,mk->mt", weighted, values[near])
+        # Relative to the largest of the neighbours: of large numbers the differences are left.
+        top = values[near].max(axis=1)
+        below = np.maximum(values[near] - top[:, None], LOWEST)
+        right = np.einsum("mkt,mk->mt", weighted, below)
         # The constant term is the value at the point that is wanted.
         fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
-        predicted[part] = np.minimum(fitted, values[near].max(axis=1) + MOST_BEYOND)
+        predicted[part] = top + np.minimum(fitted, MOST_BEYOND)
     return predicted

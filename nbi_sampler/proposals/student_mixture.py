@@ -18,7 +18,7 @@ from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from nbi_sampler.proposals.affine import AffineMap
+from nbi_sampler.proposals.affine import AffineMap, spread_of
 from nbi_sampler.statistics.importance import effective_sample_size
 
 __all__ = ["StudentMixture", "fitted_by_em", "frontier_kernels", "local_kernels"]
@@ -184,7 +184,7 @@ def _neighbourhoods(centres: Array, pool: Array) -> Array:
     """Lower-triangular square roots of the spread of the nearest of ``pool`` about each centre."""
     n_dim = pool.shape[1]
     n_neighbours = min(2 * n_dim + 12, len(pool))
-    spread = pool.std(axis=0) + 1e-12
+    spread = np.maximum(spread_of(pool), 1e-12)
     _, index = cKDTree(pool / spread).query(centres / spread, k=n_neighbours)
     near = pool[index.reshape(len(centres), n_neighbours)] - centres[:, None]
     covariance = np.einsum("mki,mkj->mij", near, near) / max(n_neighbours - 1, 1)
@@ -221,7 +221,7 @@ def fitted_by_em(
     points = y[rng.choice(len(y), size=n_draws, p=weights)]
     mean, spread = points.mean(axis=0), points.std(axis=0) + 1e-12
     mixture = GaussianMixture(
-        min(n_kernels, len(np.unique(points[:, 0]))),
+        min(n_kernels, len(np.unique(points, axis=0))),
         reg_covar=1e-5,
         tol=EM_TOLERANCE,
         random_state=int(rng.integers(2**31)),

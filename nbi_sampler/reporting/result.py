@@ -140,8 +140,8 @@ def run_summary(
         state.n_calls,
         _contradiction(state, draws, n_dim),
         n_distinct=n_distinct,
-        likelihood_only=min(state.count("prior"), state.count("refinement")) > 0
-        and not state.count("rounds"),
+        likelihood_only=state.count("prior") > 0 and not state.count("rounds"),
+        n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
     )
     trained_on = {id(each) for each in state.history.batches}

@@ -152,6 +152,7 @@ def judge(
     n_distinct: int | None = None,
     likelihood_only: bool = False,
     misfit: str | None = None,
+    n_prior: int = 0,
 ) -> Status:
     """Give the worst status that applies.
 
@@ -172,6 +173,8 @@ def judge(
         nothing speaks against the result.
     misfit : str, optional
         What shows that the model does not fit the data, in words.
+    n_prior : int
+        Draws from the prior in which the modes were looked for.
 
     Returns
     -------
@@ -210,7 +213,30 @@ def judge(
             f"{misfit}; samples and evidence are right for this model and these priors, but check the ranges "
             f"of the priors, the model and the size of the noise ({found})",
         )
-    return Status("ok", f"{found}; {MAY_BE_MISSED}" if likelihood_only else found)
+    return Status("ok", f"{found}; {may_be_missed(n_prior)}" if likelihood_only else found)
+
+
+def may_be_missed(n_prior: int) -> str:
+    """What a run cannot have seen that has looked for modes in draws from the prior alone.
+
+    Parameters
+    ----------
+    n_prior : int
+        Independent draws. A region with a share s of the prior has none of them with a probability of
+        (1 - s) to the power of ``n_prior``.
+
+    Examples
+    --------
+    >>> "more than 0.015 % of it" in may_be_missed(20_000)
+    True
+    """
+    if not n_prior:
+        return MAY_BE_MISSED
+    share = 100.0 * -math.expm1(math.log(0.05) / n_prior)
+    return (
+        f"{MAY_BE_MISSED}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
+        f"than {share:.2g} % of it, with 95 % probability; a mode in less may have been missed"
+    )
 
 
 def _too_few(weights: WeightSummary, n_effective: float, found: str) -> Status | None:

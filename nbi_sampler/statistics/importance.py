@@ -28,6 +28,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+# Decimal logarithm of the smallest exponent of tempered weights.
+LEAST_EXPONENT = -300.0
+
 
 class Evidence(NamedTuple):
     """Estimate of an evidence in log space.
@@ -202,7 +205,21 @@ def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array |
             low = middle
         else:
             high = middle
-    return low
+    return low if low > 0.0 else _tiny_exponent(log_weights, base, minimum_ess, high)
+
+
+def _tiny_exponent(log_weights: Array, base: Array, minimum_ess: float, high: float) -> float:
+    """The same where the exponent is too small to be found by halves: log weights may differ by 1e100."""
+    low, high = LEAST_EXPONENT, math.log10(high)
+    if effective_sample_size(base + 10.0**low * log_weights) < minimum_ess:
+        return 0.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if effective_sample_size(base + 10.0**middle * log_weights) >= minimum_ess:
+            low = middle
+        else:
+            high = middle
+    return float(10.0**low)
 
 
 def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:

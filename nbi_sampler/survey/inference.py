@@ -20,6 +20,7 @@ from bilby.core.utils import logger
 from nbi_sampler.amortised.trained_model import Observed, check_priors, digest_of, estimator_of, observed_by
 from nbi_sampler.config import nearest
 from nbi_sampler.forward.arrays import as_numbers
+from nbi_sampler.guarded import in_own_settings
 from nbi_sampler.parallel.pools import Pool, opened_pool
 from nbi_sampler.persistence.fingerprint import described, priors_described, versions
 from nbi_sampler.priors.names import check_names
@@ -41,6 +42,7 @@ KEYWORDS = (
 N_EFFECTIVE = 1000
 
 
+@in_own_settings
 def infer_many(
     model: Any,
     likelihoods: Iterable[Likelihood] | Iterable[tuple[str, Likelihood]] | Mapping[str, Likelihood],
