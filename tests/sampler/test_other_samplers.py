@@ -121,7 +121,8 @@ def test_all_defaults_of_every_installed_sampler_pass(entry_point, bilby_log):
         ({"vectorized": None}, {"vectorized": "auto"}),
         ({"device": None}, {"device": "auto"}),
     ],
-    ids=str,
+    # Two processes must give a case the same name, without the address of an object in it.
+    ids=lambda value: str(value).partition(" at 0x")[0],
 )
 def test_values_of_other_samplers_mean_what_they_mean_there(theirs, ours):
     kwargs = made(**theirs).kwargs
