@@ -8,18 +8,20 @@ found the posterior, or from the prior when there is nothing to simulate.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from nbi_sampler.algorithm.history import RECENT, History
+from nbi_sampler.algorithm.by_state import fit_by_state, flows_of_state
+from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.rounds import FitInfo, Networks
+from nbi_sampler.algorithm.target import Target, choose_target
 from nbi_sampler.config import TrainingConfig
+from nbi_sampler.priors.discrete import States
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.proposals.affine import AffineMap
 from nbi_sampler.proposals.kernels import CHARTS, Chart
@@ -28,7 +30,7 @@ from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorP
 from nbi_sampler.proposals.scouting import scouting_kernels
 from nbi_sampler.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
 from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights, tempering_exponent
+from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights
 from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.training.objectives import WeightedObjective
 
@@ -36,21 +38,17 @@ __all__ = ["fit_to_weights"]
 
 Array = NDArray[np.float64]
 
-# Log weights so far below the largest cannot matter.
-NEGLIGIBLE = 25.0
+# Effective held-out draws from which shares are fitted to them.
+FEWEST_TESTED = 8.0
+# Mass of the states with committees of their own from which none for all is needed.
+WELL_COVERED = 0.9
 # What is so far below the largest log-likelihood, tempered, says nothing of its shape near the top.
 REACH = 60.0
-# Effective draws that a fit needs before it aims at the posterior itself: at least, for each dimension, and
-# for each draw of the first scan, which has to carry all modes down.
-MINIMUM_ESS = 200.0
-ESS_PER_DIMENSION = 20.0
-ESS_PER_SCAN = 0.05
 # The committee: flows (the last ones are kept), Gaussian mixtures, local kernels, and its fixed shares: wider
-# kernels (weights to these powers), the prior, and while the weights are tempered the local kernels. Of the
+# kernels, the prior, and while the weights are tempered the local kernels. Of the
 # rest the Gaussian mixtures get a least share: on transit it takes the efficiency from 8-60 % to 34-57 %.
 MOST_FLOWS = 3
 EM_KERNELS = (1, 3, 10, 30)
-WIDE_EXPONENTS = (0.5, 0.1)
 WIDE_SHARES = (0.06, 0.015)
 PRIOR_SHARE = 0.005
 MIXTURES_SHARE = 0.25
@@ -103,77 +101,123 @@ def fit_to_weights(
     Owen & Zhou (2000), JASA 95, 135; Koblents & Miguez (2015, arXiv:1208.5600); Cappé et al. (2008,
     arXiv:0710.4242) for adapting the shares of a mixture.
     """
-    target = _choose_target(history, space.n_dim, located)
+    target = choose_target(history, space.n_dim, located)
+    settings = _Settings(networks, config, rng, located, on_epoch)
+    if space.discrete:
+        proposal, trainings = _by_state(target, history, space, settings)
+        return proposal, FitInfo(_joined(trainings), target.exponent)
+    former, number = _flows(history.members), len(_flows(_all_members(history)))
+    committee = _committee(target, space.periodic, settings, former, number)
+    proposal = committee.proposal
+    if not located:
+        proposal = _with_scouts(committee, history, target, rng)
+    return proposal, FitInfo(_joined(committee.trainings), target.exponent)
+
+
+class _Settings(NamedTuple):
+    """What all fits of a refinement have in common."""
+
+    networks: Networks
+    config: TrainingConfig
+    rng: np.random.Generator
+    located: bool
+    on_epoch: OnEpoch | None
+
+
+class _Committee(NamedTuple):
+    """A mixture of all kinds of densities, and what its kernels are made in."""
+
+    proposal: MixtureProposal
+    wider: list[Proposal]
+    cut: Array
+    chart: Chart
+    trainings: tuple[TrainingInfo, ...]
+
+
+def _committee(
+    target: Target,
+    periodic: NDArray[np.bool_],
+    settings: _Settings,
+    former: list[FlowProposal],
+    number: int,
+    with_flow: bool = True,
+) -> _Committee:
+    """Fit every kind of density to a target.
+
+    ``former`` are the flows of the latest proposals, oldest first, and ``number`` is how many there were.
+    """
+    rng = settings.rng
     weights = normalised_weights(target.log_weights)
-    cut = thinnest_cut(target.z, weights, space.periodic)
-    flow, info = _fit_flow(target, weights, cut, space, networks, config, rng, _n_flows(history), on_epoch)
-    flows: list[Proposal] = [flow, *_latest_flows(history, MOST_FLOWS - 1)]
-    test = target.held_out & (weights > 0.0)
-    test_z, test_weights = target.z[test], weights[test] / weights[test].sum()
-    mixtures, chart = _mixtures_in_charts(target, weights, cut, located, test_z, test_weights, rng)
+    cut = thinnest_cut(target.z, weights, periodic)
+    flows: list[Proposal] = []
+    trainings: tuple[TrainingInfo, ...] = ()
+    if with_flow:
+        flow, info = _fit_flow(target, weights, cut, settings, number)
+        latest = [each for each in former if each.context is None]
+        flows, trainings = [flow, *latest[::-1][: MOST_FLOWS - 1]], (info,)
+    test_z, test_weights = _held_out(target, weights)
+    mixtures, chart = _mixtures_in_charts(target, weights, cut, settings.located, test_z, test_weights, rng)
     local, fixed, shares = _kernels(target, weights, cut, chart, rng)
     fitted, wider = [*flows, *mixtures, *local], [*local, *fixed[-len(WIDE_SHARES) :]]
-    fixed.append(PriorProposal(space.n_dim))
+    fixed.append(PriorProposal(target.z.shape[1]))
     shares = np.concatenate([np.zeros(len(fitted)), shares, [PRIOR_SHARE]])
     if target.exponent < 1.0 and local:
         shares[len(fitted) - 1] = EXPLORING_SHARE
     smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(mixtures)))
     proposal = MixtureProposal.fitted((*fitted, *fixed), shares, test_z, test_weights, smooth, MIXTURES_SHARE)
-    if not located:
-        proposal = _with_scouts(proposal, wider, history, target, cut, chart, rng)
-    return proposal, FitInfo(info, target.exponent)
+    return _Committee(proposal, wider, cut, chart, trainings)
 
 
-class _Target(NamedTuple):
-    """Draws to fit, their log weights, the power and the log of the mean of these, and the same but wider."""
+def _by_state(
+    target: Target, history: History, space: ParameterSpace, settings: _Settings
+) -> tuple[MixtureProposal, tuple[TrainingInfo, ...]]:
+    """A committee for every discrete state; beside them one for all where they leave out too much."""
+    parts, trainings = space.discrete, list[TrainingInfo]()
+    whole = np.array([len(each) == 0 for each in parts.lower])
 
-    z: Array
-    held_out: NDArray[np.bool_]
-    log_weights: Array
-    exponent: float
-    log_norm: float
-    wider: tuple[_Target, ...] = ()
+    def fitted(of_state: Target, continuous: NDArray[np.intp], state: States, with_flow: bool) -> Proposal:
+        periodic = (space.periodic & whole)[continuous]
+        former = flows_of_state(history.members, parts, state, continuous)
+        number = len(flows_of_state(_all_members(history), parts, state, continuous))
+        made = _committee(of_state, periodic, settings, former, number, with_flow)
+        trainings.extend(made.trainings)
+        return made.proposal
+
+    fit = fit_by_state(target, parts, fitted, settings.rng)
+    members, shares = fit.members, fit.shares
+    if fit.covered < WELL_COVERED:
+        former, number = _flows(history.members), len(_flows(_all_members(history)))
+        one = _committee(target, space.periodic, settings, former, number)
+        trainings.extend(one.trainings)
+        test_z, test_weights = _held_out(target, normalised_weights(target.log_weights))
+        both = (*members[:-1], one.proposal)
+        divided = MixtureProposal.fitted(both, np.zeros(len(both)), test_z, test_weights)
+        members = (*divided.members, members[-1])
+        shares = np.append((1.0 - shares[-1]) * divided.shares, shares[-1])
+    prior = PriorProposal(space.n_dim)
+    shares = np.append((1.0 - PRIOR_SHARE) * shares / shares.sum(), PRIOR_SHARE)
+    return MixtureProposal((*members, prior), shares), tuple(trainings)
 
 
-def _tempered(history: History, base: Array, steps: Array, exponent: float) -> _Target:
-    """Log weights ``base + exponent * steps``, of the draws that are not negligible in them."""
-    log_weights = base + exponent * steps
-    kept = log_weights > log_weights.max() - NEGLIGIBLE
-    log_norm = float(logsumexp(log_weights[kept])) - math.log(len(history))
-    return _Target(history.z[kept], history.held_out[kept], log_weights[kept], exponent, log_norm)
+def _held_out(target: Target, weights: Array) -> tuple[Array, Array]:
+    """Draws on which shares are fitted, and their weights: the held-out ones, all where these are too few."""
+    test = target.held_out & (weights > 0.0)
+    if not test.any() or effective_sample_size(target.log_weights[test]) < FEWEST_TESTED:
+        test = weights > 0.0
+    return target.z[test], weights[test] / weights[test].sum()
 
 
-def _choose_target(history: History, n_dim: int, located: bool) -> _Target:
-    wanted = max(MINIMUM_ESS, ESS_PER_DIMENSION * n_dim)
-    if located and effective_sample_size(history.log_weights) < wanted:
-        history = history.recent(RECENT)
-        finite = np.isfinite(history.log_likelihood)
-        steps = np.where(finite, history.log_weights, 0.0)
-        base = np.where(finite, 0.0, -np.inf)
-    else:
-        # The scan comes after the draws of a trained model, where there is one.
-        n_scan = max(len(batch) for batch in history.batches[:2])
-        wanted = max(wanted, 0.0 if located else ESS_PER_SCAN * n_scan)
-        finite = np.isfinite(history.log_likelihood)
-        # Of large log-likelihoods the differences are left, whatever constant they have in common.
-        steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
-        base = np.where(finite, -history.log_mixture_ratio, -np.inf)
-    exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
-    wider = tuple(_tempered(history, base, steps, power * exponent) for power in WIDE_EXPONENTS)
-    return _tempered(history, base, steps, exponent)._replace(wider=wider)
+def _joined(trainings: Sequence[TrainingInfo]) -> TrainingInfo:
+    """The first of several trainings, with the seconds of all."""
+    if not trainings:
+        return TrainingInfo(best=0.0, training=(), validation=(), n_steps=0, n_skipped=0, seconds=0.0)
+    return replace(trainings[0], seconds=sum(each.seconds for each in trainings))
 
 
 def _fit_flow(
-    target: _Target,
-    weights: Array,
-    cut: Array,
-    space: ParameterSpace,
-    networks: Networks,
-    config: TrainingConfig,
-    rng: np.random.Generator,
-    number: int,
-    on_epoch: OnEpoch | None,
+    target: Target, weights: Array, cut: Array, settings: _Settings, number: int
 ) -> tuple[FlowProposal, TrainingInfo]:
+    networks, config, rng = settings.networks, settings.config, settings.rng
     z = apply_cut(target.z, cut)
     affine = AffineMap.standardising(z, weights)
     device = networks.device
@@ -182,11 +226,11 @@ def _fit_flow(
     held_out = torch.as_tensor(target.held_out, device=device)
     make = networks.refinement_flows[number % len(networks.refinement_flows)]
     with seeded_modules(rng):
-        flow = make(space.n_dim, 0)
+        flow = make(z.shape[1], 0)
     flow = flow.to(device)
     ess = effective_sample_size(target.log_weights)
-    info = fit(flow, WeightedObjective(flow, y, w, held_out, ess, config, rng), config, on_epoch)
-    return FlowProposal(flow, None, affine, cut), info
+    objective = WeightedObjective(flow, y, w, held_out, ess, config, rng)
+    return FlowProposal(flow, None, affine, cut), fit(flow, objective, config, settings.on_epoch)
 
 
 def _near_edges(z: Array, weights: Array, cut: Array) -> bool:
@@ -197,7 +241,7 @@ def _near_edges(z: Array, weights: Array, cut: Array) -> bool:
 
 
 def _mixtures_in_charts(
-    target: _Target,
+    target: Target,
     weights: Array,
     cut: Array,
     located: bool,
@@ -217,7 +261,7 @@ def _mixtures_in_charts(
 
 
 def _gaussian_mixtures(
-    target: _Target,
+    target: Target,
     weights: Array,
     cut: Array,
     chart: Chart,
@@ -235,7 +279,7 @@ def _gaussian_mixtures(
 
 
 def _kernels(
-    target: _Target, weights: Array, cut: Array, chart: Chart, rng: np.random.Generator
+    target: Target, weights: Array, cut: Array, chart: Chart, rng: np.random.Generator
 ) -> tuple[list[Proposal], list[Proposal], Array]:
     """Local kernels; those with a fixed share (wider ones, and where weights stand out); and these shares."""
     y, seen = chart.coordinates(target.z, cut), ~target.held_out
@@ -252,15 +296,10 @@ def _kernels(
 
 
 def _with_scouts(
-    proposal: MixtureProposal,
-    wider: list[Proposal],
-    history: History,
-    target: _Target,
-    cut: Array,
-    chart: Chart,
-    rng: np.random.Generator,
+    committee: _Committee, history: History, target: Target, rng: np.random.Generator
 ) -> MixtureProposal:
     """The proposal with kernels where it is predicted to be too thin."""
+    proposal, wider, cut, chart, _ = committee
     finite = np.isfinite(history.log_likelihood)
     z, log_likelihood = history.z[finite], history.log_likelihood[finite]
     log_target = target.exponent * (log_likelihood - log_likelihood.max())
@@ -281,12 +320,14 @@ def _score(family: list[Proposal], z: Array, weights: Array) -> float:
     return float(weights @ np.maximum(mixture.log_ratio(z), -1e3))
 
 
-def _n_flows(history: History) -> int:
-    retired = history.retired.members if history.retired else ()
-    return sum(isinstance(member, FlowProposal) for member in (*retired, *history.members))
+def _all_members(history: History) -> tuple[Proposal, ...]:
+    return (*(history.retired.members if history.retired else ()), *history.members)
 
 
-def _latest_flows(history: History, most: int) -> list[Proposal]:
-    """The last unconditional flows, newest first: a committee costs no training."""
-    flows = [m for m in history.members if isinstance(m, FlowProposal) and m.context is None]
-    return list(flows[::-1][:most])
+def _flows(members: Iterable[Proposal]) -> list[FlowProposal]:
+    """Flows among members of proposals, and among those of committees that are members."""
+    found: list[FlowProposal] = []
+    for member in members:
+        inner = member.members if isinstance(member, MixtureProposal) else (member,)
+        found += [each for each in inner if isinstance(each, FlowProposal)]
+    return found

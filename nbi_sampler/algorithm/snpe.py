@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise, takewhile
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from nbi_sampler.algorithm.pooling import (
     without_dead_weight,
     without_less_mass,
 )
-from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.rounds import FitInfo, fit_to_simulations
 from nbi_sampler.algorithm.state import Best, State
@@ -34,8 +35,11 @@ from nbi_sampler.training.losses import loss_named
 
 __all__ = ["run"]
 
-# Efficiency at which no further fit can pay.
+# Efficiency at which no further fit can pay; or above the lower one the share of the result's draws that even
+# a perfect fit would save.
 CONVERGED = 0.92
+LEAST_CONVERGED = 0.5
+PAYS = 0.05
 # A refinement that gains less than this factor has stalled; so many in a row end the phase.
 SMALLEST_GAIN = 1.04
 # Refinements in which a tempered likelihood has to grow by a least factor in its power.
@@ -48,6 +52,11 @@ MOST_STALLS = 2
 FOUND_MASS = 2.0
 # Efficiency that the first final draws expect at least.
 LEAST_PROMISING = 0.5
+# A batch of final draws is at most so many times as large as the one before it; below this share of the
+# efficiency so far the refinement takes over again, so many times at most.
+GROWTH = 2.0
+HOLDS = 0.5
+MOST_RETURNS = 3
 # Draws from the prior where there is nothing to simulate, divided by the fourth power of the dimension.
 SCAN = 320_000
 MOST_PRIOR_ROUNDS = 4
@@ -192,7 +201,7 @@ def refine(step: Step) -> State:
         return replace(state, phase="done")
     if to_climb and info.exponent == 1.0:
         return replace(state, phase="climb")
-    if now.efficiency >= CONVERGED and not to_climb:
+    if not to_climb and (now.efficiency >= CONVERGED or _no_fit_can_pay(step, state, info.exponent)):
         return replace(state, phase="final")
     if state.n_stalls >= (MOST_STALLS if missing <= 4 * step.n_sims else 3 * MOST_STALLS):
         return replace(state, phase="final", best=better_by_all_draws(state, Best(proposal, now)))
@@ -215,26 +224,60 @@ def _is_stuck(state: State) -> bool:
     return bool(before) and max(exponents) < 1.0 and max(since) < LEAST_PROGRESS * max(before)
 
 
-def draw_final(step: Step) -> State:
-    """Draw from the best proposal, as many as its efficiency so far asks for.
+def _no_fit_can_pay(step: Step, state: State, exponent: float) -> bool:
+    """Whether the best proposal so far completes the result in hardly more draws than a perfect one would."""
+    rate = state.best.record.efficiency if state.best else 0.0
+    if exponent < 1.0 or rate < LEAST_CONVERGED:
+        return False
+    after = replace(step, state=state)
+    missing = after.missing_draws(rate)
+    n_pooled = sum(len(draws) for draws in state.final)
+    return missing - after.missing_draws(1.0) < PAYS * (n_pooled + missing)
 
-    Where the new draws show a region that the proposal all but misses, they go to the history and the
-    refinement takes over again.
+
+def _batches_of_best(state: State) -> list[RoundRecord]:
+    """Records of the batches from the best proposal: the one that it was chosen for, and final ones since."""
+    assert state.best is not None
+    final = list(takewhile(lambda record: record.phase == "final" and record.pooled, reversed(state.records)))
+    return [state.best.record, *final[::-1]]
+
+
+def _falls_short(step: Step, former: list[RoundRecord], after: State) -> bool:
+    """Whether the last batch is much less efficient than those before, and a fit may be worth its draws."""
+    expected = sum(r.ess for r in former) / sum(r.n_draws for r in former)
+    now = after.records[-1]
+    phases = [record.phase for record in after.records]
+    n_returns = sum(pair == ("final", "refinement") for pair in pairwise(phases))
+    if now.efficiency >= HOLDS * expected or n_returns >= MOST_RETURNS:
+        return False
+    missing = replace(step, state=after).missing_draws(now.efficiency)
+    return not _reached(after, step.config) and missing > step.n_sims
+
+
+def draw_final(step: Step) -> State:
+    """Draw from the best proposal, in batches that double while its efficiency holds.
+
+    The batch that a proposal was chosen for flatters it: so a batch is at most twice as large as the one
+    before it. Where a batch is much less efficient than those before, or shows a region that the proposal
+    all but misses, the draws go to the history and the refinement takes over again.
     """
     state = step.state
     assert state.best is not None
     proposal = state.best.proposal
-    pilot = [state.best.record, *(r for r in state.records if r.phase == "final" and r.pooled)]
+    pilot = _batches_of_best(state)
     rate = sum(r.ess for r in pilot) / sum(r.n_draws for r in pilot)
     if len(pilot) == 1:
         # One heavy draw in a small batch says little of all others; what is missing then is drawn next.
         rate = max(rate, LEAST_PROMISING)
-    n_draws = min(step.missing_draws(rate), step.most_at_once)
+    n_draws = min(step.missing_draws(rate), int(GROWTH * pilot[-1].n_draws), step.most_at_once)
     after = step.drawn("final", proposal, n_draws, pooled=True)
-    gained = effective_sample_size(after.final_log_weights) >= effective_sample_size(state.final_log_weights)
-    if gained or not step.config.refine:
+    ess = effective_sample_size(after.final_log_weights)
+    gained = ess >= effective_sample_size(state.final_log_weights)
+    if not step.config.refine or (gained and not _falls_short(step, pilot, after)):
         return after
-    history = state.history.extended(after.final[-1], proposal)
+    history = state.history
+    for draws in after.final[len(after.final) - len(pilot) :]:
+        history = history.extended(draws, proposal)
     kept = after.without_result() if lost_ground(state, after) else after
     return replace(kept, history=history, phase="refinement", best=None, n_stalls=0)
 

@@ -13,6 +13,7 @@ from bilby.core.prior import Prior, SlabSpikePrior, WeightedDiscreteValues
 from scipy.special import ndtr, ndtri
 
 from nbi_sampler.priors.column_function import ColumnFunction, Conditions, agree, take_rows
+from nbi_sampler.priors.discrete import flat_intervals
 from nbi_sampler.priors.tails import CLOSED_FORMS
 
 __all__ = ["UNIT_MAXIMUM", "UNIT_MINIMUM", "PriorMap", "clip_unit"]
@@ -72,6 +73,7 @@ class PriorMap:
 
     def __init__(self, name: str, prior: Prior, z: np.ndarray, conditions: Conditions) -> None:
         self.names = (name,)
+        self._prior, self._conditional = prior, bool(conditions)
         u, probes = clip_unit(ndtr(z[:, 0])), z[:, 0]
         try:
             self._rescale = ColumnFunction(prior, _rescale, u, conditions)
@@ -132,6 +134,24 @@ class PriorMap:
         if self._cdf is not None:
             return ndtri(clip_unit(self._cdf(theta[:, 0], conditions)))[:, None]
         return self._bisect(self._snapped(theta[:, 0]), conditions, rng)[:, None]
+
+    def flat_parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Intervals of quantiles in which the prior has a single value; none where it is conditional.
+
+        Returns
+        -------
+        lower, upper : ndarray, shape (n_parts,)
+            See `discrete.flat_intervals`.
+        """
+        if self._closed_form is not None or self._conditional:
+            return np.zeros(0), np.zeros(0)
+        known = np.zeros(0)
+        if isinstance(self._prior, SlabSpikePrior):
+            known = np.array([self._prior.spike_location], dtype=float)
+        elif isinstance(self._prior, WeightedDiscreteValues):
+            known = np.ravel(self._prior.values).astype(float)
+        middles = np.asarray(ndtr(self._bisect(known, {}, None))).tolist() if len(known) else ()
+        return flat_intervals(lambda u: self._rescale_finite(ndtri(clip_unit(u)), {}), middles)
 
     @staticmethod
     def _usable_cdf(

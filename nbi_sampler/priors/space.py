@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 from bilby.core.prior import JointPrior, PriorDict
@@ -17,6 +18,7 @@ from scipy.special import ndtr, ndtri
 
 from nbi_sampler.guarded import users_settings
 from nbi_sampler.priors.column_function import Conditions
+from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.priors.entries import (
     check_dictionary_rescale,
     dependence_order,
@@ -89,6 +91,18 @@ class ParameterSpace:
             theta = self._make_maps(probes)
             check_dictionary_rescale(priors, self.names, ndtr(probes), theta)
             self._constraints_vectorized = self._has_constraints and self._probe_constraints(theta)
+
+    @cached_property
+    def discrete(self) -> DiscreteParts:
+        """Where priors have probability at single values: discrete priors, spikes; not conditional ones."""
+        parts = {name: (np.zeros(0), np.zeros(0)) for name in self.names}
+        with _unchanged_random_state():
+            for block in self._maps:
+                if isinstance(block, PriorMap):
+                    parts[block.names[0]] = block.flat_parts()
+        return DiscreteParts(
+            tuple(parts[name][0] for name in self.names), tuple(parts[name][1] for name in self.names)
+        )
 
     def to_theta(self, z: np.ndarray) -> np.ndarray:
         """Map standard normal to physical.

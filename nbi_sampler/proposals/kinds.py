@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.proposals.affine import AffineMap
+from nbi_sampler.proposals.by_state import IndependentStates, StateMixture, SubspaceProposal
 from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
 from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.proposals.student_mixture import StudentMixture
@@ -11,5 +13,5 @@ __all__ = ["PROPOSAL_KINDS"]
 
 PROPOSAL_KINDS: tuple[type, ...] = (
     *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels),
-    *(StudentMixture, AffineMap),
+    *(StudentMixture, AffineMap, StateMixture, IndependentStates, SubspaceProposal, DiscreteParts),
 )

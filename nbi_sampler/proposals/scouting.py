@@ -29,7 +29,8 @@ Array = NDArray[np.float64]
 # Candidates; in more dimensions than five fewer, with the square of their number, as each costs more.
 N_CANDIDATES = 16_000
 N_KERNELS = 50
-CHUNK = 2_000
+# So many have their neighbours' terms in the cache of a processor.
+CHUNK = 500
 # Candidates that would weigh this many times the mean are too thinly covered; kernels pay from a least mass.
 LEAST_EXCESS = 2.0
 LEAST_MASS = 1e-3

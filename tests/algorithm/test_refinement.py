@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import toys
 
-from nbi_sampler.algorithm import refinement
+from nbi_sampler.algorithm import refinement, target
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
@@ -15,7 +15,7 @@ from nbi_sampler.statistics.importance import effective_sample_size, efficiency,
 
 PRIOR = PriorProposal(2)
 ALONE = MixtureProposal.single(PRIOR)
-WANTED_ESS = max(refinement.MINIMUM_ESS, 2 * refinement.ESS_PER_DIMENSION)
+WANTED_ESS = max(target.MINIMUM_ESS, 2 * target.ESS_PER_DIMENSION)
 
 
 def history_of(log_likelihood, *batches):

@@ -1,0 +1,238 @@
+"""Parts of priors with probability at single values: discrete priors, and spikes of slab-and-spike priors.
+
+Such a value takes an interval of quantiles, within which the likelihood is the same for every latent
+coordinate. Which interval each parameter is in makes the discrete state of a draw; the parameters that are in
+none are continuous. In a state the continuous parameters have coordinates of their own in which the prior is
+N(0, I) again, so that every state is a problem like any other, in fewer dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+__all__ = ["DiscreteParts", "flat_intervals"]
+
+Array = NDArray[np.float64]
+States = NDArray[np.int64]
+
+SMALLEST_QUANTILE = 1e-300
+# Quantiles at which a prior is looked at; values that it may have before it counts as continuous.
+N_GRID = 1024
+MOST_PARTS = 32
+N_BISECTIONS = 55
+# Half the width of the narrowest known part; edges so close are one.
+NARROWEST = 1e-7
+ROUNDING = 1e-12
+
+
+class DiscreteParts:
+    """The intervals of quantiles, parameter by parameter, in which a prior has a single value.
+
+    Parameters
+    ----------
+    lower, upper : tuple of ndarray, each of shape (n_parts,)
+        One of each for every parameter, ascending, without overlap; empty where it is continuous.
+
+    Examples
+    --------
+    A spike in the middle tenth, and a coin:
+
+    >>> parts = DiscreteParts(
+    ...     (np.array([0.45]), np.array([0.0, 0.5])), (np.array([0.55]), np.array([0.5, 1.0]))
+    ... )
+    >>> parts.states(np.array([[0.0, 1.0], [2.0, -1.0]]))
+    array([[1, 2],
+           [0, 1]])
+    """
+
+    def __init__(self, lower: tuple[Array, ...], upper: tuple[Array, ...]) -> None:
+        self.lower = lower
+        self.upper = upper
+        self._where = [d for d, each in enumerate(lower) if len(each)]
+        self._widths = {d: upper[d] - lower[d] for d in self._where}
+        # Probability of the state 0, continuous, comes first.
+        self._log_probabilities = {}
+        for d, widths in self._widths.items():
+            outside = 1.0 - float(widths.sum())
+            outside = outside if outside > ROUNDING else 0.0
+            with np.errstate(divide="ignore"):
+                self._log_probabilities[d] = np.log(np.concatenate([[outside], widths]))
+
+    def __bool__(self) -> bool:
+        """Whether any parameter has such a part."""
+        return bool(self._where)
+
+    @property
+    def n_dim(self) -> int:
+        """Parameters, continuous or not."""
+        return len(self.lower)
+
+    def states(self, z: Array) -> States:
+        """Which part each parameter is in, from 1 on; 0 in none.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, n_dim)
+
+        Returns
+        -------
+        ndarray of int, shape (n, n_dim)
+        """
+        found = np.zeros(z.shape, dtype=np.int64)
+        for d in self._where:
+            u = ndtr(z[:, d])
+            part = np.searchsorted(self.lower[d], u, side="right")
+            inside = (part > 0) & (u <= self.upper[d][np.maximum(part, 1) - 1])
+            found[:, d] = np.where(inside, part, 0)
+        return found
+
+    def log_prior(self, states: States) -> Array:
+        """Log prior probability of states of shape (n, n_dim), shape (n,)."""
+        total = np.zeros(len(states))
+        for d in self._where:
+            total += self._log_probabilities[d][states[:, d]]
+        return total
+
+    def probabilities(self, d: int) -> Array:
+        """Prior probabilities of the states of one parameter, that of being continuous first."""
+        return np.exp(self._log_probabilities[d]) if d in self._log_probabilities else np.ones(1)
+
+    def continuous(self, state: States) -> NDArray[np.intp]:
+        """Indices of the parameters that are continuous in a state of shape (n_dim,)."""
+        return np.flatnonzero(state == 0)
+
+    def reduced(self, z: Array, state: States) -> Array:
+        """Coordinates of the continuous parameters of draws that are in one state.
+
+        Under the prior they are N(0, I): outside its parts a parameter has the quantiles of what is left.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, n_dim)
+            All in this state.
+        state : ndarray of int, shape (n_dim,)
+
+        Returns
+        -------
+        ndarray, shape (n, n_continuous)
+        """
+        kept = self.continuous(state)
+        y = z[:, kept].copy()
+        for column, d in enumerate(kept):
+            if d in self._widths:
+                y[:, column] = self._closed(z[:, d], d)
+        return y
+
+    def expanded(self, y: Array, state: States, rng: np.random.Generator) -> Array:
+        """Latent coordinates of all parameters: those in a part follow the prior within it.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n, n_continuous)
+            As of `reduced`.
+        state : ndarray of int, shape (n_dim,)
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray, shape (n, n_dim)
+        """
+        z = np.empty((len(y), self.n_dim))
+        kept = self.continuous(state)
+        z[:, kept] = y
+        for column, d in enumerate(kept):
+            if d in self._widths:
+                z[:, d] = self._opened(y[:, column], d)
+        for d in np.flatnonzero(state):
+            low, high = self.lower[d][state[d] - 1], self.upper[d][state[d] - 1]
+            # Strictly inside: on an edge rounding decides on which side the prior sees it.
+            share = rng.uniform(1e-9, 1.0 - 1e-9, size=len(y))
+            z[:, d] = ndtri(low + share * (high - low))
+        return z
+
+    def _closed(self, z: Array, d: int) -> Array:
+        """Coordinate with the parts taken out, for values in none of them."""
+        left = 1.0 - self._widths[d].sum()
+        below, above = self._mass_beyond(z, d)
+        low, high = (ndtr(z) - below) / left, (ndtr(-z) - above) / left
+        # Of the two the smaller one has its digits.
+        return np.where(
+            low < high,
+            ndtri(np.clip(low, SMALLEST_QUANTILE, 0.5)),
+            -ndtri(np.clip(high, SMALLEST_QUANTILE, 0.5)),
+        )
+
+    def _opened(self, y: Array, d: int) -> Array:
+        """Inverse of `_closed`."""
+        left = 1.0 - self._widths[d].sum()
+        low, high = ndtr(y) * left, ndtr(-y) * left
+        # Where each part would be if all were taken out.
+        edges = self.lower[d] - np.concatenate([[0.0], np.cumsum(self._widths[d])[:-1]])
+        n_below = np.searchsorted(edges, low, side="right")
+        sums = np.concatenate([[0.0], np.cumsum(self._widths[d])])
+        low, high = low + sums[n_below], high + sums[-1] - sums[n_below]
+        return np.where(
+            low < high,
+            ndtri(np.clip(low, SMALLEST_QUANTILE, 0.5)),
+            -ndtri(np.clip(high, SMALLEST_QUANTILE, 0.5)),
+        )
+
+    def _mass_beyond(self, z: Array, d: int) -> tuple[Array, Array]:
+        """Mass of the parts below and above each value."""
+        sums = np.concatenate([[0.0], np.cumsum(self._widths[d])])
+        below = sums[np.searchsorted(self.lower[d], ndtr(z), side="right")]
+        return below, sums[-1] - below
+
+
+def flat_intervals(rescale: Callable[[Array], Array], known: Sequence[float] = ()) -> tuple[Array, Array]:
+    """Intervals of quantiles in which a prior has a single value.
+
+    Found on a grid of quantiles, whatever the class of the prior; their edges by bisection.
+
+    Parameters
+    ----------
+    rescale : callable
+        Quantiles of shape (n,) to values of shape (n,).
+    known : sequence of float
+        Quantiles within parts that may be narrower than the grid.
+
+    Returns
+    -------
+    lower, upper : ndarray, shape (n_parts,)
+        Ascending. Empty for a continuous prior, and where there are more values than `MOST_PARTS`: so many
+        are a grid of a continuous parameter rather than states.
+
+    Examples
+    --------
+    >>> flat_intervals(lambda u: np.where(u < 0.25, 0.0, u))
+    (array([0.]), array([0.25]))
+    """
+    grid = (np.arange(N_GRID) + 0.5) / N_GRID
+    middles = np.asarray(known, dtype=float)
+    u = np.unique(np.concatenate([grid, middles - NARROWEST, middles + NARROWEST]))
+    u = u[(u > 0.0) & (u < 1.0)]
+    theta = rescale(u)
+    same = np.concatenate([[False], theta[1:] == theta[:-1], [False]])
+    first, last = np.flatnonzero(~same[:-1] & same[1:]), np.flatnonzero(same[:-1] & ~same[1:])
+    if not 0 < len(first) <= MOST_PARTS:
+        return np.zeros(0), np.zeros(0)
+    padded = np.concatenate([[0.0], u, [1.0]])
+    lower = _edges(rescale, theta[first], padded[first], u[first])
+    upper = _edges(rescale, theta[last], padded[last + 2], u[last])
+    lower, upper = np.where(first == 0, 0.0, lower), np.where(last == len(u) - 1, 1.0, upper)
+    touching = np.abs(lower[1:] - upper[:-1]) < ROUNDING
+    lower[1:][touching] = upper[:-1][touching]
+    return lower, upper
+
+
+def _edges(rescale: Callable[[Array], Array], values: Array, outside: Array, inside: Array) -> Array:
+    """Quantiles at which a prior comes to have these values, each between one without and one with it."""
+    for _ in range(N_BISECTIONS):
+        middle = 0.5 * (outside + inside)
+        within = rescale(middle) == values
+        outside, inside = np.where(within, outside, middle), np.where(within, middle, inside)
+    return inside
