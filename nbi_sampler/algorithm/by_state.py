@@ -23,17 +23,19 @@ __all__ = ["StateFit", "fit_by_state", "flows_of_state"]
 
 Array = NDArray[np.float64]
 
-# Effective draws that a committee of a state needs for each of its dimensions, and at least.
-ESS_PER_DIMENSION = 3.0
-FEWEST_EFFECTIVE = 20.0
+# Effective draws that a committee of a state needs; with fewer it keeps its last one, which is wider.
+FEWEST_EFFECTIVE = 6.0
 # Errors by which a coordinate's moments have to differ from the prior's for it to be fitted.
 MOST_DEVIATIONS = 4.0
+# Effective draws from which moments are compared: of fewer even a narrow peak's are not far enough off.
+FEWEST_TO_COMPARE = 100.0
 # Most states with committees, and with flows among these: each flow is another training.
-MOST_STATES = 40
+MOST_STATES = 16
 MOST_FLOWS = 2
 LEAST_FOR_FLOW = 0.1
-# Shares of states are the masses of these, tempered ones mixed in.
+# Shares of states are the masses of these, tempered ones mixed in, and a least one.
 WIDE_SHARES = (0.1, 0.05)
+LEAST_SHARE = 0.01
 # Share of the Gaussian for states without a committee: their mass, within limits.
 RARE_SHARES = (0.02, 0.5)
 # A state of which nothing was seen has as much weight as so many effective draws of its parameter's prior.
@@ -61,7 +63,11 @@ class StateFit(NamedTuple):
 
 
 def fit_by_state(
-    target: Target, parts: DiscreteParts, committee: Committee, rng: np.random.Generator
+    target: Target,
+    parts: DiscreteParts,
+    committee: Committee,
+    former: tuple[Proposal, ...],
+    rng: np.random.Generator,
 ) -> StateFit:
     """Fit a committee to the draws in each state.
 
@@ -72,6 +78,8 @@ def fit_by_state(
         With a discrete part at least.
     committee : callable
         ``(target, continuous, state, with_flow) -> Proposal`` over the continuous parameters of a state.
+    former : tuple of Proposal
+        Members of the latest proposals, oldest first.
     rng : numpy.random.Generator
 
     Returns
@@ -88,8 +96,12 @@ def fit_by_state(
         state, rows = groups[i]
         continuous = parts.continuous(state)
         learnt = rows[~target.held_out[rows]]
-        needed = max(FEWEST_EFFECTIVE, ESS_PER_DIMENSION * len(continuous))
-        if effective_sample_size(target.log_weights[learnt]) < needed:
+        if effective_sample_size(target.log_weights[learnt]) < FEWEST_EFFECTIVE:
+            known = _latest_of_state(former, state)
+            if known is not None:
+                states.append(state)
+                members.append(known)
+                shares.append(masses[i])
             continue
         of_state = _in_state(target, rows, parts, state)
         kept = _informed(of_state.z, normalised_weights(of_state.log_weights))
@@ -110,6 +122,16 @@ def fit_by_state(
     share = float(np.clip(1.0 - covered, *RARE_SHARES))
     mixture = StateMixture(parts, np.array(states), each, tuple(members))
     return StateFit((mixture, rare), np.array([1.0 - share, share]), covered)
+
+
+def _latest_of_state(members: tuple[Proposal, ...], state: States) -> Proposal | None:
+    """What the last proposal that knew a state had for it."""
+    for mixture in reversed(members):
+        if isinstance(mixture, StateMixture):
+            for each, member in zip(mixture.states, mixture.members, strict=True):
+                if (each == state).all():
+                    return member
+    return None
 
 
 def flows_of_state(
@@ -136,6 +158,8 @@ def _informed(y: Array, weights: Array) -> NDArray[np.int64]:
     their noise: what it finds costs more than what a difference too small to be seen here can be worth.
     """
     ess = effective_sample_size(np.log(weights[weights > 0.0]))
+    if ess < FEWEST_TO_COMPARE:
+        return np.arange(y.shape[1], dtype=np.int64)
     powers = [y, (y**2 - 1.0) / math.sqrt(2.0)]
     n_dim = y.shape[1]
     different = np.zeros(n_dim, dtype=bool)
@@ -177,6 +201,7 @@ def _with_wider_masses(shares: Array, states: States, target: Target, parts: Dis
         weights, of_rows = normalised_weights(wide.log_weights), parts.states(wide.z)
         mass = np.array([weights[(of_rows == state).all(axis=1)].sum() for state in states])
         mixed += share * (mass / mass.sum() if mass.sum() > 0.0 else shares)
+    mixed = np.maximum(mixed, LEAST_SHARE)
     return mixed / mixed.sum()
 
 

@@ -1,0 +1,130 @@
+"""Posteriors with discrete states: the evidence and the probability of every state, known in closed form."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import bilby
+import numpy as np
+import pytest
+import toys
+from scipy.special import logsumexp
+from small_runs import run_nbi
+
+from nbi_sampler.algorithm.by_state import fit_by_state
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.refinement import fit_to_weights
+from nbi_sampler.algorithm.target import choose_target
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.proposals.by_state import StateMixture, SubspaceProposal
+from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.statistics.importance import efficiency
+
+HEIGHT, HALF_WIDTH, SIGMA, N_DATA = 0.3, 5.0, 0.3, 20
+PRIOR = bilby.core.prior
+
+
+class Switches(bilby.Likelihood):
+    """A linear model of which any amplitude may be zero."""
+
+    def __init__(self, n_switches, seed):
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        self.design = rng.normal(size=(N_DATA, n_switches))
+        truth = np.array([0.9, 0.0, -0.15])[:n_switches]
+        self.data = self.design @ truth + SIGMA * rng.normal(size=N_DATA)
+
+    def log_likelihood(self, parameters):
+        amplitudes = np.array([parameters[f"a{i}"] for i in range(self.design.shape[1])])
+        residual = (self.data - self.design @ amplitudes) / SIGMA
+        return -0.5 * residual @ residual
+
+    def exact(self):
+        """Log evidence, and the probability of every combination of switches."""
+        n = self.design.shape[1]
+        terms = {}
+        for on in itertools.product((False, True), repeat=n):
+            design = self.design[:, np.array(on)]
+            k = design.shape[1]
+            fitted = np.linalg.lstsq(design, self.data, rcond=None)[0] if k else np.zeros(0)
+            residual = (self.data - design @ fitted) / SIGMA
+            log_z = -0.5 * residual @ residual + (n - k) * math.log(HEIGHT)
+            log_z += k * math.log((1.0 - HEIGHT) / (2.0 * HALF_WIDTH) * math.sqrt(2.0 * math.pi) * SIGMA)
+            terms[on] = log_z - 0.5 * np.linalg.slogdet(design.T @ design)[1]
+        total = logsumexp(list(terms.values()))
+        return total, {on: math.exp(term - total) for on, term in terms.items()}
+
+
+def slab_and_spike():
+    return PRIOR.SlabSpikePrior(
+        PRIOR.Uniform(-HALF_WIDTH, HALF_WIDTH), spike_location=0.0, spike_height=HEIGHT
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_switches", "seed"), [(1, 1), (3, 1), (3, 2)])
+def test_switches_have_the_right_evidence_and_probabilities_at_few_calls(n_switches, seed, tmp_path):
+    likelihood = Switches(n_switches, seed)
+    priors = {f"a{i}": slab_and_spike() for i in range(n_switches)} | {"idle": PRIOR.Uniform(0.0, 1.0)}
+    result = run_nbi(likelihood, priors, tmp_path, n_effective=2000, n_sims="auto", seed=seed)
+    own = result.meta_data["nbi"]
+    assert own["status"] == "ok", own["message"]
+    log_z, probabilities = likelihood.exact()
+    assert abs(result.log_evidence - log_z) < 3.0 * result.log_evidence_err
+    assert result.log_evidence_err < 0.05
+    draws = result.nested_samples
+    weights = draws["weights"].to_numpy()
+    on = draws[[f"a{i}" for i in range(n_switches)]].to_numpy() != 0.0
+    for state, expected in probabilities.items():
+        found = weights[(on == state).all(axis=1)].sum()
+        error = math.sqrt(expected * (1.0 - expected) / own["ess"])
+        assert abs(found - expected) < 4.0 * error + 1e-3, state
+    # The first scan of two and of four dimensions, and efficient draws after it.
+    assert result.num_likelihood_evaluations < {1: 26_000, 3: 12_000}[n_switches]
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Draws of the prior of a discrete and two continuous parameters, of which one matters in one state."""
+    space = ParameterSpace(
+        PRIOR.PriorDict(
+            {"k": PRIOR.Categorical(2), "a": PRIOR.Gaussian(0.0, 1.0), "b": PRIOR.Gaussian(0.0, 1.0)}
+        )
+    )
+
+    def log_likelihood(z):
+        second = space.to_theta(z)[:, 0] == 1.0
+        wide = -0.5 * ((z[:, 1] - 0.5) / 0.4) ** 2
+        return wide + np.where(second, -0.5 * ((z[:, 2] + 1.0) / 0.3) ** 2 + 1.5, 0.0)
+
+    prior = MixtureProposal.single(PriorProposal(3))
+    rng = np.random.default_rng(4)
+    history = History().extended(toys.drawn(prior, log_likelihood, 6000, rng), prior)
+    return space, log_likelihood, history
+
+
+def test_each_state_is_fitted_in_the_parameters_that_matter_in_it(mixed):
+    space, _, history = mixed
+    seen = {}
+
+    def committee(target, continuous, state, with_flow):
+        seen[int(state[0])] = continuous.tolist()
+        return PriorProposal(target.z.shape[1])
+
+    fit = fit_by_state(
+        choose_target(history, 3, False), space.discrete, committee, (), np.random.default_rng(0)
+    )
+    assert seen == {1: [1], 2: [1, 2]}
+    assert fit.covered == pytest.approx(1.0)
+    mixture = fit.members[0]
+    assert isinstance(mixture, StateMixture)
+    assert all(isinstance(member, SubspaceProposal) for member in mixture.members)
+
+
+def test_a_proposal_by_state_is_efficient_where_steps_would_have_to_be_drawn(mixed):
+    space, log_likelihood, history = mixed
+    rng = np.random.default_rng(1)
+    proposal, _ = fit_to_weights(history, space, toys.networks(), toys.QUICK, rng, False)
+    draws = toys.drawn(proposal, log_likelihood, 4000, np.random.default_rng(2))
+    assert efficiency(draws.log_weights) > 0.8
