@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.priors.discrete import DiscreteParts, States
 from nbi_sampler.proposals.by_state import IndependentStates, StateMixture, SubspaceProposal, rows_by_state
+from nbi_sampler.proposals.kernels import LatentKernels
 from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.proposals.student_mixture import StudentMixture
 from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights
 
 __all__ = ["StateFit", "fit_by_state", "flows_of_state"]
@@ -29,6 +31,9 @@ FEWEST_EFFECTIVE = 6.0
 MOST_DEVIATIONS = 4.0
 # Effective draws from which moments are compared: of fewer even a narrow peak's are not far enough off.
 FEWEST_TO_COMPARE = 100.0
+# A kernel from the moments of other states, half of the draws of a state with fewer than that.
+BORROWED_WIDTH = 1.3
+BORROWED_DEGREES = 8.0
 # Most states with committees, and with flows among these: each flow is another training.
 MOST_STATES = 16
 MOST_FLOWS = 2
@@ -67,7 +72,6 @@ def fit_by_state(
     parts: DiscreteParts,
     committee: Committee,
     former: tuple[Proposal, ...],
-    rng: np.random.Generator,
 ) -> StateFit:
     """Fit a committee to the draws in each state.
 
@@ -80,13 +84,13 @@ def fit_by_state(
         ``(target, continuous, state, with_flow) -> Proposal`` over the continuous parameters of a state.
     former : tuple of Proposal
         Members of the latest proposals, oldest first.
-    rng : numpy.random.Generator
 
     Returns
     -------
     StateFit
     """
     weights = normalised_weights(target.log_weights)
+    moments = _moments(target, weights, parts)
     groups = rows_by_state(parts.states(target.z))
     masses = np.array([weights[rows].sum() for _, rows in groups])
     order = np.argsort(-masses)[:MOST_STATES]
@@ -95,26 +99,30 @@ def fit_by_state(
     for i in order:
         state, rows = groups[i]
         continuous = parts.continuous(state)
-        learnt = rows[~target.held_out[rows]]
-        if effective_sample_size(target.log_weights[learnt]) < FEWEST_EFFECTIVE:
-            known = _latest_of_state(former, state)
-            if known is not None:
-                states.append(state)
-                members.append(known)
-                shares.append(masses[i])
-            continue
-        of_state = _in_state(target, rows, parts, state)
-        kept = _informed(of_state.z, normalised_weights(of_state.log_weights))
-        with_flow = n_flows < MOST_FLOWS and masses[i] >= LEAST_FOR_FLOW and len(kept) > 0
-        n_flows += with_flow
-        member: Proposal = PriorProposal(len(continuous))
-        if len(kept):
-            inner = committee(_of_columns(of_state, kept), continuous[kept], state, with_flow)
-            member = SubspaceProposal(inner, kept, len(continuous))
+        ess = effective_sample_size(target.log_weights[rows[~target.held_out[rows]]])
+        member: Proposal | None = None
+        if len(continuous) == 0:
+            member = PriorProposal(0)
+        elif ess < FEWEST_EFFECTIVE:
+            member = _latest_of_state(former, state)
+        else:
+            of_state = _in_state(target, rows, parts, state)
+            kept = _informed(of_state.z, normalised_weights(of_state.log_weights))
+            with_flow = n_flows < MOST_FLOWS and masses[i] >= LEAST_FOR_FLOW and len(kept) > 0
+            n_flows += with_flow
+            member = PriorProposal(len(continuous))
+            if len(kept):
+                inner = committee(_of_columns(of_state, kept), continuous[kept], state, with_flow)
+                member = SubspaceProposal(inner, kept, len(continuous))
+        if len(continuous) and ess < FEWEST_TO_COMPARE:
+            borrowed = _borrowed(moments, continuous)
+            both = (member, borrowed) if member is not None else (borrowed,)
+            member = MixtureProposal(both, np.full(len(both), 1.0 / len(both)))
+        assert member is not None
         states.append(state)
         members.append(member)
         shares.append(masses[i])
-    rare = _independent_states(target, weights, parts, rng)
+    rare = _independent_states(target, weights, parts, moments)
     if not states:
         return StateFit((rare,), np.ones(1), 0.0)
     covered = float(np.sum(shares))
@@ -125,10 +133,12 @@ def fit_by_state(
 
 
 def _latest_of_state(members: tuple[Proposal, ...], state: States) -> Proposal | None:
-    """What the last proposal that knew a state had for it."""
+    """What the last proposal that knew a state had for it, without what that had borrowed."""
     for mixture in reversed(members):
         if isinstance(mixture, StateMixture):
             for each, member in zip(mixture.states, mixture.members, strict=True):
+                if (each == state).all() and isinstance(member, MixtureProposal):
+                    return member.members[0] if len(member.members) > 1 else None
                 if (each == state).all():
                     return member
     return None
@@ -143,9 +153,10 @@ def flows_of_state(
         if not isinstance(mixture, StateMixture):
             continue
         for each, member in zip(mixture.states, mixture.members, strict=True):
-            if (each == state).all() and isinstance(member, SubspaceProposal):
-                inner = member.member
-                same = np.array_equal(parts.continuous(state)[member.kept], continuous)
+            own = member.members[0] if isinstance(member, MixtureProposal) else member
+            if (each == state).all() and isinstance(own, SubspaceProposal):
+                inner = own.member
+                same = np.array_equal(parts.continuous(state)[own.kept], continuous)
                 if same and isinstance(inner, MixtureProposal):
                     found |= {id(flow): flow for flow in inner.members if isinstance(flow, FlowProposal)}
     return list(found.values())
@@ -205,29 +216,55 @@ def _with_wider_masses(shares: Array, states: States, target: Target, parts: Dis
     return mixed / mixed.sum()
 
 
-def _independent_states(
-    target: Target, weights: Array, parts: DiscreteParts, rng: np.random.Generator
-) -> IndependentStates:
-    """Marginal shares of each parameter's states, and the moments of what is continuous.
+def _borrowed(moments: tuple[Array, Array], continuous: NDArray[np.intp]) -> LatentKernels:
+    """One kernel for a state, from what the parameters that are continuous in it are elsewhere."""
+    mean, covariance = moments[0][continuous], moments[1][np.ix_(continuous, continuous)]
+    factor = np.asarray(BORROWED_WIDTH * np.linalg.cholesky(covariance), dtype=np.float64)
+    mixture = StudentMixture(np.ones(1), mean[None], factor[None], BORROWED_DEGREES)
+    return LatentKernels(mixture, np.zeros(len(continuous)))
 
-    A parameter in a part has no coordinate of its own: it follows the prior, as if the part were not there.
+
+def _moments(target: Target, weights: Array, parts: DiscreteParts) -> tuple[Array, Array]:
+    """Mean and covariance of all coordinates, each over the draws in which it, or a pair, is continuous.
+
+    So a state that no draw has found yet is looked for where its parameters are in other states.
     """
     states = parts.states(target.z)
-    ess = effective_sample_size(target.log_weights)
-    y = rng.normal(size=target.z.shape)
+    known = (states == 0).astype(float)
+    y = np.zeros(target.z.shape)
     for state, rows in rows_by_state(states):
-        y[np.ix_(rows, parts.continuous(state))] = parts.reduced(target.z[rows], state)
+        kept = parts.continuous(state)
+        y[np.ix_(rows, kept)] = parts.reduced(target.z[rows], state)
+    w = weights[:, None] * known
+    mass = w.sum(axis=0) + 1e-300
+    mean = (w * y).sum(axis=0) / mass
+    centred = known * (y - mean)
+    both, squares = known.T @ w, (weights[:, None] * known).T ** 2 @ known
+    covariance = (centred.T @ (centred * weights[:, None])) / (both + 1e-300)
+    enough = both**2 > FEWEST_EFFECTIVE * squares
+    seen = np.diagonal(enough)
+    covariance = np.where(enough & np.outer(seen, seen), covariance, 0.0)
+    variance = np.where(seen, np.diagonal(covariance) + 1e-9, 1.0)
+    mean = np.where(seen, mean, 0.0)
+    covariance[np.diag_indices(len(mean))] = 0.0
+    # Pairs from different draws need not make a covariance.
+    for share in (1.0, 0.8, 0.5):
+        whole = share * covariance + np.diag(variance)
+        if np.linalg.eigvalsh(whole / np.sqrt(np.outer(variance, variance)))[0] > 1e-4:
+            return mean, whole
+    return mean, np.diag(variance)
+
+
+def _independent_states(
+    target: Target, weights: Array, parts: DiscreteParts, moments: tuple[Array, Array]
+) -> IndependentStates:
+    """Marginal shares of each parameter's states, and the moments of what is continuous."""
+    states = parts.states(target.z)
+    ess = effective_sample_size(target.log_weights)
     log_shares = []
     for d in range(parts.n_dim):
         prior = parts.probabilities(d)
         mass = np.bincount(states[:, d], weights, len(prior))
         with np.errstate(divide="ignore"):
             log_shares.append(np.log((ess * mass + PRIOR_WEIGHT * prior) / (ess + PRIOR_WEIGHT)))
-    mean = weights @ y
-    centred = y - mean
-    covariance = centred.T @ (centred * weights[:, None])
-    # As if so many draws of the prior had been seen besides: few draws have too small a covariance.
-    share = 1.0 / (1.0 + ess / parts.n_dim)
-    return IndependentStates(
-        parts, tuple(log_shares), mean, (1.0 - share) * covariance + share * np.eye(parts.n_dim)
-    )
+    return IndependentStates(parts, tuple(log_shares), *moments)

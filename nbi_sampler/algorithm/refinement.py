@@ -183,7 +183,7 @@ def _by_state(
         trainings.extend(made.trainings)
         return made.proposal
 
-    fit = fit_by_state(target, parts, fitted, history.members, settings.rng)
+    fit = fit_by_state(target, parts, fitted, history.members)
     members, shares = fit.members, fit.shares
     if fit.covered < WELL_COVERED:
         former, number = _flows(history.members), len(_flows(_all_members(history)))
