@@ -200,3 +200,46 @@ def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_man
     # As if half were effective; but no more than twice as many as it was chosen for.
     assert asked[0] == min(int(1.03 * 1000 / 0.5 + 20), 2 * record.n_draws)
     assert asked[1] == int(1.03 * 1000 / (1050.0 / 3000.0) + 20)
+
+
+def final_batches(monkeypatch, n_left, efficiencies, n_effective=5000):
+    """Final draws after a batch of 500 that was half effective, the later ones as efficient as given."""
+    first = replace(refinement(EVIDENCE), n_draws=500, ess=250.0, efficiency=0.5)
+    state = State(History(), (), (first,), "final", Best(wider(1.2), first))
+    asked, left = [], iter(efficiencies)
+
+    def drawn(step, phase, _proposal, n_draws, **_):
+        asked.append(n_draws)
+        draws = toys.drawn(wider(1.2), FUNCTION, n_draws, np.random.default_rng(len(asked)))
+        share = next(left)
+        now = replace(first, phase=phase, n_draws=n_draws, ess=share * n_draws, efficiency=share, pooled=True)
+        return replace(step.state, final=(*step.state.final, draws), records=(*step.state.records, now))
+
+    monkeypatch.setattr(Step, "drawn", drawn)
+    problem = toys.likelihood_only(FUNCTION, 1)
+    for _ in range(n_left):
+        step = Step(state, problem, SnpeConfig(n_effective=n_effective, n_sims=500), 1, Observer())
+        state = snpe.draw_final(step)
+        if state.phase != "final":
+            break
+    return asked, state
+
+
+def test_final_draws_double_while_the_efficiency_holds(monkeypatch):
+    asked, state = final_batches(monkeypatch, 3, [0.5, 0.45, 0.5], n_effective=50_000)
+    assert asked == [1000, 2000, 4000]
+    assert state.phase == "final"
+
+
+def test_final_draws_stop_where_the_efficiency_was_flattered_and_teach_the_refinement(monkeypatch):
+    asked, state = final_batches(monkeypatch, 3, [0.5, 0.1, 0.5], n_effective=50_000)
+    assert asked == [1000, 2000]
+    assert state.phase == "refinement"
+    # What was paid for counts in the result, and the next fit learns from all of it.
+    assert sum(map(len, state.final)) == 3000
+    assert len(state.history) == 3000
+
+
+def test_draws_that_one_more_batch_completes_are_not_stopped_by_a_low_efficiency(monkeypatch):
+    _, state = final_batches(monkeypatch, 1, [0.2], n_effective=900)
+    assert state.phase == "final"

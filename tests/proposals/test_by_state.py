@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.proposals.by_state import IndependentStates, StateMixture, SubspaceProposal, rows_by_state
 from nbi_sampler.proposals.kernels import LatentKernels
+from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
 from nbi_sampler.proposals.proposal import PriorProposal
 from nbi_sampler.proposals.student_mixture import StudentMixture
+from nbi_sampler.storage.portable import Packer, unpack
 
 NONE = np.zeros(0)
 # A spike in the middle tenth, a continuous parameter, and a discrete one of three values.
@@ -72,6 +77,17 @@ def test_states_that_it_does_not_have_are_never_drawn_and_have_no_density():
     for state in proposal.states:
         known |= (PARTS.states(z) == state).all(axis=1)
     assert (np.isneginf(proposal.log_ratio(z)) == ~known).all()
+
+
+@pytest.mark.parametrize("make", [by_state, independent])
+def test_a_checkpoint_gives_back_the_same_proposal(make):
+    packer = Packer(PROPOSAL_KINDS)
+    packed = json.loads(json.dumps({"value": packer.pack(make()), "objects": packer.objects}))
+    cpu = torch.device("cpu")
+    again = unpack(packed["value"], packed["objects"], packer.arrays, PROPOSAL_KINDS, None, cpu)
+    z = make().sample(300, np.random.default_rng(6))
+    np.testing.assert_array_equal(again.sample(300, np.random.default_rng(6)), z)
+    np.testing.assert_array_equal(again.log_ratio(z), make().log_ratio(z))
 
 
 def test_rows_are_grouped_by_their_state():

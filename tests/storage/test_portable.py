@@ -20,6 +20,7 @@ from nbi_sampler.algorithm.state import Pending, State
 from nbi_sampler.config import SnpeConfig
 from nbi_sampler.flows import ModuleFlow, flow_factory
 from nbi_sampler.persistence.checkpoint import KINDS
+from nbi_sampler.proposals import by_state
 from nbi_sampler.proposals import kernels as charts
 from nbi_sampler.proposals import proposal as proposals
 from nbi_sampler.proposals.affine import AffineMap
@@ -104,7 +105,7 @@ def test_every_class_of_proposals_can_be_saved():
     """A new one has to keep the arguments of its constructor, and to be listed in `checkpoint.KINDS`."""
     found = [
         kind
-        for module in (proposals, charts)
+        for module in (proposals, charts, by_state)
         for _, kind in inspect.getmembers(module, inspect.isclass)
         if callable(getattr(kind, "log_ratio", None)) and kind is not proposals.Proposal
     ]
