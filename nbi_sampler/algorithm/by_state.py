@@ -21,7 +21,7 @@ from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorP
 from nbi_sampler.proposals.student_mixture import StudentMixture
 from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights
 
-__all__ = ["StateFit", "fit_by_state", "flows_of_state"]
+__all__ = ["RARE_SHARES", "StateFit", "fit_by_state", "flows_of_state"]
 
 Array = NDArray[np.float64]
 
@@ -34,8 +34,10 @@ FEWEST_TO_COMPARE = 100.0
 # A kernel from the moments of other states, half of the draws of a state with fewer than that.
 BORROWED_WIDTH = 1.3
 BORROWED_DEGREES = 8.0
-# Most states with committees, and with flows among these: each flow is another training.
-MOST_STATES = 16
+# Most states with a share, with committees, and with flows among these: each flow is another training.
+MOST_STATES = 40
+MOST_COMMITTEES = 8
+LEAST_MASS = 0.003
 MOST_FLOWS = 2
 LEAST_FOR_FLOW = 0.1
 # Shares of states are the masses of these, tempered ones mixed in, and a least one.
@@ -94,16 +96,17 @@ def fit_by_state(
     groups = rows_by_state(parts.states(target.z))
     masses = np.array([weights[rows].sum() for _, rows in groups])
     order = np.argsort(-masses)[:MOST_STATES]
-    states, members, shares = [], [], []
-    n_flows = 0
+    states, members, shares = list[States](), list[Proposal](), list[float]()
+    n_flows, covered = 0, 0.0
     for i in order:
         state, rows = groups[i]
         continuous = parts.continuous(state)
         ess = effective_sample_size(target.log_weights[rows[~target.held_out[rows]]])
+        small = len(states) >= MOST_COMMITTEES or masses[i] < LEAST_MASS or ess < FEWEST_EFFECTIVE
         member: Proposal | None = None
         if len(continuous) == 0:
             member = PriorProposal(0)
-        elif ess < FEWEST_EFFECTIVE:
+        elif small:
             member = _latest_of_state(former, state)
         else:
             of_state = _in_state(target, rows, parts, state)
@@ -114,7 +117,7 @@ def fit_by_state(
             if len(kept):
                 inner = committee(_of_columns(of_state, kept), continuous[kept], state, with_flow)
                 member = SubspaceProposal(inner, kept, len(continuous))
-        if len(continuous) and ess < FEWEST_TO_COMPARE:
+        if len(continuous) and (small or ess < FEWEST_TO_COMPARE):
             borrowed = _borrowed(moments, continuous)
             both = (member, borrowed) if member is not None else (borrowed,)
             member = MixtureProposal(both, np.full(len(both), 1.0 / len(both)))
@@ -122,12 +125,11 @@ def fit_by_state(
         states.append(state)
         members.append(member)
         shares.append(masses[i])
+        covered += 0.0 if small and len(continuous) else masses[i]
     rare = _independent_states(target, weights, parts, moments)
-    if not states:
-        return StateFit((rare,), np.ones(1), 0.0)
-    covered = float(np.sum(shares))
-    each = _with_wider_masses(np.array(shares) / covered, np.array(states), target, parts)
-    share = float(np.clip(1.0 - covered, *RARE_SHARES))
+    known = float(np.sum(shares))
+    each = _with_wider_masses(np.array(shares) / known, np.array(states), target, parts)
+    share = float(np.clip(1.0 - known, *RARE_SHARES))
     mixture = StateMixture(parts, np.array(states), each, tuple(members))
     return StateFit((mixture, rare), np.array([1.0 - share, share]), covered)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nbi_sampler.algorithm.by_state import fit_by_state, flows_of_state
+from nbi_sampler.algorithm.by_state import RARE_SHARES, fit_by_state, flows_of_state
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.rounds import FitInfo, Networks
 from nbi_sampler.algorithm.target import Target, choose_target
@@ -190,10 +190,11 @@ def _by_state(
         one = _committee(target, space.periodic, settings, former, number)
         trainings.extend(one.trainings)
         test_z, test_weights = _held_out(target, normalised_weights(target.log_weights))
-        both = (*members[:-1], one.proposal)
-        divided = MixtureProposal.fitted(both, np.zeros(len(both)), test_z, test_weights)
-        members = (*divided.members, members[-1])
-        shares = np.append((1.0 - shares[-1]) * divided.shares, shares[-1])
+        every = (*members, one.proposal)
+        divided = MixtureProposal.fitted(every, np.zeros(len(every)), test_z, test_weights)
+        rare, members, shares = members[-1], divided.members, divided.shares
+        if not any(member is rare for member in members):
+            members, shares = (*members, rare), np.append(shares, RARE_SHARES[0])
     prior = PriorProposal(space.n_dim)
     shares = np.append((1.0 - PRIOR_SHARE) * shares / shares.sum(), PRIOR_SHARE)
     return MixtureProposal((*members, prior), shares), tuple(trainings)
