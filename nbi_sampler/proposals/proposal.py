@@ -157,6 +157,8 @@ class MixtureProposal:
         least_smooth : float
         """
         fitted = np.flatnonzero(shares == 0.0)
+        if not len(fitted):
+            return cls(members, shares / shares.sum())
         log_ratios = np.stack([members[i].log_ratio(z) for i in fitted])
         shares = shares.copy()
         divided = _shares_by_em(log_ratios, weights)

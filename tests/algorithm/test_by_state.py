@@ -126,3 +126,12 @@ def test_a_proposal_by_state_is_efficient_where_steps_would_have_to_be_drawn(mix
     proposal, _ = fit_to_weights(history, space, toys.networks(), toys.QUICK, rng, False)
     draws = toys.drawn(proposal, log_likelihood, 4000, np.random.default_rng(2))
     assert efficiency(draws.log_weights) > 0.8
+
+
+def test_a_state_too_thin_for_any_mixture_is_no_crash():
+    """Few effective draws on the edge of the unit cube support neither mixtures nor kernels in it."""
+    shares = np.array([0.06, 0.02])
+    members = (PriorProposal(2), PriorProposal(2))
+    z = np.zeros((3, 2))
+    proposal = MixtureProposal.fitted(members, shares, z, np.full(3, 1.0 / 3.0))
+    np.testing.assert_allclose(proposal.shares, [0.75, 0.25])
