@@ -15,8 +15,7 @@ import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import LogUniform, Uniform
 from drawing.dynesty_comparison import draw
-
-from nbi_sampler.benchmark import Comparison, compare
+from nbi_sampler_benchmark import Comparison, compare
 
 QUICK = "--quick" in sys.argv  # rough fits in seconds, to see that all works
 ROUGH = dict(

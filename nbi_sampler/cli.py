@@ -1,6 +1,7 @@
-"""The command ``nbi-sampler``: what is installed, and the benchmark.
+"""The command ``nbi-sampler``: what is installed, and the commands that other distributions add.
 
-Calls the rooms that do the work, and imports them only when they are asked for.
+A distribution adds a command by an entry point of the group ``nbi_sampler.commands``: a function that takes
+the words after its name and returns an exit code. It is imported only when it is asked for.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from nbi_sampler import __version__
@@ -18,6 +20,9 @@ __all__ = ["main", "plugin_report"]
 
 # Hooks whose answers have names.
 _NAMED = ("featurizers", "flows", "losses")
+_COMMANDS = "nbi_sampler.commands"
+# Commands of this project that come with a distribution of their own.
+_ELSEWHERE = {"benchmark": "nbi-sampler-benchmark"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,15 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 1 where a plugin is broken or a benchmark run failed.
+        Exit code: 1 where a plugin is broken or a command failed, 2 where a command is not installed.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["benchmark"]:
-        # The benchmark has a command line of its own.
-        from nbi_sampler.benchmark.__main__ import main as benchmark
-
-        return benchmark(words[1:])
-    given = _parser().parse_args(words)
+    commands = {each.name: each for each in entry_points(group=_COMMANDS)}
+    if words and words[0] in commands:
+        return int(commands[words[0]].load()(words[1:]) or 0)
+    if words and words[0] in _ELSEWHERE:
+        print(f"nbi-sampler {words[0]}: not installed; pip install {_ELSEWHERE[words[0]]}", file=sys.stderr)
+        return 2
+    given = _parser(commands).parse_args(words)
     rows = plugin_report()
     print(json.dumps(rows, indent=2) if given.json else _table(rows))
     return 1 if any("error" in row for row in rows) else 0
@@ -68,13 +74,18 @@ def plugin_report() -> list[dict[str, Any]]:
     return rows
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nbi-sampler", description="Plugins and benchmark of nbi-sampler.")
+def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nbi-sampler", description="Plugins and commands of nbi-sampler.")
     parser.add_argument("--version", action="version", version=f"nbi-sampler {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("plugins", help="list what is installed and what each plugin provides")
     listing.add_argument("--json", action="store_true", help="as JSON")
-    commands.add_parser("benchmark", help="problems of known evidence; see nbi-sampler benchmark --help")
+    for name, command in others.items():
+        origin = command.dist.name if command.dist else command.module
+        commands.add_parser(name, help=f"of {origin}; see nbi-sampler {name} --help")
+    for name, distribution in _ELSEWHERE.items():
+        if name not in others:
+            commands.add_parser(name, help=f"not installed; pip install {distribution}")
     return parser
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import bilby
 import numpy as np
 from matplotlib.figure import Figure
+from nbi_sampler_benchmark import get_problem
 from numpy.typing import NDArray
 from PIL import Image
 
-from nbi_sampler.benchmark import get_problem
 from nbi_sampler.persistence.draws_file import read_draws
 from nbi_sampler.plots import plot_run
 from nbi_sampler.plots.style import PHASES, own_style, save_figure

@@ -1,6 +1,6 @@
 """Draw the picture of growth in docs/benchmark.md: calls against the compression from prior to posterior.
 
-    python -m nbi_sampler.benchmark search --runs 200
+    nbi-sampler benchmark search --runs 200
     python docs/figures/make_growth.py build/search.jsonl
 
 The law is fitted to the mixtures of five parameters and more, in which a run climbs; with one or two the scan
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from nbi_sampler_benchmark.problems.random_mixtures import mixture_named
+from nbi_sampler_benchmark.runs.runner import read_records
+from nbi_sampler_benchmark.scaling.laws import fitted_law
 
-from nbi_sampler.benchmark.growth_laws import fitted_law
-from nbi_sampler.benchmark.random_mixtures import mixture_named
-from nbi_sampler.benchmark.runner import read_records
 from nbi_sampler.plots.style import COLOURS, head, own_style, save_figure
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
-from nbi_sampler.benchmark import Comparison
-from nbi_sampler.benchmark.figures import corner_figure
+from nbi_sampler_benchmark import Comparison
+from nbi_sampler_benchmark.samplers.figures import corner_figure
 
 from .shared import BLUE, VERMILION, save, ticks_inside
 
@@ -25,7 +24,7 @@ def draw(
 
     Parameters
     ----------
-    comparison : nbi_sampler.benchmark.Comparison
+    comparison : nbi_sampler_benchmark.Comparison
     data : tuple of two ndarrays, shape (n_data,)
         Times in ms, and strain.
     noise : float

@@ -13,7 +13,6 @@ from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, Step, budget
-from nbi_sampler.benchmark.problems import get_problem
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.likelihood_call import likelihood_function
@@ -160,7 +159,7 @@ class TestKnownEvidence:
         assert abs(pull(state, evidence)) < 4
 
     def test_apt_reaches_the_evidence_of_a_straight_line(self):
-        line = get_problem("linear")
+        line = pytest.importorskip("nbi_sampler_benchmark").get_problem("linear")
         function = likelihood_function(line.likelihood, False)
         space, forward = ParameterSpace(line.priors), forward_model_for(line.likelihood)
         evaluator = Evaluator(space, function, forward, np.random.default_rng(0))

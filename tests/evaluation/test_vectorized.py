@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from worker_cases import Heavy, evaluator, model_evaluator, space, value
 
-from nbi_sampler.benchmark.problems import get_problem
 from nbi_sampler.evaluation.batched_calls import Vmapped, agrees
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.likelihood_call import likelihood_function
@@ -65,7 +64,7 @@ def test_on_spectrum_the_time_in_the_model_falls(jax):
     """2,000 draws of the prior in one process: 7 times less, and 4 where the caches are shared."""
     seconds, values = {}, {}
     for vectorized in (False, "auto"):
-        problem = get_problem("spectrum")
+        problem = pytest.importorskip("nbi_sampler_benchmark").get_problem("spectrum")
         forward = forward_model_for(problem.likelihood)
         function = likelihood_function(problem.likelihood, False)
         space, rng = ParameterSpace(problem.priors), np.random.default_rng(0)

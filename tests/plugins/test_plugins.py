@@ -201,7 +201,7 @@ class TestDistributions:
         parser = configparser.ConfigParser()
         parser.read(folder / "setup.cfg")
         assert (folder / "README.md").is_file() and list((folder / "tests").glob("test_*.py"))
-        assert parser["options.entry_points"]["nbi_sampler"]
+        assert {"nbi_sampler", "nbi_sampler.commands"} & set(parser["options.entry_points"])
         needs = [Requirement(line) for line in parser["options"]["install_requires"].split("\n") if line]
         (core,) = [each for each in needs if each.name == "nbi-sampler"]
         assert core.specifier.contains(CORE.version)
@@ -236,12 +236,6 @@ class TestCommand:
         assert rows["nbi_sampler"]["provides"]["flows"] == list(FLOWS)
         assert main(["plugins"]) == 1
         assert "BROKEN" in capsys.readouterr().out
-
-    def test_the_benchmark_has_its_own_words(self, capsys):
-        with pytest.raises(SystemExit) as ended:
-            main(["benchmark", "--help"])
-        assert ended.value.code == 0
-        assert "calibration" in capsys.readouterr().out
 
     def test_version_and_mistakes(self, capsys):
         for words, code in ((["--version"], 0), (["plugin"], 2), ([], 2)):

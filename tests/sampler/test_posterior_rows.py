@@ -9,13 +9,11 @@ from bilby.core.prior import PriorDict, Uniform
 from bilby.core.result import ResultList, reweight
 from sampler_cases import line, line_data
 
-from nbi_sampler.benchmark import get_problem
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear", "sine", "rosenbrock"])
 def test_means_and_deviations_are_those_of_the_weighted_draws(run, name):
-    problem = get_problem(name)
+    problem = pytest.importorskip("nbi_sampler_benchmark").get_problem(name)
     result = run(problem.likelihood, problem.priors, n_effective=1000, n_sims="auto")
     own, rows = result.meta_data["nbi"], len(result.posterior)
     assert own["status"] == "ok" and rows == int(own["ess"]) >= 1000

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from torch import nn
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.flows import flow_factory
 from nbi_sampler.randomness import seeded_modules
+from nbi_sampler.training import fit as training
 from nbi_sampler.training.fit import fit
 
 
@@ -171,3 +175,38 @@ def test_a_first_loss_that_is_not_finite_gives_no_warning_and_moves_nothing():
     module = linear()
     info = fit(module, Scripted(module, [math.nan, math.nan], [1.0]), TrainingConfig(n_epochs=1))
     assert info.n_skipped == 2 and torch.equal(module.weight, torch.ones(2, 2))
+
+
+def test_training_does_not_import_the_compiler_of_torch():
+    # More than a second of processor time, in every process that trains.
+    code = (
+        "import sys, torch\n"
+        "from types import SimpleNamespace\n"
+        "from nbi_sampler.config import TrainingConfig\n"
+        "from nbi_sampler.training.fit import fit\n"
+        "line = torch.nn.Linear(2, 1)\n"
+        "losses = lambda: iter([line(torch.ones(4, 2)).square().mean()])\n"
+        "objective = SimpleNamespace(n_batches=1, batches=losses, validation=lambda: 0.0)\n"
+        "fit(line, objective, TrainingConfig(n_epochs=3))\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_optimiser_moves_as_that_of_torch(monkeypatch):
+    def trained(optimiser):
+        monkeypatch.setattr(training, "_AdamW", optimiser)
+        with torch.random.fork_rng():
+            line = torch.nn.Linear(3, 2)
+        torch.nn.init.constant_(line.weight, 0.3)
+        torch.nn.init.constant_(line.bias, 0.1)
+        losses = iter(range(100, 0, -1))
+
+        def batches():
+            return (line(torch.full((4, 3), float(i))).square().mean() for i in range(5))
+
+        objective = SimpleNamespace(n_batches=5, batches=batches, validation=lambda: float(next(losses)))
+        training.fit(line, objective, TrainingConfig(n_epochs=8, weight_decay=0.3))
+        return line.weight.detach()
+
+    assert torch.equal(trained(training._AdamW), trained(torch.optim.AdamW))

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import bilby
 import bilby.gw
+from nbi_sampler_benchmark.problems.registry import get_problem
 from strain_figure import draw
-
-from nbi_sampler.benchmark.problems import get_problem
 
 
 def main() -> None:

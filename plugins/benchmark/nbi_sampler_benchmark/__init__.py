@@ -1,0 +1,13 @@
+"""Problems of known evidence, and what a sampler does on them: `nbi-sampler benchmark`.
+
+`compare` lays results of several samplers side by side (docs/comparing.md).
+"""
+
+from __future__ import annotations
+
+from nbi_sampler_benchmark.problems.registry import PROBLEMS, Problem, get_problem
+from nbi_sampler_benchmark.samplers.comparison import Comparison, compare
+
+__version__ = "0.1.0"
+
+__all__ = ["PROBLEMS", "Comparison", "Problem", "compare", "get_problem"]

@@ -1,0 +1,156 @@
+"""Command line of the benchmark.
+
+nbi-sampler benchmark [run] --problems linear,sine --seeds 1,2,3 --processes 2
+nbi-sampler benchmark report build/benchmark.jsonl
+nbi-sampler benchmark calibration --seeds 30 --processes 2
+nbi-sampler benchmark search --runs 200 --processes 2
+nbi-sampler benchmark compare script.py --samplers nbi,dynesty,nautilus
+nbi-sampler benchmark horizontal sine_demo --packages nbi_sampler,sbi-nsf --n-sims 1000,10000
+nbi-sampler benchmark amortised --parts small,sequential
+nbi-sampler benchmark losses
+nbi-sampler benchmark gpu --featurizers resnet-gru,pca
+nbi-sampler benchmark growth --what dimension,length,draws --figure build/growth.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from nbi_sampler_benchmark.arguments import existing_file, integers, names_among
+from nbi_sampler_benchmark.engine.amortised import PARTS, amortised_table, measure
+from nbi_sampler_benchmark.engine.losses import losses_table
+from nbi_sampler_benchmark.engine.training_speed import add_arguments as add_speed_arguments
+from nbi_sampler_benchmark.engine.training_speed import measured_speeds, speeds_table
+from nbi_sampler_benchmark.packages.command import add_horizontal_arguments, horizontal
+from nbi_sampler_benchmark.problems.loader import SourceError
+from nbi_sampler_benchmark.problems.random_mixtures import EVEN, UNEVEN, search_table
+from nbi_sampler_benchmark.problems.registry import CALIBRATION_PROBLEMS, PROBLEMS
+from nbi_sampler_benchmark.reports.calibration import calibration_table
+from nbi_sampler_benchmark.reports.required import benchmark_table
+from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
+from nbi_sampler_benchmark.samplers.command import add_arguments, side_by_side
+from nbi_sampler_benchmark.scaling.command import add_arguments as add_growth_arguments
+from nbi_sampler_benchmark.scaling.command import grow
+
+__all__ = ["main"]
+
+COMMANDS = (
+    "run",
+    "report",
+    "calibration",
+    "search",
+    "compare",
+    "amortised",
+    "losses",
+    "gpu",
+    "growth",
+    "horizontal",
+)
+
+
+def _common(n_effective: int) -> argparse.ArgumentParser:
+    """Options of every command that runs something; argparse shares them, defaults too, if made once."""
+    common = argparse.ArgumentParser(add_help=False)
+    help_ = "effective samples asked of each run"
+    common.add_argument("--n-effective", type=int, default=n_effective, help=help_)
+    common.add_argument("--processes", type=int, default=1, help="runs at a time")
+    common.add_argument("--sampler", default="nbi", help="any nested sampler that bilby knows")
+    common.add_argument("--options", type=json.loads, default={}, help="sampler keywords as JSON")
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nbi-sampler benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", parents=[_common(5000)], help="run problems (the default), then report")
+    run.add_argument(
+        "--problems", type=names_among(PROBLEMS), default=list(PROBLEMS), help="names, with commas"
+    )
+    run.add_argument("--seeds", type=integers, default=[1, 2, 3], help="seeds, with commas")
+    run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file to append to")
+    report = commands.add_parser("report", help="print the table of a file")
+    report.add_argument("path", type=existing_file)
+    calibration = commands.add_parser("calibration", parents=[_common(5000)], help="check the error of log Z")
+    calibration.add_argument("--seeds", type=int, default=30, help="how many")
+    calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
+    search = commands.add_parser(
+        "search", parents=[_common(1000)], help="look for wrong evidences with status ok"
+    )
+    search.add_argument("--runs", type=int, default=200, help="how many random mixtures")
+    search.add_argument("--uneven", action="store_true", help="mixtures whose modes differ in width")
+    search.add_argument("--out", type=Path, default=Path("build/search.jsonl"))
+    amortised = commands.add_parser("amortised", help="the figures of the amortised engine")
+    amortised.add_argument("--parts", type=names_among(PARTS), default=list(PARTS), help="names, with commas")
+    commands.add_parser("losses", help="nll against apt, round by round")
+    help_ = "training steps a second on a GPU and on the CPU"
+    add_speed_arguments(commands.add_parser("gpu", help=help_))
+    growth = commands.add_parser("growth", parents=[_common(2000)], help="costs as problems grow")
+    add_growth_arguments(growth)
+    same = "train other packages on the same simulations, in environments of their own"
+    add_horizontal_arguments(commands.add_parser("horizontal", help=same))
+    compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
+    add_arguments(compare)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, do it, and return the exit code.
+
+    It is 1 if any run failed, and 2 for what cannot be read or written.
+    """
+    try:
+        return _done(arguments)
+    except (OSError, SourceError) as error:
+        print(f"nbi-sampler benchmark: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _done(arguments: list[str] | None) -> int:
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help")):
+        words = ["run", *words]
+    given = _parser().parse_args(words)
+    if given.command == "report":
+        print(benchmark_table(read_records(given.path)))
+        return 0
+    if given.command == "gpu":
+        print(speeds_table(measured_speeds(given)))
+        return 0
+    if given.command == "growth":
+        return grow(given)
+    if given.command == "compare":
+        return side_by_side(given)
+    if given.command == "horizontal":
+        return horizontal(given)
+    if given.command in ("amortised", "losses"):
+        figures = list(measure(given.parts)) if given.command == "amortised" else None
+        print(losses_table() if figures is None else amortised_table(figures))
+        return 0
+    shared = {"n_effective": given.n_effective, "sampler": given.sampler, "options": given.options}
+    runs = [Run(problem=problem, seed=seed, **shared) for problem, seed in _asked(given)]
+    failed = run_all(runs, given.out, n_processes=given.processes)
+    tables = {"run": benchmark_table, "calibration": calibration_table, "search": search_table}
+    print(tables[given.command]([record for record in read_records(given.out) if run_of(record) in runs]))
+    return 1 if failed else 0
+
+
+def _asked(given: argparse.Namespace) -> list[tuple[str, int]]:
+    """Problems and seeds of a command."""
+    if given.command == "search":
+        kind = UNEVEN if given.uneven else EVEN
+        return [(f"{kind}{number}", number) for number in range(1, given.runs + 1)]
+    calibrating = given.command == "calibration"
+    problems = CALIBRATION_PROBLEMS if calibrating else given.problems
+    seeds = range(1, given.seeds + 1) if calibrating else given.seeds
+    return [(problem, seed) for seed in seeds for problem in problems]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

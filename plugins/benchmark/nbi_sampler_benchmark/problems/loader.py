@@ -1,0 +1,182 @@
+"""Where a problem comes from: a name of the benchmark, a script, or a module.
+
+Called in processes of their own, because a user's script is run to get at what it defines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import importlib.util
+import json
+import runpy
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bilby
+from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
+
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.likelihood_call import likelihood_function
+from nbi_sampler.persistence.fingerprint import RUN_KEYWORDS, fingerprint
+from nbi_sampler.plots.view import parameter_labels
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.problem import PROBE_SEED
+from nbi_sampler.randomness import stage_generator
+from nbi_sampler_benchmark.json_values import without_unknown
+from nbi_sampler_benchmark.problems.registry import Problem, get_problem, is_problem
+
+__all__ = ["SourceError", "describe", "known_source", "load_problem"]
+
+RUN_NAME = "nbi_benchmark"
+
+
+class SourceError(ValueError):
+    """There is no such source of a problem, or it defines none."""
+
+
+def known_source(source: str) -> str:
+    """What is the name of a problem, an existing script or a module: a ``type`` of argparse."""
+    path = Path(source)
+    if is_problem(source) or (path.is_file() if path.suffix == ".py" else _is_module(source)):
+        return source
+    raise argparse.ArgumentTypeError(_no_source(source))
+
+
+def load_problem(source: str) -> Problem:
+    """Likelihood and priors by the name of a problem, the path of a script, or the name of a module.
+
+    A script is run under another name than ``__main__``. Where it calls ``bilby.run_sampler`` all the same,
+    it ends there, and what it hands over is taken.
+
+    Parameters
+    ----------
+    source : str
+        ``"linear"``, ``"path/to/script.py"`` or ``"package.module"``.
+
+    Returns
+    -------
+    Problem
+        Of unknown evidence (NaN), if it is not one of the benchmark's own. Its truth is what the script calls
+        ``injection_parameters`` or ``truth``.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, or it defines no likelihood and priors.
+    """
+    if is_problem(source):
+        return get_problem(source)
+    names = _run(source)
+    likelihood, priors = names.get("likelihood"), names.get("priors")
+    for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
+        if not isinstance(value, kind):
+            raise SourceError(
+                f"{source}: expected it to define {what!r} of {kind.__module__}.{kind.__qualname__}, got "
+                f"{type(value).__name__}; name it so at the level of the module"
+            )
+    # bilby fills what is missing with its defaults; it would otherwise do so in each run.
+    priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
+    truth = names.get("injection_parameters", names.get("truth"))
+    return Problem(
+        name=Path(source).stem,
+        likelihood=likelihood,
+        priors=priors,
+        truth=dict(truth) if isinstance(truth, Mapping) else None,
+    )
+
+
+def describe(problem: Problem) -> dict[str, Any]:
+    """What people and the table of runs need to know of a problem, for JSON.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    dict
+        ``name``, ``names`` and ``labels`` of the sampled parameters, ``truth``, ``log_evidence`` and its
+        error, ``seconds_per_call`` of the likelihood, and a ``digest``, which a change of data, model or
+        priors changes.
+    """
+    space = ParameterSpace(problem.priors)
+    function = likelihood_function(problem.likelihood, use_ratio=False)
+    evaluator = Evaluator(space, function, None, stage_generator(PROBE_SEED, "probe"))
+    keywords = dict.fromkeys(RUN_KEYWORDS)
+    identity = fingerprint(problem.priors, problem.likelihood, keywords, False, evaluator)
+    values = {key: value for key, value in identity.items() if not key.startswith("version")}
+    truth = problem.truth or {}
+    return {
+        "name": problem.name,
+        "names": list(space.names),
+        "labels": dict(zip(space.names, parameter_labels(space.names, problem.priors), strict=True)),
+        "truth": {name: float(truth[name]) for name in space.names if name in truth},
+        "log_evidence": problem.log_evidence,
+        "log_evidence_err": problem.log_evidence_err,
+        "seconds_per_call": evaluator.seconds_per_call,
+        "digest": hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12],
+    }
+
+
+def _run(source: str) -> dict[str, Any]:
+    """Names that a script or a module defines, or hands to bilby."""
+    path = Path(source)
+    with _sampling_ends_the_script() as handed:
+        try:
+            if path.suffix == ".py" and path.is_file():
+                sys.path.insert(0, str(path.resolve().parent))
+                return runpy.run_path(str(path), run_name=RUN_NAME)
+            if path.suffix != ".py" and _is_module(source):
+                return vars(importlib.import_module(source))
+        except _Sampled:
+            return handed
+    raise SourceError(f"problem: {_no_source(source)}")
+
+
+def _no_source(source: str) -> str:
+    return f"expected the name of a problem, an existing script (.py) or a module, got {source!r}"
+
+
+def _is_module(source: str) -> bool:
+    try:
+        return importlib.util.find_spec(source) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+class _Sampled(BaseException):
+    """Ends a script that has begun to sample; not an Exception, which it might catch."""
+
+
+@contextmanager
+def _sampling_ends_the_script() -> Iterator[dict[str, Any]]:
+    handed: dict[str, Any] = {}
+
+    def run_sampler(likelihood: Any, priors: Any = None, *_: Any, **keywords: Any) -> None:
+        handed.update(keywords, likelihood=likelihood, priors=priors)
+        raise _Sampled
+
+    before = bilby.run_sampler
+    holders = (bilby, bilby.core.sampler)
+    for holder in holders:
+        holder.run_sampler = run_sampler
+    try:
+        yield handed
+    finally:
+        for holder in holders:
+            holder.run_sampler = before
+
+
+if __name__ == "__main__":
+    try:
+        described = without_unknown(describe(load_problem(sys.argv[1])))
+    except SourceError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    print(json.dumps(described))

@@ -1,0 +1,217 @@
+"""Many runs, each in a process with one thread, appended to a JSON-lines file that can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from nbi_sampler_benchmark.runs.progress import Board
+
+__all__ = ["Run", "append_record", "draws_file", "failure_of", "read_records", "run_all", "run_of"]
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one run is asked to do; two equal runs are the same line of the file.
+
+    Parameters
+    ----------
+    problem : str
+        Name of the problem.
+    seed, n_effective : int
+        Handed to the sampler.
+    sampler : str
+        Name that bilby knows.
+    options : dict
+        Further keywords for the sampler.
+    digest : str
+        Of the problem, where its name alone does not say which it is; see `sources.describe`.
+    sleep : float
+        Seconds to add to each call of the likelihood.
+    """
+
+    problem: str
+    seed: int
+    n_effective: int = 5000
+    sampler: str = "nbi"
+    options: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    sleep: float = 0.0
+
+
+def run_all(
+    runs: Iterable[Run],
+    path: Path,
+    *,
+    n_processes: int,
+    draws: Path | None = None,
+    seconds: float | None = None,
+) -> list[Run]:
+    """Do every run that the file does not hold yet.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        What is asked.
+    path : Path
+        JSON-lines file, one record a line, appended to as runs finish.
+    n_processes : int
+        Runs at a time; their wall times are comparable only if each has a core to itself.
+    draws : Path, optional
+        Folder for the weighted draws of each run, in the file that `draws_file` names.
+    seconds : float, optional
+        After which a run is ended and counts as failed.
+
+    Returns
+    -------
+    list of Run
+        Those that failed; they are not in the file and would be tried again.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = [run_of(record) for record in read_records(path)]
+    missing = [run for run in runs if run not in done]
+    failed: list[Run] = []
+    board = Board(len(missing))
+    with ThreadPoolExecutor(n_processes) as pool:
+        futures = {pool.submit(_run_in_process, run, board, draws, seconds): run for run in missing}
+        try:
+            unfinished = set(futures)
+            while unfinished:
+                finished, unfinished = wait(unfinished, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+                board.show()
+                for future in finished:
+                    record, message = future.result()
+                    if record is None:
+                        failed.append(futures[future])
+                    else:
+                        append_record(path, record)
+                    board.tell(futures[future], message)
+        finally:
+            # An interrupt must not wait for the runs that have not begun.
+            pool.shutdown(cancel_futures=True)
+    return failed
+
+
+def draws_file(run: Run) -> str:
+    """Name of the file with the draws of one run: equal for equal runs."""
+    digest = hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
+    return f"{Path(run.problem).stem}-{run.sampler}-{run.seed}-{digest}.npz"
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read the records of a JSON-lines file; a file that does not exist holds none.
+
+    Parameters
+    ----------
+    path : Path
+        Written by `run_all`.
+
+    Returns
+    -------
+    list of dict
+        One record a line.
+
+    Raises
+    ------
+    ValueError
+        If a line is not a JSON record.
+    """
+    records = []
+    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: expected a JSON record, got {line[:40]!r}; delete that line"
+            ) from error
+    return records
+
+
+def run_of(record: dict[str, Any]) -> Run:
+    """Tell which run a record is the outcome of."""
+    return Run(**{field.name: record[field.name] for field in fields(Run) if field.name in record})
+
+
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """Add a line to a JSON-lines file."""
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def _run_in_process(
+    run: Run, board: Board, draws: Path | None, seconds: float | None
+) -> tuple[dict[str, Any] | None, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        record_path, calls_path = Path(folder) / "record.json", Path(folder) / "calls"
+        command = [sys.executable, "-m", "nbi_sampler_benchmark.runs.single", json.dumps(asdict(run))]
+        command += ["--record", str(record_path), "--calls", str(calls_path), "--parent", str(os.getpid())]
+        if draws is not None:
+            draws.mkdir(parents=True, exist_ok=True)
+            command += ["--draws", str(draws / draws_file(run))]
+        with board.running(run, calls_path):
+            failure = failure_of(command, seconds)
+        if failure is None and not record_path.exists():
+            failure = "failed: it ended without a record"
+        if failure is not None:
+            return None, failure
+        record = json.loads(record_path.read_text())
+    return record, _in_short(record)
+
+
+def failure_of(command: list[str], seconds: float | None, folder: Path | None = None) -> str | None:
+    """Run a command with one thread, and say what went wrong.
+
+    Parameters
+    ----------
+    command : list of str
+    seconds : float, optional
+        After which it is ended.
+    folder : Path, optional
+        To run it in; the folder of now by default.
+
+    Returns
+    -------
+    str or None
+        None where it ended well.
+    """
+    environment = {**os.environ, **ONE_THREAD}
+    try:
+        process = subprocess.run(
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return f"failed: not finished within {seconds:g} s"
+    if process.returncode == 0:
+        return None
+    return f"failed with exit code {process.returncode}\n{process.stderr[-2000:]}"
+
+
+def _in_short(record: dict[str, Any]) -> str:
+    error = record["log_evidence_error"]
+    evidence = (
+        f"log evidence {record['log_evidence']:.3f} +- {record['log_evidence_err']:.3f}"
+        if error is None
+        else f"log evidence off by {error:+.4f}"
+    )
+    return f"{record['calls_per_ess']:.2f} calls per effective sample, {evidence}, {record['seconds']:.0f} s"

@@ -1,0 +1,159 @@
+"""One run of one sampler on one problem, measured; `runner.py` starts it in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bilby
+import numpy as np
+import torch
+
+from nbi_sampler.parallel.worker_process import end_with
+from nbi_sampler.reporting.meta_data import rounds_of
+from nbi_sampler_benchmark.problems.loader import describe, load_problem
+from nbi_sampler_benchmark.problems.registry import Problem
+from nbi_sampler_benchmark.runs.metering import Meter, cpu_seconds, peak_memory
+from nbi_sampler_benchmark.runs.peers import run_peer
+from nbi_sampler_benchmark.runs.records import posterior_weights, save_draws, stored, weighted_size
+from nbi_sampler_benchmark.runs.runner import Run
+
+__all__ = ["main", "measure", "run_problem"]
+
+PHASES = ("simulating", "training", "sampling")
+
+
+def run_problem(run: Run, draws: Path | None = None, calls: Path | None = None) -> dict[str, Any]:
+    """Run a sampler on a problem and measure what it cost and achieved.
+
+    Parameters
+    ----------
+    run : Run
+    draws : Path, optional
+        File for the weighted draws, read by `entries.py`.
+    calls : Path, optional
+        File that tells the number of calls so far.
+
+    Returns
+    -------
+    dict
+        The record, ready for JSON.
+
+    Raises
+    ------
+    ValueError
+        If the problem is no longer that of the run's digest.
+    """
+    problem = load_problem(run.problem)
+    if run.digest and run.digest != describe(problem)["digest"]:
+        raise ValueError(
+            f"problem: expected {run.problem} to define the same likelihood and priors each time it is run, "
+            "got others than before; seed the generator that makes its data"
+        )
+    meter = Meter(run.sleep)
+    own = {"n_effective": run.n_effective} if run.sampler == "nbi" else {}
+    shown = nullcontext() if calls is None else meter.shown_in(calls)
+    with tempfile.TemporaryDirectory() as outdir, meter.attached_to(problem.likelihood), shown:
+        cpu, start = cpu_seconds(), time.perf_counter()
+        result = run_peer(
+            run.sampler,
+            problem.likelihood,
+            problem.priors,
+            seed=run.seed,
+            outdir=outdir,
+            options=own | run.options,
+        )
+        seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
+    if draws is not None:
+        save_draws(draws, result)
+    cost = {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "likelihood_seconds": meter.seconds,
+        "peak_memory": peak_memory(),
+    }
+    return asdict(run) | measure(result, problem, calls=meter.calls) | cost
+
+
+def measure(result: bilby.core.result.Result, problem: Problem, calls: int = 0) -> dict[str, Any]:
+    """Compare a finished result with the reference and count its cost.
+
+    The effective sample size is (sum w)^2 / sum w^2 of the nested samples' weights, or the number of
+    posterior samples where there are no weights; the pull is the error of log Z in units of its own and the
+    reference's errors together. Calls are those that were counted, or those that the sampler reports, if that
+    is more: a function traced by jax is called less often than it is computed.
+
+    Parameters
+    ----------
+    result : bilby.core.result.Result
+        Of any sampler.
+    problem : Problem
+        What was sampled.
+    calls : int
+        Counted in the likelihood.
+
+    Returns
+    -------
+    dict
+        Measured values; what only `nbi` reports, and what nothing is known of, is None.
+    """
+    ess = weighted_size(posterior_weights(result))
+    reported = stored(result, "num_likelihood_evaluations")
+    calls = max(calls, int(reported or 0))
+    own = (result.meta_data or {}).get("nbi", {})
+    rounds = rounds_of(result) if own else []
+    error = float(result.log_evidence) - problem.log_evidence
+    spread = math.hypot(float(result.log_evidence_err), problem.log_evidence_err)
+    record = {
+        "status": own.get("status"),
+        "efficiency": own.get("efficiency"),
+        "k_hat": own.get("k_hat"),
+        "n_rounds": len(rounds) if own else None,
+        "calls": calls,
+        "calls_reported": None if reported is None else int(reported),
+        "ess": ess,
+        "calls_per_ess": calls / ess,
+        "log_evidence": float(result.log_evidence),
+        "log_evidence_err": float(result.log_evidence_err),
+        "log_evidence_error": None if math.isnan(error) else error,
+        "pull": error / spread if spread > 0 else None,
+    }
+    return record | {f"seconds_{phase}": _total(rounds, f"seconds_{phase}") for phase in PHASES}
+
+
+def _total(rounds: list[dict[str, Any]], key: str) -> float | None:
+    values = [float(row[key]) for row in rounds if row.get(key) is not None]
+    return sum(values) if values else None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of one run: measure it and write the record as JSON."""
+    name = "python -m nbi_sampler_benchmark.runs.single"
+    parser = argparse.ArgumentParser(prog=name, description=main.__doc__)
+    parser.add_argument("run", type=json.loads, help="the fields of a Run as JSON")
+    parser.add_argument("--record", type=Path, required=True)
+    parser.add_argument("--draws", type=Path)
+    parser.add_argument("--calls", type=Path)
+    parser.add_argument("--parent", type=int, help="process without which this one ends")
+    given = parser.parse_args(arguments)
+    if given.parent is not None:
+        end_with(given.parent)
+    run = Run(**given.run)
+    # Some samplers draw from the global generators, whatever their seed; this process is theirs alone.
+    bilby.core.utils.random.seed(run.seed)
+    np.random.seed(run.seed)
+    torch.manual_seed(run.seed)
+    torch.set_num_threads(1)
+    record = run_problem(run, given.draws, given.calls)
+    given.record.write_text(json.dumps(record, default=float))
+
+
+if __name__ == "__main__":
+    main()

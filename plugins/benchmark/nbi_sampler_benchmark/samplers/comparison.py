@@ -1,0 +1,241 @@
+"""Runs of several samplers on one problem, laid side by side: `compare`, and what it finds.
+
+Called by users, for results of bilby that exist, and by the command line, for runs that it has made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bilby.core.result import Result
+
+from nbi_sampler.plots.view import parameter_labels
+from nbi_sampler_benchmark.json_values import without_unknown
+from nbi_sampler_benchmark.runs.records import Entry, entry_of_result
+from nbi_sampler_benchmark.samplers.costs import CostLine, Crossover, cost_line, crossover
+from nbi_sampler_benchmark.samplers.divergence import Pair, pair_of
+
+__all__ = ["Comparison", "compare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Runs, and what is known of the problem.
+
+    Parameters
+    ----------
+    title : str
+    entries : tuple of Entry
+        The others are compared with the sampler of the first.
+    labels : dict of str to str
+        Of the parameters, for plots.
+    truth : dict of str to float
+    seconds_per_call : float
+        Of the likelihood as it is; NaN where unknown.
+    likelihood_ms : tuple of float
+        Milliseconds that each call might take longer, for the table of costs.
+    log_evidence, log_evidence_err : float
+        Reference; NaN where unknown.
+    missing : dict of str to str
+        Samplers that were asked for, and why they are not here.
+    """
+
+    title: str
+    entries: tuple[Entry, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    truth: dict[str, float] = field(default_factory=dict)
+    seconds_per_call: float = math.nan
+    likelihood_ms: tuple[float, ...] = (1.0, 100.0)
+    log_evidence: float = math.nan
+    log_evidence_err: float = math.nan
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def samplers(self) -> list[str]:
+        """In the order of their first runs."""
+        return list(dict.fromkeys(entry.sampler for entry in self.entries))
+
+    @property
+    def names(self) -> list[str]:
+        """Parameters that all runs share."""
+        return [name for name in self.entries[0].names if all(name in each.names for each in self.entries)]
+
+    def runs_of(self, sampler: str) -> list[Entry]:
+        """Runs of one sampler; slowed down ones only where there are no others."""
+        runs = [entry for entry in self.entries if entry.sampler == sampler]
+        return [entry for entry in runs if not entry.sleep] or runs
+
+    def pull(self, entry: Entry) -> float:
+        """Difference of log Z from the mean of the other samplers, in units of its error and theirs.
+
+        The mean is weighted by the inverse squares of the errors; NaN where there is no other.
+        """
+        others = [each for each in self.entries if each.sampler != entry.sampler and _has_evidence(each)]
+        if not others or not _has_evidence(entry):
+            return math.nan
+        precisions = np.array([each.log_evidence_err**-2.0 for each in others])
+        mean = np.average([each.log_evidence for each in others], weights=precisions)
+        return float(entry.log_evidence - mean) / math.hypot(entry.log_evidence_err, precisions.sum() ** -0.5)
+
+    def pull_of_reference(self, entry: Entry) -> float:
+        """Difference of log Z from the reference in units of both errors."""
+        spread = math.hypot(entry.log_evidence_err, self.log_evidence_err)
+        return (entry.log_evidence - self.log_evidence) / spread if spread > 0 else math.nan
+
+    def pairs(self) -> list[Pair]:
+        """Every two samplers, by their first runs."""
+        firsts = {sampler: self.runs_of(sampler)[0] for sampler in self.samplers}
+        return [pair_of(firsts[a], firsts[b]) for a, b in combinations(self.samplers, 2)]
+
+    def cost_lines(self, per_ess: bool = False) -> dict[str, CostLine]:
+        """Cost of each sampler whose calls and seconds are known."""
+        lines = {sampler: cost_line(self.runs_of(sampler), per_ess) for sampler in self.samplers}
+        return {name: line for name, line in lines.items() if math.isfinite(line.seconds(1.0))}
+
+    def crossovers(self, per_ess: bool = False) -> dict[str, Crossover]:
+        """Where the first sampler costs less than each of the others."""
+        lines = self.cost_lines(per_ess)
+        ours = lines.pop(self.samplers[0], None)
+        return {} if ours is None else {name: crossover(ours, line) for name, line in lines.items()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a run, of plain numbers; NaN where something is not known."""
+        return [self._row(entry) for entry in self.entries]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the draws, for JSON: None where a number is not known or infinite."""
+        found = {
+            "title": self.title,
+            "parameters": self.names,
+            "log_evidence": self.log_evidence,
+            "log_evidence_err": self.log_evidence_err,
+            "seconds_per_call": self.seconds_per_call,
+            "runs": self.rows(),
+            "divergences": [vars(pair) for pair in self.pairs()],
+            "crossovers": [
+                {
+                    "sampler": self.samplers[0],
+                    "other": other,
+                    "cost": cost,
+                    "from": each.start,
+                    "to": each.end,
+                }
+                for cost in ("run", "effective sample")
+                for other, each in self.crossovers(per_ess=cost != "run").items()
+            ],
+            "missing": self.missing,
+        }
+        return without_unknown(found)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write `as_dict`, as JSON that every reader takes."""
+        return _written(path, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write a page of tables and plots in one file; needs matplotlib and corner."""
+        from nbi_sampler_benchmark.samplers.page import page
+
+        return _written(path, page(self))
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        line = cost_line([entry])
+        keys = ("sampler", "seed", "status", "calls", "seconds", "cpu_seconds", "likelihood_seconds")
+        row = {key: getattr(entry, key) for key in keys}
+        return row | {
+            "peak_memory": entry.peak_memory,
+            "sleep_ms": 1000 * entry.sleep,
+            "ess": entry.ess,
+            "calls_per_ess": entry.calls_per_ess,
+            "efficiency": 1 / entry.calls_per_ess if entry.calls > 0 else math.nan,
+            "log_evidence": entry.log_evidence,
+            "log_evidence_err": entry.log_evidence_err,
+            "pull": self.pull(entry),
+            "pull_of_reference": self.pull_of_reference(entry),
+            "seconds_if_slower": {
+                f"{ms:g} ms": entry.seconds + line.calls * ms / 1000 for ms in self.likelihood_ms
+            },
+        }
+
+
+def compare(
+    results: Mapping[str, Result] | Iterable[Result],
+    *,
+    title: str = "Comparison",
+    parameters: Sequence[str] | None = None,
+    truth: Mapping[str, float] | None = None,
+    seconds_per_call: float = math.nan,
+    log_evidence: float = math.nan,
+    log_evidence_err: float = 0.0,
+) -> Comparison:
+    """Lay results of bilby side by side, whatever made them.
+
+    Parameters
+    ----------
+    results : mapping of str to Result, or iterable of Result
+        Names of samplers to results; without names, those that the results bear. The others are compared
+        with the first.
+    title : str
+    parameters : sequence of str, optional
+        Those to compare; all sampled ones that the results share by default.
+    truth : mapping of str to float, optional
+        The injected parameters of the first result by default.
+    seconds_per_call : float
+        Of the likelihood, where known.
+    log_evidence, log_evidence_err : float
+        Reference, where known.
+
+    Returns
+    -------
+    Comparison
+        Its `rows` are the figures; `to_html` and `to_json` write reports.
+
+    Raises
+    ------
+    ValueError
+        If there is no result, or they share no parameter.
+    """
+    named = _named(results)
+    entries = tuple(entry_of_result(result, name, parameters) for name, result in named)
+    if not entries:
+        raise ValueError(
+            "results: expected one at least, got none; hand over what bilby.run_sampler returned"
+        )
+    first = named[0][1]
+    known = truth if truth is not None else (first.injection_parameters or {})
+    comparison = Comparison(
+        title=title,
+        entries=entries,
+        labels=dict(zip(entries[0].names, parameter_labels(entries[0].names, first.priors), strict=True)),
+        truth={name: float(known[name]) for name in entries[0].names if name in known},
+        seconds_per_call=seconds_per_call,
+        log_evidence=log_evidence,
+        log_evidence_err=log_evidence_err,
+    )
+    if not comparison.names:
+        raise ValueError(
+            "results: expected them to share a parameter, got "
+            f"{' and '.join(', '.join(each.names) for each in entries)}; compare results of one problem"
+        )
+    return comparison
+
+
+def _named(results: Mapping[str, Result] | Iterable[Result]) -> list[tuple[str | None, Result]]:
+    return list(results.items()) if isinstance(results, Mapping) else [(None, each) for each in results]
+
+
+def _has_evidence(entry: Entry) -> bool:
+    return math.isfinite(entry.log_evidence) and 0 < entry.log_evidence_err < math.inf
+
+
+def _written(path: str | Path, text: str) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

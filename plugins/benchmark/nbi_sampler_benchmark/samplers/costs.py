@@ -1,0 +1,106 @@
+"""What a run would cost if the likelihood took longer, and where one sampler costs less than another.
+
+A run takes its seconds outside of the likelihood, and as many calls as it took, whatever these cost:
+
+    seconds(t) = overhead + calls * t
+
+Pure functions; called by `comparison.py` and `figures.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nbi_sampler_benchmark.runs.records import Entry
+
+__all__ = ["CostLine", "Crossover", "cost_line", "crossover", "duration"]
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """Seconds against those of one likelihood call.
+
+    Parameters
+    ----------
+    overhead : float
+        Seconds outside of the likelihood.
+    calls : float
+    """
+
+    overhead: float
+    calls: float
+
+    def seconds(self, seconds_per_call: float) -> float:
+        """Cost where a call takes so long."""
+        return self.overhead + self.calls * seconds_per_call
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Where one sampler costs less than another: between two costs of a likelihood call, in seconds.
+
+    Parameters
+    ----------
+    start, end : float
+        Equal where it never does; ``end`` is infinite where it does from ``start`` on.
+    """
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        if not self.start < self.end:
+            return "never"
+        if self.start > 0:
+            return f"from {duration(self.start)} a call"
+        return "always" if math.isinf(self.end) else f"up to {duration(self.end)} a call"
+
+
+def cost_line(entries: Sequence[Entry], per_ess: bool = False) -> CostLine:
+    """Median cost of a sampler's runs, of a whole run or of one effective sample.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Of one sampler and different seeds; at least one.
+    per_ess : bool
+    """
+    size = [entry.ess if per_ess else 1.0 for entry in entries]
+    return CostLine(
+        overhead=float(np.median([entry.overhead / n for entry, n in zip(entries, size, strict=True)])),
+        calls=float(np.median([entry.calls / n for entry, n in zip(entries, size, strict=True)])),
+    )
+
+
+def crossover(ours: CostLine, theirs: CostLine) -> Crossover:
+    """Where the first line is below the second.
+
+    Examples
+    --------
+    >>> str(crossover(CostLine(overhead=30, calls=1e4), CostLine(overhead=10, calls=1e5)))
+    'from 222 us a call'
+    """
+    fewer, more = theirs.calls - ours.calls, ours.overhead - theirs.overhead
+    if fewer > 0:
+        return Crossover(max(more / fewer, 0.0), math.inf)
+    if more >= 0:
+        return Crossover(0.0, 0.0)
+    return Crossover(0.0, math.inf if fewer == 0 else more / fewer)
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit.
+
+    Examples
+    --------
+    >>> duration(0.00123)
+    '1.23 ms'
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"

@@ -1,0 +1,63 @@
+"""What a run costs as a problem grows: `nbi-sampler benchmark growth --what dimension,draws`.
+
+In the number of parameters, of data and of effective samples: calls, processor time, memory, whether log Z is
+right, and the laws that the costs follow. Called by `__main__.py`; the problems are in `growth_problems.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nbi_sampler.plots.style import own_style, save_figure
+from nbi_sampler_benchmark.arguments import integers, names, names_among
+from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
+from nbi_sampler_benchmark.scaling.figure import growth_figure
+from nbi_sampler_benchmark.scaling.report import AXES, Measured, growth_table, laws_table
+
+__all__ = ["add_arguments", "grow"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command, beside those that all commands share."""
+    parser.add_argument(
+        "--what", type=names_among(AXES), default=list(AXES), help=f"with commas: {', '.join(AXES)}"
+    )
+    parser.add_argument("--sizes", type=integers, help="with commas, instead of those of the benchmark")
+    parser.add_argument("--families", type=names, help="only these, with commas")
+    parser.add_argument("--seeds", type=integers, default=[1], help="seeds, with commas")
+    parser.add_argument("--minutes", type=float, help="after which a run is given up")
+    parser.add_argument("--out", type=Path, default=Path("build/growth.jsonl"), help="file to append to")
+    parser.add_argument("--figure", type=Path, help="plot of what was measured, such as growth.png")
+
+
+def grow(given: argparse.Namespace) -> int:
+    """Run what has not been run, print tables, and return the exit code: 1 if any run failed."""
+    asked = _asked(given)
+    seconds = None if given.minutes is None else 60.0 * given.minutes
+    runs = [run for *_, run in asked]
+    failed = run_all(runs, given.out, n_processes=given.processes, seconds=seconds)
+    done = [(run_of(record), record) for record in read_records(given.out)]
+    rows = [
+        Measured(what, family, size, record)
+        for what, family, size, run in asked
+        for found, record in done
+        if found == run
+    ]
+    print(growth_table(rows), laws_table(rows), sep="\n\n")
+    if given.figure is not None and rows:
+        with own_style():
+            print(save_figure(growth_figure(rows), given.figure))
+    return 1 if failed else 0
+
+
+def _asked(given: argparse.Namespace) -> list[tuple[str, str, int, Run]]:
+    """Axis, family, size and run, the small ones first."""
+    asked = [
+        (what, family, size, AXES[what].run(family, size, seed, given.n_effective, given.options))
+        for what in given.what
+        for size in given.sizes or AXES[what].sizes
+        for family in AXES[what].families
+        for seed in given.seeds
+    ]
+    return [each for each in asked if given.families is None or each[1] in given.families]

@@ -1,0 +1,82 @@
+"""Plot of the growth benchmark: costs and the error of log Z against the size, with the laws as lines.
+
+Called by `growth.py`. Needs matplotlib; touches no global state of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nbi_sampler.plots.style import COLOURS, compact, head
+from nbi_sampler_benchmark.scaling.report import AXES, COSTS, Measured, costs_of, families_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["growth_figure"]
+
+MARKERS = ("o", "s", "^", "D")
+# Errors of log Z, in their own errors, that are shown; more lie on the edge.
+MOST_ERRORS = 6.0
+BELIEVABLE = 3.0
+
+
+def growth_figure(rows: Sequence[Measured]) -> Figure:
+    """A row of panels for each of `AXES` that was measured; runs that do not trust themselves are hollow."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    grown = [what for what in AXES if any(row.what == what for row in rows)]
+    figure = Figure(figsize=(12.0, 3.0 * len(grown)), layout="constrained")
+    panels = figure.subplots(len(grown), 1 + len(COSTS), squeeze=False)
+    for what, (*costs, errors) in zip(grown, panels, strict=True):
+        groups = {family: group for (key, family), group in families_of(rows).items() if key == what}
+        for i, (family, group) in enumerate(groups.items()):
+            for axis, cost in zip(costs, COSTS, strict=True):
+                _draw_runs(axis, group, [float(row.record[cost]) for row in group], i, family)
+                _draw_law(axis, group, cost, i)
+            _draw_runs(errors, group, [_shown_pull(row) for row in group], i, family)
+        for axis, (cost, title) in zip(costs, COSTS.items(), strict=True):
+            axis.set(yscale="log", ylim=_decades([row.record[cost] for row in rows if row.what == what]))
+            head(axis, title)
+        errors.axhspan(-BELIEVABLE, BELIEVABLE, color="0.93", lw=0)
+        errors.set(ylim=(-1.1 * MOST_ERRORS, 1.1 * MOST_ERRORS))
+        head(errors, "error of log Z, in its own errors")
+        sizes = sorted({row.size for row in rows if row.what == what})
+        for axis in (*costs, errors):
+            axis.set(xscale="log", xlabel=f"{AXES[what].symbol}: {AXES[what].name}")
+            axis.set_xticks(sizes, [compact(size) for size in sizes])
+            axis.xaxis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def _draw_runs(
+    axis: Axes, group: Sequence[Measured], values: Sequence[float], number: int, name: str
+) -> None:
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    for ok in (True, False):
+        kept = [i for i, row in enumerate(group) if row.ok is ok]
+        x, y = [group[i].size for i in kept], [values[i] for i in kept]
+        label = name if ok == any(row.ok for row in group) else None
+        axis.plot(x, y, marker, ms=5, color=colour, mfc=colour if ok else "white", label=label)
+
+
+def _draw_law(axis: Axes, group: Sequence[Measured], cost: str, number: int) -> None:
+    sizes, _, law = costs_of(group, cost)
+    if law is not None:
+        x = np.geomspace(sizes.min(), sizes.max(), 100)
+        axis.plot(x, law(x), color=COLOURS[number % len(COLOURS)], lw=1)
+
+
+def _decades(values: Sequence[float]) -> tuple[float, float]:
+    """Whole decades that hold positive values."""
+    return 10.0 ** math.floor(math.log10(min(values))), 10.0 ** (math.floor(math.log10(max(values))) + 1)
+
+
+def _shown_pull(row: Measured) -> float:
+    return float(np.clip(row.record["pull"] or 0.0, -MOST_ERRORS, MOST_ERRORS))
