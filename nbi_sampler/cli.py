@@ -18,8 +18,6 @@ from nbi_sampler import __version__
 
 __all__ = ["main", "plugin_report"]
 
-# Hooks whose answers have names.
-_NAMED = ("featurizers", "flows", "losses")
 _COMMANDS = "nbi_sampler.commands"
 # Commands of this project that come with a distribution of their own.
 _ELSEWHERE = {"benchmark": "nbi-sampler-benchmark"}
@@ -60,14 +58,19 @@ def plugin_report() -> list[dict[str, Any]]:
         With ``"name"``, ``"distribution"`` and ``"version"``; and with ``"error"``, or with ``"provides"``:
         for each hook the names that are offered, or a line of documentation.
     """
+    from nbi_sampler.featurizers import FEATURIZERS
+    from nbi_sampler.flows import FLOWS
     from nbi_sampler.plugins.manager import CORE, installed
+    from nbi_sampler.training.losses import LOSSES
 
     plugins = installed()
-    offers = {hook: plugins.named(hook, object) for hook in _NAMED}
+    registries = {registry.hook: registry for registry in (FEATURIZERS, FLOWS, LOSSES)}
+    offers = {hook: registry.offers() for hook, registry in registries.items()}
+    own = {"forward_model": "Likelihoods of bilby whose noise is known.", **dict.fromkeys(offers, "")}
     rows = []
     for plugin in (CORE, *plugins.loaded):
-        provides: dict[str, Any] = dict(plugins.hooks(plugin))
-        for hook in set(_NAMED) & set(provides):
+        provides: dict[str, Any] = dict(own if plugin is CORE else plugins.hooks(plugin))
+        for hook in set(offers) & set(provides):
             provides[hook] = [name for name, (owner, _) in offers[hook].items() if owner == plugin]
         rows.append({**asdict(plugin), "provides": provides})
     rows += [{**asdict(plugin), "error": error} for plugin, error in plugins.broken.items()]

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 __all__ = [
+    "OOD_THRESHOLD",
     "AttentionConfig",
     "GmmConfig",
     "JoinedConfig",
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 Config = TypeVar("Config")
+
+# p-value below which data are taken to be out of the distribution of the simulations: of targets that are in
+# it, one in a hundred would be named, and many targets are only warned of where more are than that.
+OOD_THRESHOLD = 0.01
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

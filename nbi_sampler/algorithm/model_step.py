@@ -13,7 +13,7 @@ import numpy as np
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import WARM, Start, Step
-from nbi_sampler.amortised.unfamiliar import LEAST_FAMILIAR
+from nbi_sampler.config import OOD_THRESHOLD
 
 __all__ = ["draw_from_model"]
 
@@ -45,7 +45,7 @@ def draw_from_model(step: Step) -> State:
 
 def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:
     """Whether a trained model may give the result without what is learnt from the prior."""
-    if start.p_value < LEAST_FAMILIAR:
+    if start.p_value < OOD_THRESHOLD:
         logger.info("data are unlike those that the model was trained on (p-value %.2g)", start.p_value)
         return False
     if start.check is not None and not start.check(draws, rng):

@@ -25,7 +25,7 @@ from nbi_sampler.proposals.periodic import apply_cut, thinnest_cut
 from nbi_sampler.proposals.proposal import FlowProposal
 from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
-from nbi_sampler.training.losses import loss_named
+from nbi_sampler.training.losses import LOSSES
 from nbi_sampler.training.noisy_data import NoisyData
 from nbi_sampler.training.objectives import NllObjective
 
@@ -124,7 +124,7 @@ def fit_to_simulations(
         featurizer.fit(data, rng)
         flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
     log_prior = torch.as_tensor(-0.5 * np.sum(z**2, axis=1), dtype=torch.float32)
-    objective = loss_named(loss).make(flow, featurizer, data, y, config, rng, log_prior)
+    objective = LOSSES.named(loss).make(flow, featurizer, data, y, config, rng, log_prior)
     info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
     context, excess = _observed_features(featurizer, objective)
     return FlowProposal(flow, context, affine, cut), FitInfo(info, out_of_distribution=excess)

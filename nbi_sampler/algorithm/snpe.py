@@ -31,7 +31,7 @@ from nbi_sampler.algorithm.step import WARM, Problem, Step, budget
 from nbi_sampler.config import SnpeConfig
 from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.statistics.importance import effective_sample_size
-from nbi_sampler.training.losses import loss_named
+from nbi_sampler.training.losses import LOSSES
 
 __all__ = ["run"]
 
@@ -303,6 +303,6 @@ def _without_spent_predictions(state: State, config: SnpeConfig) -> State:
 
 def _n_learnt_from(state: State, config: SnpeConfig) -> int:
     """Batches that the next round learns from: with NLL the last, or all those before the first round."""
-    if loss_named(config.loss).all_rounds or not state.count("rounds"):
+    if LOSSES.named(config.loss).all_rounds or not state.count("rounds"):
         return len(state.history.batches)
     return 1

@@ -25,12 +25,12 @@ from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simula
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
+from nbi_sampler.flows.refinement import refinement_flows
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
 from nbi_sampler.parallel.pools import Pool, opened_pool
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.settings.devices import find_device, thread_count
-from nbi_sampler.settings.keywords import refinement_flows
 
 __all__ = ["Setup", "qualified_name"]
 

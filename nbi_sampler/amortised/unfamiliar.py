@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-__all__ = ["OutOfDistributionWarning", "warn_of_unfamiliar"]
+from nbi_sampler.config import OOD_THRESHOLD
 
-# p-value below which data are unlike the simulations, and chance of a warning for familiar ones.
-LEAST_FAMILIAR = 0.01
+__all__ = ["OutOfDistributionWarning", "warn_of_unfamiliar"]
 
 
 class OutOfDistributionWarning(UserWarning):
@@ -27,9 +26,9 @@ def warn_of_unfamiliar(p_values: ArrayLike) -> None:
         NaN where there is none.
     """
     p = np.asarray(p_values, dtype=float)
-    n_small = int((p < LEAST_FAMILIAR).sum())
+    n_small = int((p < OOD_THRESHOLD).sum())
     # Of many familiar targets some have a small p-value.
-    if stats.binom.sf(n_small - 1, len(p), LEAST_FAMILIAR) > LEAST_FAMILIAR:
+    if stats.binom.sf(n_small - 1, len(p), OOD_THRESHOLD) > OOD_THRESHOLD:
         return
     smallest = float(np.nanmin(p))
     warnings.warn(

@@ -16,11 +16,12 @@ from scipy import stats
 from nbi_sampler.colours import COLOURS
 from nbi_sampler.diagnostics.assessment import Assessment
 from nbi_sampler.diagnostics.coverage import coverage
-from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 from nbi_sampler.diagnostics.predictive import PredictiveCheck
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from nbi_sampler.diagnostics.out_of_distribution import Familiarity
 
 __all__ = ["page"]
 

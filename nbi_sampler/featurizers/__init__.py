@@ -22,7 +22,6 @@ from nbi_sampler.config import (
     PcaConfig,
     SequenceConfig,
     build,
-    nearest,
 )
 from nbi_sampler.featurizers.attention import AttentionFeaturizer
 from nbi_sampler.featurizers.base import Featurizer, SequenceInputs, SimulatedData
@@ -30,7 +29,7 @@ from nbi_sampler.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.featurizers.pca import PrincipalComponents
 from nbi_sampler.featurizers.perceptron import perceptron_featurizer
 from nbi_sampler.featurizers.sequence import sequence_featurizer
-from nbi_sampler.plugins import hookimpl, installed
+from nbi_sampler.plugins import Registry
 
 __all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "SimulatedData", "featurizer_factory"]
 
@@ -61,7 +60,7 @@ def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> Join
     return JoinedFeaturizer(parts, shapes)
 
 
-FEATURIZERS: dict[str, FeaturizerKind] = {
+_OWN = {
     "pca": FeaturizerKind(PcaConfig, PrincipalComponents),
     "svd": FeaturizerKind(PcaConfig, PrincipalComponents),
     "mlp": FeaturizerKind(MlpConfig, perceptron_featurizer),
@@ -71,12 +70,7 @@ FEATURIZERS: dict[str, FeaturizerKind] = {
     "attention": FeaturizerKind(AttentionConfig, AttentionFeaturizer),
     "joined": FeaturizerKind(JoinedConfig, _joined),
 }
-
-
-@hookimpl(trylast=True)
-def featurizers() -> dict[str, FeaturizerKind]:
-    """The package's own."""
-    return FEATURIZERS
+FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
 
 def featurizer_factory(
@@ -110,18 +104,15 @@ def featurizer_factory(
         featurizer = {"type": featurizer}
     if isinstance(featurizer, Sequence):
         featurizer = {"type": "joined", "parts": tuple(featurizer)}
-    offers = installed().named("featurizers", FeaturizerKind)
     if not isinstance(featurizer, Mapping):
         raise TypeError(
             f"featurizer: expected a name, a dictionary or an nn.Module, got {type(featurizer).__name__}; "
-            f"names: {', '.join(sorted(offers))}"
+            f"names: {', '.join(sorted(FEATURIZERS.offers()))}"
         )
     settings = dict(featurizer)
     name = settings.pop("type", "auto")
     name = "pca" if name == "auto" else name
-    if name not in offers:
-        raise ValueError(f"featurizer: unknown name {name!r}; {nearest(str(name), offers)}")
-    _, kind = offers[name]
+    kind = FEATURIZERS.named(name)
     config: Any = build(kind.settings, settings, "featurizer")
 
     def make(shape: tuple[int, int], n_params: int) -> Featurizer:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from nbi_sampler.config import GmmConfig, MafConfig, NsfConfig, build, nearest
+from nbi_sampler.config import GmmConfig, MafConfig, NsfConfig, build
 from nbi_sampler.flows.base import Density
 from nbi_sampler.flows.maf import MaskedAutoregressiveFlow
 from nbi_sampler.flows.third_party import (
@@ -21,7 +21,7 @@ from nbi_sampler.flows.third_party import (
     mixture_density_network,
     neural_spline_flow,
 )
-from nbi_sampler.plugins import hookimpl, installed
+from nbi_sampler.plugins import Registry
 
 __all__ = [
     "FLOWS",
@@ -43,17 +43,12 @@ class FlowKind(NamedTuple):
     make: Callable[..., Density]
 
 
-FLOWS: dict[str, FlowKind] = {
+_OWN = {
     "maf": FlowKind(MafConfig, MaskedAutoregressiveFlow),
     "nsf": FlowKind(NsfConfig, neural_spline_flow),
     "mdn": FlowKind(GmmConfig, mixture_density_network),
 }
-
-
-@hookimpl(trylast=True)
-def flows() -> dict[str, FlowKind]:
-    """The package's own."""
-    return FLOWS
+FLOWS = Registry("flows", "flow", FlowKind, _OWN)
 
 
 def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
@@ -81,18 +76,15 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
         return lambda n_dims, n_context: copy.deepcopy(original)
     if isinstance(flow, str):
         flow = {"type": flow}
-    offers = installed().named("flows", FlowKind)
     if not isinstance(flow, Mapping):
         raise TypeError(
             f"flow: expected a name, a dictionary or an nn.Module, got {type(flow).__name__}; "
-            f"names: {', '.join(sorted(offers))}"
+            f"names: {', '.join(sorted(FLOWS.offers()))}"
         )
     settings = dict(flow)
     name = settings.pop("type", "maf")
     expected_dims = settings.pop("n_dims", None)
-    if name not in offers:
-        raise ValueError(f"flow: unknown name {name!r}; {nearest(str(name), offers)}")
-    _, kind = offers[name]
+    kind = FLOWS.named(name)
     config: Any = build(kind.settings, settings, "flow")
 
     def make(n_dims: int, n_context: int) -> Density:

@@ -1,6 +1,6 @@
 """Which forward model belongs to a likelihood: a plugin's, or one of ours for a likelihood of bilby.
 
-`forward_model_for` is what the sampler calls; `forward_model` is the package's own part in the hook.
+Plugins are asked first.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import Any
 
 from bilby.core import likelihood as bilby_likelihood
 
-from nbi_sampler.plugins import hookimpl
-from nbi_sampler.plugins.manager import CORE, installed
+from nbi_sampler.plugins import installed
 
 from .base import ForwardModel
 from .compat import behaves_like, value_of_class
@@ -22,7 +21,7 @@ from .joint import JointModel
 from .multivariate_gaussian import BimodalGaussianModel, CovariantGaussianModel
 from .student_t import StudentTModel
 
-__all__ = ["forward_model", "forward_model_for"]
+__all__ = ["forward_model_for"]
 
 _ADAPTERS: tuple[tuple[type, Callable[[Any], ForwardModel]], ...] = (
     (bilby_likelihood.GaussianLikelihood, GaussianModel),
@@ -64,15 +63,13 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
     """
     found = installed().first("forward_model", ForwardModel, likelihood=likelihood)  # type: ignore[type-abstract]
     if found is None:
-        return None
+        return _own_model(likelihood)
     plugin, model = found
-    if plugin is not CORE:
-        model.plugins |= {plugin}
+    model.plugins |= {plugin}
     return model
 
 
-@hookimpl(trylast=True)
-def forward_model(likelihood: object) -> ForwardModel | None:
+def _own_model(likelihood: object) -> ForwardModel | None:
     """Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."""
     if behaves_like(likelihood, bilby_likelihood.JointLikelihood):
         parts = [forward_model_for(part) for part in likelihood.likelihoods]  # type: ignore[attr-defined]

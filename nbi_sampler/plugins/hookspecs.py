@@ -4,9 +4,9 @@ A plugin is a module (or any object) whose functions are marked with `hookimpl` 
 they may leave out arguments that they do not use. Its distribution names it under the entry-point group
 ``nbi_sampler``. `plugins` loads and calls them; docs/plugins.md walks through writing one.
 
-What the package itself offers is registered in the same way and asked after everybody else. Where a plugin
-raises or answers with something else than a hook asks for, it is named in the log with its distribution and
-version, and the run goes on as if it had answered None.
+What the package itself offers comes first among names, and last among forward models. Where a plugin raises
+or answers with something else than a hook asks for, it is named in the log with its distribution and version,
+and the run goes on as if it had answered None.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The plugins that are installed, and the one place where their hooks are called.
 
 A plugin that cannot be imported, does not fit the hooks or raises is named in the log and left out: it never
-takes a run down. The package itself is a plugin too, registered last. Called by everything that a hook can
-extend: forward models, featurizers, flows, losses and the events of a run.
+takes a run down. What the package itself offers is not registered here, so that nothing of the package is
+imported: whoever asks adds it (`registry.Registry`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -52,14 +51,6 @@ class Plugin:
 
 CORE = Plugin("nbi_sampler", "nbi-sampler", __version__)
 
-# Modules of the package that implement hooks.
-_CORE_MODULES = (
-    "nbi_sampler.forward.recognise",
-    "nbi_sampler.featurizers",
-    "nbi_sampler.flows",
-    "nbi_sampler.training.losses",
-)
-
 
 class Plugins:
     """Plugins that have been loaded, and calls of their hooks.
@@ -67,7 +58,7 @@ class Plugins:
     Parameters
     ----------
     found : iterable of EntryPoint
-        In any order: plugins are asked in the order of their names, the package last.
+        In any order: plugins are asked in the order of their names.
 
     Attributes
     ----------
@@ -86,8 +77,6 @@ class Plugins:
             map(_described, found), key=lambda each: astuple(each[0]), reverse=True
         ):
             self._load(plugin, entry_point)
-        for module in _CORE_MODULES:
-            self._manager.register(import_module(module), module)
 
     @property
     def loaded(self) -> tuple[Plugin, ...]:
@@ -109,7 +98,7 @@ class Plugins:
         ValueError, pluggy.PluginValidationError
             If the name is taken or what the plugin implements is not a hook.
         """
-        if self._manager.has_plugin(plugin.name):
+        if self._manager.has_plugin(plugin.name) or plugin.name == CORE.name:
             taken = self._loaded.get(plugin.name, CORE)
             raise ValueError(f"plugin: expected a name of its own, got that of {taken}; choose another")
         self._manager.register(namespace, plugin.name)
@@ -158,8 +147,6 @@ class Plugins:
             try:
                 answer = function(*(arguments[name] for name in names))
             except Exception as error:
-                if plugin is CORE:
-                    raise
                 self._report(plugin, f"its {hook} raised {_text(error)}")
                 logger.debug("where %s raised", plugin, exc_info=error)
                 if left_out is not None:
@@ -176,10 +163,12 @@ class Plugins:
             self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected {kind.__name__}")
         return None
 
-    def named(self, hook: str, kind: type[Kind]) -> dict[str, tuple[Plugin, Kind]]:
-        """All that is offered under a hook, by name: the package's own first, which nobody can replace."""
-        offers: dict[str, tuple[Plugin, Kind]] = {}
-        for plugin, answer in sorted(self.asked(hook, {}), key=lambda pair: pair[0] is not CORE):
+    def named(
+        self, hook: str, kind: type[Kind], own: Mapping[str, tuple[Plugin, Kind]] | None = None
+    ) -> dict[str, tuple[Plugin, Kind]]:
+        """All that is offered under a hook, by name: ``own`` first, which nobody can replace."""
+        offers: dict[str, tuple[Plugin, Kind]] = dict(own or {})
+        for plugin, answer in self.asked(hook, {}):
             if not isinstance(answer, Mapping):
                 self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected a dictionary")
                 continue
@@ -196,10 +185,7 @@ class Plugins:
     def _implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any], tuple[str, ...]]]:
         """Owner, function and names of its arguments, in the order in which they are asked."""
         implementations = reversed(getattr(self._manager.hook, hook).get_hookimpls())
-        return [
-            (self._loaded.get(each.plugin_name, CORE), each.function, each.argnames)
-            for each in implementations
-        ]
+        return [(self._loaded[each.plugin_name], each.function, each.argnames) for each in implementations]
 
     def _load(self, plugin: Plugin, entry_point: EntryPoint) -> None:
         try:

@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nbi_sampler.featurizers import FEATURIZERS
+from nbi_sampler.flows import FLOWS
 from nbi_sampler.forward import ForwardModel
-from nbi_sampler.plugins.manager import CORE, Plugin, installed
+from nbi_sampler.plugins.manager import CORE, Plugin
+from nbi_sampler.plugins.registry import Registry
+from nbi_sampler.training.losses import LOSSES
 
 __all__ = ["plugins_at_work"]
+
+_REGISTRIES: dict[str, Registry[Any]] = {"featurizer": FEATURIZERS, "flow": FLOWS, "loss": LOSSES}
 
 
 def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -> tuple[Plugin, ...]:
@@ -29,8 +35,8 @@ def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -
         In the order of their names, without the package itself.
     """
     found = set() if forward is None else set(forward.plugins)
-    for keyword, hook in (("featurizer", "featurizers"), ("flow", "flows"), ("loss", "losses")):
-        offers = installed().named(hook, object)
+    for keyword, registry in _REGISTRIES.items():
+        offers = registry.offers()
         found |= {offers[name][0] for name in _names(keywords[keyword]) if name in offers}
     return tuple(sorted(found - {CORE}, key=lambda plugin: plugin.name))
 

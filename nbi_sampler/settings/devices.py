@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from nbi_sampler.config import MlpConfig, PcaConfig
-from nbi_sampler.featurizers import FeaturizerKind
-from nbi_sampler.plugins import installed
+from nbi_sampler.featurizers import FEATURIZERS
 
 __all__ = ["find_device", "thread_count"]
 
@@ -53,5 +52,5 @@ def thread_count(featurizer: object) -> int:
 
 
 def _is_small(name: str) -> bool:
-    offered = installed().named("featurizers", FeaturizerKind).get(name)
+    offered = FEATURIZERS.offers().get(name)
     return offered is not None and issubclass(offered[1].settings, _SMALL)

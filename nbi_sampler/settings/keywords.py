@@ -15,13 +15,14 @@ import torch
 from nbi_sampler.config import SnpeConfig, TrainingConfig, build
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.flows import flow_factory
+from nbi_sampler.flows.refinement import refinement_flows
 from nbi_sampler.reporting.progress import print_interval
 from nbi_sampler.settings.devices import find_device, thread_count
 from nbi_sampler.settings.foreign import nearest_of, taken_elsewhere
 from nbi_sampler.settings.shared import as_meant, by_our_names
-from nbi_sampler.training.losses import loss_named
+from nbi_sampler.training.losses import LOSSES
 
-__all__ = ["DEFAULTS", "Settings", "read_settings", "refinement_flows", "translate"]
+__all__ = ["DEFAULTS", "Settings", "read_settings", "translate"]
 
 _SNPE = {field.name: field.default for field in fields(SnpeConfig)}
 
@@ -158,7 +159,7 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
     if given["seed"] is None:
         given["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
     snpe = SnpeConfig(**{name: given[name] for name in _SNPE})
-    loss_named(snpe.loss)
+    LOSSES.named(snpe.loss)
     flow = given["flow"]
     training = given["training"] or {}
     _expect(isinstance(training, Mapping), "training", "a dictionary of training settings", training)
@@ -181,13 +182,6 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
         check_point_delta_t=float(given["check_point_delta_t"]),
         print_method=given["print_method"],
     )
-
-
-def refinement_flows(flow: object) -> tuple[Callable[..., Any], ...]:
-    """Unconditional flows: the user's where it can be made without a condition, else the usual ones."""
-    if isinstance(flow, Mapping) or (isinstance(flow, str) and flow != DEFAULTS["flow"]):
-        return (flow_factory(flow),)
-    return tuple(flow_factory({"type": "maf", "num_blocks": n_blocks}) for n_blocks in (1, 2))
 
 
 def _check_switches(given: Mapping[str, Any]) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nbi_sampler.config import nearest
-from nbi_sampler.plugins import hookimpl, installed
+from nbi_sampler.plugins import Registry
 from nbi_sampler.training.objectives import AtomicObjective, NllObjective
 
-__all__ = ["LOSSES", "LossKind", "loss_named", "losses"]
+__all__ = ["LOSSES", "LossKind"]
 
 
 class LossKind(NamedTuple):
@@ -31,27 +30,5 @@ class LossKind(NamedTuple):
     all_rounds: bool = False
 
 
-LOSSES: dict[str, LossKind] = {
-    "nll": LossKind(NllObjective),
-    "apt": LossKind(AtomicObjective, all_rounds=True),
-}
-
-
-@hookimpl(trylast=True)
-def losses() -> dict[str, LossKind]:
-    """The package's own."""
-    return LOSSES
-
-
-def loss_named(name: str) -> LossKind:
-    """The loss of that name.
-
-    Raises
-    ------
-    ValueError
-        Where nobody offers it.
-    """
-    offers = installed().named("losses", LossKind)
-    if name not in offers:
-        raise ValueError(f"loss: unknown name {name!r}; {nearest(str(name), offers)}")
-    return offers[name][1]
+_OWN = {"nll": LossKind(NllObjective), "apt": LossKind(AtomicObjective, all_rounds=True)}
+LOSSES = Registry("losses", "loss", LossKind, _OWN)

@@ -51,7 +51,7 @@ ROOT = Path(__file__).parents[2]
 class TestForwardModels:
     def test_plugins_are_asked_before_the_package(self, plugins):
         model = UserModel(lambda parameters: line(X, parameters["m"]), 0.1, Y)
-        assert plugins.first("forward_model", GaussianModel, likelihood=gaussian())[0] is CORE
+        assert isinstance(forward_model_for(gaussian()), GaussianModel)
         plugins.register(namespace(forward_model=lambda likelihood: model), MINE)
         assert forward_model_for(gaussian()) is model
 
@@ -103,13 +103,14 @@ class TestNamedThings:
             with pytest.raises(ValueError, match=f"{keyword}: unknown name 'mine-"):
                 fit(tmp_path, **{keyword: value})
 
-    def test_the_package_offers_its_own_through_the_hooks(self, plugins):
-        kinds = {"featurizers": FEATURIZERS, "flows": FLOWS, "losses": LOSSES}
-        for hook, own in kinds.items():
-            offers = plugins.named(hook, object)
-            assert {name: offer for name, (_, offer) in offers.items()} == own
-            assert {owner for owner, _ in offers.values()} == {CORE}
-        assert plugins.first("forward_model", GaussianModel, likelihood=gaussian())[0] is CORE
+    def test_the_packages_own_come_first_and_cannot_be_replaced(self, plugins):
+        plugins.register(namespace(flows=lambda: {"maf": FLOWS["nsf"], "mine": FLOWS["nsf"]}), MINE)
+        for registry in (FEATURIZERS, FLOWS, LOSSES):
+            offers = registry.offers()
+            assert list(offers)[: len(registry)] == list(registry)
+            assert all(offers[name] == (CORE, offer) for name, offer in registry.items())
+        assert FLOWS.offers()["mine"] == (MINE, FLOWS["nsf"])
+        assert FLOWS.named("maf") is FLOWS["maf"]
 
     def test_only_what_is_asked_for_counts_as_at_work(self, plugins):
         plugins.register(Offering(), MINE)

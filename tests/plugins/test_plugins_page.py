@@ -15,7 +15,7 @@ from fresh_environments import call, fresh_python
 from nbi_sampler.config import TrainingConfig
 from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.plugins.manager import Plugin, installed
-from nbi_sampler.training.losses import loss_named
+from nbi_sampler.training.losses import LOSSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
 # A file is a block of code after a paragraph that begins with its name.
@@ -112,7 +112,7 @@ def loss(name):
 
     data, config = types.SimpleNamespace(device=torch.device("cpu")), TrainingConfig()
     arguments = (Flat(), Twos(), data, torch.zeros(50, 1), config, np.random.default_rng(0), torch.zeros(50))
-    return loss_named(name).make(*arguments).validation()
+    return LOSSES.named(name).make(*arguments).validation()
 
 
 def module(name, code):
