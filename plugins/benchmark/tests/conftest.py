@@ -12,6 +12,9 @@ import torch
 from nbi_sampler_benchmark.packages.simulations import SimulatedProblem
 from nbi_sampler_benchmark.problems.registry import get_problem
 
+# Doctests are looked for in modules by their names, and fixtures of all plugins have the same.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_bilby():

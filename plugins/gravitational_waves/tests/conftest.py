@@ -9,6 +9,9 @@ import bilby
 import pytest
 from gw_cases import observed
 
+# Doctests are looked for in modules by their names, and fixtures of all plugins have the same.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_bilby():
