@@ -36,7 +36,7 @@ def test_a_script_without_a_problem_is_told_what_to_define(command, capfd, tmp_p
     script = tmp_path / "empty.py"
     script.write_text("a = 1")
     try:
-        code = main(["benchmark", command[0], str(script), *command[1:]])
+        code = main([command[0], str(script), *command[1:]])
     except SystemExit as error:
         code = error.code
     said = capfd.readouterr().err
