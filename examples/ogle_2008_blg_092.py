@@ -15,7 +15,7 @@ from bilby.core.prior import LogUniform, Uniform
 from drawing.ogle_2008_blg_092 import draw
 from scipy.optimize import curve_fit
 
-from nbi_sampler.plots import plot_run
+from nbi_sampler.reports.plots import plot_run
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
 ROUGH = dict(n_effective=100, training=dict(n_epochs=20))

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbi_sampler.core.former_names import keep_former_names
+
 if TYPE_CHECKING:
-    from nbi_sampler.engine import NBI
-    from nbi_sampler.survey import Survey, infer_many
+    from nbi_sampler.amortised.engine import NBI
+    from nbi_sampler.sampler.survey import Survey, infer_many
 
 __all__ = ["NBI", "Survey", "__version__", "infer_many"]
 
@@ -21,9 +23,9 @@ __version__ = "0.1.0"
 
 # Imported when they are asked for, so that importing the package stays light.
 _MODULES = {
-    "NBI": "nbi_sampler.engine",
-    "Survey": "nbi_sampler.survey",
-    "infer_many": "nbi_sampler.survey",
+    "NBI": "nbi_sampler.amortised.engine",
+    "Survey": "nbi_sampler.sampler.survey",
+    "infer_many": "nbi_sampler.sampler.survey",
 }
 
 
@@ -34,3 +36,6 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+keep_former_names(__name__)

@@ -58,10 +58,10 @@ def plugin_report() -> list[dict[str, Any]]:
         With ``"name"``, ``"distribution"`` and ``"version"``; and with ``"error"``, or with ``"provides"``:
         for each hook the names that are offered, or a line of documentation.
     """
-    from nbi_sampler.featurizers import FEATURIZERS
-    from nbi_sampler.flows import FLOWS
+    from nbi_sampler.networks.featurizers import FEATURIZERS
+    from nbi_sampler.networks.flows import FLOWS
+    from nbi_sampler.networks.training.losses import LOSSES
     from nbi_sampler.plugins.manager import CORE, installed
-    from nbi_sampler.training.losses import LOSSES
 
     plugins = installed()
     registries = {registry.hook: registry for registry in (FEATURIZERS, FLOWS, LOSSES)}

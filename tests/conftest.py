@@ -47,7 +47,7 @@ def one_thread():
 def own_warnings_are_seen():
     """Let the warnings of our own code through, which no user sees: here they are errors."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nbi_sampler.guarded.silence_own_warnings", False)
+        patch.setattr("nbi_sampler.core.guarded.silence_own_warnings", False)
         yield
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from nbi_sampler.forward import ForwardModel
-from nbi_sampler.training.noisy_data import NoisyData
+from nbi_sampler.networks.training.noisy_data import NoisyData
 
 
 class Lines(ForwardModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nbi_sampler.proposals.kernels import LatentKernels
-from nbi_sampler.proposals.student_mixture import StudentMixture
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 
 FACTOR = np.array([[0.6, 0.0], [-0.3, 0.4]])
 

@@ -11,19 +11,19 @@ from bilby.core.prior import Gaussian, PriorDict
 from scipy import stats
 
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.rounds import Networks
 from nbi_sampler.algorithm.step import Problem
-from nbi_sampler.config import TrainingConfig
+from nbi_sampler.core.config import TrainingConfig
 from nbi_sampler.evaluation.batch import Evaluation
+from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.likelihood_call import likelihood_function
-from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.flows import flow_factory
 from nbi_sampler.forward import forward_model_for
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.kernels import LatentKernels
-from nbi_sampler.proposals.proposal import FlowProposal
-from nbi_sampler.proposals.student_mixture import StudentMixture
 
 QUICK = TrainingConfig(n_epochs=12, patience=6)
 

@@ -14,10 +14,10 @@ import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import PriorDict, Uniform
 
+from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.likelihood_call import likelihood_function
+from nbi_sampler.evaluation.parallel.pools import opened_pool
 from nbi_sampler.forward import forward_model_for
-from nbi_sampler.parallel.pools import opened_pool
 from nbi_sampler.priors.space import ParameterSpace
 
 X = np.linspace(0.0, 1.0, 30)

@@ -17,10 +17,10 @@ from nbi_sampler_benchmark import get_problem
 from numpy.typing import NDArray
 from PIL import Image
 
-from nbi_sampler.persistence.draws_file import read_draws
-from nbi_sampler.plots import plot_run
-from nbi_sampler.plots.style import PHASES, own_style, save_figure
-from nbi_sampler.reporting.meta_data import rounds_of
+from nbi_sampler.reports.meta_data import rounds_of
+from nbi_sampler.reports.plots import plot_run
+from nbi_sampler.reports.plots.style import PHASES, own_style, save_figure
+from nbi_sampler.storage.checkpoint import read_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

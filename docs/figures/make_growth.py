@@ -19,7 +19,7 @@ from nbi_sampler_benchmark.problems.random_mixtures import mixture_named
 from nbi_sampler_benchmark.runs.runner import read_records
 from nbi_sampler_benchmark.scaling.laws import fitted_law
 
-from nbi_sampler.plots.style import COLOURS, head, own_style, save_figure
+from nbi_sampler.reports.plots.style import COLOURS, head, own_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

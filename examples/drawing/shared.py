@@ -15,7 +15,7 @@ from bilby.core.result import Result
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase, SubFigure
 
-from nbi_sampler.colours import COLOURS
+from nbi_sampler.reports.plots.style import COLOURS
 
 __all__ = [
     "BLUE",

@@ -13,7 +13,7 @@ from observing.ogle_season import N_NIGHTS, SEASON_START, LightCurve
 from scipy import stats
 
 from nbi_sampler import Survey
-from nbi_sampler.colours import COLOURS
+from nbi_sampler.reports.plots.style import COLOURS
 
 from .shared import BLUE, VERMILION, save, ticks_inside, with_residuals
 

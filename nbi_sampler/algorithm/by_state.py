@@ -13,13 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.algorithm.proposals.by_state import (
+    IndependentStates,
+    StateMixture,
+    SubspaceProposal,
+    rows_by_state,
+)
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.target import Target
+from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
-from nbi_sampler.proposals.by_state import IndependentStates, StateMixture, SubspaceProposal, rows_by_state
-from nbi_sampler.proposals.kernels import LatentKernels
-from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
-from nbi_sampler.proposals.student_mixture import StudentMixture
-from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights
 
 __all__ = ["RARE_SHARES", "StateFit", "fit_by_state", "flows_of_state"]
 

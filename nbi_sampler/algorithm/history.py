@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
-from nbi_sampler.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.statistics.importance import log_evidence, mixture_log_ratio, normalised_weights
+from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
 
 __all__ = ["RECENT", "Draws", "History"]
 

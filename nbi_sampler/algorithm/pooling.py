@@ -12,8 +12,8 @@ from itertools import takewhile
 
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import WARM
-from nbi_sampler.reporting.status import HEAVY_TAIL, LARGEST_SHARE, reliable, summarise
-from nbi_sampler.statistics.importance import Evidence, effective_sample_size, log_evidence
+from nbi_sampler.importance.reliability import HEAVY_TAIL, LARGEST_SHARE, reliable, summarise
+from nbi_sampler.importance.weights import Evidence, effective_sample_size, log_evidence
 
 __all__ = [
     "anew_if_doubted",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from nbi_sampler.statistics.importance import Evidence
+from nbi_sampler.importance.weights import Evidence
 
 if TYPE_CHECKING:
     from nbi_sampler.algorithm.history import Draws

@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.by_state import RARE_SHARES, fit_by_state, flows_of_state
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.affine import AffineMap
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart
+from nbi_sampler.algorithm.proposals.local_regression import scouting_kernels
+from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
 from nbi_sampler.algorithm.rounds import FitInfo, Networks
 from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.config import TrainingConfig
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
+from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
+from nbi_sampler.networks.training.objectives import WeightedObjective
 from nbi_sampler.priors.discrete import States
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.affine import AffineMap
-from nbi_sampler.proposals.kernels import CHARTS, Chart
-from nbi_sampler.proposals.periodic import apply_cut, thinnest_cut
-from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
-from nbi_sampler.proposals.scouting import scouting_kernels
-from nbi_sampler.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
-from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.statistics.importance import effective_sample_size, normalised_weights
-from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
-from nbi_sampler.training.objectives import WeightedObjective
 
 __all__ = ["fit_to_weights"]
 

@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nbi_sampler.algorithm.history import Draws
-from nbi_sampler.config import TrainingConfig
-from nbi_sampler.featurizers import Featurizer
-from nbi_sampler.flows import Density
+from nbi_sampler.algorithm.proposals.affine import AffineMap
+from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import ForwardModel
+from nbi_sampler.networks.featurizers import Featurizer
+from nbi_sampler.networks.flows import Density
+from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
+from nbi_sampler.networks.training.losses import LOSSES
+from nbi_sampler.networks.training.noisy_data import NoisyData
+from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.affine import AffineMap
-from nbi_sampler.proposals.periodic import apply_cut, thinnest_cut
-from nbi_sampler.proposals.proposal import FlowProposal
-from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
-from nbi_sampler.training.losses import LOSSES
-from nbi_sampler.training.noisy_data import NoisyData
-from nbi_sampler.training.objectives import NllObjective
 
 __all__ = ["FitInfo", "Networks", "fit_to_simulations"]
 

@@ -13,8 +13,7 @@ from itertools import pairwise, takewhile
 
 import numpy as np
 
-from nbi_sampler.algorithm.climb_step import climb, climb_is_due
-from nbi_sampler.algorithm.model_step import draw_from_model
+from nbi_sampler.algorithm.mode_search import climb, climb_is_due
 from nbi_sampler.algorithm.pooling import (
     anew_if_doubted,
     better_by_all_draws,
@@ -23,15 +22,16 @@ from nbi_sampler.algorithm.pooling import (
     without_dead_weight,
     without_less_mass,
 )
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.rounds import FitInfo, fit_to_simulations
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import WARM, Problem, Step, budget
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.statistics.importance import effective_sample_size
-from nbi_sampler.training.losses import LOSSES
+from nbi_sampler.algorithm.warm_start import draw_from_model
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.importance.weights import effective_sample_size
+from nbi_sampler.networks.training.losses import LOSSES
 
 __all__ = ["run"]
 

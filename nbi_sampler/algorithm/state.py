@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws, History
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.evaluation.batch import PartialBatch
-from nbi_sampler.proposals.proposal import MixtureProposal
 
 __all__ = ["Best", "Pending", "State"]
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import QUANTILES, Observer, RoundRecord
 from nbi_sampler.algorithm.rounds import FitInfo, Networks
 from nbi_sampler.algorithm.state import Pending, State
-from nbi_sampler.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.proposals.proposal import MixtureProposal
-from nbi_sampler.randomness import stage_generator
-from nbi_sampler.statistics.importance import effective_sample_size, efficiency, log_evidence
-from nbi_sampler.threads import limited_threads
+from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
+from nbi_sampler.networks.devices import limited_threads
 
 __all__ = ["WARM", "Problem", "Start", "Step", "budget", "simulations_per_round"]
 

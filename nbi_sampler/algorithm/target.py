@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import RECENT, History
-from nbi_sampler.statistics.importance import effective_sample_size, tempering_exponent
+from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
 
 __all__ = ["Target", "choose_target"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nbi_sampler.amortised.data_format import DataLayout, Targets
 from nbi_sampler.amortised.estimator import Estimator
-from nbi_sampler.amortised.layout import DataLayout, Targets
-from nbi_sampler.amortised.noise_laws import NoiseLevels, TensorNoise
+from nbi_sampler.amortised.noise import NoiseLevels, TensorNoise
 
 __all__ = ["DataLayout", "Estimator", "NoiseLevels", "Targets", "TensorNoise"]

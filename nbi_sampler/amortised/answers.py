@@ -14,14 +14,14 @@ from sklearn.exceptions import NotFittedError
 
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.inference import Inferences, infer
+from nbi_sampler.amortised.out_of_distribution import warn_of_unfamiliar
 from nbi_sampler.amortised.sequential import Focused, infer_focused
 from nbi_sampler.amortised.setup import Setup
-from nbi_sampler.amortised.unfamiliar import warn_of_unfamiliar
 from nbi_sampler.amortised.unreliable import warn_of_weights
 from nbi_sampler.amortised.weighing import weighed
+from nbi_sampler.core.guarded import in_own_settings
+from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.forward.arrays import as_real_numbers
-from nbi_sampler.guarded import in_own_settings
-from nbi_sampler.randomness import stage_generator
 
 __all__ = ["Answers", "LogLikelihood", "one_mask"]
 

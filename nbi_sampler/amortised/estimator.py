@@ -14,15 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
-from nbi_sampler.amortised.layout import DataLayout, Targets
-from nbi_sampler.amortised.summary import DataSummary
-from nbi_sampler.diagnostics.out_of_distribution import Familiarity
-from nbi_sampler.featurizers import Featurizer
-from nbi_sampler.flows import Density
+from nbi_sampler.algorithm.proposals.affine import AffineMap
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal
+from nbi_sampler.amortised.data_format import DataLayout, Targets
+from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
 from nbi_sampler.forward.arrays import as_real_numbers
+from nbi_sampler.networks.featurizers import Featurizer
+from nbi_sampler.networks.flows import Density
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.affine import AffineMap
-from nbi_sampler.proposals.proposal import FlowProposal
 
 __all__ = ["Estimator"]
 

@@ -6,30 +6,34 @@ engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from nbi_sampler.algorithm.records import Observer, Observers
 from nbi_sampler.algorithm.rounds import Networks
-from nbi_sampler.amortised.data import SimulatedTargets, TensorLayout
+from nbi_sampler.amortised.data_format import DataLayout
 from nbi_sampler.amortised.estimator import Estimator
-from nbi_sampler.amortised.examples import opened_examples
-from nbi_sampler.amortised.layout import DataLayout
 from nbi_sampler.amortised.noise import NoiseLaw, Observation
-from nbi_sampler.amortised.simulations import StoredSet, TrainingSet
-from nbi_sampler.amortised.summary import DataSummary
+from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
+from nbi_sampler.amortised.setup import Setup
+from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
+from nbi_sampler.amortised.training_set import StoredSet, TrainingSet, opened_examples
 from nbi_sampler.amortised.usable import SimulationCounts
-from nbi_sampler.config import TrainingConfig
-from nbi_sampler.diagnostics.out_of_distribution import Familiarity
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.networks.devices import limited_threads
+from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.threads import limited_threads
-from nbi_sampler.training.fit import OnEpoch, TrainingInfo, fit
+from nbi_sampler.reports.events import Outcome, Run, RunEvents
+from nbi_sampler.reports.meta_data import describable
 
-__all__ = ["fit_estimator"]
+__all__ = ["fit_estimator", "monitored"]
 
 
 def fit_estimator(
@@ -99,3 +103,40 @@ def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) ->
         if law.of_tensors is not None or str(error).startswith("channels"):
             raise
         raise ValueError(f"noise: the data that the function returns cannot be used: {error}") from error
+
+
+@contextmanager
+def monitored(
+    setup: Setup, settings: Mapping[str, Any], on_epoch: OnEpoch | None = None
+) -> Iterator[Observer]:
+    """Within this block, plugins are told what the observer is told.
+
+    Parameters
+    ----------
+    setup : Setup
+    settings : mapping of str to object
+        Of engine and training.
+    on_epoch : callable, optional
+        Told of epochs besides; see `training.fit`.
+    """
+    label = f"training-{time.strftime('%Y%m%d-%H%M%S')}"
+    run = Run(
+        label=label,
+        outdir="",
+        names=setup.space.names,
+        settings=describable(settings),
+        seed=setup.entropy,
+        note="training of an engine",
+    )
+    with RunEvents(run) as events:
+        yield events if on_epoch is None else Observers(events, _Epochs(on_epoch))
+        events.finished(Outcome(status="ok", message="trained"))
+
+
+class _Epochs(Observer):
+    def __init__(self, on_epoch: OnEpoch) -> None:
+        self._on_epoch = on_epoch
+
+    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
+        """See `Observer`."""
+        self._on_epoch(epoch, training_loss, validation_loss)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.amortised.simulations import TrainingSet
+from nbi_sampler.amortised.training_set import TrainingSet
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.space import ParameterSpace
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.amortised.noise import Observation
+from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward.arrays import as_real_numbers
-from nbi_sampler.proposals.proposal import Proposal
-from nbi_sampler.randomness import stage_generator
-from nbi_sampler.reporting.status import judge, summarise
-from nbi_sampler.statistics.importance import log_evidence, normalised_weights
+from nbi_sampler.importance.reliability import judge, summarise
+from nbi_sampler.importance.weights import log_evidence, normalised_weights
 
 __all__ = ["Inference", "Inferences", "LogLikelihood", "infer"]
 

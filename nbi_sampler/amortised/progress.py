@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from nbi_sampler.algorithm.records import Observer, RoundRecord
-from nbi_sampler.reporting.progress import SECONDS_BETWEEN_LINES, Bar, print_interval
+from nbi_sampler.reports.progress import SECONDS_BETWEEN_LINES, Bar, print_interval
 
 __all__ = ["TrainingProgress"]
 

@@ -6,6 +6,7 @@ whatever needs the estimator alone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,23 +19,29 @@ from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
 from nbi_sampler import __version__
+from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.amortised.data_format import DataLayout
 from nbi_sampler.amortised.estimator import Estimator
-from nbi_sampler.amortised.layout import DataLayout
-from nbi_sampler.amortised.priors import NotPortable, priors_from_json, priors_to_json
+from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
 from nbi_sampler.amortised.sequential import Focused
-from nbi_sampler.amortised.summary import DataSummary
-from nbi_sampler.diagnostics.out_of_distribution import Familiarity
-from nbi_sampler.featurizers import Featurizer, featurizer_factory
-from nbi_sampler.flows import Density, flow_factory
+from nbi_sampler.amortised.setup import qualified_name
+from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.networks.devices import find_device
+from nbi_sampler.networks.featurizers import Featurizer, featurizer_factory
+from nbi_sampler.networks.flows import Density, flow_factory
+from nbi_sampler.priors.portable import (
+    FrozenPrior,
+    NotPortable,
+    priors_from,
+    priors_from_json,
+    priors_to_json,
+)
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.affine import AffineMap
-from nbi_sampler.proposals.kinds import PROPOSAL_KINDS
-from nbi_sampler.randomness import seeded_modules
 from nbi_sampler.storage.archive import ArchiveError, check_seal, read_archive, sealed, write_archive
 from nbi_sampler.storage.bounded import bounded_modules
 from nbi_sampler.storage.checks import check_field
-from nbi_sampler.storage.portable import Packer, unpack
+from nbi_sampler.storage.objects import PROPOSAL_KINDS, Packer, unpack
 
 __all__ = [
     "KINDS",
@@ -43,32 +50,42 @@ __all__ = [
     "load_learnt",
     "parameters_in",
     "prior_probes",
+    "reopened",
     "save_learnt",
 ]
 
+
 FORMAT = "nbi_sampler estimator"
+
 FORMAT_VERSION = 1
+
 KINDS = (*PROPOSAL_KINDS, DataLayout, DataSummary, Familiarity, Focused, RoundRecord)
+
 # Of the header, whatever was learnt; and what it has besides where that is an estimator.
 FIELDS: dict[str, Any] = {
     **{"version": str, "names": list[str], "priors": dict[str, dict[str, Any]] | None},
     **{"probes": list[list[float]], "objects": list[dict[str, Any]], "about": dict[str, Any]},
     "focused": dict[str, Any] | None,
 }
+
 OF_ESTIMATOR: dict[str, Any] = {
     **{"parts": list[dict[str, Any]], "featurizer": dict[str, Any]},
     "featurizer_state": dict[str, dict[str, Any]],
 }
+
 ABOUT: dict[str, Any] = {
     **{"simulator": str, "noise": str | float | list[Any] | None, "entropy": int},
     **dict.fromkeys(("flow", "featurizer"), str | dict[str, Any] | list[Any] | None),
     "channels": list[str] | None,
 }
+
 PARTS = {
     **{"layout": DataLayout, "flow": Density, "affine": AffineMap},
     **{"summary": DataSummary, "familiarity": Familiarity},
 }
+
 N_PROBES = 8
+
 TOLERANCE = 1e-7
 
 
@@ -324,3 +341,52 @@ def _missing(argument: str) -> Any:
         )
 
     return make
+
+
+def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[str, Any]]:
+    """Read what an engine has learnt, and the arguments to make the like of it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    given : mapping
+        Arguments that the file cannot hold, or that may be others now.
+    """
+    priors, flow, featurizer = (given.get(name) for name in ("priors", "flow", "featurizer"))
+    device = find_device(given.get("device", "auto"))
+    known = None if priors is None else priors_from(priors, parameters_in(path))
+    learnt = load_learnt(path, priors=known, featurizer=featurizer, flow=flow, device=device)
+    about = learnt.about
+    for name in ("simulator", "noise"):
+        now = qualified_name(given.get(name))
+        if callable(given.get(name)) and now != about.get(name):
+            warnings.warn(f"{name}: the engine was trained with {about.get(name)}, got {now}", stacklevel=4)
+    frozen = all(isinstance(prior, FrozenPrior) for prior in learnt.priors.values())
+    arguments = {
+        **_networks(learnt, flow, featurizer),
+        # Their simulator takes a vector, and that of a dictionary a mapping.
+        "priors": [prior.distribution for prior in learnt.priors.values()] if frozen else learnt.priors,
+        "labels": list(learnt.priors) if frozen else None,
+        "seed": about["entropy"],
+        "noise": None if isinstance(about.get("noise"), str) else about.get("noise"),
+    }
+    kept = ("flow", "featurizer", "priors")
+    return learnt, {**arguments, **{key: value for key, value in given.items() if key not in kept}}
+
+
+def _networks(learnt: Learnt, flow: Any, featurizer: Any) -> dict[str, Any]:
+    """Flow, featurizer and channels: as trained, or as asked for where rounds alone were saved."""
+    about = learnt.about
+    if learnt.estimator is None:
+        return {
+            "flow": about["flow"] or flow,
+            "featurizer": about["featurizer"] or featurizer,
+            "channels": about["channels"],
+        }
+    recipe = learnt.estimator.flow.recipe
+    return {
+        "flow": {key: value for key, value in recipe.items() if key != "n_context"} or flow,
+        "featurizer": dict(learnt.estimator.featurizer.recipe) or featurizer,
+        # Those of complex data are values, and half as many.
+        "channels": None if learnt.estimator.layout.is_complex else learnt.estimator.layout.channels,
+    }

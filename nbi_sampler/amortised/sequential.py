@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.step import Problem
@@ -21,10 +22,9 @@ from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.amortised.setup import Setup, qualified_name
 from nbi_sampler.amortised.simulator import target_evaluator
 from nbi_sampler.amortised.weighing import sequential_target
-from nbi_sampler.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.config import SnpeConfig, TrainingConfig
 from nbi_sampler.forward.arrays import as_mask, as_numbers, as_real_numbers
-from nbi_sampler.proposals.proposal import MixtureProposal
-from nbi_sampler.statistics.importance import normalised_weights
+from nbi_sampler.importance.weights import normalised_weights
 
 __all__ = ["Focused", "focus", "infer_focused"]
 

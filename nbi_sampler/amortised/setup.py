@@ -17,24 +17,33 @@ from bilby.core.prior import PriorDict
 from numpy.typing import ArrayLike
 
 from nbi_sampler.algorithm.rounds import Networks
+from nbi_sampler.amortised.data_format import DataLayout
 from nbi_sampler.amortised.given import by_name, check_columns, check_consistency
-from nbi_sampler.amortised.networks import featurizer_settings, flow_settings
-from nbi_sampler.amortised.priors import priors_from
-from nbi_sampler.amortised.simulations import OnChunk, StoredSet, TrainingSet, filled
 from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simulating_evaluator
+from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet, filled
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.flows import flow_factory
-from nbi_sampler.flows.refinement import refinement_flows
+from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
-from nbi_sampler.parallel.pools import Pool, opened_pool
+from nbi_sampler.networks.devices import find_device, thread_count
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import flow_factory
+from nbi_sampler.networks.flows.refinement import refinement_flows
+from nbi_sampler.priors.portable import priors_from
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.settings.devices import find_device, thread_count
 
-__all__ = ["Setup", "qualified_name"]
+__all__ = ["Setup", "featurizer_settings", "flow_settings", "qualified_name", "suited_to"]
+
 
 Simulator = Callable[[dict[str, float]], ArrayLike]
+
+# Settings of the paper's code by their names here; those that nothing here corresponds to are left out: the
+# normalisation and the shuffling of the coordinates are fixed, the number of features follows.
+_FEATURIZER_NAMES = {"n_rnn": "n_gru", "dim_conv_min": "dim_conv"}
+
+_FEATURIZER_FIXED = ("norm",)
+
+_FLOW_FIXED = ("perm_seed", "num_cond_inputs")
 
 
 @dataclass(frozen=True)
@@ -176,3 +185,41 @@ def qualified_name(function: Any) -> str:
     function = function.function if isinstance(function, VectorSimulator) else function
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def featurizer_settings(featurizer: Any) -> Any:
+    """A featurizer with the names of its settings here."""
+    if not isinstance(featurizer, Mapping):
+        return featurizer
+    named = {_FEATURIZER_NAMES.get(key, key): value for key, value in featurizer.items()}
+    return {key: value for key, value in named.items() if key not in _FEATURIZER_FIXED}
+
+
+def suited_to(layout: DataLayout, featurizer: Any) -> Any:
+    """A featurizer as `featurizer_factory` takes it, for data of some layout.
+
+    Parameters
+    ----------
+    layout : DataLayout
+    featurizer : str, dict, list or nn.Module
+        ``"auto"`` is attention where points may be missing or times differ, else the ResNet-GRU; ``dim_in``
+        is the number of rows of x, as in the paper.
+    """
+    if not isinstance(featurizer, str | Mapping):
+        return featurizer
+    settings = {"type": featurizer} if isinstance(featurizer, str) else dict(featurizer)
+    if settings.setdefault("type", "auto") == "auto":
+        settings["type"] = "attention" if layout.has_mask or "time" in layout.channels else "resnet-gru"
+    if settings["type"] == "attention":
+        settings.setdefault("channels", layout.roles)
+    n_channels = len(layout.channels)
+    if settings.get("dim_in") in (n_channels, n_channels // (1 + layout.is_complex)):
+        settings["dim_in"] = layout.shape[0]
+    return settings
+
+
+def flow_settings(flow: Any) -> Any:
+    """A flow as `flow_factory` takes it."""
+    if not isinstance(flow, Mapping):
+        return flow
+    return {key: value for key, value in flow.items() if key not in _FLOW_FIXED}

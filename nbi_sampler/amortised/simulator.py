@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.core.guarded import users_errors, users_settings
+from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
-from nbi_sampler.guarded import users_errors, users_settings
-from nbi_sampler.parallel.pools import Pool
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.randomness import stage_generator
 
 __all__ = [
     "TargetModel",

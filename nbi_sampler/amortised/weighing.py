@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.amortised.data_format import DataLayout, Targets
 from nbi_sampler.amortised.inference import LogLikelihood
-from nbi_sampler.amortised.layout import DataLayout, Targets
 from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.simulator import TargetModel, gaussian_log_likelihood
+from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_mask, as_numbers, as_real_numbers
-from nbi_sampler.guarded import users_errors, users_settings
 
 __all__ = ["sequential_target", "weighed"]
 

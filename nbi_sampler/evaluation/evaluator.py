@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from nbi_sampler.evaluation.batch import Batch, Evaluation, EvaluationError, PartialBatch, listed
 from nbi_sampler.evaluation.batched_calls import PIECE
 from nbi_sampler.evaluation.calls import Calls, Done
+from nbi_sampler.evaluation.parallel.dispatch import Task, Workers
+from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.evaluation.probing import probe
 from nbi_sampler.forward import ForwardModel
-from nbi_sampler.parallel.pools import Pool
-from nbi_sampler.parallel.workers import Task, Workers
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["Evaluator"]

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees, batched_likelihoods, batched_models
 from nbi_sampler.evaluation.calls import Calls
-from nbi_sampler.guarded import users_errors, users_settings
 
 __all__ = ["Probe", "probe"]
 

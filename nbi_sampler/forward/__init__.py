@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .base import ForwardModel
-from .recognise import forward_model_for
-from .user import UserModel
+from nbi_sampler.forward.base import ForwardModel
+from nbi_sampler.forward.recognise import forward_model_for
+from nbi_sampler.forward.user import UserModel
 
 __all__ = ["ForwardModel", "UserModel", "forward_model_for"]

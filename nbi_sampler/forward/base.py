@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nbi_sampler.forward.observed import Array, data_layout
 from nbi_sampler.plugins.manager import Plugin
-
-from .observed import Array, data_layout
 
 __all__ = ["ForwardModel"]
 

@@ -9,10 +9,10 @@ import torch
 from bilby.core.likelihood import ExponentialLikelihood
 from torch import Tensor
 
-from .draws import exponential_like
-from .function import FunctionModel
-from .normal_scores import normal_scores
-from .observed import Array
+from nbi_sampler.forward.draws import exponential_like
+from nbi_sampler.forward.function import FunctionModel
+from nbi_sampler.forward.normal_scores import normal_scores
+from nbi_sampler.forward.observed import Array
 
 __all__ = ["ExponentialModel"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from bilby.core.likelihood import Analytical1DLikelihood
 from numpy.typing import NDArray
 
-from .base import ForwardModel
-from .observed import Array, as_observed
+from nbi_sampler.forward.base import ForwardModel
+from nbi_sampler.forward.observed import Array, as_observed
 
 __all__ = ["FunctionModel"]
 

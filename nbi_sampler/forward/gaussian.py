@@ -9,11 +9,10 @@ import torch
 from bilby.core.likelihood import GaussianLikelihood
 from torch import Tensor
 
-from .compat import known_value, parameter_or_known
-from .draws import normal_like
-from .function import FunctionModel
-from .observed import Array
-from .scales import robust_scale
+from nbi_sampler.forward.compat import known_value, parameter_or_known
+from nbi_sampler.forward.draws import normal_like
+from nbi_sampler.forward.function import FunctionModel
+from nbi_sampler.forward.observed import Array, robust_scale
 
 __all__ = ["GaussianModel"]
 

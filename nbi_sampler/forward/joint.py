@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .base import ForwardModel
-from .observed import Array
+from nbi_sampler.forward.base import ForwardModel
+from nbi_sampler.forward.observed import Array
 
 __all__ = ["JointModel"]
 

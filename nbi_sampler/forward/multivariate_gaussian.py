@@ -18,9 +18,9 @@ from bilby.core.likelihood import (
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .base import ForwardModel
-from .draws import normal_like
-from .observed import Array, as_observed
+from nbi_sampler.forward.base import ForwardModel
+from nbi_sampler.forward.draws import normal_like
+from nbi_sampler.forward.observed import Array, as_observed
 
 __all__ = ["BimodalGaussianModel", "CovariantGaussianModel"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.guarded import users_errors, users_settings
+from nbi_sampler.core.guarded import users_errors, users_settings
 
 __all__ = ["NoiseFunction"]
 

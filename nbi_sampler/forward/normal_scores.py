@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from .observed import Array
+from nbi_sampler.forward.observed import Array
 
 __all__ = ["normal_scores"]
 

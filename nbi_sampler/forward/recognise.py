@@ -10,16 +10,15 @@ from typing import Any
 
 from bilby.core import likelihood as bilby_likelihood
 
+from nbi_sampler.forward.base import ForwardModel
+from nbi_sampler.forward.compat import behaves_like, value_of_class
+from nbi_sampler.forward.counts import MultinomialModel, PoissonModel
+from nbi_sampler.forward.exponential import ExponentialModel
+from nbi_sampler.forward.gaussian import GaussianModel
+from nbi_sampler.forward.joint import JointModel
+from nbi_sampler.forward.multivariate_gaussian import BimodalGaussianModel, CovariantGaussianModel
+from nbi_sampler.forward.student_t import StudentTModel
 from nbi_sampler.plugins import installed
-
-from .base import ForwardModel
-from .compat import behaves_like, value_of_class
-from .counts import MultinomialModel, PoissonModel
-from .exponential import ExponentialModel
-from .gaussian import GaussianModel
-from .joint import JointModel
-from .multivariate_gaussian import BimodalGaussianModel, CovariantGaussianModel
-from .student_t import StudentTModel
 
 __all__ = ["forward_model_for"]
 

@@ -10,11 +10,11 @@ from bilby.core.likelihood import StudentTLikelihood
 from scipy.special import gammaln, stdtr
 from torch import Tensor
 
-from .compat import known_value, parameter_or_known
-from .draws import gamma, normal_like
-from .function import FunctionModel
-from .normal_scores import normal_scores
-from .observed import Array
+from nbi_sampler.forward.compat import known_value, parameter_or_known
+from nbi_sampler.forward.draws import gamma, normal_like
+from nbi_sampler.forward.function import FunctionModel
+from nbi_sampler.forward.normal_scores import normal_scores
+from nbi_sampler.forward.observed import Array
 
 __all__ = ["StudentTModel"]
 

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .arrays import as_numbers, as_real_numbers, channel_shape, from_channels, to_channels
-from .base import ForwardModel
-from .draws import normal_like, numpy_generator
-from .noise_function import NoiseFunction
-from .observed import Array, as_observed
-from .scales import robust_scale
+from nbi_sampler.forward.arrays import as_numbers, as_real_numbers, channel_shape, from_channels, to_channels
+from nbi_sampler.forward.base import ForwardModel
+from nbi_sampler.forward.draws import normal_like, numpy_generator
+from nbi_sampler.forward.noise_function import NoiseFunction
+from nbi_sampler.forward.observed import Array, as_observed, robust_scale
 
 __all__ = ["UserModel"]
 

@@ -18,11 +18,11 @@ import pluggy
 
 if TYPE_CHECKING:
     from nbi_sampler.algorithm.records import RoundRecord
-    from nbi_sampler.featurizers import FeaturizerKind
-    from nbi_sampler.flows import FlowKind
     from nbi_sampler.forward import ForwardModel
-    from nbi_sampler.plugins.events import Epoch, Outcome, Run, Simulations
-    from nbi_sampler.training.losses import LossKind
+    from nbi_sampler.networks.featurizers import FeaturizerKind
+    from nbi_sampler.networks.flows import FlowKind
+    from nbi_sampler.networks.training.losses import LossKind
+    from nbi_sampler.reports.events import Epoch, Outcome, Run, Simulations
 
 __all__ = [
     "HOOKS",

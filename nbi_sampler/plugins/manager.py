@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from nbi_sampler import __version__
-from nbi_sampler.config import nearest
+from nbi_sampler.core.config import nearest
 from nbi_sampler.plugins import hookspecs
 from nbi_sampler.plugins.hookspecs import HOOKS, PROJECT
 

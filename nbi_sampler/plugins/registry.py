@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
-from nbi_sampler.config import nearest
+from nbi_sampler.core.config import nearest
 from nbi_sampler.plugins.manager import CORE, Plugin, installed
 
 __all__ = ["Registry"]

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from bilby.core.prior import Prior
 
-from nbi_sampler.guarded import users_settings
+from nbi_sampler.core.guarded import users_settings
 
 __all__ = ["ColumnFunction", "Conditions", "Formula", "agree", "take_rows"]
 

@@ -16,7 +16,7 @@ from bilby.core.prior import JointPrior, PriorDict
 from bilby.core.utils import random as bilby_random
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.guarded import users_settings
+from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.priors.column_function import Conditions
 from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.priors.entries import (

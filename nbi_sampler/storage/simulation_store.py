@@ -8,21 +8,25 @@ written down with them, and a store of other simulations is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import nbi_sampler
 from nbi_sampler.storage.appendable_table import AppendableTable
-from nbi_sampler.storage.reading_ahead import read_ahead
 
-__all__ = ["SimulationStore", "Simulations", "StoreMismatch"]
+__all__ = ["SimulationStore", "Simulations", "StoreMismatch", "read_ahead"]
+
 
 BUFFER_BYTES = 2**25
+
 OWN = ("theta", "predictions")
+
+Piece = TypeVar("Piece")
 
 
 class Simulations(NamedTuple):
@@ -272,3 +276,23 @@ class SimulationStore:
 def _simulations(rows: Mapping[str, NDArray[Any]], index: NDArray[np.intp] | slice) -> Simulations:
     extras = {name: data[index] for name, data in rows.items() if name not in OWN}
     return Simulations(rows["theta"][index], rows["predictions"][index], extras)
+
+
+def read_ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The same pieces in the same order, each made by a thread while the one before is in use.
+
+    Parameters
+    ----------
+    pieces : iterator
+        Never None. Whoever stops early finds the thread ended: one piece more may have been made.
+
+    Examples
+    --------
+    >>> list(read_ahead(iter(range(3))))
+    [0, 1, 2]
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="nbi-read") as thread:
+        following = thread.submit(next, pieces, None)
+        while (piece := following.result()) is not None:
+            following = thread.submit(next, pieces, None)
+            yield piece

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nbi_sampler.algorithm.records import Observer
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.reporting.status import contradicting_evidence, judge, summarise
-from nbi_sampler.statistics.importance import log_evidence
-from nbi_sampler.training.fit import TrainingInfo
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.importance.reliability import contradicting_evidence, judge, summarise
+from nbi_sampler.importance.weights import log_evidence
+from nbi_sampler.networks.training.fit import TrainingInfo
 
 QUIET = Observer()
 NOT_TRAINED = TrainingInfo(best=0.0, training=(), validation=(), n_steps=0, n_skipped=0, seconds=0.0)

@@ -10,8 +10,8 @@ from snpe_cases import NOT_TRAINED, QUIET, pull, settings, status_of
 from nbi_sampler.algorithm import snpe
 from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.statistics.importance import effective_sample_size
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.importance.weights import effective_sample_size
 
 PLAIN = SnpeConfig(n_effective=2000, n_rounds=6, n_sims=400, refine=False)
 

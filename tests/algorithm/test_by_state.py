@@ -14,12 +14,12 @@ from small_runs import run_nbi
 
 from nbi_sampler.algorithm.by_state import fit_by_state
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.by_state import StateMixture, SubspaceProposal
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.target import choose_target
+from nbi_sampler.importance.weights import efficiency
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.by_state import StateMixture, SubspaceProposal
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.statistics.importance import efficiency
 
 HEIGHT, HALF_WIDTH, SIGMA, N_DATA = 0.3, 5.0, 0.3, 20
 PRIOR = bilby.core.prior

@@ -9,11 +9,11 @@ import pytest
 import toys
 from scipy.special import logsumexp, ndtr
 
+from nbi_sampler.algorithm.mode_search import Tracks, climbed, first_tracks, kernels_around
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.proposals.climbing import Tracks, climbed, first_tracks, kernels_around
-from nbi_sampler.statistics.importance import log_evidence
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.importance.weights import log_evidence
 
 D = 5
 # One in the middle, one in a corner, of which the prior's draws see half in every direction.

@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 
 from nbi_sampler.algorithm.history import RECENT, Draws, History
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.evaluation.batch import Evaluation
-from nbi_sampler.proposals.kernels import LatentKernels
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.proposals.student_mixture import StudentMixture
-from nbi_sampler.statistics.importance import log_evidence
+from nbi_sampler.importance.weights import log_evidence
 
 WIDTH = 0.3
 

@@ -8,12 +8,12 @@ import toys
 
 from nbi_sampler.algorithm import step as steps
 from nbi_sampler.algorithm.history import Draws, History
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.rounds import fit_to_simulations
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import Best, State
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.core.config import SnpeConfig
 
 
 def final_batches(most_predicted, monkeypatch):

@@ -7,11 +7,11 @@ import toys
 from snpe_cases import QUIET, pull, settings, status_of
 
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import Best, State
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.statistics.importance import effective_sample_size, log_evidence
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 
 
 class TestMissedMode:

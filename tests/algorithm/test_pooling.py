@@ -16,14 +16,14 @@ from nbi_sampler.algorithm.pooling import (
     lost_ground,
     without_less_mass,
 )
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import WARM, Step
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.proposals.proposal import MixtureProposal
-from nbi_sampler.statistics.importance import effective_sample_size, log_evidence
-from nbi_sampler.training.fit import TrainingInfo
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
+from nbi_sampler.networks.training.fit import TrainingInfo
 
 NOT_TRAINED = TrainingInfo(best=0.0, training=(), validation=(), n_steps=0, n_skipped=0, seconds=0.0)
 FUNCTION, EVIDENCE = toys.bump([0.5], 0.1)

@@ -8,10 +8,10 @@ import toys
 
 from nbi_sampler.algorithm import refinement, target
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
-from nbi_sampler.proposals.kernels import LatentKernels, UnitCubeKernels
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.statistics.importance import effective_sample_size, efficiency, log_evidence
+from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
 
 PRIOR = PriorProposal(2)
 ALONE = MixtureProposal.single(PRIOR)

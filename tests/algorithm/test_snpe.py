@@ -8,18 +8,18 @@ import toys
 from snpe_cases import NOT_TRAINED, QUIET, pull, settings, status_of
 
 from nbi_sampler.algorithm import snpe
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, Step, budget
-from nbi_sampler.config import TrainingConfig
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import forward_model_for
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.statistics.importance import effective_sample_size, log_evidence
 
 
 class TestSeeds:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbi_sampler.amortised.priors import NotPortable, priors_from, priors_from_json, priors_to_json
+from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_of_unfamiliar
 from nbi_sampler.amortised.setup import Setup
-from nbi_sampler.amortised.unfamiliar import OutOfDistributionWarning, warn_of_unfamiliar
+from nbi_sampler.priors.portable import NotPortable, priors_from, priors_from_json, priors_to_json
 from nbi_sampler.priors.space import ParameterSpace
 
 

@@ -17,7 +17,7 @@ from small_runs import run_nbi
 from trained_lines import likelihood, priors
 
 from nbi_sampler.amortised import progress
-from nbi_sampler.engine import UnreliableWeightsWarning
+from nbi_sampler.amortised.engine import UnreliableWeightsWarning
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.storage.simulation_store import SimulationStore
 

@@ -14,8 +14,8 @@ from small_runs import Exact, assert_agrees, run_nbi
 import nbi_sampler
 from nbi_sampler import NBI
 from nbi_sampler.amortised import DataLayout, NoiseLevels
-from nbi_sampler.amortised.data import TensorLayout
 from nbi_sampler.amortised.noise import Observation
+from nbi_sampler.amortised.simulated_targets import TensorLayout
 from nbi_sampler.storage.simulation_store import SimulationStore, StoreMismatch
 
 T = np.linspace(0.1, 1.0, 12)

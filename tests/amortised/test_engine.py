@@ -16,8 +16,8 @@ from sklearn.exceptions import NotFittedError
 
 import nbi_sampler
 from nbi_sampler import NBI
+from nbi_sampler.amortised.engine import OutOfDistributionWarning, UnreliableWeightsWarning
 from nbi_sampler.amortised.saving import load_estimator
-from nbi_sampler.engine import OutOfDistributionWarning, UnreliableWeightsWarning
 from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
 from nbi_sampler.storage.simulation_store import SimulationStore, StoreMismatch
 

@@ -10,20 +10,19 @@ import pytest
 import torch
 
 from nbi_sampler import NBI
-from nbi_sampler.amortised import examples, simulations
-from nbi_sampler.amortised.data import SimulatedTargets, TensorLayout
-from nbi_sampler.amortised.examples import ExamplesInMemory, ExamplesOnDisk
-from nbi_sampler.amortised.layout import DataLayout
+from nbi_sampler.amortised import training_set as examples
+from nbi_sampler.amortised import training_set as simulations
+from nbi_sampler.amortised.data_format import DataLayout
 from nbi_sampler.amortised.noise import NoiseLaw
-from nbi_sampler.amortised.simulations import StoredSet, TrainingSet
-from nbi_sampler.config import TrainingConfig
-from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.flows import flow_factory
+from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
+from nbi_sampler.amortised.training_set import ExamplesInMemory, ExamplesOnDisk, StoredSet, TrainingSet
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.storage import simulation_store, table_file
 from nbi_sampler.storage.appendable_table import AppendableTable
-from nbi_sampler.storage.reading_ahead import read_ahead
-from nbi_sampler.storage.simulation_store import SimulationStore
+from nbi_sampler.storage.simulation_store import SimulationStore, read_ahead
 
 # What is left out is said, which tests of its own ask for.
 told = pytest.mark.filterwarnings("ignore:simulations. .* are left out of the training:UserWarning")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nbi_sampler.amortised.layout import DataLayout
-from nbi_sampler.amortised.networks import featurizer_settings, flow_settings, suited_to
-from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.flows import flow_factory
-from nbi_sampler.randomness import seeded_modules
+from nbi_sampler.amortised.data_format import DataLayout
+from nbi_sampler.amortised.setup import featurizer_settings, flow_settings, suited_to
+from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import flow_factory
 
 T = np.linspace(0.0, 1.0, 12)
 

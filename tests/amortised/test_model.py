@@ -10,10 +10,11 @@ from bilby.core.prior import PriorDict, Uniform
 from small_runs import assert_agrees, run_nbi
 
 from nbi_sampler import NBI
-from nbi_sampler.algorithm import model_step
-from nbi_sampler.amortised import model_check, trained_model
-from nbi_sampler.amortised.trained_model import digest_of
-from nbi_sampler.persistence.draws_file import read_draws
+from nbi_sampler.algorithm import warm_start as model_step
+from nbi_sampler.sampler import trained_model
+from nbi_sampler.sampler import trained_model as model_check
+from nbi_sampler.sampler.trained_model import digest_of
+from nbi_sampler.storage.checkpoint import read_draws
 
 
 @pytest.fixture

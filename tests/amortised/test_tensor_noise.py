@@ -11,14 +11,14 @@ from scipy import stats
 from nbi_sampler import NBI
 from nbi_sampler.algorithm.rounds import Networks
 from nbi_sampler.amortised import NoiseLevels, TensorNoise
-from nbi_sampler.amortised.data import SimulatedTargets, TensorLayout
+from nbi_sampler.amortised.data_format import DataLayout
 from nbi_sampler.amortised.fitting import fit_estimator
-from nbi_sampler.amortised.layout import DataLayout
 from nbi_sampler.amortised.noise import NoiseLaw, Observation
-from nbi_sampler.amortised.simulations import TrainingSet
-from nbi_sampler.config import TrainingConfig
-from nbi_sampler.featurizers.base import SequenceInputs
-from nbi_sampler.flows import flow_factory
+from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
+from nbi_sampler.amortised.training_set import TrainingSet
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.networks.featurizers.base import SequenceInputs
+from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from bilby.core.prior import DeltaFunction, Prior, PriorDict, Uniform
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.sampler import Nbi
+from nbi_sampler.sampler.nbi import Nbi
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from bilby.core.likelihood import GaussianLikelihood, Likelihood
 
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.persistence.draws_file import read_draws
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.storage.checkpoint import read_draws
 
 
 def interrupt():

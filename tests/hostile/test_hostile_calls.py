@@ -18,10 +18,10 @@ from toys import likelihood_only
 
 from nbi_sampler.algorithm import snpe
 from nbi_sampler.algorithm.records import Observer
-from nbi_sampler.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.config import SnpeConfig, TrainingConfig
 from nbi_sampler.evaluation.batch import LikelihoodError
+from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward import forward_model_for
 from nbi_sampler.priors.space import ParameterSpace
 

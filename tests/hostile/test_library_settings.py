@@ -12,7 +12,8 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import Gaussian, PriorDict, Uniform
 from small_runs import run_nbi
 
-from nbi_sampler import NBI, guarded
+from nbi_sampler import NBI
+from nbi_sampler.core import guarded
 
 T = np.linspace(0.0, 1.0, 12)
 
@@ -118,6 +119,8 @@ def test_own_warnings_are_hidden_and_those_of_the_users_code_are_not(monkeypatch
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with guarded.own_settings():
-            warnings.warn_explicit("ours", RuntimeWarning, "kernels.py", 1, "nbi_sampler.proposals.kernels")
+            warnings.warn_explicit(
+                "ours", RuntimeWarning, "kernels.py", 1, "nbi_sampler.algorithm.proposals.kernels"
+            )
             warnings.warn_explicit("theirs", RuntimeWarning, "script.py", 1, "script")
     assert [str(each.message) for each in caught] == ["theirs"]

@@ -8,15 +8,15 @@ import bilby
 import numpy as np
 from small_runs import run_nbi
 
-from nbi_sampler.config import MafConfig, MlpConfig
-from nbi_sampler.featurizers import FeaturizerKind
-from nbi_sampler.featurizers.perceptron import perceptron_featurizer
-from nbi_sampler.flows import FlowKind, MaskedAutoregressiveFlow
+from nbi_sampler.core.config import MafConfig, MlpConfig
 from nbi_sampler.forward import UserModel
+from nbi_sampler.networks.featurizers import FeaturizerKind
+from nbi_sampler.networks.featurizers.base import perceptron_featurizer
+from nbi_sampler.networks.flows import FlowKind, MaskedAutoregressiveFlow
+from nbi_sampler.networks.training.losses import LossKind
+from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler.plugins import hookimpl
 from nbi_sampler.plugins.manager import Plugin, Plugins
-from nbi_sampler.training.losses import LossKind
-from nbi_sampler.training.objectives import NllObjective
 
 X = np.linspace(0.0, 1.0, 20)
 Y = 2.0 * X + 0.1 * np.random.default_rng(3).normal(size=20)

@@ -35,15 +35,15 @@ from plugin_cases import (
 )
 
 from nbi_sampler.cli import main, plugin_report
-from nbi_sampler.featurizers import FEATURIZERS, featurizer_factory
-from nbi_sampler.flows import FLOWS
 from nbi_sampler.forward import UserModel, forward_model_for
 from nbi_sampler.forward.gaussian import GaussianModel
+from nbi_sampler.networks.featurizers import FEATURIZERS, featurizer_factory
+from nbi_sampler.networks.flows import FLOWS
+from nbi_sampler.networks.training.losses import LOSSES
 from nbi_sampler.plugins import hookspecs
 from nbi_sampler.plugins.hookspecs import HOOKS
 from nbi_sampler.plugins.manager import CORE, Plugin
-from nbi_sampler.plugins.provenance import plugins_at_work
-from nbi_sampler.training.losses import LOSSES
+from nbi_sampler.storage.fingerprint import plugins_at_work
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from plugin_cases import GOOD, MINE, Modest, X, Y, found, gaussian, line, namespace
 
-from nbi_sampler.config import MlpConfig
-from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.flows import FLOWS, flow_factory
+from nbi_sampler.core.config import MlpConfig
 from nbi_sampler.forward import forward_model_for
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import FLOWS, flow_factory
+from nbi_sampler.networks.training.losses import LOSSES, LossKind
+from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler.plugins.manager import Plugins
-from nbi_sampler.training.losses import LOSSES, LossKind
-from nbi_sampler.training.objectives import NllObjective
 
 BROKEN = {
     "raises when imported": ("import nothing_of_that_name", "ModuleNotFoundError.*nothing_of_that_name"),

@@ -12,10 +12,10 @@ import pytest
 import torch
 from fresh_environments import call, fresh_python
 
-from nbi_sampler.config import TrainingConfig
-from nbi_sampler.featurizers import featurizer_factory
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.training.losses import LOSSES
 from nbi_sampler.plugins.manager import Plugin, installed
-from nbi_sampler.training.losses import LOSSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
 # A file is a block of code after a paragraph that begins with its name.

@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: it names every room, and imports point as it says; no file is long."""
+"""docs/architecture.md is true: its table has every layer, and imports point down it; no file is long."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PACKAGE = ROOT / "nbi_sampler"
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in PAGE.split("\n## The rooms\n")[1].split("\n## ")[0].splitlines()
+    for line in PAGE.split("\n## The layers\n")[1].split("\n## ")[0].splitlines()
     if line.startswith("| `")
 ]
-# Files and folders by the row of the table that they stand in: 0 is the top of the house.
-FLOOR = {name: floor for floor, row in enumerate(ROWS) for name in re.findall(r"`([^`]+)`", row[0])}
+# Layers by their names, 0 at the top: a folder, or a file beside the folders.
+LAYERS = {row[0].strip("`").rstrip("/"): level for level, row in enumerate(ROWS)}
 SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 # Everything that people write, but not what a build has copied.
 WRITTEN = [
@@ -27,24 +27,22 @@ WRITTEN = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if not {"build", "dist"} & set(path.relative_to(ROOT).parts)
 ]
-
 # Means, not ends: a concept that needs more lines than a file of 250 may have them, up to here.
 MOST_LINES = 450
 MOST_LINES_OF_A_FUNCTION = 60
+MOST_FOLDERS = 12
 
 
 def name_of(path):
     return str(path.relative_to(PACKAGE if path.is_relative_to(PACKAGE) else ROOT))
 
 
-def room_of(path):
-    """A file has the room that its own name stands in, or else that of its folder."""
-    own = name_of(path)
-    return own if own in FLOOR else f"{path.relative_to(PACKAGE).parts[0]}/"
+def layer_of(path):
+    return path.relative_to(PACKAGE).parts[0]
 
 
 def imports_of(path):
-    """Names of modules that a file imports, in functions too, but not for annotations alone."""
+    """Names of modules that a file imports when it runs, in functions and as strings too."""
     tree = ast.parse(path.read_text())
     annotations = {
         id(node)
@@ -60,6 +58,8 @@ def imports_of(path):
             parent = ".".join(package[: -node.level]) if node.level else ""
             module = ".".join(filter(None, (parent, node.module)))
             yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"nbi_sampler(\.\w+)+", str(node.value)):
+            yield node.value
 
 
 def file_of(name):
@@ -77,15 +77,21 @@ def file_of(name):
 GRAPH = {path: {file_of(name) for name in imports_of(path)} - {None, path} for path in SOURCES}
 
 
-def test_every_file_has_a_room_and_every_room_exists():
-    assert {room_of(path) for path in SOURCES} == set(FLOOR)
-    assert not [name for name in FLOOR if not (PACKAGE / name).exists()]
+def test_every_layer_is_in_the_table_and_there_are_no_more_than_twelve_folders():
+    assert {layer_of(path) for path in SOURCES} == set(LAYERS)
+    folders = [name for name in LAYERS if not name.endswith(".py")]
+    assert len(folders) <= MOST_FOLDERS
+    assert {path.name for path in PACKAGE.iterdir() if any(path.rglob("*.py"))} == set(folders)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_imports_point_downwards(path):
-    own = FLOOR[room_of(path)]
-    assert not [name_of(target) for target in GRAPH[path] if FLOOR[room_of(target)] < own]
+def test_no_layer_imports_from_one_above_it():
+    upwards = [
+        f"{name_of(path)} imports {name_of(target)}"
+        for path in SOURCES
+        for target in GRAPH[path]
+        if LAYERS[layer_of(target)] < LAYERS[layer_of(path)]
+    ]
+    assert not upwards
 
 
 def test_no_two_files_import_each_other():
@@ -93,17 +99,33 @@ def test_no_two_files_import_each_other():
 
 
 @pytest.mark.parametrize(
-    "knows, forbidden", [("arrays only", {"torch", "bilby"}), ("nothing of bilby", {"bilby"})]
+    "layer, forbidden",
+    [
+        ("importance", {"torch", "bilby", "matplotlib", "h5py"}),
+        ("algorithm", {"bilby", "matplotlib", "h5py", "zipfile"}),
+        ("networks", {"bilby", "matplotlib", "h5py"}),
+        ("plugins", {"torch", "bilby", "matplotlib", "h5py"}),
+        ("core", {"bilby", "matplotlib", "h5py"}),
+    ],
 )
-def test_rooms_know_no_more_than_the_page_says(knows, forbidden):
-    rooms = {floor for floor, row in enumerate(ROWS) if row[2] == knows}
-    paths = [path for path in SOURCES if FLOOR[room_of(path)] in rooms]
-    assert len(paths) > 1
-    for path in paths:
+def test_layers_know_no_more_than_the_page_says(layer, forbidden):
+    for path in (path for path in SOURCES if layer_of(path) == layer):
         assert not {name.split(".")[0] for name in imports_of(path)} & forbidden, name_of(path)
 
 
-def test_the_picture_shows_rooms_that_exist():
+def test_only_the_sampler_knows_the_sampler_class_of_bilby():
+    knowing = {
+        layer_of(path) for path in SOURCES for name in imports_of(path) if "bilby.core.sampler" in name
+    }
+    assert knowing == {"sampler"}
+
+
+def test_a_folder_of_tests_mirrors_every_layer():
+    mirrored = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+    assert {name for name in LAYERS if not name.endswith(".py")} <= mirrored
+
+
+def test_the_picture_shows_files_that_exist():
     picture = PAGE.split("```mermaid")[1].split("```")[0]
     drawn = re.findall(r"[\w/]+(?:\.py\b|/(?=<|\"))", picture)
     assert len(drawn) > 10

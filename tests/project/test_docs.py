@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nbi_sampler
-from nbi_sampler.reporting import status
+from nbi_sampler.importance import reliability as status
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -110,7 +110,7 @@ def test_readme_names_only_commands_that_make_knows():
 
 
 def test_readme_names_every_keyword_of_the_sampler_and_no_other():
-    from nbi_sampler.sampler import Nbi
+    from nbi_sampler.sampler.nbi import Nbi
 
     section = (ROOT / "README.md").read_text().split("\n## Keywords\n")[1].split("\n## ")[0]
     table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, flags=re.MULTILINE)

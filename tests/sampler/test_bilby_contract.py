@@ -14,7 +14,7 @@ from bilby.core.utils import command_line_args
 from small_runs import assert_agrees, run_nbi, weighted
 
 from nbi_sampler.evaluation.batch import LikelihoodError
-from nbi_sampler.sampler import Nbi
+from nbi_sampler.sampler.nbi import Nbi
 
 
 class Peak(Likelihood):

@@ -14,8 +14,8 @@ import pytest
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict, Uniform
 
-from nbi_sampler.sampler import Nbi
-from nbi_sampler.settings.keywords import DEFAULTS
+from nbi_sampler.sampler.keywords import DEFAULTS
+from nbi_sampler.sampler.nbi import Nbi
 
 PASSED_ON = {"check_point_plot": True, "check_point_delta_t": 1800}
 STEERING = {"naccept": 60, "nlive": 1000, "sample": "acceptance-walk"}

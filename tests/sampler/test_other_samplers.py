@@ -10,10 +10,10 @@ import pytest
 from bilby.core.prior import PriorDict, Uniform
 from sampler_cases import Bowl
 
-from nbi_sampler.sampler import Nbi
-from nbi_sampler.settings import foreign
-from nbi_sampler.settings.keywords import DEFAULTS
-from nbi_sampler.settings.other_samplers import NAMES
+from nbi_sampler.sampler import foreign
+from nbi_sampler.sampler.keywords import DEFAULTS
+from nbi_sampler.sampler.nbi import Nbi
+from nbi_sampler.sampler.other_samplers import NAMES
 
 RUN_SAMPLER = {"outdir", "label", "plot", "exit_code", "likelihood", "priors", "use_ratio"}
 

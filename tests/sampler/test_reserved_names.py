@@ -7,7 +7,7 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import Constraint, PriorDict, Uniform
 from small_runs import run_nbi
 
-from nbi_sampler.survey import infer_many
+from nbi_sampler.sampler.survey import infer_many
 
 
 class Uncalled(Likelihood):

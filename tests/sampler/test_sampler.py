@@ -13,7 +13,7 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import Constraint, DeltaFunction, PriorDict, Uniform
 from sampler_cases import BOWL_EVIDENCE, BOX, Bowl, line_data
 
-from nbi_sampler.sampler import Nbi
+from nbi_sampler.sampler.nbi import Nbi
 
 
 class Lowered(Bowl):
@@ -180,7 +180,7 @@ def test_signal_handlers_are_given_back_even_when_the_run_raises(run, bowl_prior
         assert signal.getsignal(signal.SIGTERM) != handlers[0]
         raise RuntimeError("stop here")
 
-    monkeypatch.setattr("nbi_sampler.sampler.run", fail)
+    monkeypatch.setattr("nbi_sampler.sampler.nbi.run", fail)
     with pytest.raises(RuntimeError, match="stop here"):
         run(Bowl(), bowl_priors)
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)] == handlers

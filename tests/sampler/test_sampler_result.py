@@ -14,10 +14,10 @@ from bilby.core.prior import PriorDict, Uniform
 from bilby.core.result import ResultList
 from sampler_cases import line, line_data
 
-from nbi_sampler.plots.view import RunView
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.reporting.meta_data import describable, rounds_of
-from nbi_sampler.reporting.result import log_prior_density
+from nbi_sampler.reports.meta_data import describable, rounds_of
+from nbi_sampler.reports.plots.view import RunView
+from nbi_sampler.reports.result import log_prior_density
 
 
 @pytest.fixture(scope="module")

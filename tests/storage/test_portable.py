@@ -14,19 +14,19 @@ from torch import nn
 from toys import QUICK, bump, drawn, likelihood_only, linear_gaussian, networks
 
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals import by_state
+from nbi_sampler.algorithm.proposals import kernels as charts
+from nbi_sampler.algorithm.proposals import proposal as proposals
+from nbi_sampler.algorithm.proposals.affine import AffineMap
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import Pending, State
-from nbi_sampler.config import SnpeConfig
-from nbi_sampler.flows import ModuleFlow, flow_factory
-from nbi_sampler.persistence.checkpoint import KINDS
-from nbi_sampler.proposals import by_state
-from nbi_sampler.proposals import kernels as charts
-from nbi_sampler.proposals import proposal as proposals
-from nbi_sampler.proposals.affine import AffineMap
-from nbi_sampler.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
-from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.storage.portable import Packer, unpack
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.networks.flows import ModuleFlow, flow_factory
+from nbi_sampler.storage.checkpoint import KINDS
+from nbi_sampler.storage.objects import Packer, unpack
 
 CPU = torch.device("cpu")
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from tampering import flips
 
+from nbi_sampler.sampler.survey.table import Survey, columns_of, stored
 from nbi_sampler.storage import table_checks, table_file
 from nbi_sampler.storage.appendable_table import AppendableTable, DamagedTable
 from nbi_sampler.storage.simulation_store import SimulationStore
 from nbi_sampler.storage.superblock import checksum
-from nbi_sampler.survey.table import Survey, columns_of, stored
 
 N, LENGTH = 300, 60
 

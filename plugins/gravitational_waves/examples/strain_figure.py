@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import SubFigure
 
-from nbi_sampler.colours import COLOURS
+from nbi_sampler.reports.plots.style import COLOURS
 
 __all__ = ["draw"]
 

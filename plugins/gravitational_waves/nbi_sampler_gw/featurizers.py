@@ -15,9 +15,9 @@ from scipy.linalg import block_diag
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nbi_sampler.config import PcaConfig
-from nbi_sampler.featurizers import FeaturizerKind
-from nbi_sampler.featurizers.pca import PrincipalComponents, strongest_components
+from nbi_sampler.core.config import PcaConfig
+from nbi_sampler.networks.featurizers import FeaturizerKind
+from nbi_sampler.networks.featurizers.pca import PrincipalComponents, strongest_components
 
 __all__ = ["FEATURIZERS", "DetectorComponents", "DetectorPcaConfig", "DetectorResnetConfig"]
 

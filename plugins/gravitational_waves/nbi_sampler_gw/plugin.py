@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from nbi_sampler.featurizers import FeaturizerKind
+from nbi_sampler.networks.featurizers import FeaturizerKind
 from nbi_sampler.plugins import hookimpl
 from nbi_sampler_gw import recognise
 from nbi_sampler_gw.circles import open_circles

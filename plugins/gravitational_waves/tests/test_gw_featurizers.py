@@ -14,7 +14,7 @@ from nbi_sampler_gw.featurizers import (
     DetectorResnetConfig,
 )
 
-from nbi_sampler.training.noisy_data import NoisyData
+from nbi_sampler.networks.training.noisy_data import NoisyData
 
 
 @pytest.fixture(scope="module")

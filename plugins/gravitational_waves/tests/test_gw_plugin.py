@@ -12,10 +12,10 @@ from nbi_sampler_gw import StrainModel
 from nbi_sampler_gw.featurizers import DetectorComponents
 from scipy.special import logsumexp
 
-from nbi_sampler.featurizers import featurizer_factory
 from nbi_sampler.forward import forward_model_for
+from nbi_sampler.networks.devices import thread_count
+from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.plugins import installed
-from nbi_sampler.settings.devices import thread_count
 
 
 def test_hooks_are_found_by_their_entry_point(detectors):

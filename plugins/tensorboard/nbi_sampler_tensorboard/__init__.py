@@ -14,7 +14,7 @@ from nbi_sampler.plugins import hookimpl
 
 if TYPE_CHECKING:
     from nbi_sampler.algorithm.records import RoundRecord
-    from nbi_sampler.plugins.events import Epoch, Outcome, Run, Simulations
+    from nbi_sampler.reports.events import Epoch, Outcome, Run, Simulations
     from nbi_sampler_tensorboard.run_log import RunLog
 
 __all__ = [

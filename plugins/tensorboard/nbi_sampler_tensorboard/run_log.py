@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from nbi_sampler.algorithm.records import RoundRecord
-from nbi_sampler.plugins.events import Epoch, Outcome, Run, Simulations
+from nbi_sampler.reports.events import Epoch, Outcome, Run, Simulations
 
 __all__ = ["RunLog"]
 

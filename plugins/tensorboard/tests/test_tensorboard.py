@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import nbi_sampler
 from nbi_sampler.plugins import installed
-from nbi_sampler.plugins.events import Run
+from nbi_sampler.reports.events import Run
 
 X = np.linspace(0.0, 1.0, 20)
 Y = 2.0 * X + 0.1 * np.random.default_rng(3).normal(size=20)

@@ -13,8 +13,8 @@ import numpy as np
 from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
-from nbi_sampler.diagnostics import calibration_ranks, coverage, uniformity
-from nbi_sampler.engine import NBI
+from nbi_sampler.amortised.engine import NBI
+from nbi_sampler.reports.diagnostics import calibration_ranks, coverage, uniformity
 from nbi_sampler_benchmark.problems import models
 from nbi_sampler_benchmark.problems.registry import get_problem
 

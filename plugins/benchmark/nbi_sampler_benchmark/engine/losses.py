@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.config import SnpeConfig
+from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.problem import make_forward_model, make_problem
-from nbi_sampler.settings.keywords import DEFAULTS, read_settings
+from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
+from nbi_sampler.sampler.problem import make_forward_model, make_problem
 from nbi_sampler_benchmark.problems.registry import get_problem
 
 __all__ = ["LossRun", "compare_losses", "losses_table"]

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from nbi_sampler.config import TrainingConfig
-from nbi_sampler.featurizers import featurizer_factory
-from nbi_sampler.flows import flow_factory
+from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import UserModel
-from nbi_sampler.randomness import seeded_modules
-from nbi_sampler.training.cuda_graph import CudaGraph, Graph
-from nbi_sampler.training.fit import WORTH_A_CAPTURE, fit
-from nbi_sampler.training.noisy_data import NoisyData
-from nbi_sampler.training.objectives import NllObjective
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import flow_factory
+from nbi_sampler.networks.training.cuda_graph import CudaGraph, Graph
+from nbi_sampler.networks.training.fit import WORTH_A_CAPTURE, fit
+from nbi_sampler.networks.training.noisy_data import NoisyData
+from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler_benchmark.arguments import names
 
 __all__ = ["Speed", "add_arguments", "measured_speeds", "speeds_table"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from nbi_sampler.plots.style import COLOURS
+from nbi_sampler.reports.plots.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.statistics.importance import effective_sample_size, log_evidence
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler_benchmark.packages.inside.worker import Answer, Task
 from nbi_sampler_benchmark.packages.simulations import SimulatedProblem, Simulations
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nbi_sampler.core.randomness import stage_generator, torch_generator
+from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.likelihood_call import likelihood_function
 from nbi_sampler.forward.base import ForwardModel
 from nbi_sampler.forward.gaussian import GaussianModel
 from nbi_sampler.forward.recognise import forward_model_for
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.randomness import stage_generator, torch_generator
 from nbi_sampler_benchmark.problems.registry import Problem
 
 __all__ = ["SimulatedProblem", "Simulations"]

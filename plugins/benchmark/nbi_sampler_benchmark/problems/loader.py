@@ -21,13 +21,13 @@ import bilby
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
+from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.likelihood_call import likelihood_function
-from nbi_sampler.persistence.fingerprint import RUN_KEYWORDS, fingerprint
-from nbi_sampler.plots.view import parameter_labels
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.problem import PROBE_SEED
-from nbi_sampler.randomness import stage_generator
+from nbi_sampler.reports.plots.view import parameter_labels
+from nbi_sampler.sampler.problem import PROBE_SEED
+from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, fingerprint
 from nbi_sampler_benchmark.json_values import without_unknown
 from nbi_sampler_benchmark.problems.registry import Problem, get_problem, is_problem
 

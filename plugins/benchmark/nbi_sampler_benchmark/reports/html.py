@@ -13,7 +13,7 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from nbi_sampler.plots.style import own_style
+from nbi_sampler.reports.plots.style import own_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from bilby.core.result import Result
 
-from nbi_sampler.plots.view import parameter_labels
+from nbi_sampler.reports.plots.view import parameter_labels
 from nbi_sampler_benchmark.json_values import without_unknown
 from nbi_sampler_benchmark.runs.records import Entry, entry_of_result
 from nbi_sampler_benchmark.samplers.costs import CostLine, Crossover, cost_line, crossover

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from nbi_sampler.statistics.importance import weighted_quantiles
+from nbi_sampler.importance.weights import weighted_quantiles
 from nbi_sampler_benchmark.runs.records import Entry, weighted_size
 
 __all__ = ["Pair", "jensen_shannon", "pair_of"]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from nbi_sampler.plots.style import COLOURS, head
-from nbi_sampler.statistics.importance import weighted_quantiles
+from nbi_sampler.importance.weights import weighted_quantiles
+from nbi_sampler.reports.plots.style import COLOURS, head
 from nbi_sampler_benchmark.runs.records import Entry
 from nbi_sampler_benchmark.samplers.costs import CostLine, duration
 

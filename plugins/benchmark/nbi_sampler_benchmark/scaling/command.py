@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nbi_sampler.plots.style import own_style, save_figure
+from nbi_sampler.reports.plots.style import own_style, save_figure
 from nbi_sampler_benchmark.arguments import integers, names, names_among
 from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
 from nbi_sampler_benchmark.scaling.figure import growth_figure

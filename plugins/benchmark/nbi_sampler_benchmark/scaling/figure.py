@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbi_sampler.plots.style import COLOURS, compact, head
+from nbi_sampler.reports.plots.style import COLOURS, compact, head
 from nbi_sampler_benchmark.scaling.report import AXES, COSTS, Measured, costs_of, families_of
 
 if TYPE_CHECKING:

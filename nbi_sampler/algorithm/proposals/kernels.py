@@ -1,0 +1,121 @@
+"""Coordinates in which kernels are fitted: the latent space, or the unit cube of prior quantiles.
+
+The latent space has no edges, but stretches those of a bounded prior to infinity; in the unit cube a mode
+that the edge of the prior cuts keeps its shape. A class of kernels is at once the chart in which they are
+fitted: it gives the coordinates of draws, and makes a proposal over z of a `StudentMixture` in these. Called
+by `refinement`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
+from nbi_sampler.algorithm.proposals.proposal import log_normal
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+
+__all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels"]
+
+Array = NDArray[np.float64]
+
+# Draws that measure how much of a mixture lies inside the cube: its density is known to 1e-3 or better.
+N_INSIDE = 200_000
+CHUNK = 20_000
+LEAST_INSIDE = 1e-3
+
+
+class LatentKernels:
+    """Kernels over cut latent coordinates.
+
+    Parameters
+    ----------
+    mixture : StudentMixture
+    cut : ndarray, shape (n_dim,)
+        See `periodic`.
+    """
+
+    def __init__(self, mixture: StudentMixture, cut: Array) -> None:
+        self.mixture = mixture
+        self.cut = cut
+
+    @classmethod
+    def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> LatentKernels:
+        """A mixture in these coordinates as a proposal."""
+        del rng
+        return cls(mixture, cut)
+
+    @staticmethod
+    def coordinates(z: Array, cut: Array) -> Array:
+        """Cut latent coordinates of draws, shape (n, n_dim)."""
+        return apply_cut(z, cut)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Independent draws, shape (n, n_dim)."""
+        return remove_cut(self.mixture.sample(n, rng), self.cut)
+
+    def log_ratio(self, z: Array) -> Array:
+        """``log q - log prior``, shape (n,)."""
+        z = apply_cut(z, self.cut)
+        return self.mixture.log_prob(z) - log_normal(z)
+
+
+class UnitCubeKernels:
+    r"""Kernels over the cut unit cube, truncated to it.
+
+    .. math:: q(u) = q_0(u) / P, \qquad P = \int_{[0, 1]^D} q_0
+
+    The prior is uniform here, so that ``log q - log prior`` is :math:`\log q(u)`.
+
+    Parameters
+    ----------
+    mixture : StudentMixture
+    cut : ndarray, shape (n_dim,)
+        See `periodic`.
+    log_inside : float
+        :math:`\log P`.
+    """
+
+    def __init__(self, mixture: StudentMixture, cut: Array, log_inside: float) -> None:
+        self.mixture = mixture
+        self.cut = cut
+        self.log_inside = log_inside
+
+    @classmethod
+    def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
+        """A mixture in these coordinates as a proposal; None where most of it lies outside."""
+        share = float(_is_inside(mixture.sample(CHUNK, rng)).mean())
+        if 0.0 < share < 1.0:
+            n_parts = N_INSIDE // CHUNK
+            share = float(np.mean([_is_inside(mixture.sample(CHUNK, rng)).mean() for _ in range(n_parts)]))
+        return cls(mixture, cut, math.log(share)) if share > LEAST_INSIDE else None
+
+    @staticmethod
+    def coordinates(z: Array, cut: Array) -> Array:
+        """Cut quantiles of draws, shape (n, n_dim)."""
+        return np.asarray(ndtr(apply_cut(z, cut)))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Independent draws, shape (n, n_dim)."""
+        drawn = np.zeros((0, len(self.cut)))
+        while len(drawn) < n:
+            wanted = math.ceil(1.1 * (n - len(drawn)) / math.exp(self.log_inside)) + 10
+            u = self.mixture.sample(min(wanted, CHUNK), rng)
+            drawn = np.concatenate([drawn, u[_is_inside(u)]])
+        return remove_cut(ndtri(drawn[:n]), self.cut)
+
+    def log_ratio(self, z: Array) -> Array:
+        """``log q - log prior``, shape (n,)."""
+        return self.mixture.log_prob(ndtr(apply_cut(z, self.cut))) - self.log_inside
+
+
+Chart: TypeAlias = type[LatentKernels] | type[UnitCubeKernels]
+CHARTS: tuple[Chart, ...] = (LatentKernels, UnitCubeKernels)
+
+
+def _is_inside(u: Array) -> NDArray[np.bool_]:
+    return np.asarray(((u > 0.0) & (u < 1.0)).all(axis=1))

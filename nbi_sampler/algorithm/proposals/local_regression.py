@@ -1,0 +1,186 @@
+r"""Where the next proposal would be too thin, as far as the draws so far can tell; no likelihood is called.
+
+While the likelihood is tempered, the end of a curved ridge may drop out of the proposals, and then no draw
+tells of it any more. But a regression of log L on the draws so far reaches a little beyond them: candidates
+from wide distributions are weighted by what it predicts, and kernels are put where these weights are larger
+than the proposal allows for. The likelihood itself decides once they are drawn from. Called by `refinement`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.special import logsumexp
+
+from nbi_sampler.algorithm.proposals.affine import spread_of
+from nbi_sampler.algorithm.proposals.kernels import Chart
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
+from nbi_sampler.algorithm.proposals.student_mixture import local_kernels
+
+__all__ = ["local_regression", "n_terms", "scouting_kernels", "terms"]
+
+
+Array = NDArray[np.float64]
+
+# Candidates; in more dimensions than five fewer, with the square of their number, as each costs more.
+N_CANDIDATES = 16_000
+
+N_KERNELS = 50
+
+# So many have their neighbours' terms in the cache of a processor.
+CHUNK = 500
+
+# Candidates that would weigh this many times the mean are too thinly covered; kernels pay from a least mass.
+LEAST_EXCESS = 2.0
+
+LEAST_MASS = 1e-3
+
+FEWEST_THIN = 20
+
+SHARES = (0.03, 0.3)
+
+# Log weights so far below the largest cannot matter.
+NEGLIGIBLE = 12.0
+
+# In more dimensions the regression would need too many neighbours to be a local one.
+MOST_DIMENSIONS = 8
+
+# Points so many spreads away are all equally far, and values so far below their neighbours all equally low.
+FARTHEST = 1e100
+
+LOWEST = -1e30
+
+# How far beyond the best of its neighbours a prediction is believed.
+MOST_BEYOND = 3.0
+
+
+def scouting_kernels(
+    draws: Array,
+    log_target: Array,
+    proposal: MixtureProposal,
+    wider: Sequence[Proposal],
+    log_norm: float,
+    chart: Chart,
+    cut: Array,
+    rng: np.random.Generator,
+) -> tuple[Proposal | None, float]:
+    """Kernels where a regression predicts more of the target than the proposal covers, and their share.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (n, n_dim)
+        Latent coordinates of all draws that are not negligible in the wider distributions.
+    log_target : ndarray, shape (n,)
+        Log of the target relative to the prior, not normalised: the (tempered) log-likelihood.
+    proposal : MixtureProposal
+        What would be drawn from next.
+    wider : sequence of Proposal
+        Where candidates come from.
+    log_norm : float
+        Log of the integral of the target over the prior, as estimated so far.
+    chart : Chart
+        Coordinates of the regression and the kernels.
+    cut : ndarray, shape (n_dim,)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Proposal or None
+        None where nothing is amiss, or nothing can be said: too few draws, or too many dimensions.
+    float
+        Predicted mass of what is too thinly covered, within limits; 0 for none.
+    """
+    n_dim = draws.shape[1]
+    if n_dim > MOST_DIMENSIONS or len(draws) < 2 * n_terms(n_dim):
+        return None, 0.0
+    source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
+    z = source.sample(int(N_CANDIDATES / max(1.0, n_dim / 5.0) ** 2), rng)
+    y = chart.coordinates(z, cut)
+    predicted = local_regression(chart.coordinates(draws, cut), log_target, y)
+    log_weights = predicted - source.log_ratio(z)
+    relevant = np.flatnonzero(log_weights > log_weights.max() - NEGLIGIBLE)
+    excess = predicted[relevant] - proposal.log_ratio(z[relevant]) - log_norm
+    thin = relevant[excess > math.log(LEAST_EXCESS)]
+    if len(thin) < FEWEST_THIN:
+        return None, 0.0
+    mass = math.exp(min(float(logsumexp(log_weights[thin])) - math.log(len(z)) - log_norm, 0.0))
+    if mass < LEAST_MASS:
+        return None, 0.0
+    kernels = chart.of(local_kernels(y[thin], log_weights[thin], rng, n_kernels=N_KERNELS), cut, rng)
+    return kernels, float(np.clip(mass, *SHARES)) if kernels is not None else 0.0
+
+
+def local_regression(known: Array, values: Array, wanted: Array) -> Array:
+    r"""Predict a smooth function by a polynomial of second degree through the nearest known points.
+
+    Weighted least squares, with weights that fall to a tenth at the farthest neighbour.
+
+    Parameters
+    ----------
+    known : ndarray, shape (n, n_dim)
+        At least as many as the polynomial has terms.
+    values : ndarray, shape (n,)
+        Finite.
+    wanted : ndarray, shape (m, n_dim)
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        At most three above the largest of the neighbours.
+
+    References
+    ----------
+    Cleveland & Devlin (1988), JASA 83, 596.
+
+    Examples
+    --------
+    >>> x = np.linspace(-1, 1, 21)[:, None]
+    >>> local_regression(x, 1 - 3 * x[:, 0] ** 2, np.array([[0.33]])).round(4)
+    array([0.6733])
+    """
+    n_neighbours = min(int(1.7 * n_terms(known.shape[1])) + 5, len(known))
+    centre, spread = known[0], spread_of(known)
+    known, wanted = (known - centre) / spread, np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
+    distance, index = cKDTree(known).query(wanted, k=n_neighbours)
+    distance, index = distance.reshape(len(wanted), -1), index.reshape(len(wanted), -1)
+    predicted = np.empty(len(wanted))
+    for start in range(0, len(wanted), CHUNK):
+        part = slice(start, start + CHUNK)
+        near, reach = index[part], distance[part, -1:]
+        # Zero where all neighbours lie at the point itself, and then their mean is what is known.
+        reach = np.where(reach > 0.0, reach, 1.0)
+        offsets = (known[near] - wanted[part, None]) / reach[:, :, None]
+        columns = terms(offsets, *np.triu_indices(known.shape[1]))
+        weighted = columns * np.exp(-2.3 * (distance[part] / reach) ** 2)[:, :, None]
+        normal = weighted.transpose(0, 2, 1) @ columns
+        diagonal = np.einsum("mtt->mt", normal)
+        diagonal += 1e-6
+        # Relative to the largest of the neighbours: of large numbers the differences are left.
+        top = values[near].max(axis=1)
+        below = np.maximum(values[near] - top[:, None], LOWEST)
+        right = np.einsum("mkt,mk->mt", weighted, below)
+        # The constant term is the value at the point that is wanted.
+        fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
+        predicted[part] = top + np.minimum(fitted, MOST_BEYOND)
+    return predicted
+
+
+def n_terms(n_dim: int) -> int:
+    """How many terms there are, mixed ones included."""
+    return (n_dim + 1) * (n_dim + 2) // 2
+
+
+def terms(x: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    """One, linear terms, and the products of the coordinates of two lists, shape (..., n_terms).
+
+    Parameters
+    ----------
+    x : ndarray, shape (..., n_dim)
+    first, second : ndarray of int, shape (n_products,)
+        Of ``np.triu_indices(n_dim)`` for all products.
+    """
+    return np.concatenate([np.ones((*x.shape[:-1], 1)), x, x[..., first] * x[..., second]], axis=-1)

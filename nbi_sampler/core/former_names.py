@@ -1,0 +1,64 @@
+"""Public modules by the names that they had before, so that scripts which import them go on working."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+__all__ = ["keep_former_names"]
+
+# Names before, and where what they named lives now; the first that has an attribute gives it.
+FORMER = {
+    "amortised.noise_laws": ("amortised.noise",),
+    "colours": ("reports.plots.style",),
+    "config": ("core.config",),
+    "diagnostics": ("reports.diagnostics", "amortised.out_of_distribution"),
+    "engine": ("amortised.engine",),
+    "featurizers": ("networks.featurizers",),
+    "featurizers.base": ("networks.featurizers.base",),
+    "flows": ("networks.flows",),
+    "flows.base": ("networks.flows.base",),
+    "persistence": ("storage",),
+    "persistence.draws_file": ("storage.checkpoint",),
+    "plots": ("reports.plots",),
+    "plugins.events": ("reports.events",),
+    "statistics": ("importance",),
+    "statistics.importance": ("importance.weights",),
+    "survey": ("sampler.survey",),
+    "training": ("networks.training",),
+    "training.losses": ("networks.training.losses",),
+    "training.noisy_data": ("networks.training.noisy_data",),
+    "training.objectives": ("networks.training.objectives",),
+}
+
+
+def keep_former_names(package: str) -> None:
+    """Make former names importable; what they hold is imported when it is asked for.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+    """
+    for former, present in FORMER.items():
+        name = f"{package}.{former}"
+        sys.modules.setdefault(name, _Former(name, tuple(f"{package}.{each}" for each in present)))
+
+
+class _Former(ModuleType):
+    """A module whose attributes are those of other modules."""
+
+    def __init__(self, name: str, present: tuple[str, ...]) -> None:
+        super().__init__(name, f"Former name of `{present[0]}`.")
+        self._present = present
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        for each in self._present:
+            module = import_module(each)
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(f"module {self.__name__!r}, now {self._present[0]!r}, has no attribute {name!r}")

@@ -1,0 +1,240 @@
+"""What runs in a worker process: it is given the problem once, then parameters, and answers with results.
+
+Called through `pools`, in this machine's processes or in those of an executor anywhere. A process without the
+problem says so and is given it with the next chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cloudpickle
+import numpy as np
+import threadpoolctl
+import torch
+
+from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
+from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
+
+__all__ = ["Answer", "end_with", "evaluate", "packed", "prepare_process"]
+
+
+# The problem of the last run, by its digest: a process of a cluster may serve many runs.
+_problems: dict[str, Calls] = {}
+
+# Few models may be called by two threads at once, so threads of one process take turns.
+_turn = threading.Lock()
+
+DEEPEST = 6
+
+
+class Answer(NamedTuple):
+    """What became of a chunk.
+
+    Attributes
+    ----------
+    done : Done, optional
+        Rows that are finished, all of them unless there is an error.
+    error : LikelihoodError, optional
+        Of the user's code.
+    trace : str
+        Where in that code.
+    lacking : bool
+        Whether this process must be given the problem first.
+    unreadable : str
+        Why the problem could not be read; empty where it could.
+    seconds : float
+    """
+
+    done: Done | None = None
+    error: LikelihoodError | None = None
+    trace: str = ""
+    lacking: bool = False
+    unreadable: str = ""
+    seconds: float = 0.0
+
+
+def evaluate(digest: str, payload: bytes | None, theta: Array, rows: Rows) -> Answer:
+    """Call the user's code for ``rows`` of theta; see `calls.Calls`.
+
+    Parameters
+    ----------
+    digest : str
+        Which problem.
+    payload : bytes, optional
+        The problem, pickled, for a process that may lack it.
+    theta : ndarray, shape (n, n_dim)
+    rows : ndarray of int, shape (n_rows,)
+    """
+    with _turn:
+        if digest not in _problems:
+            if payload is None:
+                return Answer(lacking=True)
+            try:
+                problem = cloudpickle.loads(payload)
+            # Reading imports the user's modules, which may be missing here or raise anything.
+            except Exception as error:
+                return Answer(unreadable=f"{type(error).__name__}: {error}")
+            _remember(digest, problem)
+        return _answer(_problems[digest], theta, rows)
+
+
+def prepare_process(digest: str, problem: Calls | None) -> None:
+    """Make a process of our own pool ready: one thread, no part in signals, no life after its parent.
+
+    Parameters
+    ----------
+    digest : str
+    problem : Calls, optional
+        As inherited by fork; a spawned process is sent it.
+    """
+    # The main process saves and exits on these, and ends its workers; SIGTERM ends a worker as it is.
+    for name in ("SIGINT", "SIGALRM"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threadpoolctl.threadpool_limits(1)
+    torch.set_num_threads(1)
+    if problem is not None:
+        _remember(digest, problem)
+    _end_with_maker()
+
+
+def _answer(problem: Calls, theta: Array, rows: Rows) -> Answer:
+    start = time.perf_counter()
+    finished: list[Done] = []
+    error, trace = None, ""
+    try:
+        finished.extend(problem(theta, rows))
+    except LikelihoodError as raised:
+        error, trace = raised, traceback.format_exc()
+        if not _survives_pickling(raised.error):
+            error = LikelihoodError(
+                raised.parameters, RuntimeError(f"{type(raised.error).__name__}: {raised.error}")
+            )
+    done = _joined(finished) if finished else None
+    return Answer(done, error, trace, seconds=time.perf_counter() - start)
+
+
+def _joined(parts: list[Done]) -> Done:
+    rows, predictions, log_likelihood = zip(*parts, strict=True)
+    return Done(
+        np.concatenate(rows),
+        None if predictions[0] is None else np.concatenate(predictions),
+        None if log_likelihood[0] is None else np.concatenate(log_likelihood),
+    )
+
+
+def _remember(digest: str, problem: Calls) -> None:
+    _problems.clear()
+    _problems[digest] = problem
+
+
+def _survives_pickling(error: Exception) -> bool:
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    # Exceptions with constructors of their own fail in every way when they are made again.
+    except Exception:
+        return False
+
+
+def end_with(parent: int) -> None:
+    """End this process when the one that made it is gone, however it went.
+
+    Parameters
+    ----------
+    parent : int
+        Process id.
+    """
+    _exit_unless(lambda: os.getppid() == parent)
+
+
+def _end_with_maker() -> None:
+    """End this process of a pool when the one that made the pool is gone.
+
+    The parent by process id may be another one, the server of the start method "forkserver". And what tells a
+    forked process that its maker is gone is kept open by the processes that were forked after it.
+    """
+    maker, parent = multiprocessing.parent_process(), os.getppid()
+    _exit_unless(lambda: os.getppid() == parent and (maker is None or maker.is_alive()))
+
+
+def _exit_unless(alive: Callable[[], bool]) -> None:
+    def watch() -> None:
+        while alive():
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def packed(problem: Calls) -> tuple[str, bytes]:
+    """A problem for processes that do not inherit it.
+
+    Functions and classes of a script or a notebook, and closures, are sent with their code; those of modules
+    by name, so that the other side must be able to import them.
+
+    Parameters
+    ----------
+    problem : Calls
+
+    Returns
+    -------
+    digest : str
+    payload : bytes
+
+    Raises
+    ------
+    WorkerError
+        Where it cannot be pickled; names the culprit.
+    """
+    try:
+        payload = cloudpickle.dumps(problem)
+    # Objects of the user decide what this raises.
+    except Exception as error:
+        found = (
+            _culprit(problem.log_likelihood, "likelihood")
+            or _culprit(problem.forward, "forward model")
+            or "something in it"
+        )
+        raise WorkerError(
+            f"npool, pool: expected a likelihood that can be sent to another process, but {found} cannot be "
+            f"pickled ({type(error).__name__}: {error}); make it where it is used, leave it out in "
+            "__getstate__, or use npool= with the start method 'fork', which sends nothing"
+        ) from error
+    return hashlib.sha256(payload).hexdigest(), payload
+
+
+def _culprit(value: object, path: str, depth: int = 0) -> str | None:
+    """Path and type of the innermost object found that cannot be pickled; None where all can."""
+    try:
+        cloudpickle.dumps(value)
+        return None
+    except Exception:
+        if depth < DEEPEST:
+            for name, part in _parts(value):
+                found = _culprit(part, f"{path}{name}", depth + 1)
+                if found:
+                    return found
+    return f"{path} ({type(value).__module__}.{type(value).__qualname__})"
+
+
+def _parts(value: object) -> list[tuple[str, object]]:
+    """What an object holds, each with its name."""
+    if isinstance(value, dict):
+        return [(f"[{key!r}]", part) for key, part in value.items()]
+    if isinstance(value, list | tuple):
+        return [(f"[{i}]", part) for i, part in enumerate(value)]
+    if getattr(value, "__closure__", None):
+        return [("", cell.cell_contents) for cell in value.__closure__]  # type: ignore[attr-defined]
+    parts = [("", value.__self__)] if hasattr(value, "__self__") else []
+    return parts + [(f".{name}", part) for name, part in getattr(value, "__dict__", {}).items()]

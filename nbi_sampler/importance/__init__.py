@@ -1,0 +1,1 @@
+"""Importance sampling on plain arrays: weights, effective sizes, evidence, k-hat, and what can be trusted."""

@@ -1,0 +1,77 @@
+"""Threads of our own computations: torch's, and those of the linear algebra below numpy and scikit-learn.
+
+Their matrices are small. On a machine that does other work, threads that wait for each other cost many times
+what they save, and with another number of them sums end in other digits. What the user's likelihood does is
+left alone. Called by the steps of a run and by trainings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import threadpoolctl
+import torch
+
+from nbi_sampler.core.config import MlpConfig, PcaConfig
+from nbi_sampler.networks.featurizers import FEATURIZERS
+
+__all__ = ["find_device", "limited_threads", "thread_count"]
+
+
+# Settings of perceptrons, those of plugins that derive from them included.
+_SMALL = (PcaConfig, MlpConfig)
+
+_MOST_THREADS = 4
+
+
+@contextmanager
+def limited_threads(n_threads: int) -> Iterator[None]:
+    """Compute with ``n_threads`` within the block, and put the former numbers back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with threadpoolctl.threadpool_limits(n_threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def find_device(device: object) -> torch.device:
+    """A device that torch can use.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` takes CUDA where there is one.
+
+    Raises
+    ------
+    ValueError
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)  # type: ignore[call-overload]
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:1', got {device!r}") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device: expected one that torch can use, got {device!r} without CUDA; use 'auto' or 'cpu'"
+        )
+    return found
+
+
+def thread_count(featurizer: object) -> int:
+    """Threads for torch: small networks are bound by dispatch and gain nothing from a second one."""
+    name = featurizer.get("type", "auto") if isinstance(featurizer, Mapping) else featurizer
+    if isinstance(name, str) and (name == "auto" or _is_small(name)):
+        return 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, _MOST_THREADS)
+
+
+def _is_small(name: str) -> bool:
+    offered = FEATURIZERS.offers().get(name)
+    return offered is not None and issubclass(offered[1].settings, _SMALL)

@@ -1,0 +1,149 @@
+"""Networks that turn data into features, by name, by configuration or as a user's module.
+
+Names are those of the package and those of plugins (`hookspecs.featurizers`).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from nbi_sampler.core.config import (
+    AttentionConfig,
+    JoinedConfig,
+    MlpConfig,
+    PcaConfig,
+    SequenceConfig,
+    build,
+)
+from nbi_sampler.networks.featurizers.attention import AttentionFeaturizer
+from nbi_sampler.networks.featurizers.base import (
+    Featurizer,
+    SequenceInputs,
+    SimulatedData,
+    perceptron_featurizer,
+)
+from nbi_sampler.networks.featurizers.joined import JoinedFeaturizer
+from nbi_sampler.networks.featurizers.pca import PrincipalComponents
+from nbi_sampler.networks.featurizers.sequence import sequence_featurizer
+from nbi_sampler.plugins import Registry
+
+__all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "SimulatedData", "featurizer_factory"]
+
+FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
+
+
+class FeaturizerKind(NamedTuple):
+    """A featurizer that can be asked for by name: its settings and ``make(shape, n_params, settings)``."""
+
+    settings: type[Any]
+    make: Callable[..., Featurizer]
+
+
+def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> JoinedFeaturizer:
+    """Featurizers of the parts, if these make up the data."""
+    sizes = [math.prod(part["shape"]) for part in config.parts]
+    if not sizes or sum(sizes) != shape[0] * shape[1]:
+        raise ValueError(
+            f"featurizer: the shapes of its parts hold {sum(sizes)} numbers, the data {shape[0] * shape[1]}; "
+            "give a part for every input"
+        )
+    parts, shapes = [], []
+    for settings in config.parts:
+        n_channels, length = settings["shape"]
+        shapes.append((int(n_channels), int(length)))
+        own = {key: value for key, value in settings.items() if key != "shape"}
+        parts.append(featurizer_factory(own)(shapes[-1], n_params))
+    return JoinedFeaturizer(parts, shapes)
+
+
+_OWN = {
+    "pca": FeaturizerKind(PcaConfig, PrincipalComponents),
+    "svd": FeaturizerKind(PcaConfig, PrincipalComponents),
+    "mlp": FeaturizerKind(MlpConfig, perceptron_featurizer),
+    "resnet-gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet-gru")),
+    "resnet": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet")),
+    "gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "gru")),
+    "attention": FeaturizerKind(AttentionConfig, AttentionFeaturizer),
+    "joined": FeaturizerKind(JoinedConfig, _joined),
+}
+FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
+
+
+def featurizer_factory(
+    featurizer: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | nn.Module,
+) -> FeaturizerFactory:
+    """What makes a featurizer for data of given shape.
+
+    Parameters
+    ----------
+    featurizer : str, dict, list of dict or nn.Module
+        ``"auto"`` (``"pca"``) or another name; a dictionary with ``"type"`` and settings; a list of such for
+        several inputs, each with its ``"shape"``; a `Featurizer`; or any module that takes whitened data of
+        shape (n, n_channels, length) to (n, n_features).
+
+    Returns
+    -------
+    callable
+        ``(shape, n_params) -> Featurizer``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, setting or kind of object.
+    """
+    if isinstance(featurizer, Featurizer):
+        original = featurizer
+        return lambda shape, n_params: copy.deepcopy(original)
+    if isinstance(featurizer, nn.Module):
+        return partial(_adapted, featurizer)
+    if isinstance(featurizer, str):
+        featurizer = {"type": featurizer}
+    if isinstance(featurizer, Sequence):
+        featurizer = {"type": "joined", "parts": tuple(featurizer)}
+    if not isinstance(featurizer, Mapping):
+        raise TypeError(
+            f"featurizer: expected a name, a dictionary or an nn.Module, got {type(featurizer).__name__}; "
+            f"names: {', '.join(sorted(FEATURIZERS.offers()))}"
+        )
+    settings = dict(featurizer)
+    name = settings.pop("type", "auto")
+    name = "pca" if name == "auto" else name
+    kind = FEATURIZERS.named(name)
+    config: Any = build(kind.settings, settings, "featurizer")
+
+    def make(shape: tuple[int, int], n_params: int) -> Featurizer:
+        made = kind.make(shape, n_params, config)
+        made.recipe = {"type": name, **asdict(config)}
+        return made
+
+    return make
+
+
+def _adapted(module: nn.Module, shape: tuple[int, int], n_params: int) -> SequenceInputs:
+    """A user's module with scaled inputs; its number of features is found by a call on two empty rows."""
+    was_training = module.training
+    module.eval()
+    parameter = next(module.parameters(), torch.zeros(1))
+    with torch.no_grad():
+        try:
+            features = module(torch.zeros(2, *shape, device=parameter.device))
+        except Exception as error:
+            raise ValueError(
+                f"featurizer: {type(module).__name__} failed on data of shape (2, {shape[0]}, {shape[1]}): "
+                f"{error}; it is called with (n, n_channels, length)"
+            ) from error
+    module.train(was_training)
+    if features.ndim != 2 or features.shape[0] != 2:
+        raise ValueError(
+            f"featurizer: expected output of shape (n, n_features), got {tuple(features.shape)} for n = 2 "
+            f"from {type(module).__name__}; flatten its output"
+        )
+    return SequenceInputs(copy.deepcopy(module), features.shape[1], shape)

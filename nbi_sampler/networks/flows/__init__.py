@@ -1,0 +1,99 @@
+"""Conditional densities p(z | features), by name, by configuration or as a user's module.
+
+Names are those of the package and those of plugins (`hookspecs.flows`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from nbi_sampler.core.config import GmmConfig, MafConfig, NsfConfig, build
+from nbi_sampler.networks.flows.base import Density
+from nbi_sampler.networks.flows.maf import MaskedAutoregressiveFlow
+from nbi_sampler.networks.flows.third_party import (
+    ModuleFlow,
+    ZukoFlow,
+    mixture_density_network,
+    neural_spline_flow,
+)
+from nbi_sampler.plugins import Registry
+
+__all__ = [
+    "FLOWS",
+    "Density",
+    "FlowKind",
+    "MaskedAutoregressiveFlow",
+    "ModuleFlow",
+    "ZukoFlow",
+    "flow_factory",
+]
+
+FlowFactory = Callable[[int, int], Density]
+
+
+class FlowKind(NamedTuple):
+    """A flow that can be asked for by name: its settings and ``make(n_dims, n_context, settings)``."""
+
+    settings: type[Any]
+    make: Callable[..., Density]
+
+
+_OWN = {
+    "maf": FlowKind(MafConfig, MaskedAutoregressiveFlow),
+    "nsf": FlowKind(NsfConfig, neural_spline_flow),
+    "mdn": FlowKind(GmmConfig, mixture_density_network),
+}
+FLOWS = Registry("flows", "flow", FlowKind, _OWN)
+
+
+def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
+    """What makes a flow of given size.
+
+    Parameters
+    ----------
+    flow : str, dict or nn.Module
+        A name (``"maf"``, ``"nsf"``, ``"mdn"``); a dictionary of settings, with ``"type"`` for the name
+        (``"maf"`` when absent) and optionally ``"n_dims"``, which must then agree with the priors; or a
+        module with ``log_prob`` and ``sample``, of which every round trains a copy.
+
+    Returns
+    -------
+    callable
+        ``(n_dims, n_context) -> Density``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, setting or kind of object.
+    """
+    if isinstance(flow, nn.Module):
+        original = ModuleFlow(flow)
+        return lambda n_dims, n_context: copy.deepcopy(original)
+    if isinstance(flow, str):
+        flow = {"type": flow}
+    if not isinstance(flow, Mapping):
+        raise TypeError(
+            f"flow: expected a name, a dictionary or an nn.Module, got {type(flow).__name__}; "
+            f"names: {', '.join(sorted(FLOWS.offers()))}"
+        )
+    settings = dict(flow)
+    name = settings.pop("type", "maf")
+    expected_dims = settings.pop("n_dims", None)
+    kind = FLOWS.named(name)
+    config: Any = build(kind.settings, settings, "flow")
+
+    def make(n_dims: int, n_context: int) -> Density:
+        if expected_dims not in (None, n_dims):
+            raise ValueError(
+                f"flow: n_dims={expected_dims}, but the priors have {n_dims} free parameters; leave it out"
+            )
+        flow = kind.make(n_dims, n_context, config)
+        flow.recipe = {"type": name, "n_dims": n_dims, "n_context": n_context, **asdict(config)}
+        return flow
+
+    return make

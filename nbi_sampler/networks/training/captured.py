@@ -1,0 +1,216 @@
+"""A training step recorded once in a graph and repeated: a GPU waits for Python more than for arithmetic.
+
+The graph holds noise, features, loss, gradient and its clipping. The step of the optimiser, one fused kernel,
+stays outside: its learning rate and momentum are Python numbers, new every time, which a graph would freeze.
+Called by `fit`; the objectives of `objectives` are what it can record.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from nbi_sampler.networks.training.cuda_graph import Graph
+
+__all__ = ["ByRows", "CapturedStep", "gives_rows"]
+
+logger = logging.getLogger(__name__)
+
+# Steps without the graph that come first, as torch asks for: libraries set themselves up in them.
+N_WARM_UP = 3
+# Of the first loss of the graph: arithmetic in another order stays far below, frozen random numbers do not.
+TOLERANCE = 1e-3
+
+
+class ByRows(ABC):
+    """An objective whose losses are functions of rows of data that stay where they are.
+
+    Attributes
+    ----------
+    generator : torch.Generator
+        Source of the random numbers of rows and losses.
+    n_batches : int
+        Number of losses of an epoch.
+    """
+
+    generator: torch.Generator
+    n_batches: int
+
+    @abstractmethod
+    def rows(self) -> Iterator[Tensor]:
+        """Rows of the batches of one epoch, each a tensor of int of the same shape; ``n_batches`` of them."""
+
+    @abstractmethod
+    def loss_of(self, rows: Tensor) -> Tensor:
+        """Loss of such rows, a scalar, with new random numbers."""
+
+    def batches(self) -> Iterator[Tensor]:
+        """Losses of one epoch, each computed when it is asked for."""
+        return (self.loss_of(rows) for rows in self.rows())
+
+
+def gives_rows(objective: object) -> TypeGuard[ByRows]:
+    """Whether the losses of an objective are those of its rows; one with batches of its own has others."""
+    return isinstance(objective, ByRows) and getattr(objective.batches, "__func__", None) is ByRows.batches
+
+
+class CapturedStep:
+    """A training step that is recorded once it has been taken a few times, and repeated from then on.
+
+    Nothing waits for the device but `read`. Whether loss and gradient are finite is found there too, and
+    told to the optimiser in the way of torch's gradient scaler.
+
+    Parameters
+    ----------
+    module : nn.Module
+        All its parameters on one device; they are changed in place.
+    objective : ByRows
+    optimiser : torch.optim.Optimizer
+        A fused one, which understands ``found_inf``.
+    gradient_norm : float
+        To which gradients are clipped.
+    graph : Graph
+
+    Attributes
+    ----------
+    objective : ByRows
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        objective: ByRows,
+        optimiser: torch.optim.Optimizer,
+        gradient_norm: float,
+        graph: Graph,
+    ) -> None:
+        self._parameters = list(module.parameters())
+        self._buffers = list(module.buffers())
+        self.objective = objective
+        self._optimiser: Any = optimiser
+        self._gradient_norm = gradient_norm
+        self._graph: Graph | None = graph
+        self._n_to_come = N_WARM_UP
+        self._n_replayed = 0
+        self._rows: Tensor | None = None
+        device = self._parameters[0].device
+        self._loss, self._sum, self._n_skipped = torch.zeros(3, dtype=torch.float64, device=device).unbind()
+        self._skip = torch.zeros((), device=device)
+
+    def take(self, rows: Tensor) -> bool:
+        """Take the step of these rows; False where the caller has to, within `aside`."""
+        if self._graph is None:
+            return False
+        if self._n_to_come:
+            self._n_to_come -= 1
+            return False
+        if self._rows is None:
+            try:
+                self._capture(self._graph, rows)
+            except Exception as error:
+                self._give_up(error)
+                return False
+        else:
+            self._rows.copy_(rows)
+            self._graph.replay()
+        self._optimiser.found_inf = self._skip
+        self._optimiser.step()
+        self._optimiser.found_inf = None
+        self._n_replayed += 1
+        return True
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Context of the steps that the caller takes."""
+        return nullcontext() if self._graph is None else self._graph.aside()
+
+    def read(self) -> tuple[float, int, int]:
+        """Sum of the finite losses, steps taken and steps left out since the last call."""
+        if not self._n_replayed:
+            return 0.0, 0, 0
+        total, n_skipped = torch.stack([self._sum, self._n_skipped]).tolist()
+        n_replayed = self._n_replayed
+        self._clear()
+        return total, n_replayed - int(n_skipped), int(n_skipped)
+
+    def close(self) -> None:
+        """Let go of the gradients, which are in the memory of the graph."""
+        if self._rows is not None:
+            self._drop_gradients()
+
+    def _gradient(self) -> None:
+        """What is recorded: the clipped gradient for the rows, and whether it is to be left out."""
+        assert self._rows is not None
+        # In a capture gradients are then made in the memory of the graph, and a repetition overwrites them.
+        self._drop_gradients()
+        loss = self.objective.loss_of(self._rows)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._gradient_norm)
+        loss = loss.detach()
+        finite = torch.isfinite(loss) & torch.isfinite(norm)
+        self._skip.copy_(~finite)
+        self._loss.copy_(loss)
+        self._sum.add_(torch.where(finite, self._loss, 0.0))
+        self._n_skipped.add_(self._skip)
+
+    def _capture(self, graph: Graph, rows: Tensor) -> None:
+        """Record the step, and repeat it for these rows; its loss must be that of the same random numbers.
+
+        It is another where an objective draws numbers outside of torch, or counts its calls: the graph has
+        them frozen.
+        """
+        generators = {graph.generator, self.objective.generator}
+        states = [(generator, generator.get_state()) for generator in generators]
+        buffers = [(buffer, buffer.clone()) for buffer in self._buffers]
+
+        def as_before() -> None:
+            for generator, state in states:
+                generator.set_state(state)
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+        self._rows = rows.clone()
+        try:
+            with graph.rehearsal():
+                self._gradient()
+            expected = float(self._loss)
+            as_before()
+            graph.capture(self._gradient, self.objective.generator)
+            self._clear()
+            self._loss.fill_(math.nan)
+            graph.replay()
+            found = float(self._loss)
+            same = math.isclose(expected, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+            if not same and (math.isfinite(expected) or math.isfinite(found)):
+                raise RuntimeError(f"its loss is {found:.6g} where {expected:.6g} was expected")
+        except Exception:
+            as_before()
+            raise
+
+    def _give_up(self, error: Exception) -> None:
+        """Say why, once, and leave all steps to the caller."""
+        # The end of a capture that an operation has broken raises too, and tells less.
+        reason = " after ".join(_in_a_line(each) for each in (error, error.__context__) if each is not None)
+        logger.info("training steps are taken one by one, not captured in a CUDA graph: %s", reason)
+        self._graph, self._rows = None, None
+        self._drop_gradients()
+        self._clear()
+
+    def _drop_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def _clear(self) -> None:
+        self._n_replayed = 0
+        self._sum.zero_()
+        self._n_skipped.zero_()
+
+
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

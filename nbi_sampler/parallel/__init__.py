@@ -1,1 +1,0 @@
-"""Draws handed out to processes, whoever made these, and what to do when one dies or hangs."""

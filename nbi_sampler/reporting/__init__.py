@@ -1,1 +1,0 @@
-"""What people and bilby are told: progress, verdict and result."""

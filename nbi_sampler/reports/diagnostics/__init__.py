@@ -1,0 +1,32 @@
+"""Whether to believe an amortised posterior: numbers from arrays of draws, and a page of plots."""
+
+from __future__ import annotations
+
+from nbi_sampler.reports.diagnostics.assessment import Assessment, assess
+from nbi_sampler.reports.diagnostics.calibration import calibration_ranks
+from nbi_sampler.reports.diagnostics.coverage import Coverage, coverage, highest_density_ranks, tarp_ranks
+from nbi_sampler.reports.diagnostics.page import page
+from nbi_sampler.reports.diagnostics.predictive import (
+    Discrepancy,
+    PredictiveCheck,
+    chi_squared,
+    predictive_check,
+)
+from nbi_sampler.reports.diagnostics.ranks import fractional_ranks, uniformity
+
+__all__ = [
+    "Assessment",
+    "Coverage",
+    "Discrepancy",
+    "PredictiveCheck",
+    "assess",
+    "calibration_ranks",
+    "chi_squared",
+    "coverage",
+    "fractional_ranks",
+    "highest_density_ranks",
+    "page",
+    "predictive_check",
+    "tarp_ranks",
+    "uniformity",
+]

@@ -1,0 +1,252 @@
+"""Whether the model fits: a posterior predictive check of the draws of a result.
+
+The predictions that it needs were made for the result, so it costs no call of the user's model.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from torch import Tensor
+
+from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.core.randomness import stage_generator, torch_generator
+from nbi_sampler.forward import ForwardModel
+from nbi_sampler.importance.residuals import (
+    CHI_SQUARED,
+    DISCREPANCIES,
+    LARGEST,
+    NEIGHBOURS,
+    has_neighbours,
+    tail_probabilities,
+)
+from nbi_sampler.priors.space import ParameterSpace
+
+__all__ = ["ModelFit", "check_fit"]
+
+Array = NDArray[np.float64]
+# Predictions and parameters of some draws.
+Block: TypeAlias = tuple[Tensor, dict[str, Tensor]]
+
+logger = logging.getLogger(__name__)
+
+# Below which a p-value speaks against the model; the two that are looked at besides may not add false alarms.
+LEAST_P_VALUE = 1e-3
+LEAST_OTHER_P_VALUE = 1e-4
+# Predictions must stand for this share of the result.
+LEAST_SHARE = 0.5
+# Numbers in memory at a time.
+MOST_AT_ONCE = 2_000_000
+# Replicas where the noise law has no closed form: until each discrepancy is exceeded so often, and as many as
+# these numbers pay for within limits. The most of them resolve the smaller of the p-values above.
+OFTEN_ENOUGH = 20.0
+FEWEST_REPLICAS, MOST_REPLICAS = 1_000, 20_000
+MOST_NUMBERS = 200_000_000
+SMALLEST_SHOWN = 1e-10
+IN_WORDS = {
+    CHI_SQUARED: "chi-squared",
+    LARGEST: "the largest residual",
+    NEIGHBOURS: "the correlation of neighbouring residuals",
+}
+
+
+@dataclass(frozen=True)
+class ModelFit:
+    """Posterior predictive p-values of a run.
+
+    Attributes
+    ----------
+    p_values : dict of str to float
+        By discrepancy: see `statistics.residuals`.
+    chi_squared : float
+        Posterior mean of the sum of squared residuals in units of the noise.
+    n_data : int
+    """
+
+    p_values: Mapping[str, float]
+    chi_squared: float
+    n_data: int
+
+    @property
+    def p_value(self) -> float:
+        """That of chi-squared."""
+        return self.p_values[CHI_SQUARED]
+
+    @property
+    def against(self) -> dict[str, float]:
+        """The p-values that speak against the model, the smallest first."""
+        found = {
+            name: p
+            for name, p in self.p_values.items()
+            if p < (LEAST_P_VALUE if name == CHI_SQUARED else LEAST_OTHER_P_VALUE)
+        }
+        return dict(sorted(found.items(), key=lambda each: each[1]))
+
+    @property
+    def misfit(self) -> str | None:
+        """What speaks against the model, in words; None where nothing does."""
+        if not self.against:
+            return None
+        said = [f"{_shown(p)} for {IN_WORDS[name]}" for name, p in self.against.items()]
+        return (
+            f"the model does not fit the data: posterior predictive p-value {' and '.join(said)}, and "
+            f"chi-squared is {self.chi_squared:,.4g} for {self.n_data:,} data points"
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The p-value, in words."""
+        return f"posterior predictive p-value {_shown(self.p_value)}"
+
+
+def check_fit(
+    draws: Sequence[Draws], forward: ForwardModel | None, space: ParameterSpace, seed: int
+) -> ModelFit | None:
+    r"""Compare the observed data with data that the posterior predicts.
+
+    .. math:: p = \mathrm{E}_{\theta | x} \left[ P\left( T(x^{rep}, \theta) \geq T(x, \theta) \right) \right]
+
+    T is the sum of squares, the largest size and the correlation of neighbours of the residuals in units of
+    the noise. Where these are N(0, I) for data of the model, the probability of T is known; otherwise it is
+    counted among replicas.
+
+    Parameters
+    ----------
+    draws : sequence of Draws
+        Of the result.
+    forward : ForwardModel, optional
+    space : ParameterSpace
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    ModelFit or None
+        None without a forward model, where its noise is not known or no predictions were kept, and where the
+        user's noise fails, which is a warning in the log.
+
+    References
+    ----------
+    Gelman, Meng & Stern (1996), Statistica Sinica 6, 733, section 2. The data are used twice, so p is nearer
+    to 1/2 than a uniform number where the model is right: below a in at most 2 a of all data sets (Meng 1994,
+    Annals of Statistics 22, 1142).
+    """
+    if forward is None or not forward.noise_is_known:
+        return None
+    try:
+        theta, predictions, weights = _predicted(draws, len(forward.observed))
+        if not len(theta):
+            return None
+        return _checked(forward, space, theta, predictions, weights, seed)
+    # Noise may be the user's function or a plugin's, and may raise anything; the result must not be lost.
+    except Exception as error:
+        logger.warning(
+            "nbi: the fit of the model could not be checked (%s: %s); look at noise=",
+            type(error).__name__,
+            error,
+        )
+        return None
+
+
+def _predicted(draws: Sequence[Draws], n_data: int) -> tuple[Array, Array, Array]:
+    """Parameters, predictions and weights that stand for the posterior; none where too few were kept."""
+    masses = [logsumexp(each.log_weights) for each in draws]
+    total = logsumexp(masses) if masses else -math.inf
+    theta, predictions, weights = [], [], []
+    for each, mass in zip(draws, masses, strict=True):
+        kept = each.evaluation.predicted
+        if kept is not None and mass > -math.inf:
+            theta.append(each.evaluation.theta[kept.rows])
+            predictions.append(kept.predictions)
+            weights.append(np.full(len(kept.rows), math.exp(mass - total) / len(kept.rows)))
+    share = float(np.sum(np.concatenate(weights))) if weights else 0.0
+    if share < LEAST_SHARE:
+        return np.zeros((0, 0)), np.zeros((0, n_data)), np.zeros(0)
+    return np.concatenate(theta), np.concatenate(predictions), np.concatenate(weights) / share
+
+
+def _checked(
+    forward: ForwardModel, space: ParameterSpace, theta: Array, predictions: Array, weights: Array, seed: int
+) -> ModelFit | None:
+    """The p-values, from closed forms where the forward model has them and from replicas elsewhere."""
+    rng = stage_generator(seed, "model fit")
+    size = max(MOST_AT_ONCE // predictions.shape[1], 1)
+    blocks = []
+    for first in range(0, len(theta), size):
+        rows = slice(first, first + size)
+        columns = {name: torch.as_tensor(each) for name, each in space.columns(theta[rows]).items()}
+        blocks.append((torch.as_tensor(predictions[rows]), columns))
+    n_data = predictions.shape[1]
+    residuals = [forward.normal_residuals(*block, rng) for block in blocks]
+    known = [each for each in residuals if each is not None]
+    if len(known) == len(blocks):
+        # Sequences are of data points, and there is not a residual for each in every law.
+        sequences = forward.sequences if known[0].shape[1] == n_data else ()
+        chances = _joined([tail_probabilities(each, sequences) for each in known])
+        p_values = {name: float(weights @ each) for name, each in chances.items()}
+        squares = np.concatenate([np.square(each).sum(axis=1) for each in known])
+        n_data = known[0].shape[1]
+    else:
+        p_values, squares = _replicated(forward, blocks, weights, torch_generator(rng))
+    fit = ModelFit(p_values, float(weights @ squares), n_data)
+    return fit if np.isfinite(list(p_values.values())).all() else None
+
+
+def _replicated(
+    forward: ForwardModel, blocks: Sequence[Block], weights: Array, generator: torch.Generator
+) -> tuple[dict[str, float], Array]:
+    """The p-values, counted among replicas, and chi-squared of every draw.
+
+    Every round makes a data set for each draw, until each discrepancy has been exceeded often enough, which
+    leaves the p-value unbiased to one part in so many, or there are enough of them for the smallest p-value.
+
+    References
+    ----------
+    Besag & Clifford (1991), Biometrika 78, 301.
+    """
+    observed = torch.as_tensor(forward.observed)[None]
+    of_data = _joined([_discrepancies(forward, observed, block[0]) for block in blocks])
+    exceeded = {name: np.zeros(len(weights)) for name in of_data}
+    most = int(np.clip(MOST_NUMBERS // len(forward.observed), 2 * FEWEST_REPLICAS, MOST_REPLICAS))
+    n_rounds = 0
+    while n_rounds * len(weights) < most:
+        n_rounds += 1
+        replicas = [
+            _discrepancies(forward, forward.noise(predictions, columns, generator), predictions)
+            for predictions, columns in blocks
+        ]
+        for name, values in _joined(replicas).items():
+            # Where the law does not exist there is no replica, which is no sign of a misfit.
+            exceeded[name] += ~(values < of_data[name])
+        n_made = n_rounds * len(weights)
+        counts = [n_made * float(weights @ each) / n_rounds for each in exceeded.values()]
+        if n_made >= FEWEST_REPLICAS and min(counts) >= OFTEN_ENOUGH:
+            break
+    smallest = 1.0 / (n_rounds * len(weights))
+    p_values = {name: max(float(weights @ each) / n_rounds, smallest) for name, each in exceeded.items()}
+    return p_values, of_data[CHI_SQUARED]
+
+
+def _discrepancies(forward: ForwardModel, data: Tensor, predictions: Tensor) -> dict[str, Array]:
+    residuals = (forward.stabilise(data) - forward.stabilise(predictions)).numpy()
+    names = [name for name in DISCREPANCIES if name != NEIGHBOURS or has_neighbours(forward.sequences)]
+    return {name: DISCREPANCIES[name](residuals, forward.sequences) for name in names}
+
+
+def _joined(blocks: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _shown(p: float) -> str:
+    """A p-value for people."""
+    if p < SMALLEST_SHOWN:
+        return f"below {SMALLEST_SHOWN:.0e}"
+    return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"

@@ -1,0 +1,115 @@
+"""Observed data beside what the posterior predicts, and what is left of them.
+
+Called by `run`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.reports.plots.predictive import Predictive
+from nbi_sampler.reports.plots.style import COLOURS, head
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["data_figure"]
+
+Array = NDArray[np.float64]
+
+MOST_CHANNELS = 4
+# With fewer points than these there are bars instead of bands.
+FEWEST_IN_BAND = 12
+LEVELS = (0.95, 0.68)
+MODEL = COLOURS[1]
+# Tints of sky blue, light and full.
+NOISY = ("#DDF0FA", "#AAD9F4")
+
+
+def data_figure(predictive: Predictive) -> Figure:
+    """For each channel, at most four, the data with predictive bands above their residuals."""
+    from matplotlib.figure import Figure
+
+    n_channels = len(predictive.observed)
+    n_shown = min(n_channels, MOST_CHANNELS)
+    figure = Figure(figsize=(9.0, 0.8 + 4.2 * n_shown), layout="constrained")
+    ratios = [3.0, 1.2] * n_shown
+    axes = np.ravel(figure.subplots(2 * n_shown, 1, sharex=True, height_ratios=ratios))
+    for channel in range(n_shown):
+        draw_data(axes[2 * channel], predictive, channel)
+        draw_residuals(axes[2 * channel + 1], predictive, channel)
+        if n_channels > 1:
+            axes[2 * channel].set_ylabel(f"data, channel {channel + 1} of {n_channels}")
+    head(axes[0], "Observed data over what the posterior predicts")
+    axes[-1].set_xlabel("data point" if predictive.x is None else "x")
+    if predictive.x is None:
+        axes[-1].set_xlim(0.5, predictive.observed.shape[1] + 0.5)
+        axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def draw_data(axis: Axes, predictive: Predictive, channel: int) -> None:
+    """Observed points over quantiles of data that the posterior predicts, with and without noise."""
+    x = _abscissa(predictive)
+    order = np.argsort(x, kind="stable")
+    x, observed = x[order], predictive.observed[channel, order]
+    for level, colour in zip(LEVELS, NOISY, strict=True):
+        ends = _interval(predictive.replicated[:, channel, order], level)
+        _band(axis, x, *ends, color=colour, label=f"{level:.0%} of predicted data")
+    median = np.median(predictive.predictions[:, channel, order], axis=0)
+    _band(
+        axis,
+        x,
+        *_interval(predictive.predictions[:, channel, order], LEVELS[0]),
+        color=MODEL,
+        alpha=0.4,
+        label=f"{LEVELS[0]:.0%} of models",
+    )
+    in_band = len(x) >= FEWEST_IN_BAND
+    axis.plot(x, median, "-" if in_band else "_", color=MODEL, lw=1.2, ms=14)
+    axis.plot(x, observed, ".", color="0.1", label="observed", **_points(len(x)))
+    axis.set_ylabel("data")
+
+
+def draw_residuals(axis: Axes, predictive: Predictive, channel: int) -> None:
+    """Observed minus median prediction, in units of the noise where there is noise."""
+    residuals = predictive.observed[channel] - np.median(predictive.predictions[:, channel], axis=0)
+    in_units = bool((predictive.noise[channel] > 0.0).all())
+    if in_units:
+        residuals = residuals / predictive.noise[channel]
+        for sigma, shade in ((2.0, "0.93"), (1.0, "0.86")):
+            axis.axhspan(-sigma, sigma, color=shade, lw=0)
+    axis.axhline(0.0, color=MODEL, lw=1.2)
+    axis.plot(_abscissa(predictive), residuals, ".", color="0.1", **_points(len(residuals)))
+    highest = max(float(np.abs(residuals).max()), 2.5 if in_units else 1e-12)
+    axis.set(ylabel="residual / noise" if in_units else "residual", ylim=(-1.1 * highest, 1.1 * highest))
+    axis.grid(False)
+
+
+def _abscissa(predictive: Predictive) -> Array:
+    """The independent variable, or the numbers of the points, shape (length,)."""
+    length = predictive.observed.shape[1]
+    return np.arange(1.0, length + 1.0) if predictive.x is None else predictive.x
+
+
+def _interval(values: Array, level: float) -> Array:
+    """Ends of the central interval of rows, shape (2, length)."""
+    return np.quantile(values, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+
+
+def _band(
+    axis: Axes, x: Array, low: Array, high: Array, *, color: str, label: str, alpha: float = 1.0
+) -> None:
+    if len(x) >= FEWEST_IN_BAND:
+        axis.fill_between(x, low, high, color=color, alpha=alpha, lw=0, label=label)
+    else:
+        axis.vlines(x, low, high, color=color, alpha=alpha, lw=9, label=label)
+
+
+def _points(n: int) -> dict[str, Any]:
+    """Smaller and fainter points where there are many."""
+    return {"ms": float(np.clip(40.0 / np.sqrt(n), 1.5, 7.0)), "alpha": 1.0 if n < 500 else 0.6}

@@ -1,0 +1,179 @@
+"""What a run looks like, in up to three figures: of a result, or of a run that still goes on.
+
+`plot_run` is for people; `watching` calls the rest while a run goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbi_sampler.forward import ForwardModel, forward_model_for
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports.plots.data import data_figure
+from nbi_sampler.reports.plots.parameters import parameters_figure
+from nbi_sampler.reports.plots.predictive import abscissa, predict
+from nbi_sampler.reports.plots.rounds import draw_efficiency, draw_evidence, draw_losses
+from nbi_sampler.reports.plots.style import COLOURS, own_style, save_figure
+from nbi_sampler.reports.plots.view import RunView
+from nbi_sampler.reports.plots.weights import draw_tail, draw_weights
+
+if TYPE_CHECKING:
+    from bilby.core.result import Result
+    from matplotlib.figure import Figure
+
+__all__ = ["figures_of", "plot_run", "run_figure", "save_figures"]
+
+PARAMETERS_SAY = (
+    "Bars: 68 % and 95 % of each batch of draws, without weights; at the right the weighted posterior. Axes "
+    "are stretched about it."
+)
+# Of the heading, at its size.
+LETTERS_PER_INCH = 12.0
+PANELS: list[Any] = [["efficiency", "weights"], ["evidence", "tail"], ["losses", "losses"]]
+
+
+def plot_run(
+    result: Result,
+    outdir: str | Path | None = None,
+    *,
+    likelihood: Any = None,
+    forward: ForwardModel | None = None,
+) -> tuple[Path, ...]:
+    """Plot a finished run, also one that was read from a file.
+
+    Parameters
+    ----------
+    result : bilby.core.result.Result
+        Of this sampler.
+    outdir : path, optional
+        Folder of the plots; that of the result by default.
+    likelihood : bilby.core.likelihood.Likelihood, optional
+        Adds the data beside what the posterior predicts, if it is one that is recognised; some 200 calls.
+    forward : ForwardModel, optional
+        Instead, where it is not: for example ``forward.UserModel(simulator, noise, x_obs)``.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        ``{label}_run.png``, ``{label}_parameters.png`` and, with a forward model, ``{label}_data.png``.
+
+    Raises
+    ------
+    ValueError
+        For the result of another sampler.
+    """
+    view = RunView.from_result(result)
+    if forward is None and likelihood is not None:
+        forward = forward_model_for(likelihood)
+    space = ParameterSpace(result.priors) if forward is not None else None
+    folder = Path(result.outdir if outdir is None else outdir)
+    return save_figures(figures_of(view, forward, space, likelihood), folder, view.label)
+
+
+def save_figures(
+    makers: Mapping[str, Callable[[], Figure | None]],
+    folder: Path,
+    label: str,
+    on_error: Callable[[str, Exception], None] | None = None,
+) -> tuple[Path, ...]:
+    """Draw and write figures, ``{label}_{name}.png``, one by one.
+
+    Parameters
+    ----------
+    makers : mapping of str to callable
+        See `figures_of`.
+    folder : pathlib.Path
+    label : str
+    on_error : callable, optional
+        Told of the name and the error of each that fails; without it the first one is raised.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+    """
+    written = []
+    for name, make in makers.items():
+        try:
+            with own_style():
+                figure = make()
+                if figure is not None:
+                    written.append(save_figure(figure, folder / f"{label}_{name}.png"))
+        # Any label, any user's model and any disk can fail here, in any way.
+        except Exception as error:
+            if on_error is None:
+                raise
+            on_error(name, error)
+    return tuple(written)
+
+
+def figures_of(
+    view: RunView,
+    forward: ForwardModel | None = None,
+    space: ParameterSpace | None = None,
+    likelihood: Any = None,
+    seconds: float = 10.0,
+) -> dict[str, Callable[[], Figure | None]]:
+    """What makes each figure of a run, by name, for `save_figures`.
+
+    Parameters
+    ----------
+    view : RunView
+    forward : ForwardModel, optional
+        What predicts data; without it there is no figure of them.
+    space : ParameterSpace, optional
+        Of a forward model.
+    likelihood : bilby.core.likelihood.Likelihood, optional
+        Says what the data are a function of.
+    seconds : float
+        Most time for predictions.
+
+    Returns
+    -------
+    dict of str to callable
+        ``() -> Figure``, or None where nothing can be drawn.
+    """
+
+    def data() -> Figure | None:
+        assert forward is not None and space is not None
+        x = abscissa(likelihood, forward)
+        predictive = predict(forward, space, view.theta, view.weights, x, seconds)
+        return None if predictive is None else _headed(data_figure(predictive), view, predictive.summary)
+
+    makers: dict[str, Callable[[], Figure | None]] = {"run": partial(run_figure, view)}
+    # Results of early versions have none.
+    if all(record.quantiles for record in view.records):
+        makers["parameters"] = lambda: _headed(parameters_figure(view), view, PARAMETERS_SAY)
+    return makers if forward is None else {**makers, "data": data}
+
+
+def run_figure(view: RunView) -> Figure:
+    """Efficiency and evidence by batch, weights and their tail, and the losses of all fits."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 9.5), layout="constrained")
+    axes = figure.subplot_mosaic(PANELS, height_ratios=[1.0, 1.0, 0.8])
+    draw_efficiency(axes["efficiency"], view.records)
+    draw_evidence(axes["evidence"], view.records, view.evidence)
+    draw_weights(axes["weights"], view.weights, view.n_draws)
+    draw_tail(axes["tail"], view.weights, view.n_draws, view.k_hat)
+    draw_losses(axes["losses"], view.records)
+    value, error = view.evidence
+    found = f"log Z = {value:.3f} ± {error:.3f}" if math.isfinite(value) else "no evidence"
+    calls = sum(record.n_calls for record in view.records)
+    found += f"; effective size {view.ess:,.0f}; {calls:,} likelihood calls"
+    return _headed(figure, view, *([view.message] if view.status != "ok" else []), found)
+
+
+def _headed(figure: Figure, view: RunView, *paragraphs: str) -> Figure:
+    """Put label, verdict and more above a figure."""
+    lines = (f"{view.label}: {view.status or 'still running'}", *paragraphs)
+    width = int(LETTERS_PER_INCH * figure.get_figwidth())
+    colour = "0.1" if view.status in ("", "ok") else COLOURS[1]
+    text = "\n".join(part for line in lines for part in textwrap.wrap(line, width)).replace("$", r"\$")
+    figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=colour, linespacing=1.4)
+    return figure

@@ -1,0 +1,143 @@
+"""How all plots look: colours, phases, numbers as text, and figures that do not touch pyplot.
+
+Called by the files of this folder. matplotlib is imported where it is used, so that importing the package
+does not import it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "PHASES", "compact", "head", "own_style", "save_figure", "say", "with_errors"]
+
+
+# Okabe & Ito (2008), from blue to sky blue: told apart with every kind of colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+# Colour and marker of each phase of a run; the markers tell them apart in grey too.
+PHASES = {
+    "model": (COLOURS[3], "P"),
+    "prior": ("0.55", "o"),
+    "rounds": (COLOURS[0], "s"),
+    "refinement": (COLOURS[2], "^"),
+    "climb": (COLOURS[5], "v"),
+    "final": (COLOURS[1], "D"),
+}
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "0.9",
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+}
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Within this block figures look as here, whatever style the user has set; theirs is put back."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure in one go, so that a run that is stopped meanwhile leaves no half of one.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : pathlib.Path
+        Its ending is the format; its folder is made where missing.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:], dpi=120)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.getvalue())
+    return path
+
+
+def say(axis: Axes, text: str) -> None:
+    """Write in the middle of an empty panel why it is empty."""
+    axis.text(0.5, 0.5, text, ha="center", va="center", color="0.4", transform=axis.transAxes)
+    axis.set(xticks=[], yticks=[])
+
+
+def head(axis: Axes, title: str, **legend: float) -> None:
+    """Put a title above a panel and its legend, in one row, between the two: never in the way of the data."""
+    handles = axis.get_legend_handles_labels()[0]
+    axis.set_title(title, pad=22.0 if handles else 6.0)
+    if handles:
+        spacing: dict[str, Any] = dict(borderpad=0.0, borderaxespad=0.6, columnspacing=1.3, handletextpad=0.5)
+        row = axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), **spacing | legend)
+        # Otherwise a long row would widen the panel's column.
+        row.set_in_layout(False)
+
+
+def compact(count: float) -> str:
+    """A count in three digits and a letter.
+
+    Examples
+    --------
+    >>> compact(812), compact(1600), compact(23_456), compact(1_200_000)
+    ('812', '1.6k', '23.5k', '1.2M')
+    """
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.0f}"
+
+
+def with_errors(middle: float, low: float, high: float) -> str:
+    r"""A value with its errors, in mathematical text, to two digits of the smaller error.
+
+    Parameters
+    ----------
+    middle, low, high : float
+        Median and the ends of the interval.
+
+    Examples
+    --------
+    >>> with_errors(0.48123, 0.4412, 0.5191)
+    '$0.481_{-0.040}^{+0.038}$'
+    >>> with_errors(2.5, 2.5, 2.5)
+    '2.5'
+    >>> with_errors(1.25e-21, 1.2e-21, 1.3e-21)
+    '$(1.250_{-0.050}^{+0.050})\\times10^{-21}$'
+    """
+    largest = max(abs(low), abs(middle), abs(high))
+    if not math.isfinite(largest) or low == high:
+        return f"{middle:g}"
+    power = math.floor(math.log10(largest)) if largest > 0.0 else 0
+    power = power if power < -3 or power > 5 else 0
+    # Divided by a power of ten with a positive exponent, or multiplied by one: a tiny one is not exact.
+    scale = 10.0**-power
+    below, above = (middle - low) * scale, (high - middle) * scale
+    smallest = min((error for error in (below, above) if error > 0.0), default=1.0)
+    n_decimals = min(max(1 - math.floor(math.log10(smallest)), 0), 12)
+    errors = f"_{{-{below:.{n_decimals}f}}}^{{+{above:.{n_decimals}f}}}"
+    # Added, zero takes the sign from a value that rounds to minus zero.
+    text = f"{round(middle * scale, n_decimals) + 0.0:.{n_decimals}f}{errors}"
+    return f"$({text})\\times10^{{{power}}}$" if power else f"${text}$"

@@ -1,0 +1,184 @@
+"""What the plots of a run are made from: plain values, out of a result or out of the state of a run.
+
+Called by `run`; the files that draw see nothing else of a run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.importance.pareto import pareto_k
+from nbi_sampler.importance.weights import Evidence, normalised_weights, weighted_quantiles
+from nbi_sampler.reports.meta_data import rounds_of
+from nbi_sampler.reports.result import weighted_draws
+
+if TYPE_CHECKING:
+    from bilby.core.prior import PriorDict
+    from bilby.core.result import Result
+
+    from nbi_sampler.algorithm.state import State
+
+__all__ = ["RunView", "parameter_labels"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """A run as people look at it.
+
+    Attributes
+    ----------
+    label : str
+    labels : tuple of str, length n_dim
+        Of the parameters, for axes.
+    records : tuple of RoundRecord
+    theta : ndarray, shape (n, n_dim)
+        Draws of the result whose weight is not zero.
+    log_weights : ndarray, shape (n,)
+        Of these, up to a constant.
+    status, message : str
+        Verdict; empty while the run goes on.
+    truth : tuple of float or None, length n_dim
+        What was injected, where that is known.
+    """
+
+    label: str
+    labels: tuple[str, ...]
+    records: tuple[RoundRecord, ...]
+    theta: Array
+    log_weights: Array
+    status: str = ""
+    message: str = ""
+    truth: tuple[float | None, ...] = field(default=())
+
+    @classmethod
+    def from_result(cls, result: Result) -> RunView:
+        """The view of a finished run, also of one that was read from JSON, HDF5 or a pickle.
+
+        Parameters
+        ----------
+        result : bilby.core.result.Result
+            Of this sampler.
+
+        Raises
+        ------
+        ValueError
+            For the result of another sampler.
+        """
+        records = tuple(map(RoundRecord.from_dict, rounds_of(result)))
+        own = result.meta_data["nbi"]
+        names, frame = list(result.search_parameter_keys), result.nested_samples
+        weights = frame["weights"].to_numpy(dtype=np.float64)
+        known = result.injection_parameters or {}
+        return cls(
+            label=result.label,
+            labels=parameter_labels(names, result.priors),
+            records=records,
+            theta=frame[names].to_numpy(dtype=np.float64),
+            log_weights=np.log(weights),
+            status=own["status"],
+            message=own["message"],
+            truth=tuple(known.get(name) for name in names),
+        )
+
+    @classmethod
+    def from_state(
+        cls, state: State, label: str, names: tuple[str, ...], priors: PriorDict | None = None
+    ) -> RunView:
+        """The view of a run that goes on.
+
+        Parameters
+        ----------
+        state : State
+            With one record at least.
+        label : str
+        names : tuple of str
+            Sampled parameters, in the order of the space.
+        priors : bilby.core.prior.PriorDict, optional
+            For their labels.
+        """
+        log_weights, theta = weighted_draws(state, len(names))
+        finite = np.isfinite(log_weights)
+        labels = parameter_labels(names, priors)
+        return cls(label, labels, state.records, theta[finite], log_weights[finite])
+
+    @property
+    def n_dim(self) -> int:
+        """Number of sampled parameters."""
+        return len(self.labels)
+
+    @property
+    def of_result(self) -> tuple[RoundRecord, ...]:
+        """Records of the batches that the result is made of: the pooled ones, or else the best so far."""
+        pooled = tuple(record for record in self.records if record.pooled)
+        return pooled or tuple(sorted(self.records, key=lambda record: -record.ess)[:1])
+
+    @property
+    def n_draws(self) -> int:
+        """Draws of the result, those of weight zero too."""
+        return max(sum(record.n_draws for record in self.of_result), len(self.log_weights))
+
+    @property
+    def weights(self) -> Array:
+        """Weights of the draws, which sum to one, shape (n,)."""
+        return normalised_weights(self.log_weights) if len(self.log_weights) else self.log_weights
+
+    @property
+    def k_hat(self) -> float:
+        """See `pareto.pareto_k`."""
+        n_zero = self.n_draws - len(self.log_weights)
+        return pareto_k(np.concatenate([self.log_weights, np.full(n_zero, -np.inf)]))
+
+    @property
+    def ess(self) -> float:
+        """Kish's effective sample size of the result."""
+        weights = self.weights
+        return 1.0 / float(np.square(weights).sum()) if len(weights) else 0.0
+
+    @property
+    def evidence(self) -> Evidence:
+        """Of the result: the mean of its batches, in proportion to their draws."""
+        records, n_draws, ess = self.of_result, self.n_draws, self.ess
+        values = [record.log_evidence + math.log(record.n_draws) for record in records]
+        if not len(values) or not np.isfinite(np.max(values)) or ess == 0.0:
+            return Evidence(-math.inf, math.inf)
+        error = math.sqrt(max(n_draws - ess, 0.0) / (n_draws * ess))
+        return Evidence(float(np.logaddexp.reduce(values)) - math.log(n_draws), error)
+
+    def quantiles(self, i: int, probabilities: ArrayLike) -> Array:
+        """Quantiles of parameter ``i`` over the weighted draws, the shape of ``probabilities``."""
+        return np.asarray(weighted_quantiles(self.theta[:, i : i + 1], self.weights, probabilities)[0])
+
+
+def parameter_labels(names: Iterable[str], priors: PriorDict | None) -> tuple[str, ...]:
+    """What axes say of parameters: the labels of their priors where matplotlib can set them, or the names.
+
+    Parameters
+    ----------
+    names : iterable of str
+    priors : bilby.core.prior.PriorDict or None
+    """
+    return tuple(_label(name, (priors or {}).get(name)) for name in names)
+
+
+def _label(name: str, prior: Any) -> str:
+    from matplotlib.mathtext import MathTextParser
+
+    label = getattr(prior, "latex_label", None)
+    plain = name.replace("$", r"\$")
+    if not isinstance(label, str) or label.count("$") < 2:
+        return plain
+    try:
+        MathTextParser("agg").parse(label)
+    # LaTeX that matplotlib does not know.
+    except ValueError:
+        return plain
+    return label

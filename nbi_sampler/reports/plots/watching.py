@@ -1,0 +1,84 @@
+"""The plots of a run while it goes on, and at its end; one that fails is a warning and no more.
+
+Called by the sampler, as an observer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.reports.plots.run import save_figures
+from nbi_sampler.reports.plots.view import RunView
+
+if TYPE_CHECKING:
+    from bilby.core.result import Result
+
+__all__ = ["RunPlots"]
+
+# Plots that take a second are followed by so many seconds without any.
+REST = 50.0
+# For predictions of data: in passing, and at the end.
+SECONDS = (1.0, 10.0)
+
+
+class RunPlots(Observer):
+    """Draws a run now and then.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    view_of : callable
+        ``(state) -> RunView``.
+    figures : callable
+        ``(view, seconds=...) -> dict``: see `run.figures_of`.
+    interval : float
+        Seconds between plots, at least; infinity for none before the end.
+    log : logging.Logger
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        view_of: Callable[[State], RunView],
+        figures: Callable[..., Mapping[str, Callable[[], Any]]],
+        interval: float,
+        log: logging.Logger,
+    ) -> None:
+        self._folder = folder
+        self._view_of = view_of
+        self._figures = figures
+        self._interval = interval
+        self._log = log
+        self._due = time.monotonic() + interval
+
+    def state_changed(self, state: State) -> None:
+        """See `records.Observer`."""
+        if state.records and time.monotonic() >= self._due:
+            before = time.monotonic()
+            self._write(lambda: self._view_of(state), SECONDS[0])
+            now = time.monotonic()
+            self._due = now + max(self._interval, REST * (now - before))
+
+    def finish(self, result: Result) -> None:
+        """Draw the finished run."""
+        self._write(lambda: RunView.from_result(result), SECONDS[1])
+
+    def _write(self, see: Callable[[], RunView], seconds: float) -> None:
+        try:
+            view = see()
+            makers = self._figures(view, seconds=seconds)
+            written = save_figures(makers, self._folder, view.label, self._warn)
+        # Nothing about a picture is worth a run.
+        except Exception as error:
+            self._warn("of the run", error)
+            return
+        self._log.info(f"nbi: plots are in {', '.join(map(str, written))}")
+
+    def _warn(self, name: str, error: Exception) -> None:
+        self._log.warning(f"nbi: no plot {name!r} could be made: {type(error).__name__}: {error}")

@@ -1,0 +1,110 @@
+"""Parameters whose posterior piles up at an edge of their prior."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from bilby.core.prior import JointPrior, Prior, PriorDict
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from nbi_sampler.importance.weights import normalised_weights, weighted_quantiles
+
+__all__ = ["Edge", "piled_up_edges"]
+
+Array = NDArray[np.float64]
+
+# Half of the posterior must lie within this share of the prior next to the edge.
+NEAR = 0.2
+# Share of the posterior within half its median distance from the edge: 0.25 for a density that is flat up to
+# the edge, more where it rises, and 0.24 for a normal law with its peak 0.7 standard deviations inside.
+LEAST_SHARE = 0.24
+# Median distance from the edge in units of the range between quartiles: 1 for a flat density, 0.8 for a
+# normal law with its peak at the edge; far more where a prior only fades out.
+FARTHEST = 2.0
+# Effective samples by which that share is known to 0.04.
+FEWEST_EFFECTIVE = 100.0
+
+
+class Edge(NamedTuple):
+    """An edge of a prior.
+
+    Attributes
+    ----------
+    name : str
+        Of the parameter.
+    side : str
+        "lower" or "upper".
+    value : float
+        Of the parameter at the edge.
+    """
+
+    name: str
+    side: str
+    value: float
+
+    @property
+    def sentence(self) -> str:
+        """What is found, in words."""
+        return (
+            f"the posterior of {self.name} piles up at the {self.side} edge of its prior ({self.value:.6g})"
+        )
+
+
+def piled_up_edges(
+    priors: PriorDict, names: tuple[str, ...], z: Array, theta: Array, log_weights: Array
+) -> tuple[Edge, ...]:
+    """Find the edges at which a posterior piles up.
+
+    The posterior has its peak at the edge, or next to it, and half of it lies within a fifth of the prior.
+    Parameters about which the data say little are not named, nor are those of periodic, discrete,
+    conditional and joint priors, nor the ends of priors that only fade out.
+
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+    names : tuple of str
+        Sampled parameters.
+    z, theta : ndarray, shape (n, n_dim)
+        Draws of the result: where they lie in their priors, as standard normal quantiles, and what they are.
+    log_weights : ndarray, shape (n,)
+
+    Returns
+    -------
+    tuple of Edge
+    """
+    counted = np.isfinite(log_weights)
+    if not counted.any():
+        return ()
+    weights = normalised_weights(log_weights[counted])
+    if 1.0 / np.square(weights).sum() < FEWEST_EFFECTIVE:
+        return ()
+    found = []
+    for i, name in enumerate(names):
+        prior = priors[name]
+        if not _has_edges(prior):
+            continue
+        values, latent = theta[counted, i], z[counted, i]
+        # A prior may map its quantiles upside down.
+        if np.sign(np.cov(values, latent)[0, 1]) < 0.0:
+            latent = -latent
+        for side, value, sign in (("lower", prior.minimum, 1.0), ("upper", prior.maximum, -1.0)):
+            distance = np.abs(values - float(value))
+            if np.isfinite(value) and _piles_up(ndtr(sign * latent), distance, weights):
+                found.append(Edge(name, side, float(value)))
+    return tuple(found)
+
+
+def _has_edges(prior: Prior) -> bool:
+    plain = prior.boundary != "periodic" and not isinstance(prior, JointPrior)
+    return plain and not getattr(prior, "required_variables", None)
+
+
+def _piles_up(quantiles: Array, distance: Array, weights: Array) -> bool:
+    """Whether draws at quantiles of the prior from an edge, at a distance from it, crowd there."""
+    columns = np.stack([quantiles, distance], axis=1)
+    (_, median, _), (first, middle, third) = weighted_quantiles(columns, weights, [0.25, 0.5, 0.75])
+    if median > NEAR or middle > FARTHEST * (third - first):
+        return False
+    return bool(weights[quantiles < median / 2.0].sum() >= LEAST_SHARE)

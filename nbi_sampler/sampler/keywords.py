@@ -1,0 +1,214 @@
+"""Keywords of the sampler, from what a user, bilby or bilby_pipe may write to checked settings.
+
+Called by the sampler before anything else, so that a mistake costs no likelihood call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from nbi_sampler.core.config import SnpeConfig, TrainingConfig, build
+from nbi_sampler.networks.devices import find_device, thread_count
+from nbi_sampler.networks.featurizers import featurizer_factory
+from nbi_sampler.networks.flows import flow_factory
+from nbi_sampler.networks.flows.refinement import refinement_flows
+from nbi_sampler.networks.training.losses import LOSSES
+from nbi_sampler.reports.progress import print_interval
+from nbi_sampler.sampler.foreign import nearest_of, taken_elsewhere
+from nbi_sampler.sampler.shared import as_meant, by_our_names
+
+__all__ = ["DEFAULTS", "Settings", "read_settings", "translate"]
+
+_SNPE = {field.name: field.default for field in fields(SnpeConfig)}
+
+DEFAULTS: dict[str, Any] = {
+    **_SNPE,
+    "featurizer": "auto",
+    "flow": "maf",
+    "simulator": None,
+    "noise": None,
+    "x_obs": None,
+    "x_err": None,
+    "x_mask": None,
+    "vectorized": "auto",
+    "training": None,
+    "device": "auto",
+    "npool": 1,
+    "pool": None,
+    "resume": True,
+    "check_point_delta_t": 600,
+    "check_point_plot": False,
+    "print_method": "tqdm",
+    "model": None,
+}
+
+# Keywords, and those of which one must be there.
+COMPANIONS = {
+    "noise": ("simulator",),
+    "x_obs": ("simulator", "model"),
+    "x_err": ("model",),
+    "x_mask": ("model",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Checked keywords.
+
+    Attributes
+    ----------
+    snpe : SnpeConfig
+        With a seed, drawn afresh where none was given.
+    training : dict
+        Fields of `TrainingConfig` to change.
+    featurizer, flow : callable
+    refinement_flows : tuple of callable
+        See `fitting.Networks`.
+    simulator, noise, x_obs : object
+        As given; `forward.UserModel` checks them.
+    model, x_err, x_mask : object
+        As given; `trained_model` checks them.
+    vectorized : bool or "auto"
+    device : torch.device
+    n_threads : int
+        For torch.
+    npool : int
+    resume : bool
+    check_point_delta_t : float
+        Seconds.
+    print_method : str or None
+    """
+
+    snpe: SnpeConfig
+    training: dict[str, Any]
+    featurizer: Callable[..., Any]
+    flow: Callable[..., Any]
+    refinement_flows: tuple[Callable[..., Any], ...]
+    simulator: Any
+    noise: Any
+    x_obs: Any
+    model: Any
+    x_err: Any
+    x_mask: Any
+    vectorized: Literal["auto"] | bool
+    device: torch.device
+    n_threads: int
+    npool: int
+    resume: bool
+    check_point_delta_t: float
+    print_method: str | None
+
+
+def translate(
+    keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Give keywords their own names and their values their types and meaning.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+    equivalents : mapping of str to iterable of str
+        Other names of a keyword; see `shared.by_our_names`.
+
+    Returns
+    -------
+    dict of str to object
+        Only names of `DEFAULTS`.
+    list of str
+        Names that other samplers take, and that mean nothing here.
+    list of str
+        Names that no sampler takes.
+
+    Raises
+    ------
+    TypeError
+        For a name that no sampler takes and that is spelled almost like one of ours.
+    """
+    names = by_our_names(keywords, equivalents)
+    strange = set(names) - set(DEFAULTS)
+    foreign = taken_elsewhere(strange)
+    unknown = sorted(strange - foreign)
+    synonyms = {other for others in equivalents.values() for other in others if "_" in other}
+    meant = {name: nearest_of(name, {*DEFAULTS, *synonyms}) for name in unknown}
+    slips = [f"{name!r}: did you mean {own!r}?" for name, own in meant.items() if own]
+    if slips:
+        raise TypeError(f"sampler 'nbi': unknown keyword(s) {'; '.join(slips)}")
+    own = {name: value for name, value in names.items() if name not in strange}
+    return as_meant(own, DEFAULTS), sorted(foreign), unknown
+
+
+def read_settings(keywords: Mapping[str, Any]) -> Settings:
+    """Check the keywords of a run.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+        A value for every name of `DEFAULTS`, as `translate` gives them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For the first that cannot be used; says what was expected and what was given.
+    """
+    given = dict(keywords)
+    if given["seed"] is None:
+        given["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
+    snpe = SnpeConfig(**{name: given[name] for name in _SNPE})
+    LOSSES.named(snpe.loss)
+    flow = given["flow"]
+    training = given["training"] or {}
+    _expect(isinstance(training, Mapping), "training", "a dictionary of training settings", training)
+    build(TrainingConfig, training, "training")
+    _check_switches(given)
+    _check_company(given)
+    return Settings(
+        snpe=snpe,
+        training=dict(training),
+        featurizer=featurizer_factory(given["featurizer"]),
+        flow=flow_factory(flow),
+        refinement_flows=refinement_flows(flow),
+        simulator=given["simulator"],
+        **{name: given[name] for name in ("noise", "x_obs", "model", "x_err", "x_mask")},
+        vectorized=given["vectorized"],
+        device=find_device(given["device"]),
+        n_threads=training.get("n_threads") or thread_count(given["featurizer"]),
+        npool=given["npool"] or 1,
+        resume=given["resume"],
+        check_point_delta_t=float(given["check_point_delta_t"]),
+        print_method=given["print_method"],
+    )
+
+
+def _check_switches(given: Mapping[str, Any]) -> None:
+    print_interval(given["print_method"])
+    for name in ("resume", "check_point_plot"):
+        _expect(isinstance(given[name], bool), name, "True or False", given[name])
+    vectorized, seconds, npool = given["vectorized"], given["check_point_delta_t"], given["npool"]
+    _expect(
+        isinstance(vectorized, bool) or vectorized == "auto",
+        "vectorized",
+        "'auto', True or False",
+        vectorized,
+    )
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0
+    _expect(number, "check_point_delta_t", "a number of seconds, at least 0", seconds)
+    count = isinstance(npool, int) and not isinstance(npool, bool) and npool >= 1
+    _expect(npool is None or count, "npool", "an integer of at least 1, or None", npool)
+
+
+def _check_company(given: Mapping[str, Any]) -> None:
+    """Refuse what means nothing without another keyword."""
+    for name, companions in COMPANIONS.items():
+        alone = all(given[companion] is None for companion in companions)
+        needed = " or ".join(f"{companion}=" for companion in companions)
+        _expect(given[name] is None or not alone, name, f"None without {needed}; pass that too", given[name])
+
+
+def _expect(condition: bool, argument: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{argument}: expected {expected}; got {got!r}")

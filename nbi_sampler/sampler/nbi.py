@@ -1,0 +1,314 @@
+"""The sampler as bilby sees it: keywords in, a run of SNPE-IS, bilby's result out.
+
+bilby finds it by the entry point ``nbi``; what bilby expects of any sampler is in `bilby_sampler`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
+from bilby.core.result import Result
+from bilby.core.utils import command_line_args, logger
+
+from nbi_sampler.algorithm.records import Observers
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Problem
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.core.guarded import in_own_settings
+from nbi_sampler.evaluation.parallel.pools import Pool, check_main_is_not_imported, opened_pool
+from nbi_sampler.plugins.manager import Plugin
+from nbi_sampler.priors.constraints import check_constraints, idle_constraints
+from nbi_sampler.priors.names import check_names
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports.events import Outcome, Run, RunEvents
+from nbi_sampler.reports.findings import find
+from nbi_sampler.reports.meta_data import describable, portable
+from nbi_sampler.reports.plots.run import figures_of
+from nbi_sampler.reports.plots.view import RunView
+from nbi_sampler.reports.plots.watching import RunPlots
+from nbi_sampler.reports.progress import Progress, table_of_rounds
+from nbi_sampler.reports.result import in_order, result_fields, run_summary
+from nbi_sampler.sampler.bilby_sampler import BilbySampler
+from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
+from nbi_sampler.sampler.problem import make_forward_model, make_problem, make_start
+from nbi_sampler.sampler.signals import SignalsTo
+from nbi_sampler.storage.checkpoint import Checkpoint, CheckpointWriter, save
+from nbi_sampler.storage.fingerprint import fingerprint, plugins_at_work, settings_as_text
+from nbi_sampler.storage.resume import begin, in_saved_order, say_how_it_begins
+from nbi_sampler.storage.superseded import keep_results, remove_all
+
+__all__ = ["Nbi"]
+
+
+class Nbi(BilbySampler):
+    """Sequential neural posterior estimation with importance sampling (SNPE-IS).
+
+    A normalising flow is trained on simulations from the likelihood's own model until it looks like the
+    posterior; its draws are weighted with the likelihood, so the answer is asymptotically exact.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.Likelihood
+    priors : bilby.core.prior.PriorDict or dict
+    n_effective : float
+        Stop when this many effective samples are reached.
+    n_rounds : int
+        Most rounds of simulating and training before the refinement.
+    n_sims : int or "auto"
+        Simulations a round; automatic: by the number of parameters and by what the model costs.
+    loss : str
+        ``"nll"`` is the paper's; ``"apt"`` (Greenberg et al. 2019) trains on the draws of all rounds.
+    refine : bool
+        Whether a flow is fitted to the weighted draws once the rounds have found the posterior. False, with
+        ``loss="nll"``, is the paper's Algorithm 1.
+    max_likelihood_calls : int, optional
+        Call budget. None stops after 200 calls for every effective sample asked for, or 200,000 if more.
+    seed : int, optional
+        Same seed, same result; ``sampling_seed`` and ``random_seed`` mean the same. None takes a fresh one,
+        which the result's meta data name. No global generator is seeded.
+    featurizer : str, dict or torch.nn.Module
+        How data become features: ``"auto"`` (``"pca"``), ``"svd"``, ``"mlp"``, ``"resnet-gru"``,
+        ``"resnet"``, ``"gru"``, ``"attention"``; a dictionary with ``"type"`` and settings; or a module from
+        data of shape (n, n_channels, length) to features of shape (n, n_features).
+    flow : str, dict or torch.nn.Module
+        Density estimator: ``"maf"``, ``"nsf"``, ``"mdn"``; a dictionary of settings with ``"type"``; or a
+        module with ``log_prob`` and ``sample``, which serves the rounds, the refinement keeping ``"maf"``.
+    simulator : callable, optional
+        ``simulator(parameters) -> ndarray``, the noiseless prediction, real or complex, for likelihoods that
+        are not recognised. ``parameters`` holds sampled and fixed ones. Without it such a likelihood is
+        adapted to directly.
+    noise : float, ndarray or callable, optional
+        Of the simulator: standard deviation (of complex data, that of the real and of the imaginary part
+        each), or ``noise(prediction, rng) -> ndarray``; None if the simulator adds its own.
+    x_obs : array_like, optional
+        Data to compare the simulator's with; ``likelihood.y`` or ``likelihood.data`` by default.
+    vectorized : bool or "auto"
+        Whether the model takes parameters of shape (n, 1), or a likelihood without one of shape (n,);
+        automatic: try the model, and functions of jax under ``jax.vmap``, and compare.
+    training : dict, optional
+        Settings of every fit: ``learning_rate``, ``weight_decay``, ``n_epochs``, ``patience``,
+        ``batch_size``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.
+    device : str
+        Where networks train: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    npool : int, optional
+        Processes of this machine that evaluate the likelihood; the result is the same for any number.
+    pool : object, optional
+        Instead: any `concurrent.futures.Executor`, or an object with ``map``; never closed. See
+        docs/scaling.md.
+    resume : bool
+        Go on from the checkpoint of the same run, where there is one. False starts afresh and removes it.
+    check_point_delta_t : float
+        Seconds between checkpoints, at least; they are rarer where writing one takes more than a twentieth
+        of this. Signals and errors write one in any case.
+    check_point_plot : bool
+        Whether the plots of the run, which ``plot=True`` asks for at its end, are refreshed between
+        checkpoints too; see docs/plots.md.
+    print_method : str, optional
+        ``"tqdm"``: a bar on a terminal, elsewhere a line every 10 s; ``"interval-60"``: a line every 60 s;
+        ``"none"``: silence.
+    model : str, os.PathLike or NBI, optional
+        A trained model, or the file of one, to start from instead of the prior: docs/surveys.md.
+    x_err, x_mask : array_like, optional
+        With ``x_obs``, the data for the model; those of the likelihood by default.
+    **kwargs
+        Further keywords of bilby's samplers: ``outdir``, ``label``, ``use_ratio``, ``exit_code`` and others.
+        Those of any other sampler, such as ``nlive`` or ``nwalkers``, are ignored with one line in the log, a
+        name that is almost one of ours is an error, and any other a warning. Values that other samplers
+        use, such as ``seed=-1``, mean what they mean there: docs/other_samplers.md.
+
+    Notes
+    -----
+    The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept when a run is complete, so that the
+    same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there. A result on disk
+    is returned only where it is "ok" and answers the same question: docs/checkpoint.md.
+    `draws_file.read_draws` gives the draws of a checkpoint as plain arrays.
+
+    Plugins may know more likelihoods, and offer more names of featurizers, flows and losses: docs/plugins.md.
+
+    References
+    ----------
+    Zhang, Bloom & Hernitschek (2023), arXiv:2312.03824.
+    """
+
+    @in_own_settings
+    def __init__(self, likelihood: Likelihood, priors: PriorDict | dict[str, Any], **kwargs: Any) -> None:
+        own, base = self._own_and_base(kwargs)
+        self._settings = read_settings({**DEFAULTS, **own})
+        if self._settings.npool > 1 and own.get("pool") is None:
+            check_main_is_not_imported()
+        check_names(priors)
+        priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
+        self._space = ParameterSpace(priors)
+        for name in idle_constraints(priors, self._space):
+            logger.warning(
+                f"nbi: the constraint on {name} never acts, because the conversion function of the priors "
+                f"makes no {name}; pass one that does: PriorDict(priors, conversion_function=...)"
+            )
+        check_constraints(self._space, priors)
+        self._forward = make_forward_model(likelihood, self._space, self._settings)
+        self._start = make_start(priors, self._space, self._forward, self._settings)
+        super().__init__(likelihood, priors, **base, **own)
+        self.kwargs["npool"] = self._settings.npool
+        self.result.sampler_kwargs = describable({**self.kwargs, "seed": self._settings.snpe.seed})
+
+    def run_sampler(self) -> Result:
+        """Run to the end and fill the result."""
+        return self._run(self._settings.snpe)
+
+    def _run_test(self) -> Result:
+        """Run briefly, for bilby's test mode."""
+        config = self._settings.snpe
+        most = min(config.max_likelihood_calls or 2000, 2000)
+        return self._run(
+            replace(config, n_effective=100, n_sims=200, n_rounds=1, max_likelihood_calls=max(most, 100))
+        )
+
+    @in_own_settings
+    def _run(self, config: SnpeConfig) -> Result:
+        settings, since = self._settings, time.monotonic()
+        progress = Progress(settings.print_method, config.n_effective, logger.info)
+        try:
+            with (
+                self._place.occupied(),
+                SignalsTo(self.write_current_state_and_exit, self.write_current_state) as signals,
+                opened_pool(settings.npool, self.kwargs["pool"]) as pool,
+            ):
+                path = self.checkpoint_path
+                if command_line_args.clean:
+                    remove_all(path.parent.parent, self.label, path, logger)
+                written = path.stat().st_mtime_ns if path.is_file() else None
+                problem, asked, start = self._begin(config, pool, signals.check)
+                writer = self._writer = CheckpointWriter(
+                    partial(save, path, self._space.names, asked),
+                    start,
+                    settings.check_point_delta_t,
+                    problem.evaluator.interrupted,
+                    signals.held,
+                    logger,
+                    since,
+                    signals.check,
+                )
+                config = replace(config, seed=start.seed)
+                self.result.sampler_kwargs["seed"] = start.seed
+                progress.go_on(start.state)
+                plots = self._plots()
+                with self._events(problem.evaluator.note, start) as events:
+                    observers = Observers(writer, progress, events, plots)
+                    state = run(problem, config, start.seed, observers, start.state)
+                    writer.write()
+                    outcome = self._fill_result(state, config, problem.evaluator.note, writer.seconds)
+                    events.finished(outcome)
+        except SystemExit:
+            raise
+        except BaseException as error:
+            self._save_after(error)
+            raise
+        finally:
+            progress.close()
+        new = self._other_question or state.n_calls > start.state.n_calls
+        keep_results(path.parent.parent, self.label, None if new else written, logger)
+        logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
+        if self.plot or self.kwargs["check_point_plot"]:
+            plots.finish(self.result)
+        return self.result
+
+    def _begin(
+        self, config: SnpeConfig, pool: Pool | None, between_calls: Callable[[], None]
+    ) -> tuple[Problem, dict[str, Any], Checkpoint]:
+        """The problem, what it is known by, and where its run starts.
+
+        The order of parameters is that of the checkpoint; where this turns out to be of another run, it is
+        that of the priors again, because a new run must not depend on what it found. A trained model has an
+        order of its own, which that of the priors has to be.
+        """
+        own, settings = self._space, self._settings
+        path, seed, use_ratio = self.checkpoint_path, self.kwargs["seed"], bool(self.use_ratio)
+        if settings.resume and self._start is None:
+            self._space = in_saved_order(path, own, self.priors)
+        while True:
+            problem = make_problem(
+                self.likelihood,
+                use_ratio,
+                self._space,
+                self._forward,
+                settings,
+                pool,
+                self._start,
+                between_calls,
+            )
+            keywords = self._keywords(config)
+            asked = fingerprint(self.priors, self.likelihood, keywords, use_ratio, problem.evaluator)
+            start = begin(path, asked, seed, problem, config, settings.resume, logger)
+            if self._space is own or start.n_draws:
+                say_how_it_begins(start, problem, config, logger)
+                return problem, asked, start
+            self._space = own
+            # Its processes know the problem in the other order.
+            if pool is not None:
+                pool.close()
+
+    @cached_property
+    def _plugins(self) -> tuple[Plugin, ...]:
+        """Those that take part in the numbers."""
+        return plugins_at_work(self._forward, self.kwargs)
+
+    def _plots(self) -> RunPlots:
+        """What draws the run: at intervals where that is asked for, and when it is told to."""
+        return RunPlots(
+            self._place.folder,
+            partial(RunView.from_state, label=self.label, names=self._space.names, priors=self.priors),
+            partial(figures_of, forward=self._forward, space=self._space, likelihood=self.likelihood),
+            self._settings.check_point_delta_t if self.kwargs["check_point_plot"] else math.inf,
+            logger,
+        )
+
+    def _events(self, note: str, start: Checkpoint) -> RunEvents:
+        """What tells plugins of the run."""
+        return RunEvents(
+            Run(
+                label=self.label,
+                outdir=str(self._place.folder),
+                names=self._space.names,
+                settings=self.result.sampler_kwargs,
+                seed=start.seed,
+                note=note,
+                plugins=self._plugins,
+                records=start.state.records,
+            )
+        )
+
+    def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> Outcome:
+        assert config.seed is not None
+        fields = result_fields(state, self._space, self.priors, config.seed)
+        for name, value in in_order(fields, self._space.names, self.search_parameter_keys).items():
+            setattr(self.result, name, value)
+        self.result.sampling_time = datetime.timedelta(seconds=seconds)
+        findings = find(state, self._forward, self._space, self.priors, config.seed)
+        summary = run_summary(state, config, self._space.n_dim, note, seconds, findings)
+        if self._start is not None:
+            summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
+        summary["nbi"]["settings"] = settings_as_text(self._keywords(config), bool(self.use_ratio))
+        summary["nbi"]["plugins"] = {
+            plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
+            for plugin in self._plugins
+        }
+        summary["run_statistics"]["ncores"] = self._settings.npool
+        self.result.meta_data.update(portable(summary))
+        own = summary["nbi"]
+        say = logger.info if own["status"] == "ok" else logger.warning
+        say(f"nbi: {own['status']}: {own['message']}")
+        same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
+        return Outcome(
+            log_evidence=self.result.log_evidence,
+            log_evidence_err=self.result.log_evidence_err,
+            **{name: own[name] for name in same},
+        )

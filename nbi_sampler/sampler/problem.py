@@ -1,0 +1,135 @@
+"""From bilby's likelihood and priors, and the settings, to the problem that a run solves.
+
+Called by the sampler: the forward model when it is made, so that mistakes cost no call; the rest when it
+runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
+
+from nbi_sampler.algorithm.rounds import Networks
+from nbi_sampler.algorithm.step import Problem, Start
+from nbi_sampler.core.guarded import users_errors, users_settings
+from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.evaluation.calls import likelihood_function
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.evaluation.parallel.pools import Pool
+from nbi_sampler.forward import ForwardModel, UserModel, forward_model_for
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.sampler.keywords import Settings
+from nbi_sampler.sampler.trained_model import check_priors, estimator_of, observed_by, start_at
+
+__all__ = ["make_forward_model", "make_problem", "make_start"]
+
+# Of the probes: the same for every seed, so that the likelihood can be told by its values there.
+PROBE_SEED = 0
+
+
+def make_forward_model(
+    likelihood: Likelihood, space: ParameterSpace, settings: Settings
+) -> ForwardModel | None:
+    """What makes simulations: the user's simulator, or what is known of the likelihood, or nothing.
+
+    Parameters
+    ----------
+    likelihood : bilby.core.likelihood.Likelihood
+    space : ParameterSpace
+    settings : Settings
+
+    Raises
+    ------
+    ValueError
+        When a simulator has no data to be compared with, or the priors lack a parameter of the model.
+    """
+    if settings.simulator is None:
+        forward = forward_model_for(likelihood)
+    else:
+        forward = UserModel(settings.simulator, settings.noise, _observed(likelihood, settings))
+    if forward is not None:
+        _check_parameters(forward, space)
+    return forward
+
+
+def make_start(
+    priors: PriorDict, space: ParameterSpace, forward: ForwardModel | None, settings: Settings
+) -> Start | None:
+    """What the run draws from first, where it does not begin with the prior.
+
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+    space : ParameterSpace
+        Of the priors.
+    forward : ForwardModel, optional
+    settings : Settings
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no trained model, or one that was trained for other priors or data.
+    """
+    if settings.model is None:
+        return None
+    estimator = estimator_of(settings.model, priors)
+    check_priors(estimator, space)
+    observed = observed_by(estimator, forward, settings.x_obs, settings.x_err, settings.x_mask)
+    return start_at(estimator, observed, forward)
+
+
+def make_problem(
+    likelihood: Likelihood,
+    use_ratio: bool,
+    space: ParameterSpace,
+    forward: ForwardModel | None,
+    settings: Settings,
+    pool: Pool | None = None,
+    start: Start | None = None,
+    between_calls: Callable[[], None] | None = None,
+) -> Problem:
+    """Put likelihood and networks together; a few calls of the likelihood show how it is best called."""
+    function = likelihood_function(likelihood, use_ratio)
+    with users_settings(), users_errors():
+        offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
+    rng = stage_generator(PROBE_SEED, "probe")
+    evaluator = Evaluator(space, function, forward, rng, offset, settings.vectorized, pool, between_calls)
+    networks = Networks(
+        settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
+    )
+    problem = Problem(evaluator, networks, start=start)
+    return replace(
+        problem,
+        training=replace(problem.training, **settings.training),
+        refinement_training=replace(problem.refinement_training, **settings.training),
+    )
+
+
+def _observed(likelihood: Likelihood, settings: Settings) -> Any:
+    observed = settings.x_obs
+    for name in ("y", "data"):
+        if observed is None:
+            observed = getattr(likelihood, name, None)
+    if observed is None:
+        raise ValueError(
+            f"x_obs: expected the observed data for the simulator, got None, and "
+            f"{type(likelihood).__name__} has neither 'y' nor 'data'; pass x_obs="
+        )
+    return observed
+
+
+def _check_parameters(forward: ForwardModel, space: ParameterSpace) -> None:
+    """Refuse priors that lack a parameter of the model, by name and before the first call."""
+    needed = [*(forward.prediction_parameters or ()), *forward.noise_parameters]
+    missing = [name for name in needed if name not in space.names and name not in space.fixed]
+    if missing:
+        given = ", ".join((*space.names, *space.fixed))
+        raise ValueError(
+            f"priors: expected one for every parameter of the likelihood ({forward.name}), got none for "
+            f"{', '.join(missing)} beside {given}; add a prior or a fixed value. If that is the independent "
+            "variable, make it the first argument of the model function"
+        )

@@ -1,0 +1,161 @@
+"""What other samplers mean by the names and values of keywords that they share with us.
+
+A script that was written for one of them keeps its meaning: ``seed=-1`` asks for a random seed, ``npool=0``
+for no processes, ``resume="overwrite"`` to start afresh.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nbi_sampler.sampler.coercion import coerced
+
+__all__ = ["as_meant", "by_our_names"]
+
+# Names of single samplers, besides those that bilby lists for all of them.
+_ALSO = {
+    "seed": ("random_state", "rseed", "rstate", "rng", "random"),
+    "npool": ("processes", "Nthreads"),
+}
+_GENERATORS = (np.random.Generator, np.random.RandomState, np.random.SeedSequence)
+_RESUME = {"resume": True, "resume-similar": True, "overwrite": False, "subfolder": False}
+_PRINT = re.compile(r"tqdm|none|interval-.*")
+_POCOMC_FLOW = re.compile(r"(maf|nsf)(3|6|12)")
+_NONE_IS_DEFAULT = ("n_effective", "flow", "vectorized", "device", "npool", "check_point_delta_t")
+
+
+def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """Keywords by our names, values by their types.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+    equivalents : mapping of str to iterable of str
+        Other names of a keyword, those of single samplers left out. Of several that are there the first
+        counts that is not None, our own before all.
+
+    Returns
+    -------
+    dict of str to object
+        Names without a meaning for us stay as they are.
+
+    Examples
+    --------
+    >>> by_our_names({"random_seed": "3", "seed": None, "nlive": 500}, {"seed": ["random_seed"]})
+    {'nlive': 500, 'seed': 3}
+    """
+    named = dict(keywords)
+    for own in {**equivalents, **_ALSO}:
+        others = [name for name in equivalents.get(own, ()) if name in named and name != own]
+        # These may hold what is neither seed nor number: the module numpy.random, a key of jax.
+        others += [name for name in _ALSO.get(own, ()) if name in named and _is_plain(named[name])]
+        values = [coerced(own, named.pop(name)) for name in (own, *others) if name in named]
+        if values:
+            named[own] = next((value for value in values if value is not None), None)
+    return {name: coerced(name, value) for name, value in named.items()}
+
+
+def as_meant(keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords with the values of other samplers replaced by what they mean.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+        By our names. Values that are ours stay as they are, those that nobody knows too.
+    defaults : mapping of str to object
+        What None stands for where it is no value of ours.
+
+    Returns
+    -------
+    dict of str to object
+
+    Examples
+    --------
+    >>> as_meant({"seed": -1, "npool": 0, "resume": "overwrite"}, {})
+    {'seed': None, 'npool': 1, 'resume': False}
+    """
+    meant = dict(keywords)
+    for name, read in _READERS.items():
+        if name in meant:
+            meant[name] = read(meant[name])
+    _number_for_a_pool(meant)
+    for name in _NONE_IS_DEFAULT:
+        if name in meant and meant[name] is None:
+            meant[name] = defaults[name]
+    # Of dynesty, where it is no criterion. Ours needs another then: the budget.
+    if meant.get("n_effective") == math.inf and meant.get("max_likelihood_calls") is None:
+        meant["n_effective"] = defaults["n_effective"]
+    return meant
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or _is_whole(value) or isinstance(value, (str, float, *_GENERATORS))
+
+
+def _seed(value: Any) -> Any:
+    """Of PolyChord and MultiNest -1 is random; of dynesty, nestle and pymc a generator or several numbers."""
+    if isinstance(value, np.random.Generator):
+        return int(value.integers(2**32))
+    if isinstance(value, np.random.RandomState):
+        return int(value.randint(2**32, dtype=np.uint64))
+    if isinstance(value, list | tuple | np.ndarray) and len(value) and all(map(_is_whole, value)):
+        value = np.random.SeedSequence([abs(int(each)) for each in value])
+    if isinstance(value, np.random.SeedSequence):
+        return int(value.generate_state(1)[0])
+    return None if _is_whole(value) and value < 0 else value
+
+
+def _processes(value: Any) -> Any:
+    """Fewer than two are none, as for bilby."""
+    return max(value, 1) if _is_whole(value) else value
+
+
+def _number_for_a_pool(meant: dict[str, Any]) -> None:
+    """Of nautilus and pocomc a number of processes; of nautilus a pair, the first for the likelihood."""
+    pool = meant.get("pool")
+    if isinstance(pool, tuple | list) and len(pool) == 2:
+        pool = meant["pool"] = pool[0]
+    if _is_whole(pool):
+        meant["pool"] = None
+        if meant.get("npool") in (None, 1):
+            meant["npool"] = _processes(pool)
+
+
+def _resume(value: Any) -> Any:
+    """UltraNest has words for it."""
+    return _RESUME.get(value, value) if isinstance(value, str) else _switch(value)
+
+
+def _switch(value: Any) -> Any:
+    """None and 0 are False for bilby's samplers, which only ask whether it is true."""
+    return bool(value) if value is None or (_is_whole(value) and value in (0, 1)) else value
+
+
+def _print_method(value: Any) -> Any:
+    """Of dynesty any other text asks for lines instead of a bar."""
+    return value if not isinstance(value, str) or _PRINT.fullmatch(value) else "interval-10"
+
+
+def _flow(value: Any) -> Any:
+    """Of pocomc the number of transforms is in the name."""
+    found = _POCOMC_FLOW.fullmatch(value) if isinstance(value, str) else None
+    return {"type": found[1], "num_blocks": int(found[2])} if found else value
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "seed": _seed,
+    "npool": _processes,
+    "resume": _resume,
+    "check_point_plot": _switch,
+    "print_method": _print_method,
+    "flow": _flow,
+}

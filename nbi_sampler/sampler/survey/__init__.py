@@ -1,0 +1,8 @@
+"""Surveys: one trained model, many targets, one table that survives whatever happens to the process."""
+
+from __future__ import annotations
+
+from nbi_sampler.sampler.survey.inference import infer_many
+from nbi_sampler.sampler.survey.table import Survey
+
+__all__ = ["Survey", "infer_many"]

@@ -1,0 +1,189 @@
+"""The table of a survey: a row for every target, in one HDF5 file that grows and can be read meanwhile.
+
+Rows are made by `target`, written by `infer_many`, read by people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.storage.appendable_table import AppendableTable
+from nbi_sampler.storage.fingerprint import differences
+
+__all__ = ["FAILED", "Survey", "columns_of", "finished_targets", "opened_table", "stored"]
+
+Array = NDArray[np.float64]
+
+FAILED = "failed"
+NAME_BYTES, STATUS_BYTES, MESSAGE_BYTES, DIGEST_BYTES = 100, 40, 500, 16
+_TEXTS = {"name": NAME_BYTES, "status": STATUS_BYTES, "message": MESSAGE_BYTES, "data": DIGEST_BYTES}
+_NUMBERS = ("log_evidence", "log_evidence_err", "ess", "efficiency", "k_hat", "p_value", "seconds")
+_ARRAYS = ("mean", "standard_deviation", "quantiles", "samples", "log_likelihood")
+_COUNTS = ("index", "n_calls", "seed")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of the targets of a survey; made by `read`, or by `infer_many`.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+    table : pandas.DataFrame
+        A row for each target, by name: ``status``, ``message``, ``log_evidence``, ``log_evidence_err``,
+        ``ess``, ``efficiency`` (of the last proposal), ``k_hat``, ``p_value`` (of the data under the model),
+        ``n_calls``, ``seconds``, ``seed``. NaN where a target failed.
+    mean, standard_deviation : ndarray, shape (n_targets, n_dim)
+    quantiles : ndarray, shape (n_targets, n_dim, 5)
+        At the probabilities 0.025, 0.16, 0.5, 0.84 and 0.975.
+    samples : ndarray, shape (n_targets, n_samples, n_dim)
+        Of equal weight; NaN where there are none.
+    log_likelihood : ndarray, shape (n_targets, n_samples)
+        Of the samples.
+    """
+
+    parameters: tuple[str, ...]
+    table: pd.DataFrame
+    mean: Array
+    standard_deviation: Array
+    quantiles: Array
+    samples: Array
+    log_likelihood: Array
+
+    @classmethod
+    def read(cls, path: str | Path) -> Survey:
+        """What is in the table of a survey, be it still running; targets in the order of the survey.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            See `AppendableTable.open`.
+        """
+        with AppendableTable.open(path) as table:
+            parameters = tuple(table.metadata["parameters"])
+            names = table.read(columns=("name", "index"))
+            rows = _latest(names["name"])
+            rows = rows[np.argsort(names["index"][rows], kind="stable")]
+            data = table.read(rows)
+        texts = {name: np.char.decode(data[name], "utf-8") for name in _TEXTS}
+        frame = pd.DataFrame(
+            {
+                name: texts.get(name, data[name])
+                for name in ("status", "message", *_NUMBERS, "n_calls", "seed")
+            },
+            index=pd.Index(texts["name"], name="target"),
+        )
+        return cls(parameters, frame, **{name: data[name] for name in _ARRAYS})
+
+    def of(self, targets: Sequence[str]) -> Survey:
+        """Some of the targets, in this order, by name."""
+        rows = self.table.index.get_indexer(list(targets))
+        arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        return Survey(self.parameters, self.table.iloc[rows], **arrays)
+
+    def posterior(self, target: str) -> pd.DataFrame:
+        """Samples of equal weight of one target, with a column ``log_likelihood``.
+
+        Parameters
+        ----------
+        target : str
+            Its name.
+
+        Raises
+        ------
+        KeyError
+        """
+        i = self.table.index.get_loc(target)
+        frame = pd.DataFrame(self.samples[i], columns=list(self.parameters))
+        return frame.assign(log_likelihood=self.log_likelihood[i]).dropna()
+
+
+def columns_of(n_dim: int, n_samples: int) -> dict[str, np.dtype[Any]]:
+    """Row types of the table."""
+    return {
+        **{name: np.dtype(f"S{size}") for name, size in _TEXTS.items()},
+        **{name: np.dtype(np.int64) for name in _COUNTS},
+        **{name: np.dtype(float) for name in _NUMBERS},
+        "mean": np.dtype((float, (n_dim,))),
+        "standard_deviation": np.dtype((float, (n_dim,))),
+        "quantiles": np.dtype((float, (n_dim, len(QUANTILES)))),
+        "samples": np.dtype((float, (n_samples, n_dim))),
+        "log_likelihood": np.dtype((float, (n_samples,))),
+    }
+
+
+def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: bool) -> AppendableTable:
+    """The table at a path, for writing: one that has been begun for the same survey, or a new one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    n_samples : int
+    about : mapping
+        What the survey is, as JSON can hold it: its ``"parameters"`` and ``"seed"``, and a ``"fingerprint"``
+        that is compared.
+    resume : bool
+        Whether to go on with a table; if not, it is removed.
+
+    Raises
+    ------
+    ValueError
+        It holds another survey; names what differs.
+    BlockingIOError
+        Another process is writing to it.
+    """
+    if not resume:
+        path.unlink(missing_ok=True)
+    if not path.exists():
+        return AppendableTable.create(path, columns_of(len(about["parameters"]), n_samples), about)
+    table = AppendableTable.open(path, writable=True)
+    differing = differences(table.metadata.get("fingerprint", {}), about["fingerprint"])
+    if differing:
+        table.close()
+        raise ValueError(
+            f"path: {path} is the table of another survey: {'; '.join(differing)}; give another path, or "
+            "resume=False to replace it"
+        )
+    return table
+
+
+def finished_targets(table: AppendableTable) -> dict[str, str]:
+    """Digests of the data of the targets that need no second run, by name: all but those that failed."""
+    rows = table.read(columns=("name", "status", "data"))
+    texts = {name: np.char.decode(rows[name], "utf-8") for name in rows}
+    latest = _latest(rows["name"])
+    return {texts["name"][i]: texts["data"][i] for i in latest if texts["status"][i] != FAILED}
+
+
+def stored(table: AppendableTable, row: Mapping[str, Any]) -> None:
+    """Commit one row; text that is too long is cut, numbers that it lacks are NaN."""
+    full: dict[str, Any] = {}
+    for name, kind in table.columns.items():
+        if name in _TEXTS:
+            full[name] = [_cut(row[name], _TEXTS[name])]
+        else:
+            missing = np.nan if kind.base.kind == "f" else 0
+            full[name] = np.broadcast_to(row.get(name, missing), (1, *kind.shape))
+    table.append(full)
+
+
+def _latest(names: NDArray[np.bytes_]) -> NDArray[np.intp]:
+    """Rows that are the last of their name, ascending; a target that failed may have been run again."""
+    return np.array(sorted({name: i for i, name in enumerate(names.tolist())}.values()), dtype=np.intp)
+
+
+def _cut(text: str, size: int) -> bytes:
+    """Text as at most ``size`` bytes of UTF-8, whole characters."""
+    return text.encode()[:size].decode(errors="ignore").encode()

@@ -1,0 +1,167 @@
+"""One target of a survey: its run from the trained model, and the row that is kept of it.
+
+Called by `infer_many`, here or in a worker process. Whatever goes wrong with a target becomes a status of its
+row.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
+
+from nbi_sampler.algorithm.records import QUANTILES, Observer
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.amortised import Estimator
+from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports.findings import find
+from nbi_sampler.reports.result import result_fields, run_summary
+from nbi_sampler.sampler.keywords import Settings, read_settings
+from nbi_sampler.sampler.problem import make_forward_model, make_problem
+from nbi_sampler.sampler.survey.table import FAILED
+from nbi_sampler.sampler.trained_model import Observed, start_at
+
+__all__ = ["Plan", "Target", "failure", "infer_in_worker"]
+
+logger = logging.getLogger(__name__)
+
+# Of the survey that this process worked for last, by its digest.
+_plans: dict[str, Plan] = {}
+# Fits draw from torch's one generator, and few models may be called by two threads at once.
+_turn = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be inferred.
+
+    Attributes
+    ----------
+    index : int
+        Place in the survey.
+    name : str
+    likelihood : bilby.core.likelihood.Likelihood
+    observed : Observed
+        As the model takes the data.
+    data : str
+        Digest of these.
+    seed : int
+    """
+
+    index: int
+    name: str
+    likelihood: Likelihood
+    observed: Observed
+    data: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all targets of a survey have in common.
+
+    Attributes
+    ----------
+    estimator : Estimator
+    priors : bilby.core.prior.PriorDict
+    keywords : mapping
+        Of the sampler, complete.
+    n_samples : int
+        Kept of every target.
+    """
+
+    estimator: Estimator
+    priors: PriorDict
+    keywords: Mapping[str, Any]
+    n_samples: int
+
+    @cached_property
+    def space(self) -> ParameterSpace:
+        """Of the priors."""
+        return ParameterSpace(self.priors)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Of the keywords."""
+        return read_settings(self.keywords)
+
+    def row(self, target: Target) -> dict[str, Any]:
+        """Run one target; a row of the table, with status "failed" where anything was raised."""
+        start = time.perf_counter()
+        try:
+            with warnings.catch_warnings():
+                # bilby's own likelihoods ask for what it warns of: not once for every target.
+                warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
+                values = self._inferred(target)
+        # The likelihood is the user's and may raise anything; other targets must not suffer.
+        except Exception as error:
+            logger.info("target %s failed", target.name, exc_info=True)
+            values = failure(error)
+        known = {"index": target.index, "name": target.name, "data": target.data, "seed": target.seed}
+        return {**known, **values, "seconds": time.perf_counter() - start}
+
+    def _inferred(self, target: Target) -> dict[str, Any]:
+        forward = make_forward_model(target.likelihood, self.space, self.settings)
+        start = start_at(self.estimator, target.observed, forward)
+        problem = make_problem(target.likelihood, False, self.space, forward, self.settings, start=start)
+        config = replace(self.settings.snpe, seed=target.seed)
+        state = run(problem, config, target.seed, Observer())
+        fields = result_fields(state, self.space, self.priors, target.seed)
+        findings = find(state, forward, self.space, self.priors, target.seed)
+        own = run_summary(state, config, self.space.n_dim, problem.evaluator.note, 0.0, findings)["nbi"]
+        same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
+        return {
+            **{name: own[name] for name in same},
+            **{name: fields[name] for name in ("log_evidence", "log_evidence_err")},
+            "p_value": start.p_value,
+            **self._moments(fields["nested_samples"], target.seed),
+        }
+
+    def _moments(self, draws: Any, seed: int) -> dict[str, Any]:
+        """Mean, spread, quantiles and samples of equal weight; nothing without draws."""
+        if draws.empty:
+            return {}
+        theta, weights = draws[list(self.space.names)].to_numpy(), draws["weights"].to_numpy()
+        mean = weights @ theta
+        chosen = systematic_indices(weights, self.n_samples, stage_generator(seed, "survey"))
+        return {
+            "mean": mean,
+            "standard_deviation": np.sqrt(weights @ (theta - mean) ** 2),
+            "quantiles": weighted_quantiles(theta, weights, QUANTILES),
+            "samples": theta[chosen],
+            "log_likelihood": draws["log_likelihood"].to_numpy()[chosen],
+        }
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Status and message of a target that could not be inferred."""
+    return {"status": FAILED, "message": f"{type(error).__name__}: {error}"}
+
+
+def infer_in_worker(digest: str, plan: bytes, target: bytes) -> dict[str, Any]:
+    """Run one target in a process that knows nothing, or only the plan.
+
+    Parameters
+    ----------
+    digest : str
+        Of the plan.
+    plan, target : bytes
+        Pickled.
+    """
+    with _turn:
+        if digest not in _plans:
+            _plans.clear()
+            _plans[digest] = cloudpickle.loads(plan)
+        return _plans[digest].row(cloudpickle.loads(target))

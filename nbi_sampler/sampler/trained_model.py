@@ -1,0 +1,293 @@
+"""A trained model as the beginning of a run: read, compared with what is asked for, put at the observed data.
+
+Called before the first draw, by the sampler for its likelihood and by surveys for each of theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from bilby.core.prior import PriorDict
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.step import Start
+from nbi_sampler.amortised import Estimator, Targets
+from nbi_sampler.amortised.saving import KINDS, load_estimator
+from nbi_sampler.core.randomness import torch_generator
+from nbi_sampler.forward import ForwardModel
+from nbi_sampler.forward.arrays import as_numbers
+from nbi_sampler.priors.portable import NotPortable
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.storage.archive import ArchiveError
+from nbi_sampler.storage.objects import Packer
+
+__all__ = ["ModelCheck", "Observed", "check_priors", "digest_of", "estimator_of", "observed_by", "start_at"]
+
+
+# Of the prior in the first proposal: it bounds the weights, and sends a few draws where the model is blind.
+PRIOR_SHARE = 0.05
+
+SHOWN_QUANTILES = (0.05, 0.95)
+
+N_PROBES = 8
+
+# Of the spread of a prior.
+TOLERANCE = 1e-6
+
+# A density below this share of the prior's, at the truth, is a surprise. So large a share of them, and so
+# many, a true posterior has next to never.
+SURPRISING = 0.01
+
+MOST_SURPRISES = 0.1
+
+FEWEST_SURPRISES = 3
+
+MOST_SIMULATIONS = 200
+
+
+class Observed(NamedTuple):
+    """Data of one target as a model takes them; see `amortised.DataLayout.targets`.
+
+    Attributes
+    ----------
+    x_obs : array_like, shape ``data_shape``
+    x_err : array_like, optional
+    mask : array_like of bool, optional
+    """
+
+    x_obs: ArrayLike
+    x_err: ArrayLike | None = None
+    mask: ArrayLike | None = None
+
+
+def estimator_of(model: object, priors: PriorDict) -> Estimator:
+    """The trained estimator in what is given as ``model=``.
+
+    Parameters
+    ----------
+    model : str, os.PathLike, NBI or Estimator
+        A file of `NBI.save`, or what was trained.
+    priors : bilby.core.prior.PriorDict
+        Of the run; those of the training too, where a file could not hold them.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    ValueError
+        For a file that is no saved model, or lacks what only a program can give.
+    """
+    if isinstance(model, str | os.PathLike):
+        return _read(Path(model), priors)
+    estimator = getattr(model, "estimator_", model)
+    if not isinstance(estimator, Estimator):
+        raise TypeError(
+            f"model: expected a trained NBI or the path of a saved one, got {type(model).__name__} without "
+            "an estimator; fit it with n_rounds=1 first"
+        )
+    return estimator
+
+
+def check_priors(estimator: Estimator, space: ParameterSpace) -> None:
+    """Refuse a model that was trained for other parameters or priors: its coordinates would mean others.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    space : ParameterSpace
+        Of the run.
+
+    Raises
+    ------
+    ValueError
+        Names what differs.
+    """
+    differing = _differences(estimator.space, space)
+    if differing:
+        raise ValueError(
+            f"model: expected one that was trained with the priors of this run, got one of other "
+            f"{'; '.join(differing)}; train a model with these priors, or leave model= out"
+        )
+
+
+def observed_by(
+    estimator: Estimator,
+    forward: ForwardModel | None,
+    x_obs: ArrayLike | None = None,
+    x_err: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> Observed:
+    """Data that the model is to be put at: as given, or those of the likelihood.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    forward : ForwardModel, optional
+        Of the likelihood, where that is recognised.
+    x_obs, x_err : array_like, optional
+        Where None, those of the likelihood.
+    mask : array_like, optional
+
+    Raises
+    ------
+    ValueError
+        For data of another shape than those of the training, or where there are none.
+    """
+    layout = estimator.layout
+    alike = forward is not None and forward.shape == layout.channel_shape
+    if x_obs is None:
+        if forward is None or not alike:
+            found = "it is not recognised" if forward is None else f"it has data of shape {forward.shape}"
+            raise ValueError(
+                f"model: expected data of shape {estimator.data_shape} from the likelihood, but {found}; "
+                "pass them as x_obs=, with x_err= and x_mask= where the model was trained with these"
+            )
+        x_obs = layout.as_data(forward.observed[None])[0]
+        if layout.has_mask and mask is None:
+            # Those of a likelihood are complete.
+            mask = np.ones(1, dtype=bool)
+    if x_err is None and layout.has_uncertainty and forward is not None and alike:
+        errors = forward.uncertainty
+        x_err = None if errors is None else layout.as_errors(errors.reshape(1, *layout.channel_shape))[0]
+    observed = Observed(x_obs, x_err, mask)
+    if len(estimator.targets(*observed).x) != 1:
+        raise ValueError(
+            f"x_obs: expected the data of one target, of shape {estimator.data_shape}, got {np.shape(x_obs)}"
+        )
+    return observed
+
+
+def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | None) -> Start:
+    """The first proposal of a run: the model at the observed data, with a share of the prior.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    observed : Observed
+    forward : ForwardModel, optional
+        Of the likelihood; where its data are the observed ones, its simulations test the model.
+
+    References
+    ----------
+    Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
+    """
+    members = (estimator.proposal(*observed), PriorProposal(estimator.space.n_dim))
+    proposal = MixtureProposal(members, np.array([1.0 - PRIOR_SHARE, PRIOR_SHARE]))
+    targets = estimator.targets(*observed)
+    check = None
+    seen = np.ravel(estimator.layout.as_channels(as_numbers(observed.x_obs, "x_obs")[None]))
+    if forward is not None and np.array_equal(forward.observed, seen):
+        check = ModelCheck(estimator, targets, forward)
+    return Start(proposal, float(estimator.p_value(*observed)[0]), digest_of(estimator), check)
+
+
+def digest_of(estimator: Estimator) -> str:
+    """What tells a trained model from others: a digest of its networks' state and of its scales."""
+    packer = Packer(KINDS)
+    packed = packer.pack((estimator.layout, estimator.flow, estimator.affine))
+    for name, tensor in estimator.featurizer.state_dict().items():
+        packer.pack(tensor, f"featurizer.{name}")
+    content = hashlib.sha256(json.dumps([packed, packer.objects]).encode())
+    for name, array in sorted(packer.arrays.items()):
+        content.update(name.encode() + array.tobytes())
+    return content.hexdigest()[:16]
+
+
+def _read(path: Path, priors: PriorDict) -> Estimator:
+    if not path.is_file():
+        raise ValueError(
+            f"model: expected a trained NBI or the path of a saved one, got no file {str(path)!r}"
+        )
+    try:
+        try:
+            return load_estimator(path)
+        except NotPortable:
+            return load_estimator(path, priors=priors)
+    except ArchiveError as error:
+        raise ValueError(f"model: expected a file of NBI.save, got {str(path)!r}: {error}") from error
+
+
+def _differences(trained: ParameterSpace, asked: ParameterSpace) -> list[str]:
+    """In what two spaces differ, for people; empty where z means the same in both."""
+    if trained.names != asked.names:
+        what = "order of parameters" if set(trained.names) == set(asked.names) else "parameters"
+        return [f"{what} ({', '.join(trained.names)}, now {', '.join(asked.names)})"]
+    differing = [
+        f"fixed value of {name} ({trained.fixed.get(name)}, now {asked.fixed.get(name)})"
+        for name in {**trained.fixed, **asked.fixed}
+        if trained.fixed.get(name) != asked.fixed.get(name)
+    ]
+    shown = np.repeat(ndtri(SHOWN_QUANTILES)[:, None], asked.n_dim, axis=1)
+    z = np.concatenate([shown, np.random.default_rng(0).normal(size=(N_PROBES, asked.n_dim))])
+    before, now = trained.to_theta(z), asked.to_theta(z)
+    for i, name in enumerate(asked.names):
+        if not np.allclose(before[:, i], now[:, i], rtol=0.0, atol=TOLERANCE * np.ptp(now[:, i])):
+            ranges = [f"{values[0, i]:.4g} to {values[1, i]:.4g}" for values in (before, now)]
+            differing.append(f"prior of {name} (its central 90 % are {ranges[0]}, now {ranges[1]})")
+    return differing
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    r"""Compares a model with simulations of the likelihood.
+
+    Of data x that a parameter set theta gave, the true posterior has
+
+    .. math:: \mathrm{E}_{x | \theta}\left[p(\theta) / p(\theta | x)\right] = 1
+
+    at every theta, so by Markov's inequality it falls below a share s of the prior, at the truth, with a
+    probability of at most s. A model that does so again and again has another posterior.
+
+    Attributes
+    ----------
+    estimator : Estimator
+    observed : Targets
+        The observed data, whose uncertainties and mask the simulations get.
+    forward : ForwardModel
+        Of the likelihood; its data are those that the model takes.
+    """
+
+    estimator: Estimator
+    observed: Targets
+    forward: ForwardModel
+
+    def __call__(self, draws: Draws, rng: np.random.Generator) -> bool:
+        """Whether the model may be believed.
+
+        Parameters
+        ----------
+        draws : Draws
+            With predictions. Those count at which their proposal is thinner than the prior: at others the
+            model may be right and blind elsewhere.
+        rng : numpy.random.Generator
+            For the noise.
+        """
+        evaluation = draws.evaluation
+        assert evaluation.predictions is not None
+        rows = np.flatnonzero((draws.log_ratio < 0.0) & np.isfinite(evaluation.predictions).all(1))
+        rows = rows[:MOST_SIMULATIONS]
+        if len(rows) < FEWEST_SURPRISES:
+            return True
+        estimator, theta = self.estimator, evaluation.theta[rows]
+        columns = {name: torch.as_tensor(each) for name, each in estimator.space.columns(theta).items()}
+        predictions = torch.as_tensor(evaluation.predictions[rows])
+        data = self.forward.noise(predictions, columns, torch_generator(rng)).numpy()
+        x_err = self.observed.x_err
+        simulated = Targets(
+            np.where(self.observed.mask[:, None], data.reshape(len(rows), *self.observed.x.shape[1:]), 0.0),
+            None if x_err is None else np.repeat(x_err, len(rows), axis=0),
+            np.repeat(self.observed.mask, len(rows), axis=0),
+        )
+        surprises = estimator.log_ratio(theta, simulated) < math.log(SURPRISING)
+        return bool(surprises.mean() <= MOST_SURPRISES or surprises.sum() < FEWEST_SURPRISES)

@@ -1,1 +1,0 @@
-"""Keywords and text of configuration files to settings, and where torch works."""

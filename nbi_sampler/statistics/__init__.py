@@ -1,1 +1,0 @@
-"""Weights, effective sample sizes, evidence and k-hat: arrays in, numbers out."""

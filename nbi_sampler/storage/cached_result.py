@@ -1,0 +1,228 @@
+"""Whether a result found on disk answers the question that is asked now.
+
+bilby compares the names of the parameters only: it would hand out the answer to other data, priors or
+settings, that of another seed, one that is no answer yet, or that of the sampler that a script named before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bilby.core.prior import Constraint, PriorDict
+from bilby.core.result import FileLoadError, Result, read_in_result, result_file_name
+from numpy.typing import NDArray
+
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports.meta_data import describable
+from nbi_sampler.reports.result import log_prior_density
+from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, TOLERANCE, differences, settings_as_text
+
+__all__ = ["Cached", "Question", "find_result"]
+
+N_COMPARED = 5
+# Statuses of runs that have all they were asked for: more draws make no better fit.
+FINISHED = ("ok", "poor fit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of a run.
+
+    Attributes
+    ----------
+    priors : bilby.core.prior.PriorDict
+    space : ParameterSpace
+        Of the priors.
+    log_likelihood : callable
+        ``theta of shape (n_dim,) -> float``, in the order of the space; called a few times.
+    likelihood_data : object
+        The likelihood's entry in bilby's meta data.
+    keywords : mapping of str to object
+        Of the sampler, ``model`` by its digest: see `fingerprint.fingerprint`.
+    use_ratio : bool
+    n_effective : float
+    seed : int, optional
+        None takes a result of any seed.
+    injection_parameters : dict, optional
+    """
+
+    priors: PriorDict
+    space: ParameterSpace
+    log_likelihood: Callable[[NDArray[Any]], float]
+    likelihood_data: Any
+    keywords: Mapping[str, Any]
+    use_ratio: bool
+    n_effective: float
+    seed: int | None
+    injection_parameters: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cached:
+    """What was found on disk.
+
+    Attributes
+    ----------
+    result : bilby.core.result.Result, optional
+        That can be returned as it is; it may lack a posterior, which bilby then makes of its samples.
+    path : pathlib.Path
+    why_not : str
+        Why a result that is there is not returned; empty where there is none.
+    other_question : bool
+        Whether it answers another question, rather than the same one with fewer draws.
+    """
+
+    result: Result | None
+    path: Path
+    why_not: str = ""
+    other_question: bool = False
+
+
+def find_result(outdir: str, label: str, result_class: type[Result] | None, asked: Question) -> Cached:
+    """Read the result of a label, and compare it with what is asked for.
+
+    Returned is only one whose status is "ok" or "poor fit", with as many effective samples as are asked for,
+    of the same problem, settings and seed.
+
+    Parameters
+    ----------
+    outdir : str
+    label : str
+    result_class : type, optional
+    asked : Question
+    """
+    path = Path(result_file_name(outdir, label))
+    # Schedulers make empty files beforehand.
+    if not path.is_file() or not path.stat().st_size:
+        return Cached(result=None, path=path)
+    try:
+        cached = read_in_result(filename=str(path), result_class=result_class)
+    except (OSError, FileLoadError):
+        return Cached(result=None, path=path, why_not="cannot be read")
+    # A file that somebody has changed may lack anything, and break the comparison in any way.
+    try:
+        other = _another(cached, asked)
+        fewer = None if other else _too_little(cached.meta_data["nbi"], asked.n_effective)
+        if not other and not fewer:
+            return Cached(result=_as_asked(cached, asked), path=path)
+    except Exception as error:
+        return Cached(result=None, path=path, why_not=f"lacks something ({type(error).__name__}: {error})")
+    why_not = f"was made with another {other}" if other else str(fewer)
+    return Cached(result=None, path=path, why_not=why_not, other_question=bool(other))
+
+
+def _another(cached: Result, asked: Question) -> str | None:
+    """Name in what a result answers another question."""
+    if cached.sampler != "nbi":
+        return f"sampler ({cached.sampler})"
+    if sorted(cached.search_parameter_keys) != sorted(asked.space.names):
+        return "set of parameters"
+    if not _alike(_fixed_values(cached), asked.space.fixed):
+        return "set of fixed parameters"
+    if _constraints(cached.priors) != _constraints(asked.priors):
+        return "set of constraints"
+    if differing := _settings_that_differ(cached, asked):
+        return ", ".join(differing)
+    if not _alike(asked.likelihood_data, cached.meta_data["likelihood"]):
+        return "likelihood (its meta data)"
+    theta, log_likelihood, log_prior = _some_samples(cached, asked.space)
+    if not _agree(log_prior, log_prior_density(theta, asked.space, asked.priors)):
+        return "set of priors"
+    if not _agree(log_likelihood, [asked.log_likelihood(row) for row in theta]):
+        return "likelihood"
+    return None
+
+
+def _too_little(own: Mapping[str, Any], n_effective: float) -> str | None:
+    """Say why the right run has not come far enough."""
+    if own["status"] not in FINISHED:
+        return f"has the status {own['status']!r}"
+    if max(own["ess"], own["n_effective"]) < n_effective:
+        return f"has {own['ess']:,.0f} of {n_effective:,.0f} effective samples"
+    return None
+
+
+def _settings_that_differ(cached: Result, asked: Question) -> list[str]:
+    own = cached.meta_data["nbi"]
+    seed = [] if asked.seed is None else differences({"seed": own["seed"]}, {"seed": asked.seed})
+    if "settings" in own:
+        texts = own["settings"], settings_as_text(asked.keywords, asked.use_ratio)
+        before, now = ({name: json.loads(text) for name, text in each.items()} for each in texts)
+        return seed + differences(before, now)
+    # Of a version that saved the keywords alone, arrays among them by their shapes.
+    saved, present = cached.sampler_kwargs or {}, describable(asked.keywords)
+    names = [name for name in RUN_KEYWORDS if name in saved and name != "model"]
+    model = own["model"]["digest"] if "model" in own else None
+    before = {"model": model, "use_ratio": cached.use_ratio} | {name: saved[name] for name in names}
+    now = {"model": asked.keywords["model"], "use_ratio": asked.use_ratio}
+    return seed + differences(before, now | {name: present[name] for name in names})
+
+
+def _some_samples(cached: Result, space: ParameterSpace) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """A few samples in the order of the space, their log-likelihoods and log prior densities."""
+    columns = [list(cached.search_parameter_keys).index(name) for name in space.names]
+    theta = np.asarray(cached.samples, dtype=float)[:N_COMPARED, columns]
+    values = (cached.log_likelihood_evaluations, cached.log_prior_evaluations)
+    log_likelihood, log_prior = (np.asarray(each, dtype=float)[:N_COMPARED] for each in values)
+    return theta, log_likelihood, log_prior
+
+
+def _as_asked(cached: Result, asked: Question) -> Result:
+    """Bring a result to the order of parameters and the injected values that are asked for now."""
+    names = list(asked.space.names)
+    if list(cached.search_parameter_keys) != names:
+        columns = [list(cached.search_parameter_keys).index(name) for name in names]
+        cached.samples = np.asarray(cached.samples)[:, columns]
+        cached.search_parameter_keys, cached.priors = names, asked.priors
+        cached.parameter_labels = [asked.priors[name].latex_label for name in names]
+        cached.parameter_labels_with_unit = [asked.priors[name].latex_label_with_unit for name in names]
+        cached.nested_samples = _with_columns_first(cached.nested_samples, names)
+        cached.posterior = _with_columns_first(cached._posterior, names)
+    posterior = cached._posterior
+    finished = isinstance(posterior, pd.DataFrame) and len(posterior) > 0 and set(names) <= set(posterior)
+    plain = {*names, *asked.space.fixed, "log_likelihood", "log_prior"}
+    # bilby makes a posterior that is not there, and calls the conversion function of now, which may have
+    # failed in the run before, or not have been there.
+    if not finished or set(posterior) <= plain:
+        cached.posterior = None
+    # Where the run before ended in the conversion, those of the file may have been its cause.
+    if not finished or asked.injection_parameters is not None:
+        cached.injection_parameters = asked.injection_parameters
+    return cached
+
+
+def _with_columns_first(frame: Any, names: list[str]) -> Any:
+    if not isinstance(frame, pd.DataFrame) or not set(names) <= set(frame):
+        return frame
+    return frame[[*names, *(name for name in frame if name not in names)]]
+
+
+def _fixed_values(cached: Result) -> dict[str, float]:
+    priors = {name: cached.priors[name] for name in cached.fixed_parameter_keys}
+    return {name: float(getattr(prior, "peak", prior)) for name, prior in priors.items()}
+
+
+def _constraints(priors: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    kept = {name: prior for name, prior in priors.items() if isinstance(prior, Constraint)}
+    return {name: (float(prior.minimum), float(prior.maximum)) for name, prior in kept.items()}
+
+
+def _alike(saved: Any, present: Any) -> bool:
+    """Whether two nested dictionaries agree, as bilby compares them."""
+    try:
+        np.testing.assert_equal(saved, present)
+    except AssertionError:
+        return False
+    return True
+
+
+def _agree(saved: Any, present: Any) -> bool:
+    return np.allclose(
+        np.asarray(saved, dtype=float), np.asarray(present, dtype=float), rtol=TOLERANCE, atol=TOLERANCE
+    )

@@ -1,0 +1,220 @@
+"""What a saved run was a run of, to be compared with what is asked for now.
+
+Priors, likelihood, keywords that change the numbers, and versions. What may differ between two parts of a run
+is left out: speed and place (processes, device, intervals, folders), and how far it goes (`n_effective`,
+`max_likelihood_calls`). Called by the sampler; in parts by surveys, whose rows depend on these too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
+from torch import nn
+
+from nbi_sampler import __version__
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.forward import ForwardModel
+from nbi_sampler.networks.featurizers import FEATURIZERS
+from nbi_sampler.networks.flows import FLOWS
+from nbi_sampler.networks.training.losses import LOSSES
+from nbi_sampler.plugins.manager import CORE, Plugin
+from nbi_sampler.plugins.registry import Registry
+from nbi_sampler.priors.space import ParameterSpace
+
+__all__ = [
+    "RUN_KEYWORDS",
+    "described",
+    "differences",
+    "fingerprint",
+    "plugins_at_work",
+    "priors_described",
+    "settings_as_text",
+    "settings_described",
+    "versions",
+]
+
+
+RUN_KEYWORDS = (
+    *("n_rounds", "n_sims", "loss", "refine", "featurizer", "flow", "simulator", "noise", "x_obs"),
+    *("x_err", "x_mask", "vectorized", "training", "model"),
+)
+
+N_PROBES = 8
+
+# What a prior is called changes no number.
+LABELS = re.compile(r"""\b(name|latex_label|unit)=('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|None)""")
+
+# Two machines agree to rounding on a likelihood; another data point changes it by far more.
+TOLERANCE = 1e-7
+
+_REGISTRIES: dict[str, Registry[Any]] = {"featurizer": FEATURIZERS, "flow": FLOWS, "loss": LOSSES}
+
+
+def fingerprint(
+    priors: PriorDict,
+    likelihood: Likelihood,
+    keywords: Mapping[str, Any],
+    use_ratio: bool,
+    evaluator: Evaluator,
+) -> dict[str, Any]:
+    """Values by name, of which each can be JSON.
+
+    The likelihood is told by its class and its values at draws from the prior, which a change of the data or
+    the model moves; the priors by their text and by what they make of fixed quantiles.
+
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+    likelihood : bilby.core.likelihood.Likelihood
+    keywords : mapping of str to object
+        A value for each of `RUN_KEYWORDS` at least.
+    use_ratio : bool
+    evaluator : Evaluator
+        Of the likelihood; made with a generator that does not depend on the seed.
+    """
+    return {
+        **priors_described(priors, evaluator.space),
+        "class of the likelihood": f"{type(likelihood).__module__}.{type(likelihood).__qualname__}",
+        "values of the likelihood": evaluator.probe_values.tolist(),
+        "use_ratio": use_ratio,
+        **settings_described(keywords),
+        "plugins": [str(plugin) for plugin in plugins_at_work(evaluator.forward, keywords)],
+        **versions(),
+    }
+
+
+def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a fingerprint that is about keywords: for each of `RUN_KEYWORDS` what JSON can hold."""
+    training = {key: value for key, value in (keywords["training"] or {}).items() if key != "n_threads"}
+    return {name: described(keywords[name]) for name in RUN_KEYWORDS} | {"training": described(training)}
+
+
+def settings_as_text(keywords: Mapping[str, Any], use_ratio: bool) -> dict[str, str]:
+    """Settings that change the numbers, as text by name, which every format of bilby's result keeps as it is.
+
+    Parameters
+    ----------
+    keywords : mapping of str to object
+        See `fingerprint`.
+    use_ratio : bool
+
+    Returns
+    -------
+    dict of str to str
+        JSON, because HDF5 has neither None nor nested values.
+    """
+    settings = {**settings_described(keywords), "use_ratio": use_ratio}
+    return {name: json.dumps(value, sort_keys=True) for name, value in settings.items()}
+
+
+def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]:
+    """The part of a fingerprint that is about priors: their text, and what they make of fixed quantiles."""
+    probes = np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim))
+    return {
+        **{f"prior of {name}": _without_addresses(repr(prior)) for name, prior in sorted(priors.items())},
+        "quantiles of the priors": space.to_theta(probes).ravel().tolist(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The part of a fingerprint that is about the packages that make the numbers."""
+    # Builds of one version, for a processor or a graphics card, differ after the plus sign.
+    others = {f"version of {name}": version(name).split("+")[0] for name in ("bilby", "numpy", "torch")}
+    return {"version of nbi_sampler": __version__, **others}
+
+
+def differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
+    """Names of the entries of two fingerprints that differ, with both values where they are short.
+
+    Examples
+    --------
+    >>> differences({"n_sims": 800, "priors": [0.5]}, {"n_sims": 900, "priors": [0.5]})
+    ['n_sims (800, now 900)']
+    """
+    names = [*present, *(name for name in saved if name not in present)]
+    return [
+        _named(name, saved, present)
+        for name in names
+        if not _same(_unlabelled(name, saved.get(name)), _unlabelled(name, present.get(name)))
+    ]
+
+
+def _unlabelled(name: str, value: Any) -> Any:
+    return LABELS.sub("", value) if name.startswith("prior of ") and isinstance(value, str) else value
+
+
+def _same(first: Any, second: Any) -> bool:
+    if not (isinstance(first, list) and isinstance(second, list) and len(first) == len(second)):
+        return bool(first == second)
+    if not all(isinstance(each, int | float) for each in (*first, *second)):
+        return first == second
+    return bool(np.allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
+
+
+def _named(name: str, saved: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    before, now = (repr(values.get(name)) for values in (saved, present))
+    return f"{name} ({before}, now {now})" if len(before) + len(now) < 120 else name
+
+
+def described(value: Any) -> Any:
+    """Value of a keyword for JSON: arrays by a digest, networks by their shapes, functions by name."""
+    if isinstance(value, Mapping):
+        return {str(key): described(each) for key, each in sorted(value.items())}
+    if isinstance(value, nn.Module):
+        shapes = [f"{name} {tuple(each.shape)}" for name, each in value.named_parameters()]
+        return f"{type(value).__qualname__}: {', '.join(shapes)}"
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray | list | tuple):
+        array = np.asarray(value)
+        content = array.tobytes() if array.dtype.kind in "biufc" else repr(array.shape).encode()
+        return f"shape {array.shape}, digest {hashlib.sha256(content).hexdigest()[:16]}"
+    kind = value if callable(value) and hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _without_addresses(text: str) -> str:
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -> tuple[Plugin, ...]:
+    """Plugins that made the forward model, or offer what the keywords ask for by name.
+
+    Parameters
+    ----------
+    forward : ForwardModel, optional
+    keywords : mapping of str to object
+        With ``featurizer``, ``flow`` and ``loss``, as the sampler takes them.
+
+    Returns
+    -------
+    tuple of Plugin
+        In the order of their names, without the package itself.
+    """
+    found = set() if forward is None else set(forward.plugins)
+    for keyword, registry in _REGISTRIES.items():
+        offers = registry.offers()
+        found |= {offers[name][0] for name in _names(keywords[keyword]) if name in offers}
+    return tuple(sorted(found - {CORE}, key=lambda plugin: plugin.name))
+
+
+def _names(asked: Any) -> Iterator[str]:
+    """Names in a keyword, which may be a dictionary with parts that are dictionaries."""
+    if isinstance(asked, str):
+        yield asked
+    elif isinstance(asked, Mapping):
+        yield from _names(asked.get("type"))
+        yield from _names(asked.get("parts"))
+    elif isinstance(asked, Sequence):
+        for part in asked:
+            yield from _names(part)

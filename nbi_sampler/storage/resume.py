@@ -1,0 +1,164 @@
+"""Whether a run can go on from the file that it finds, and what becomes of a file that it cannot use.
+
+Used by the sampler before the first draw.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bilby.core.prior import PriorDict
+
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Problem, simulations_per_round
+from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.storage.archive import ArchiveError, is_placeholder, read_archive
+from nbi_sampler.storage.checkpoint import Checkpoint, load
+from nbi_sampler.storage.fingerprint import TOLERANCE
+from nbi_sampler.storage.superseded import set_aside
+
+__all__ = ["begin", "find_checkpoint", "in_saved_order", "say_how_it_begins"]
+
+
+def begin(
+    path: Path,
+    fingerprint: Mapping[str, Any],
+    seed: int | None,
+    problem: Problem,
+    config: SnpeConfig,
+    resume: bool,
+    log: logging.Logger,
+) -> Checkpoint:
+    """Where a run starts: at a checkpoint of its own, or at the beginning, with the seed of ``config``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    fingerprint : mapping
+    seed : int, optional
+        As asked for; None goes on with that of the file.
+    problem : Problem
+    config : SnpeConfig
+    resume : bool
+        Whether a checkpoint may be used; if not, it is removed.
+    log : logging.Logger
+    """
+    assert config.seed is not None
+    start = Checkpoint(State(), config.seed, 0.0)
+    if resume:
+        return find_checkpoint(path, fingerprint, seed, problem, log) or start
+    path.unlink(missing_ok=True)
+    return start
+
+
+def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, log: logging.Logger) -> None:
+    """Write one line to the log on how draws are paid for, where networks train, and with which seed.
+
+    Parameters
+    ----------
+    start : Checkpoint
+        Where the run begins.
+    problem : Problem
+    config : SnpeConfig
+    log : logging.Logger
+    """
+    n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
+    device, model = problem.networks.device, problem.start
+    first = "" if model is None else f", first draws from model {model.digest}, p-value {model.p_value:.2g}"
+    log.info(
+        f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"
+        f"{first}"
+    )
+
+
+def in_saved_order(path: Path, space: ParameterSpace, priors: PriorDict) -> ParameterSpace:
+    """The space with its columns as in a checkpoint of the same parameters, or as it is where there is none.
+
+    A run keeps the order of parameters that it began with, because its draws, proposals and networks have it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the checkpoint.
+    space : ParameterSpace
+    priors : bilby.core.prior.PriorDict
+        Of the space.
+    """
+    if not path.is_file() or is_placeholder(path):
+        return space
+    try:
+        names = read_archive(path)[0].get("names")
+    # `find_checkpoint` reports a damaged file.
+    except ArchiveError:
+        return space
+    if not isinstance(names, list) or names == list(space.names) or not all(n in space.names for n in names):
+        return space
+    return ParameterSpace(priors, tuple(names)) if len(names) == space.n_dim == len(set(names)) else space
+
+
+def find_checkpoint(
+    path: Path,
+    fingerprint: Mapping[str, Any],
+    seed: int | None,
+    problem: Problem,
+    log: logging.Logger,
+) -> Checkpoint | None:
+    """The run that a file holds, if it is the one that is asked for.
+
+    The likelihood is called once, at the most likely draw of the file: where the prior is wide, data may have
+    changed without a trace in the values at its draws. A file that cannot be used is reported and renamed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    fingerprint : mapping
+    seed : int, optional
+        As asked for; None goes on with that of the file.
+    problem : Problem
+    log : logging.Logger
+
+    Returns
+    -------
+    Checkpoint or None
+    """
+    if not path.is_file():
+        return None
+    if is_placeholder(path):
+        log.info(f"nbi: the checkpoint {path} is empty, the run begins afresh")
+        return None
+    try:
+        checkpoint = load(path, fingerprint, problem.networks)
+        if seed not in (None, checkpoint.seed):
+            raise ArchiveError(f"it was written for something else: seed ({checkpoint.seed}, now {seed})")
+        _check_best_draw(checkpoint.state, problem.evaluator)
+    except ArchiveError as error:
+        kept = set_aside(path)
+        log.warning(
+            f"nbi: the checkpoint {path} is not used: {error}. It is kept as {kept.name}; the run starts anew"
+        )
+        return None
+    log.info(f"nbi: goes on from {path}: {checkpoint.n_draws:,} draws, {checkpoint.seconds:,.0f} s before")
+    return checkpoint
+
+
+def _check_best_draw(state: State, evaluator: Evaluator) -> None:
+    """Refuse a state whose most likely draw the likelihood of now values otherwise."""
+    batches = [(each.z, each.log_likelihood) for each in (*state.history.batches, *state.final)]
+    if state.pending is not None and state.pending.partial is not None:
+        partial = state.pending.partial
+        batches.append((partial.z[partial.finished], partial.log_likelihood[partial.finished]))
+    z, values = (np.concatenate(parts) for parts in zip(*batches, strict=True)) if batches else (None, None)
+    if z is None or values is None or not np.isfinite(values).any():
+        return
+    best = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
+    now = evaluator(z[[best]]).log_likelihood[0]
+    if not np.isclose(now, values[best], rtol=TOLERANCE, atol=TOLERANCE):
+        raise ArchiveError(
+            f"the likelihood has changed: its greatest value ({float(values[best])!r}) is now {float(now)!r}"
+        )

@@ -1,0 +1,81 @@
+"""The verdict on a run: the worst that applies, what contradicts an evidence, and that this is reported."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nbi_sampler.importance.reliability import contradicting_evidence, judge, summarise
+from nbi_sampler.importance.weights import Evidence
+
+RESULT = Evidence(-10.0, 0.01)
+
+
+def test_one_batch_far_above_the_result_contradicts_it_however_few_draws_it_rests_on():
+    assert contradicting_evidence(RESULT, [-10.0, -1.0], None) == -1.0
+
+
+@pytest.mark.parametrize("n_batches", [1, 10, 100])
+def test_more_batches_allow_for_a_higher_one_by_chance(n_batches):
+    allowed = -10.0 + math.log(200.0 * n_batches)
+    batches = [-10.0] * (n_batches - 1)
+    assert contradicting_evidence(RESULT, [*batches, allowed - 0.01], None) is None
+    assert contradicting_evidence(RESULT, [*batches, allowed + 0.01], None) is not None
+
+
+def test_the_mixture_of_all_draws_contradicts_only_from_above():
+    assert contradicting_evidence(RESULT, [-10.0], Evidence(-9.5, 0.05)) == -9.5
+    assert contradicting_evidence(RESULT, [-10.0], Evidence(-9.9, 0.05)) is None
+    assert contradicting_evidence(RESULT, [-10.0], Evidence(-12.0, 0.01)) is None
+
+
+def test_a_fair_batch_seldom_contradicts():
+    # Markov's bound at 1 / 200: heavy-tailed weights with a mean of one, 400 runs of ten batches each.
+    rng = np.random.default_rng(5)
+    weights = rng.lognormal(-2.0, 2.0, size=(400, 10, 50))
+    batches = np.log(weights.mean(axis=2))
+    alarms = sum(contradicting_evidence(Evidence(0.0, 0.0), list(run), None) is not None for run in batches)
+    assert alarms <= 400 / 200 + 3 * math.sqrt(400 / 200)
+
+
+def test_a_contradiction_outranks_healthy_weights():
+    weights = summarise(np.zeros(5000))
+    assert judge(weights, 1000, 5000).status == "ok"
+    assert judge(weights, 1000, 5000).message.endswith("5,000 likelihood calls")
+    found = judge(weights, 1000, 5000, n_distinct=1700).message
+    assert found.endswith("; the posterior has 5,000 rows, 1,700 of them distinct")
+    assert "other seeds" in judge(weights, 1000, 5000, likelihood_only=True).message
+    verdict = judge(weights, 1000, 5000, contradiction=-3.0)
+    assert verdict.status == "missing mass"
+    assert "-3.00" in verdict.message and "n_sims" in verdict.message
+
+
+def heavy(n, power):
+    return power * np.log(np.random.default_rng(0).pareto(1.0, size=n) + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("log_weights", "n_effective", "status"),
+    [
+        (np.zeros(500), 400, "ok"),
+        (np.zeros(500), 600, "n_effective not reached"),
+        (np.zeros(50), 40, "few distinct samples"),
+        (np.append(np.zeros(5000), np.log(400.0)), 100, "unreliable weights"),
+        (heavy(5000, 1.0), 10, "unreliable weights"),
+        (np.full(300, -np.inf), 10, "no finite likelihood"),
+        (np.zeros(0), 10, "no finite likelihood"),
+    ],
+)
+def test_status_is_the_worst_that_applies(log_weights, n_effective, status):
+    verdict = judge(summarise(log_weights), n_effective, n_calls=5000)
+    assert verdict.status == status
+    assert verdict.message
+
+
+def test_a_heavy_tail_without_mass_is_no_reason_for_distrust():
+    log_weights = 0.01 * heavy(5000, 1.0) + np.where(np.arange(5000) < 3, np.log(10.0), 0.0)
+    weights = summarise(log_weights)
+    assert weights.ess > 0.9 * len(log_weights)
+    assert judge(weights, 1000, 5000).status == "ok"
