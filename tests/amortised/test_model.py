@@ -133,7 +133,8 @@ class TestAWrongModel:
         result = run(likelihood, model=lines.model())
         assert result.meta_data["nbi"]["model"]["p_value"] < 0.01
         assert phases(result)[:2] == ["model", "prior"]
-        assert_agrees(result, lines.exact(likelihood))
+        # Nor do they look like anything that a line makes; evidence and posterior of the line are right.
+        assert_agrees(result, lines.exact(likelihood), status="poor fit")
 
 
 class TestAnUnusableModel:

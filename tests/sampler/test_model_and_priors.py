@@ -30,7 +30,7 @@ def test_a_model_that_fits_is_ok_and_the_message_says_how_well(run):
     assert 0.01 < nbi["predictive_p_value"] < 0.99
     assert f"posterior predictive p-value {nbi['predictive_p_value']:.2f}" in nbi["message"]
     assert set(nbi["predictive_p_values"]) == {"chi_squared", "largest_residual", "neighbouring_residuals"}
-    assert nbi["at_prior_edge"] == {}
+    assert nbi["at_prior_edge"] is None
 
 
 def test_a_slope_that_the_prior_shuts_out_is_a_poor_fit_at_the_edge_of_its_prior(run, bilby_log):

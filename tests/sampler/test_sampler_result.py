@@ -76,7 +76,7 @@ FOUND = ("predictive_p_value", "predictive_p_values", "at_prior_edge")
 def test_meta_data_tell_what_the_run_was(line_result):
     own = line_result.meta_data["nbi"]
     wanted = "status message efficiency ess n_effective k_hat largest_weight_share n_calls n_nan rounds"
-    others = {"n_distinct", "out_of_distribution", "plugins", "seed", "tier", "versions"}
+    others = {"n_distinct", "out_of_distribution", "plugins", "seed", "settings", "tier", "versions"}
     assert set(own) == {*wanted.split(), *others, *FOUND}
     assert own["ess"] >= own["n_effective"] == 1500
     assert own["n_calls"] == line_result.num_likelihood_evaluations
