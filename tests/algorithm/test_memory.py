@@ -29,7 +29,8 @@ def final_batches(most_predicted, monkeypatch):
 
 def test_predictions_of_long_data_do_not_fill_the_memory(monkeypatch):
     short, long = final_batches(50_000_000, monkeypatch), final_batches(20 * 300, monkeypatch)
-    assert max(short) > 600 and max(long) == 300 < len(long) * 300
+    # Batches double, and only the bound keeps them from it.
+    assert max(short) > 500 and max(long) == 300 < len(long) * 300
     # Never fewer than a round has: what a round needs has been held before.
     assert max(final_batches(20, monkeypatch)) == 200
 
