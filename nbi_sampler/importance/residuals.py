@@ -29,6 +29,8 @@ Sequences = Sequence[NDArray[np.intp]]
 CHI_SQUARED, LARGEST, NEIGHBOURS = "chi_squared", "largest_residual", "neighbouring_residuals"
 # Fewer pairs of neighbours say nothing.
 FEWEST_PAIRS = 8
+# Of the integral over sums of squares: chance of what is left out at either end, and nodes.
+NEGLIGIBLE, N_NODES = 1e-14, 300
 
 
 def chi_squared(residuals: Array, sequences: Sequences = ()) -> Array:
@@ -42,9 +44,12 @@ def largest(residuals: Array, sequences: Sequences = ()) -> Array:
 
 
 def neighbours(residuals: Array, sequences: Sequences) -> Array:
-    r"""Correlation of neighbours in each row, shape (n,).
+    r"""Sum of the products of neighbours in each row, shape (n,).
 
-    .. math:: \sum r_i r_{i+1} / \sum r_i^2
+    .. math:: \sum r_i r_{i+1}
+
+    Not divided by the sum of squares: of data without noise, what is left over is smooth, but smaller than
+    any noise and no misfit.
 
     Parameters
     ----------
@@ -56,8 +61,7 @@ def neighbours(residuals: Array, sequences: Sequences) -> Array:
     for sequence in sequences:
         ordered = residuals[:, sequence]
         products += (ordered[:, :-1] * ordered[:, 1:]).sum(axis=1)
-    squares = chi_squared(residuals)
-    return np.divide(products, squares, out=np.zeros_like(products), where=squares > 0.0)
+    return products
 
 
 DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {
@@ -70,8 +74,9 @@ DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {
 def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Array]:
     r"""Chances of larger discrepancies than those of each row, where residuals are N(0, I).
 
-    Exact for chi-squared and for the largest. The correlation of neighbours has a beta distribution on
-    [-1, 1] in good approximation, with its exact variance :math:`M / (N (N + 2))` for M pairs in N data.
+    Exact for chi-squared and for the largest. The products of neighbours over the sum of squares have a beta
+    distribution on [-1, 1] in good approximation, with the exact variance :math:`M / (N (N + 2))` for M pairs
+    in N data, whatever that sum is, which is integrated over.
 
     Parameters
     ----------
@@ -100,10 +105,17 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
             LARGEST: -np.expm1(n_data * np.log1p(-each)),
         }
     if has_neighbours(sequences):
-        n_pairs = _number_of_pairs(sequences)
-        shape = (n_data * (n_data + 2) / n_pairs - 1.0) / 2.0
-        found[NEIGHBOURS] = beta.sf((1.0 + neighbours(residuals, sequences)) / 2.0, shape, shape)
+        found[NEIGHBOURS] = _tail_of_products(neighbours(residuals, sequences), n_data, sequences)
     return found
+
+
+def _tail_of_products(products: Array, n_data: int, sequences: Sequences) -> Array:
+    """Chances of larger products of neighbours, shape (n,)."""
+    shape = (n_data * (n_data + 2) / _number_of_pairs(sequences) - 1.0) / 2.0
+    squares = np.linspace(chi2.ppf(NEGLIGIBLE, n_data), chi2.isf(NEGLIGIBLE, n_data), N_NODES)
+    mass = chi2.pdf(squares, n_data)
+    correlations = np.clip(products[:, None] / squares, -1.0, 1.0)
+    return np.asarray(beta.sf((1.0 + correlations) / 2.0, shape, shape) @ (mass / mass.sum()))
 
 
 def has_neighbours(sequences: Sequences) -> bool:
