@@ -1,7 +1,4 @@
-"""Whether a run can be trusted: its weights measured, and a status with a remedy. Pure functions.
-
-Called by the result.
-"""
+"""Whether a run can be trusted: its weights measured, and a status with a remedy. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.importance.pareto import pareto_k
-from nbi_sampler.importance.weights import Evidence, effective_sample_size, normalised_weights
+from nbi_sampler.importance.weights import (
+    Evidence,
+    effective_sample_size,
+    normalised_weights,
+    whole_samples,
+)
 
 __all__ = ["Status", "WeightSummary", "judge", "reliable", "summarise"]
 
@@ -181,7 +183,7 @@ def judge(
     Status
     """
     # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
-    n_rows = math.floor(weights.ess)
+    n_rows = whole_samples(weights.ess)
     found = f"{n_rows:,} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
     if n_distinct is not None:
         found += f"; the posterior has {n_rows:,} rows, {n_distinct:,} of them distinct"

@@ -1,7 +1,7 @@
 """Importance sampling on plain arrays: weights, effective sizes, evidence, resampling.
 
-Pure functions of log weights (float64). Called by the rounds, the refinement and the result; knows neither
-torch nor bilby. A weight of zero is a log weight of minus infinity and always counts as a draw.
+Pure functions of log weights (float64). A weight of zero is a log weight of minus infinity and always
+counts as a draw.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "systematic_indices",
     "tempering_exponent",
     "weighted_quantiles",
+    "whole_samples",
 ]
 
 Array = NDArray[np.float64]
@@ -250,9 +251,23 @@ def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArra
     [1, 2, 3]
     """
     weights = normalised_weights(log_weights)
-    # Equal weights are worth their number, which rounding may leave a hair below.
-    n_rows = math.floor(effective_sample_size(log_weights) * (1.0 + 1e-9))
-    return systematic_indices(weights, n_rows, rng)
+    return systematic_indices(weights, whole_samples(effective_sample_size(log_weights)), rng)
+
+
+def whole_samples(ess: float) -> int:
+    """Effective sample size, rounded down: equal weights are worth their number.
+
+    Parameters
+    ----------
+    ess : float
+        Which rounding may have left a hair below that.
+
+    Examples
+    --------
+    >>> whole_samples(99.9999999999999), whole_samples(99.7)
+    (100, 99)
+    """
+    return math.floor(ess * (1.0 + 1e-9))
 
 
 def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -1,6 +1,6 @@
 """From the final state of a run to bilby's `Result`, as nested samplers fill it.
 
-Called by the sampler; `result_fields` gives plain values, which the sampler sets.
+`result_fields` gives plain values, which the sampler sets.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from nbi_sampler.importance.weights import (
     equal_weight_indices,
     log_evidence,
     normalised_weights,
+    whole_samples,
 )
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.findings import Findings
@@ -148,7 +149,7 @@ def run_summary(
     last = tuple(each for each in draws if id(each) not in trained_on) or draws[-1:]
     statistics = {
         "nlikelihood": state.n_calls,
-        "neffsamples": int(weights.ess),
+        "neffsamples": whole_samples(weights.ess),
         "sampling_time_s": int(seconds),
     }
     own = {
@@ -185,7 +186,7 @@ def _rows_of_equal_weight(log_weights: Array, seed: int) -> NDArray[np.intp]:
 
 
 def _contradiction(state: State, draws: tuple[Draws, ...], n_dim: int) -> float | None:
-    """See `status.contradicting_evidence`."""
+    """See `reliability.contradicting_evidence`."""
     batches = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
     return contradicting_evidence(log_evidence(_joined(draws, n_dim)[0]), batches, all_draws)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nbi_sampler.importance.reliability import contradicting_evidence, judge, summarise
-from nbi_sampler.importance.weights import Evidence
+from nbi_sampler.importance.weights import Evidence, equal_weight_indices
 
 RESULT = Evidence(-10.0, 0.01)
 
@@ -79,3 +80,11 @@ def test_a_heavy_tail_without_mass_is_no_reason_for_distrust():
     weights = summarise(log_weights)
     assert weights.ess > 0.9 * len(log_weights)
     assert judge(weights, 1000, 5000).status == "ok"
+
+
+def test_the_message_names_as_many_rows_as_there_are_where_rounding_leaves_a_hair_less():
+    # Weights that differ by rounding: an effective size of 300 less 1e-13.
+    weights = replace(summarise(np.zeros(300)), ess=math.nextafter(300.0, 0.0))
+    rows = equal_weight_indices(np.zeros(300), np.random.default_rng(1))
+    message = judge(weights, 200, 300, n_distinct=len(rows)).message
+    assert f"the posterior has {len(rows)} rows, {len(rows)} of them distinct" in message
