@@ -296,7 +296,9 @@ class Nbi(BilbySampler):
         summary = run_summary(state, config, self._space.n_dim, note, seconds, findings)
         if self._start is not None:
             summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
-        summary["nbi"]["settings"] = settings_as_text(self._keywords(config), bool(self.use_ratio))
+        summary["nbi"]["settings"] = settings_as_text(
+            self._keywords(config), bool(self.use_ratio), self.priors, self._space
+        )
         summary["nbi"]["plugins"] = {
             plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
             for plugin in self._plugins

@@ -25,7 +25,8 @@ from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, TOLERANCE, differences
 
 __all__ = ["Cached", "Question", "find_result"]
 
-N_COMPARED = 5
+# Rows of the posterior, and the least likely of the weighted draws, which lie far from these.
+N_COMPARED, N_FAR = 8, 4
 # Statuses of runs that have all they were asked for: more draws make no better fit.
 FINISHED = ("ok", "poor fit")
 
@@ -152,16 +153,17 @@ def _settings_that_differ(cached: Result, asked: Question) -> list[str]:
     own = cached.meta_data["nbi"]
     seed = [] if asked.seed is None else differences({"seed": own["seed"]}, {"seed": asked.seed})
     if "settings" in own:
-        texts = own["settings"], settings_as_text(asked.keywords, asked.use_ratio)
+        present = settings_as_text(asked.keywords, asked.use_ratio, asked.priors, asked.space)
+        texts = own["settings"], present
         before, now = ({name: json.loads(text) for name, text in each.items()} for each in texts)
         return seed + differences(before, now)
     # Of a version that saved the keywords alone, arrays among them by their shapes.
-    saved, present = cached.sampler_kwargs or {}, describable(asked.keywords)
+    saved, given = cached.sampler_kwargs or {}, describable(asked.keywords)
     names = [name for name in RUN_KEYWORDS if name in saved and name != "model"]
     model = own["model"]["digest"] if "model" in own else None
     before = {"model": model, "use_ratio": cached.use_ratio} | {name: saved[name] for name in names}
     now = {"model": asked.keywords["model"], "use_ratio": asked.use_ratio}
-    return seed + differences(before, now | {name: present[name] for name in names})
+    return seed + differences(before, now | {name: given[name] for name in names})
 
 
 def _some_samples(cached: Result, space: ParameterSpace) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -169,8 +171,12 @@ def _some_samples(cached: Result, space: ParameterSpace) -> tuple[NDArray[Any], 
     columns = [list(cached.search_parameter_keys).index(name) for name in space.names]
     theta = np.asarray(cached.samples, dtype=float)[:N_COMPARED, columns]
     values = (cached.log_likelihood_evaluations, cached.log_prior_evaluations)
-    log_likelihood, log_prior = (np.asarray(each, dtype=float)[:N_COMPARED] for each in values)
-    return theta, log_likelihood, log_prior
+    near = np.column_stack([theta, *(np.asarray(each, dtype=float)[:N_COMPARED] for each in values)])
+    frame, names = cached.nested_samples, [*space.names, "log_likelihood", "log_prior"]
+    if isinstance(frame, pd.DataFrame) and set(names) <= set(frame):
+        far = frame.iloc[np.argsort(frame["log_likelihood"].to_numpy())[:N_FAR]]
+        near = np.concatenate([near, far[names].to_numpy(dtype=float)])
+    return near[:, :-2], near[:, -2], near[:, -1]
 
 
 def _as_asked(cached: Result, asked: Question) -> Result:

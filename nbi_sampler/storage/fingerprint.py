@@ -2,21 +2,24 @@
 
 Priors, likelihood, keywords that change the numbers, and versions. What may differ between two parts of a run
 is left out: speed and place (processes, device, intervals, folders), and how far it goes (`n_effective`,
-`max_likelihood_calls`). Called by the sampler; in parts by surveys, whose rows depend on these too.
+`max_likelihood_calls`). Surveys compare parts of it, because their rows depend on these too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from bilby.core.likelihood import Likelihood
-from bilby.core.prior import PriorDict
+from bilby.core.prior import Constraint, PriorDict
+from numpy.typing import NDArray
 from torch import nn
 
 from nbi_sampler import __version__
@@ -97,7 +100,9 @@ def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
     return {name: described(keywords[name]) for name in RUN_KEYWORDS} | {"training": described(training)}
 
 
-def settings_as_text(keywords: Mapping[str, Any], use_ratio: bool) -> dict[str, str]:
+def settings_as_text(
+    keywords: Mapping[str, Any], use_ratio: bool, priors: PriorDict, space: ParameterSpace
+) -> dict[str, str]:
     """Settings that change the numbers, as text by name, which every format of bilby's result keeps as it is.
 
     Parameters
@@ -105,6 +110,9 @@ def settings_as_text(keywords: Mapping[str, Any], use_ratio: bool) -> dict[str, 
     keywords : mapping of str to object
         See `fingerprint`.
     use_ratio : bool
+    priors : bilby.core.prior.PriorDict
+        Of which only constraints are described: a result holds all else of them.
+    space : ParameterSpace
 
     Returns
     -------
@@ -112,6 +120,7 @@ def settings_as_text(keywords: Mapping[str, Any], use_ratio: bool) -> dict[str, 
         JSON, because HDF5 has neither None nor nested values.
     """
     settings = {**settings_described(keywords), "use_ratio": use_ratio}
+    settings |= constraints_described(priors, space)
     return {name: json.dumps(value, sort_keys=True) for name, value in settings.items()}
 
 
@@ -121,7 +130,42 @@ def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]
     return {
         **{f"prior of {name}": _without_addresses(repr(prior)) for name, prior in sorted(priors.items())},
         "quantiles of the priors": space.to_theta(probes).ravel().tolist(),
+        **constraints_described(priors, space),
     }
+
+
+def constraints_described(priors: PriorDict, space: ParameterSpace) -> dict[str, list[float]]:
+    """Values of the constrained quantities at fixed points, and whether bilby allows these points.
+
+    A ``Constraint`` is as much in the conversion function of the priors, which has no text, as in its limits.
+
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+    space : ParameterSpace
+        Of the priors; its order of parameters changes nothing.
+
+    Returns
+    -------
+    dict of str to list of float
+        Empty where nothing is constrained.
+    """
+    names = sorted(name for name, prior in priors.items() if isinstance(prior, Constraint))
+    if not names and type(priors).evaluate_constraints is PriorDict.evaluate_constraints:
+        return {}
+    space = ParameterSpace(priors, tuple(sorted(space.names)))
+    points = space.to_theta(np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim)))
+    values = [float(np.all(priors.evaluate_constraints(space.row(point)))) for point in points]
+    for made in (priors.conversion_function(space.row(point)) for point in points) if names else ():
+        values += [_number(made.get(name)) for name in names]
+    return {"conversion to the constraints": values}
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def versions() -> dict[str, str]:
@@ -175,12 +219,26 @@ def described(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.ndarray | list | tuple):
-        array = np.asarray(value)
-        content = array.tobytes() if array.dtype.kind in "biufc" else repr(array.shape).encode()
-        return f"shape {array.shape}, digest {hashlib.sha256(content).hexdigest()[:16]}"
+    if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+        array = _as_numbers(value)
+        if array is not None:
+            return f"shape {array.shape}, digest {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"
+        if isinstance(value, list | tuple) or getattr(value, "ndim", None):
+            return [described(each) for each in value]
+    if isinstance(value, partial):
+        return [described(each) for each in (value.func, value.args, value.keywords)]
     kind = value if callable(value) and hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _as_numbers(value: Any) -> NDArray[Any] | None:
+    """An array of numbers; None for what is none, as arrays of different lengths, texts and settings."""
+    try:
+        array = np.asarray(value)
+    # Lists of objects of different lengths, tensors that train: each raises something else.
+    except Exception:
+        return None
+    return array if array.dtype.kind in "biufc" else None
 
 
 def _without_addresses(text: str) -> str:

@@ -1,7 +1,4 @@
-"""Whether a run can go on from the file that it finds, and what becomes of a file that it cannot use.
-
-Used by the sampler before the first draw.
-"""
+"""Whether a run can go on from the file that it finds, and what becomes of a file that it cannot use."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from bilby.core.prior import PriorDict, Uniform
 KEYWORDS = dict(n_effective=150, n_sims=250, n_rounds=1, seed=1, print_method="none", label="x")
 KEYWORDS |= {"training": {"n_epochs": 4}}
 # bilby times the likelihood with a hundred calls; the rest are checks.
-FEW = 100 + 5 + 6 + 1 + 2
+FEW = 100 + 12 + 6 + 1 + 2
 
 
 class Dish(Likelihood):

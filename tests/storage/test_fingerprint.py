@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from bilby.core.likelihood import GaussianLikelihood
@@ -85,6 +88,27 @@ def test_the_same_run_has_no_differences_in_another_process_or_on_another_device
     assert differences(printed(flow=Network(3)), printed(flow=Network(3))) == []
     assert len(differences(printed(flow=Network(3)), printed(flow=Network(4)))) == 1
     assert differences(printed(noise=np.ones(3)), printed(noise=np.ones(3))) == []
+
+
+PARTS = {"type": "joined", "parts": [{"type": "pca", "shape": [1, 20]}, {"type": "mlp", "shape": [1, 10]}]}
+OTHER_PARTS = {**PARTS, "parts": [{"type": "pca", "shape": [1, 20]}, {"type": "svd", "shape": [1, 10]}]}
+RAGGED, OTHER_RAGGED = [np.zeros(3), np.zeros(5)], [np.zeros(3), np.ones(5)]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "first", "second"),
+    [
+        ("featurizer", PARTS, OTHER_PARTS),
+        ("x_obs", RAGGED, OTHER_RAGGED),
+        ("x_obs", pd.Series([1.0, 2.0]), pd.Series([1.0, 3.0])),
+        ("noise", torch.ones(3), 2 * torch.ones(3)),
+        ("noise", partial(some_function, width=1.0), partial(some_function, width=2.0)),
+    ],
+    ids=["parts", "lengths", "series", "tensors", "partial"],
+)
+def test_what_is_within_a_list_or_a_container_is_compared_too(keyword, first, second):
+    assert differences(printed(**{keyword: first}), printed(**{keyword: deepcopy(first)})) == []
+    assert len(differences(printed(**{keyword: first}), printed(**{keyword: second}))) == 1
 
 
 def test_every_keyword_of_the_algorithm_is_compared_or_meant_to_differ():

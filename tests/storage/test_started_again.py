@@ -9,7 +9,7 @@ import bilby
 import h5py
 import numpy as np
 import pytest
-from bilby.core.prior import DeltaFunction, Uniform
+from bilby.core.prior import Constraint, DeltaFunction, PriorDict, Uniform
 from started_again import FEW, KEYWORDS, Dish, names_in, same_numbers, square, start
 
 
@@ -80,6 +80,41 @@ def test_a_fixed_value_that_the_likelihood_does_not_know_is_that_of_now(tmp_path
     assert start(tmp_path, priors=square(d=DeltaFunction(3.0)), **keywords).meta_data["nbi"]["status"] == "ok"
     result = start(tmp_path, priors=square(d=DeltaFunction(4.0)), **keywords)
     assert (result.posterior["d"] == 4.0).all()
+
+
+class WithASecondMode(Dish):
+    """Far from the first, whose posterior hardly sees it."""
+
+    def log_likelihood(self, parameters):
+        apart = ((parameters["a"] + 1.5) ** 2 + (parameters["b"] - 2.5) ** 2) / 0.2**2
+        return np.logaddexp(super().log_likelihood(parameters), 3.0 - 0.5 * apart)
+
+
+def test_a_likelihood_that_has_gained_a_mode_far_from_the_posterior_is_another(outdir, bilby_log):
+    result = start(outdir, WithASecondMode())
+    assert "was made with another likelihood" in bilby_log.text
+    assert result.n_paid > 500
+    assert (result.posterior["b"] > 1.9).mean() > 0.3
+
+
+def with_a_constraint(factor, *order):
+    """Priors of which a constraint is on ``factor * a + b``."""
+    entries = {"a": Uniform(-2, 2), "b": Uniform(-1, 3), "c": Constraint(0, 9)}
+    return PriorDict(
+        {name: entries[name] for name in order},
+        conversion_function=lambda p: {**p, "c": factor * p["a"] + p["b"]},
+    )
+
+
+def test_another_conversion_to_a_constraint_is_another_question_and_another_order_is_not(tmp_path, bilby_log):
+    first = start(tmp_path, priors=with_a_constraint(1, *"abc"))
+    again = start(tmp_path, priors=with_a_constraint(1, *"cba"))
+    assert again.n_paid <= FEW
+    assert same_numbers(again, first)
+    result = start(tmp_path, priors=with_a_constraint(-1, *"abc"))
+    assert "was made with another conversion to the constraints" in bilby_log.text
+    assert "the run starts anew" in bilby_log.text
+    assert (result.posterior["b"] >= result.posterior["a"]).all()
 
 
 def test_a_result_that_is_not_ok_goes_on_with_a_larger_budget(tmp_path, bilby_log):
