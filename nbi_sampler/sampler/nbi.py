@@ -130,7 +130,7 @@ class Nbi(BilbySampler):
     The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept when a run is complete, so that the
     same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there. A result on disk
     is returned only where it is "ok" and answers the same question: docs/checkpoint.md.
-    `draws_file.read_draws` gives the draws of a checkpoint as plain arrays.
+    `storage.checkpoint.read_draws` gives the draws of a checkpoint as plain arrays.
 
     Plugins may know more likelihoods, and offer more names of featurizers, flows and losses: docs/plugins.md.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -20,20 +20,24 @@ from nbi_sampler.storage.archive import ArchiveError
 __all__ = ["check_arguments", "check_field"]
 
 # Sizes of what classes are made of, by name of the class and path of attributes: a letter is the same number
-# within one object, n_dim in a whole file. A tuple counts as its length, an integer as itself.
+# within one object, n_dim in a whole file. A tuple counts as its length, an integer as itself. A proposal has
+# a number of coordinates of its own, d: one for a discrete state has fewer than there are parameters.
 SIZES: dict[str, dict[str, str]] = {
-    "AffineMap": {"mean": "n_dim", "factor": "n_dim n_dim"},
-    "PriorProposal": {"n_dim": "n_dim"},
-    "FlowProposal": {"cut": "n_dim", "affine.mean": "n_dim", "context": "1 c"},
-    "StudentMixture": {"shares": "m", "centres": "m n_dim", "factors": "m n_dim n_dim"},
-    "LatentKernels": {"cut": "n_dim"},
-    "UnitCubeKernels": {"cut": "n_dim"},
+    "AffineMap": {"mean": "d", "factor": "d d"},
+    "FlowProposal": {"cut": "d", "affine.mean": "d", "context": "1 c"},
+    "StudentMixture": {"shares": "m", "centres": "m d", "factors": "m d d"},
+    "LatentKernels": {"cut": "d", "mixture.centres": "m d"},
+    "UnitCubeKernels": {"cut": "d", "mixture.centres": "m d"},
+    "DiscreteParts": {"lower": "d", "upper": "d"},
+    "IndependentStates": {"parts.lower": "d", "log_shares": "d", "mean": "d", "covariance": "d d"},
+    "StateMixture": {"parts.lower": "d", "states": "m d", "shares": "m", "members": "m"},
     "MixtureProposal": {"members": "m", "shares": "m"},
     "Evaluation": {"theta": "n n_dim", "log_likelihood": "n", "predictions": "n k"},
     "PartialBatch": {
         **{"z": "n n_dim", "theta": "n n_dim", "finished": "n", "log_likelihood": "n"},
         "predictions": "n k",
     },
+    "Predicted": {"rows": "n", "predictions": "n k"},
     "Draws": {"z": "n n_dim", "log_ratio": "n", "evaluation.log_likelihood": "n"},
     "Pending": {"z": "n n_dim", "log_ratio": "n", "partial.z": "n n_dim"},
     "History": {
@@ -43,6 +47,18 @@ SIZES: dict[str, dict[str, str]] = {
     "DataSummary": {"mean": "n", "components": "n k"},
     "Familiarity": {"mean": "k", "whitening": "k k", "scores": "m"},
     "Focused": {"samples": "n n_dim", "log_likelihood": "n", "log_weights": "n"},
+}
+# Where a proposal tells how many coordinates it has; a mixture has those of its members.
+COORDINATES = {
+    **{"PriorProposal": "n_dim", "SubspaceProposal": "n_dim", "FlowProposal": "cut"},
+    **{"LatentKernels": "cut", "UnitCubeKernels": "cut"},
+    **{"StateMixture": "parts.n_dim", "IndependentStates": "parts.n_dim"},
+}
+# Attributes of the other classes that are proposals for all parameters.
+FOR_ALL_PARAMETERS = {
+    "History": ("proposals", "members", "retired"),
+    "Best": ("proposal",),
+    "Pending": ("proposal",),
 }
 _KINDS_OF_ARRAYS = {np.float64: "f", np.bool_: "b"}
 
@@ -98,6 +114,45 @@ def check_arguments(
     own: dict[str, int] = {}
     for path, expected in SIZES.get(kind.__name__, {}).items():
         _check_sizes(f"{name}.{path}", _at(arguments, path), expected.split(), own, sizes)
+    for path, member, n_coordinates in _members(kind.__name__, arguments, sizes.get("n_dim")):
+        found = _n_coordinates(member)
+        if n_coordinates is not None and found not in (None, n_coordinates):
+            raise ArchiveError(
+                f"it is damaged: its field '{name}.{path}' has {found} coordinates, not {n_coordinates}"
+            )
+
+
+def _members(
+    kind: str, arguments: Mapping[str, Any], n_dim: int | None
+) -> Iterator[tuple[str, Any, int | None]]:
+    """Proposals of which an object is made, by attribute, with the coordinates that each is to have."""
+    members = arguments.get("members", ())
+    if kind == "StateMixture":
+        for state, member in zip(arguments["states"], members, strict=True):
+            yield "members", member, int((state == 0).sum())
+    elif kind == "MixtureProposal":
+        for member in members:
+            yield "members", member, _n_coordinates(members[0])
+    elif kind == "SubspaceProposal":
+        kept = arguments["kept"]
+        if kept.ndim != 1 or (np.diff(kept, prepend=-1, append=arguments["n_dim"]) < 1).any():
+            raise ArchiveError("it is damaged: its field 'SubspaceProposal.kept' is no ascending indices")
+        yield "member", arguments["member"], len(kept)
+    for path in FOR_ALL_PARAMETERS.get(kind, ()):
+        value = arguments.get(path)
+        for proposal in value if isinstance(value, tuple) else (value,):
+            yield path, proposal, n_dim
+
+
+def _n_coordinates(proposal: Any) -> int | None:
+    """Of a proposal that has been checked; None for what is none."""
+    kind = type(proposal).__name__
+    if kind == "MixtureProposal":
+        return _n_coordinates(proposal.members[0]) if proposal.members else None
+    if kind not in COORDINATES:
+        return None
+    value = _at({"proposal": proposal}, f"proposal.{COORDINATES[kind]}")
+    return value if isinstance(value, int) else len(value)
 
 
 def _check_sizes(

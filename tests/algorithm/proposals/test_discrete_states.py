@@ -16,9 +16,10 @@ from nbi_sampler.algorithm.proposals.by_state import (
     rows_by_state,
 )
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
-from nbi_sampler.algorithm.proposals.proposal import PriorProposal
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.priors.discrete import DiscreteParts
+from nbi_sampler.storage.archive import ArchiveError
 from nbi_sampler.storage.objects import PROPOSAL_KINDS, Packer, unpack
 
 NONE = np.zeros(0)
@@ -83,15 +84,50 @@ def test_states_that_it_does_not_have_are_never_drawn_and_have_no_density():
     assert (np.isneginf(proposal.log_ratio(z)) == ~known).all()
 
 
+def saved_and_read(proposal, change=lambda objects, arrays: None):
+    """A proposal as a file of a run with three parameters gives it back."""
+    packer = Packer(PROPOSAL_KINDS)
+    mixture = MixtureProposal((proposal, PriorProposal(3)), np.array([0.9, 0.1]))
+    packed = json.loads(json.dumps({"value": packer.pack(mixture), "objects": packer.objects}))
+    change(packed["objects"], packer.arrays)
+    cpu = torch.device("cpu")
+    return unpack(packed["value"], packed["objects"], packer.arrays, PROPOSAL_KINDS, None, cpu, 3).members[0]
+
+
 @pytest.mark.parametrize("make", [by_state, independent])
 def test_a_checkpoint_gives_back_the_same_proposal(make):
-    packer = Packer(PROPOSAL_KINDS)
-    packed = json.loads(json.dumps({"value": packer.pack(make()), "objects": packer.objects}))
-    cpu = torch.device("cpu")
-    again = unpack(packed["value"], packed["objects"], packer.arrays, PROPOSAL_KINDS, None, cpu)
+    again = saved_and_read(make())
     z = make().sample(300, np.random.default_rng(6))
     np.testing.assert_array_equal(again.sample(300, np.random.default_rng(6)), z)
     np.testing.assert_array_equal(again.log_ratio(z), make().log_ratio(z))
+
+
+def a_state_less(objects, arrays):
+    arrays["StateMixture.0.states"] = arrays["StateMixture.0.states"][:-1]
+
+
+def another_state(objects, arrays):
+    arrays["StateMixture.0.states"] = arrays["StateMixture.0.states"][::-1]
+
+
+def a_coordinate_twice(objects, arrays):
+    arrays["SubspaceProposal.0.kept"] = np.array([1, 1])
+
+
+def more_coordinates(objects, arrays):
+    next(each for each in objects if each["name"] == "SubspaceProposal.0")["arguments"]["n_dim"] = 3
+
+
+def less_parameters(objects, arrays):
+    next(each for each in objects if each["name"] == "PriorProposal.0")["arguments"]["n_dim"] = 2
+
+
+@pytest.mark.parametrize(
+    "change", [a_state_less, another_state, a_coordinate_twice, more_coordinates, less_parameters]
+)
+def test_sizes_that_do_not_fit_together_are_refused(change):
+    with pytest.raises(ArchiveError, match=r"shape|coordinates|ascend"):
+        saved_and_read(by_state(), change)
 
 
 def test_rows_are_grouped_by_their_state():
