@@ -62,7 +62,8 @@ class Place:
     @property
     def holds_a_result(self) -> bool:
         """Whether there is a file that bilby may take the result from, so that nothing need be written."""
-        return any((self.folder / f"{self._label}{each}").is_file() for each in RESULTS)
+        # The method of paths raises for a name that no file can have.
+        return any(os.path.isfile(self.folder / f"{self._label}{each}") for each in RESULTS)
 
     def check(self) -> None:
         """Try to write there; the folders that were made are left only where all is well.
@@ -98,7 +99,7 @@ class Place:
                 pass
         except BaseException:
             for path in sorted(missing, key=lambda each: -len(each.parts)):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):
                     path.rmdir()
             raise
 

@@ -49,6 +49,20 @@ def test_a_file_in_the_place_of_the_folder_is_named(run, tmp_path):
         refused(run, tmp_path, OSError, r"outdir: .*file.*; pass another", outdir=str(tmp_path / outdir))
 
 
+@pytest.mark.parametrize(
+    ("outdir", "error", "reason"),
+    [
+        ("d" * 300, OSError, "too long"),
+        ("d" * 99 + "/" + "e" * 300, OSError, "too long"),
+        ("a\0b", ValueError, "null"),
+    ],
+    ids=["long", "long below", "null"],
+)
+def test_a_folder_whose_name_no_file_can_have_is_refused_by_its_keyword(run, tmp_path, outdir, error, reason):
+    message = rf"outdir: expected a folder that can be made.*{reason}.*; pass another"
+    refused(run, tmp_path, error, message, outdir=f"{tmp_path}/{outdir}")
+
+
 @pytest.mark.parametrize("name", ["nbi_x", "x_result.json", "nbi_x/checkpoint.npz"])
 def test_a_folder_or_file_in_the_place_of_ours_is_named(run, tmp_path, name):
     if name == "nbi_x":
