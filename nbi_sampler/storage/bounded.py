@@ -1,6 +1,6 @@
 """Networks of a size that a file justifies: what a recipe asks for is counted before memory is taken.
 
-Called by whatever makes a network from a recipe in a file, whose parameters the same file has to hold.
+The file that holds a recipe has to hold the parameters of the network too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A run on disk: written while it goes on, and found again by the next process.
 
 One file holds the state of the run, the batch in flight and what the run was a run of. Randomness needs none
-of it but the seed, because every stage has a generator of its own. Called by the sampler.
+of it but the seed, because every stage has a generator of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Room on a disk, taken before HDF5 writes: it does not survive a disk that is full. Called by tables."""
+"""Room on a disk, taken before HDF5 writes: it does not survive a disk that is full."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 An object is made again by its class from the arguments of its constructor, each of which it keeps as an
 attribute of the same name; one that is referred to twice is written once and is one object again. A flow is
 made from its recipe and given its parameters. Classes are found by name among those that the caller allows,
-and what they are made from is checked first. Called by checkpoints and saved engines.
+and what they are made from is checked first.
 """
 
 from __future__ import annotations

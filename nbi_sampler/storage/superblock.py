@@ -1,7 +1,7 @@
 """The first bytes of an HDF5 file: whether a writer has marked it, and the same file as if none had.
 
 HDF5 opens a file with a writer's mark only in single-writer mode (SWMR), where it waits for minutes for parts
-that are damaged, as they might be about to be written. Called by what looks whether a table is whole.
+that are damaged, as they might be about to be written.
 """
 
 from __future__ import annotations

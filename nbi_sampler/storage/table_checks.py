@@ -1,8 +1,7 @@
 """Whether a table on disk is whole: lengths, checksums and the number of its rows, and the error where not.
 
 HDF5 itself has no checksums for rows; and whoever reads in its single-writer mode takes what lies beyond the
-end of a file for zeros, or waits for it. So a file is looked at before it is read. Called by `table_file` and
-`appendable_table`.
+end of a file for zeros, or waits for it. So a file is looked at before it is read.
 """
 
 from __future__ import annotations

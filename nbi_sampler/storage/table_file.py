@@ -1,6 +1,6 @@
 """The HDF5 file below an appendable table: made whole, written by one process, repaired after a kill.
 
-Called by `appendable_table`, which knows rows; here are the layout, the lock and the repair. HDF5's
+`appendable_table` knows rows; here are the layout, the lock and the repair. HDF5's
 single-writer mode (SWMR) orders its writes so that the structure on disk is sound at any moment. But it gives
 up HDF5's own lock, and a process that did not close the file leaves a mark that refuses all further writing.
 A file with that mark is repaired; one that is damaged is refused, and left as it is.
