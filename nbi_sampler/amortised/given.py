@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.amortised.training_set import TrainingSet
+from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.space import ParameterSpace
 
@@ -126,8 +127,9 @@ def _difference(
     """Root mean square difference of one simulation; NaN where it cannot be compared."""
     parameters: Mapping[str, float] = space.row(theta)
     try:
-        with np.errstate(all="ignore"):
-            made = as_numbers(simulator(dict(parameters)), "simulator")
+        with users_settings(), users_errors():
+            simulated = simulator(dict(parameters))
+        made = as_numbers(simulated, "simulator")
     # This is user code, called for a comparison only.
     except Exception:
         return math.nan

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import torch_generator
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
@@ -110,7 +111,9 @@ class NoiseLaw:
     def draw(self, predictions: Tensor, generator: torch.Generator) -> Observation:
         """The same as tensors, on the device of the predictions, where the law is one `of_tensors`."""
         assert self.of_tensors is not None
-        made = self.of_tensors.draw(predictions, generator)
+        # The law may be the user's.
+        with users_settings(), users_errors():
+            made = self.of_tensors.draw(predictions, generator)
         return Observation(*made) if isinstance(made, tuple) else Observation(made)
 
     def _read(self, x: Array, rng: np.random.Generator, theta: Array | None = None) -> Observation:
@@ -236,7 +239,8 @@ class TensorNoise(ABC):
     def __call__(self, x: Array, rng: np.random.Generator) -> Array | tuple[Array, ...]:
         """The same of arrays."""
         kind = torch.complex128 if np.iscomplexobj(x) else torch.float64
-        made = self.draw(torch.tensor(x, dtype=kind), torch_generator(rng))
+        # Whatever device and type are the user's defaults, which are in force here.
+        made = self.draw(torch.tensor(x, dtype=kind, device="cpu"), torch_generator(rng))
         return tuple(part.numpy() for part in made) if isinstance(made, tuple) else made.numpy()
 
 
@@ -261,7 +265,7 @@ class WhiteNoise(TensorNoise):
     def __init__(self, sigma: ArrayLike) -> None:
         self.sigma = np.array(as_real_numbers(sigma, "noise"))
         _check_positive("noise", self.sigma)
-        self._here = torch.as_tensor(self.sigma)
+        self._here = torch.as_tensor(self.sigma, device="cpu")
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `TensorNoise.draw`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from bilby.core.prior import Constraint, PriorDict
 
+from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["check_constraints", "idle_constraints"]
@@ -43,7 +44,9 @@ def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...
         return ()
     made: set[str] = set()
     for row in np.linspace(-1.0, 1.0, N_TRIED)[:, None] * np.ones(space.n_dim):
-        made.update(priors.conversion_function(space.row(space.to_theta(row[None])[0])))
+        parameters = space.row(space.to_theta(row[None])[0])
+        with users_settings(), np.errstate(all="ignore"):
+            made.update(priors.conversion_function(parameters))
     return tuple(name for name in names if name not in made)
 
 

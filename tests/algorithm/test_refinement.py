@@ -101,8 +101,8 @@ class TestHeldOut:
     def test_no_member_learns_from_held_out_draws(self, easy, monkeypatch):
         history, function, _ = easy
         moved = history_of(function, (PRIOR, 4000))
-        # Held-out draws moved away, weights and all else the same: only the shares may notice. They stay where
-        # the unit cube has digits.
+        # Held-out draws moved away, weights and all else the same: only the shares may notice. They stay
+        # where the unit cube has digits.
         held_out = np.flatnonzero(moved.held_out)
         moved.batches[0].z[held_out] = 5.5
         seen = []
