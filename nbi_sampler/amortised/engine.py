@@ -1,7 +1,7 @@
 """The engine: train once on simulations, then infer any number of targets, in the style of scikit-learn.
 
 `NBI` trains, and goes to a file and back; what it answers then is in `amortised.answers`. Networks, training
-loop and importance sampling are those of the sampler. Called by users.
+loop and importance sampling are those of the sampler.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a training has learnt, in one file: arrays and JSON, so that reading it executes no code.
 
-An estimator for all targets, what rounds have found about one, or both. Called by `engine_file`, and by
-whatever needs the estimator alone.
+An estimator for all targets, what rounds have found about one, or both.
 """
 
 from __future__ import annotations

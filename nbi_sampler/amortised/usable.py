@@ -1,7 +1,6 @@
 """Which simulations a training can learn from: finite ones, of parameters that the priors allow.
 
-The others are counted, by what is wrong with them. Used by the examples of a
-training, in memory and on disk alike.
+The others are counted, by what is wrong with them. Examples in memory and on disk are judged alike.
 """
 
 from __future__ import annotations
