@@ -22,7 +22,7 @@ from nbi_sampler.algorithm.proposals.by_state import (
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.algorithm.target import Target
+from nbi_sampler.algorithm.target import WIDE_EXPONENTS, Target
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
@@ -36,9 +36,12 @@ FEWEST_EFFECTIVE = 6.0
 MOST_DEVIATIONS = 4.0
 # Effective draws from which moments are compared: of fewer even a narrow peak's are not far enough off.
 FEWEST_TO_COMPARE = 100.0
-# A kernel from the moments of other states, half of the draws of a state with fewer than that.
-BORROWED_WIDTH = 1.3
-BORROWED_DEGREES = 8.0
+# Half of the draws of a state with fewer than that come from kernels by moments, a little wider.
+# Own moments need so many effective draws, and more for each dimension.
+KERNEL_WIDTH = 1.3
+KERNEL_DEGREES = 8.0
+FEWEST_FOR_MOMENTS = 4.0
+MOMENTS_PER_DIMENSION = 2.0
 # Most states with a share, with committees, and with flows among these: each flow is another training.
 MOST_STATES = 40
 MOST_COMMITTEES = 8
@@ -108,13 +111,14 @@ def fit_by_state(
         continuous = parts.continuous(state)
         ess = effective_sample_size(target.log_weights[rows[~target.held_out[rows]]])
         small = len(states) >= MOST_COMMITTEES or masses[i] < LEAST_MASS or ess < FEWEST_EFFECTIVE
+        of_state = _in_state(target, rows, parts, state)
+        own = _extrapolated(of_state) if small or ess < FEWEST_TO_COMPARE else None
         member: Proposal | None = None
         if len(continuous) == 0:
             member = PriorProposal(0)
         elif small:
-            member = _latest_of_state(former, state)
+            member = own or _latest_of_state(former, state)
         else:
-            of_state = _in_state(target, rows, parts, state)
             kept = _informed(of_state.z, normalised_weights(of_state.log_weights))
             with_flow = n_flows < MOST_FLOWS and masses[i] >= LEAST_FOR_FLOW and len(kept) > 0
             n_flows += with_flow
@@ -123,8 +127,8 @@ def fit_by_state(
                 inner = committee(_of_columns(of_state, kept), continuous[kept], state, with_flow)
                 member = SubspaceProposal(inner, kept, len(continuous))
         if len(continuous) and (small or ess < FEWEST_TO_COMPARE):
-            borrowed = _borrowed(moments, continuous)
-            both = (member, borrowed) if member is not None else (borrowed,)
+            other = own if own and not small else _borrowed(moments, continuous)
+            both = (member, other) if member is not None else (other,)
             member = MixtureProposal(both, np.full(len(both), 1.0 / len(both)))
         assert member is not None
         states.append(state)
@@ -223,12 +227,45 @@ def _with_wider_masses(shares: Array, states: States, target: Target, parts: Dis
     return mixed / mixed.sum()
 
 
+def _extrapolated(of_state: Target) -> LatentKernels | None:
+    r"""Kernels for a state with few effective draws, from more of them under a smaller power.
+
+    With a Gaussian likelihood of precision :math:`\Lambda` about m, and the prior N(0, I), the moments under
+    a power p are
+
+    .. math:: \Sigma_p^{-1} = I + p \Lambda, \qquad \Sigma_p^{-1} \mu_p = p \Lambda m
+
+    which gives those of the target itself. One kernel has these moments, the other those that were seen.
+    Without them log Z of three switches was 0.032 too low (4.2 errors, 7,250 calls) under "ok", because all
+    draws of a state with 3 % of the mass missed it; with them 0.006 too high (0.6 errors, 6,050 calls).
+    """
+    n_dim = of_state.z.shape[1]
+    fewest = FEWEST_FOR_MOMENTS + MOMENTS_PER_DIMENSION * n_dim
+    for seen, power in zip((of_state, *of_state.wider), (1.0, *WIDE_EXPONENTS), strict=True):
+        if n_dim == 0 or len(seen.z) <= n_dim or effective_sample_size(seen.log_weights) < fewest:
+            continue
+        weights = normalised_weights(seen.log_weights)
+        mean = weights @ seen.z
+        centred = seen.z - mean
+        covariance = (weights[:, None] * centred).T @ centred + 1e-9 * np.eye(n_dim)
+        precision = np.linalg.inv(covariance)
+        values, vectors = np.linalg.eigh((precision - np.eye(n_dim)) / power)
+        at_target = np.linalg.inv(np.eye(n_dim) + (vectors * np.maximum(values, 0.0)) @ vectors.T)
+        return _kernels_of([(at_target @ precision @ mean / power, at_target), (mean, covariance)])
+    return None
+
+
 def _borrowed(moments: tuple[Array, Array], continuous: NDArray[np.intp]) -> LatentKernels:
     """One kernel for a state, from what the parameters that are continuous in it are elsewhere."""
     mean, covariance = moments[0][continuous], moments[1][np.ix_(continuous, continuous)]
-    factor = np.asarray(BORROWED_WIDTH * np.linalg.cholesky(covariance), dtype=np.float64)
-    mixture = StudentMixture(np.ones(1), mean[None], factor[None], BORROWED_DEGREES)
-    return LatentKernels(mixture, np.zeros(len(continuous)))
+    return _kernels_of([(mean, covariance)])
+
+
+def _kernels_of(moments: list[tuple[Array, Array]]) -> LatentKernels:
+    means, covariances = (np.array(each) for each in zip(*moments, strict=True))
+    factors = np.asarray(KERNEL_WIDTH * np.linalg.cholesky(covariances), dtype=np.float64)
+    mixture = StudentMixture(np.full(len(means), 1.0 / len(means)), means, factors, KERNEL_DEGREES)
+    return LatentKernels(mixture, np.zeros(means.shape[1]))
 
 
 def _moments(target: Target, weights: Array, parts: DiscreteParts) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from nbi_sampler.algorithm.history import RECENT, History
 from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
 
-__all__ = ["Target", "choose_target"]
+__all__ = ["WIDE_EXPONENTS", "Target", "choose_target"]
 
 Array = NDArray[np.float64]
 

@@ -12,13 +12,13 @@ import toys
 from scipy.special import logsumexp
 from small_runs import run_nbi
 
-from nbi_sampler.algorithm.by_state import fit_by_state
+from nbi_sampler.algorithm.by_state import _extrapolated, fit_by_state
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.by_state import StateMixture, SubspaceProposal
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
-from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.importance.weights import efficiency
+from nbi_sampler.algorithm.target import Target, choose_target
+from nbi_sampler.importance.weights import effective_sample_size, efficiency
 from nbi_sampler.priors.space import ParameterSpace
 
 HEIGHT, HALF_WIDTH, SIGMA, N_DATA = 0.3, 5.0, 0.3, 20
@@ -135,3 +135,18 @@ def test_a_state_too_thin_for_any_mixture_is_no_crash():
     z = np.zeros((3, 2))
     proposal = MixtureProposal.fitted(members, shares, z, np.full(3, 1.0 / 3.0))
     np.testing.assert_allclose(proposal.shares, [0.75, 0.25])
+
+
+def test_a_state_with_few_effective_draws_is_found_from_what_a_smaller_power_shows():
+    """Else its few draws, from a proposal too wide for it, miss it, and log Z lacks its mass under "ok"."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(160, 2))
+    log_likelihood = -0.5 * ((z[:, 0] - 0.9) / 0.05) ** 2
+    made = [
+        Target(z, np.zeros(160, dtype=bool), power * log_likelihood, 1.0, 0.0) for power in (1.0, 0.5, 0.1)
+    ]
+    assert effective_sample_size(made[0].log_weights) < 8.0
+    kernels = _extrapolated(made[0]._replace(wider=tuple(made[1:])))
+    y = kernels.sample(4000, rng)
+    log_weights = -0.5 * ((y[:, 0] - 0.9) / 0.05) ** 2 - kernels.log_ratio(y)
+    assert efficiency(log_weights) > 0.2
