@@ -82,11 +82,17 @@ class ModelFit:
 
     @property
     def against(self) -> dict[str, float]:
-        """The p-values that speak against the model, the smallest first."""
+        """The p-values that speak against the model, the smallest first.
+
+        Residuals that are far smaller than the noise, as of data without any, leave nothing to be explained,
+        however alike neighbours are.
+        """
+        negligible = self.p_value > 1.0 - LEAST_P_VALUE
         found = {
             name: p
             for name, p in self.p_values.items()
             if p < (LEAST_P_VALUE if name == CHI_SQUARED else LEAST_OTHER_P_VALUE)
+            and not (negligible and name == NEIGHBOURS)
         }
         return dict(sorted(found.items(), key=lambda each: each[1]))
 

@@ -107,6 +107,14 @@ def test_a_wave_below_the_noise_is_found_in_neighbouring_residuals_whatever_thei
     assert "correlation of neighbouring residuals" in fit.misfit
 
 
+def test_data_without_noise_are_no_misfit():
+    """Their residuals are far smaller than the noise said, and as alike as two curves are."""
+    x = np.linspace(0.0, 1.0, 100)
+    fit = fit_of(forward_model_for(GaussianLikelihood(x, np.zeros(100), straight, 300.0)), space_of(NARROW))
+    assert fit.p_values["neighbouring_residuals"] < 1e-4
+    assert fit.misfit is None
+
+
 def test_one_outlier_is_found_among_many_points():
     x = np.linspace(0.0, 1.0, 500)
     y = 0.3 * np.random.default_rng(5).normal(size=500)
