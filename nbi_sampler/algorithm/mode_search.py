@@ -26,7 +26,17 @@ from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
 
-__all__ = ["Tracks", "climb", "climb_is_due", "climbed", "first_tracks", "kernels_around"]
+__all__ = [
+    "FEWEST_DIMENSIONS",
+    "Tracks",
+    "climb",
+    "climb_is_due",
+    "climbed",
+    "first_tracks",
+    "kernels_around",
+    "paraboloid",
+    "triangle",
+]
 
 
 Array = NDArray[np.float64]
@@ -180,7 +190,7 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
         best = u[near[np.argmax(log_likelihood[near])]] if len(near) else centre
         return _Move(best, 0.5 * factor, False)
     full = len(near) >= fewest
-    gradient, curvature, residual = _paraboloid(t[near], log_likelihood[near], full)
+    gradient, curvature, residual = paraboloid(t[near], log_likelihood[near], full)
     fits = residual < 1.0
     values, vectors = np.linalg.eigh(curvature)
     curvatures = np.maximum(values, 1.0 / WIDENING[fits] ** 2)
@@ -190,12 +200,12 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
     # What the paraboloid leaves out grows with the third power of the width.
     widths = 1.0 / np.sqrt(curvatures)
     widths = np.maximum(widths, NARROWING if fits else max(NARROWING, residual ** (-1.0 / 3.0)))
-    triangle = _triangle(factor @ (vectors * widths))
+    root = triangle(factor @ (vectors * widths))
     arrived = full and fits and length < math.sqrt(n_dim)
-    return _Move(np.clip(centre + factor @ move, 0.0, 1.0), triangle, arrived)
+    return _Move(np.clip(centre + factor @ move, 0.0, 1.0), root, arrived)
 
 
-def _paraboloid(t: Array, values: Array, full: bool) -> tuple[Array, Array, float]:
+def paraboloid(t: Array, values: Array, full: bool) -> tuple[Array, Array, float]:
     """Gradient and curvature (minus the second derivatives) at the origin, and the residual's deviation."""
     n_dim = t.shape[1]
     first, second = np.triu_indices(n_dim) if full else (np.arange(n_dim), np.arange(n_dim))
@@ -219,7 +229,7 @@ def _meet(one: _Move, other: _Move) -> bool:
     return far < math.sqrt(len(offset))
 
 
-def _triangle(root: Array) -> Array:
+def triangle(root: Array) -> Array:
     """The lower-triangular square root of ``root @ root.T``, with a positive diagonal."""
     _, upper = np.linalg.qr(root.T)
     return np.asarray(upper.T * np.where(np.diagonal(upper) < 0.0, -1.0, 1.0))

@@ -29,7 +29,7 @@ class RoundRecord:
     Attributes
     ----------
     phase : str
-        "model", "prior", "rounds", "refinement", "climb" or "final".
+        "model", "prior", "rounds", "refinement", "ascent", "climb" or "final".
     n_draws, n_calls, n_nan : int
         Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
     n_eff : float

@@ -13,6 +13,7 @@ from itertools import pairwise, takewhile
 
 import numpy as np
 
+from nbi_sampler.algorithm.ascent import ascend, ascent_is_due
 from nbi_sampler.algorithm.mode_search import climb, climb_is_due
 from nbi_sampler.algorithm.pooling import (
     anew_if_doubted,
@@ -94,6 +95,7 @@ def run(
         "prior": draw_from_prior,
         "rounds": simulate_and_train,
         "refinement": refine,
+        "ascent": ascend,
         "climb": climb,
         "final": draw_final,
     }
@@ -199,6 +201,8 @@ def refine(step: Step) -> State:
     state = without_dead_weight(without_less_mass(step.state, state))
     if _is_stuck(state):
         return replace(state, phase="done")
+    if info.exponent < 1.0 and ascent_is_due(step, state):
+        return replace(state, phase="ascent")
     if to_climb and info.exponent == 1.0:
         return replace(state, phase="climb")
     if not to_climb and (now.efficiency >= CONVERGED or _no_fit_can_pay(step, state, info.exponent)):

@@ -67,7 +67,7 @@ class State:
         Draws of the result; each is independent of the training of the proposal that weights it.
     records : tuple of RoundRecord
     phase : str
-        "model", "prior", "rounds", "refinement", "climb", "final" or "done".
+        "model", "prior", "rounds", "refinement", "ascent", "climb", "final" or "done".
     best : Best, optional
         The most efficient proposal of the last phase that fitted any.
     n_stalls : int

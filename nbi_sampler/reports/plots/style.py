@@ -29,6 +29,7 @@ PHASES = {
     "prior": ("0.55", "o"),
     "rounds": (COLOURS[0], "s"),
     "refinement": (COLOURS[2], "^"),
+    "ascent": (COLOURS[4], "X"),
     "climb": (COLOURS[5], "v"),
     "final": (COLOURS[1], "D"),
 }
