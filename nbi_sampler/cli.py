@@ -66,7 +66,8 @@ def plugin_report() -> list[dict[str, Any]]:
     plugins = installed()
     registries = {registry.hook: registry for registry in (FEATURIZERS, FLOWS, LOSSES)}
     offers = {hook: registry.offers() for hook, registry in registries.items()}
-    own = {"forward_model": "Likelihoods of bilby whose noise is known.", **dict.fromkeys(offers, "")}
+    models = "Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."
+    own = {"forward_model": models, **dict.fromkeys(offers, "")}
     rows = []
     for plugin in (CORE, *plugins.loaded):
         provides: dict[str, Any] = dict(own if plugin is CORE else plugins.hooks(plugin))

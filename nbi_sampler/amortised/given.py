@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.amortised.training_set import TrainingSet
-from nbi_sampler.core.guarded import users_errors, users_settings
+from nbi_sampler.core.guarded import users_errors, users_settings, warn_user
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.space import ParameterSpace
 
@@ -112,12 +111,11 @@ def check_consistency(
                     f"y: expected columns in the order of the priors, {', '.join(space.names)}, got them in "
                     f"the order {', '.join(names)}, in which the simulator gives x; reorder the columns"
                 )
-    warnings.warn(
+    warn_user(
         f"x, y: simulations differ from those of the simulator at the parameters y by {found:.3g}, where "
         f"their own spread is {spread:.3g}; x has to be without noise, y in the order of the priors "
         f"({', '.join(space.names)}), and both of the simulator that weighs",
         UserWarning,
-        stacklevel=4,
     )
 
 

@@ -7,7 +7,6 @@ themselves.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from sklearn.covariance import ledoit_wolf
 
 from nbi_sampler.amortised.data_format import DataLayout, Targets
 from nbi_sampler.core.config import OOD_THRESHOLD
+from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.forward.arrays import as_real_numbers
 
 __all__ = ["DataSummary", "Familiarity", "OutOfDistributionWarning", "warn_of_unfamiliar"]
@@ -144,12 +144,11 @@ def warn_of_unfamiliar(p_values: ArrayLike) -> None:
     if stats.binom.sf(n_small - 1, len(p), OOD_THRESHOLD) > OOD_THRESHOLD:
         return
     smallest = float(np.nanmin(p))
-    warnings.warn(
+    warn_user(
         f"x_obs: {n_small} of {len(p)} targets are unlike the simulations (smallest p-value {smallest:.2g}). "
         "Networks may be wrong there, and weights may not tell: look at data and noise, or fit such a target "
         "by the sampler",
         OutOfDistributionWarning,
-        stacklevel=4,
     )
 
 

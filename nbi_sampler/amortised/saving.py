@@ -5,7 +5,6 @@ An estimator for all targets, what rounds have found about one, or both.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
 from nbi_sampler.amortised.sequential import Focused
 from nbi_sampler.amortised.setup import qualified_name
+from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.devices import find_device
 from nbi_sampler.networks.featurizers import Featurizer, featurizer_factory
@@ -359,7 +359,7 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
     for name in ("simulator", "noise"):
         now = qualified_name(given.get(name))
         if callable(given.get(name)) and now != about.get(name):
-            warnings.warn(f"{name}: the engine was trained with {about.get(name)}, got {now}", stacklevel=4)
+            warn_user(f"{name}: the engine was trained with {about.get(name)}, got {now}")
     frozen = all(isinstance(prior, FrozenPrior) for prior in learnt.priors.values())
     arguments = {
         **_networks(learnt, flow, featurizer),

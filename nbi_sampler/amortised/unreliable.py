@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 from nbi_sampler.amortised.inference import Inference
+from nbi_sampler.core.guarded import warn_user
 
 __all__ = ["UnreliableWeightsWarning", "warn_of_weights"]
 
@@ -33,10 +33,9 @@ def warn_of_weights(found: Sequence[Inference]) -> None:
     if not bad:
         return
     worst = min(bad, key=lambda each: each.ess)
-    warnings.warn(
+    warn_user(
         f"weights: {len(bad)} of {len(found)} targets have bad ones; the worst: {worst.status}, "
         f"{worst.ess:.0f} effective samples of {len(worst.samples)}, k_hat {worst.k_hat:.2f}: "
         f"{worst.message}. `infer` tells more of every target",
         UnreliableWeightsWarning,
-        stacklevel=3,
     )

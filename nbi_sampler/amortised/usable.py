@@ -6,12 +6,12 @@ The others are counted, by what is wrong with them. Examples in memory and on di
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["SimulationCounts", "UsableRows"]
@@ -127,8 +127,7 @@ class UsableRows:
         if why:
             message = f"simulations: {counts.n_lost:,} of {n_made:,} are left out of the training; {why}"
             logger.info(message)
-            # Of whoever calls `fit`: between are the examples, their context manager and the fitting.
-            warnings.warn(message, UserWarning, stacklevel=8)
+            warn_user(message, UserWarning)
         return counts
 
     def _why(self, counts: SimulationCounts) -> str:

@@ -9,6 +9,7 @@ simulator, noise), it finds what the user has set.
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-__all__ = ["in_own_settings", "own_settings", "users_errors", "users_settings"]
+__all__ = ["in_own_settings", "own_settings", "users_errors", "users_settings", "warn_user"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -87,6 +88,21 @@ def in_own_settings(function: Function) -> Function:
             return function(*args, **kwargs)
 
     return guarded  # type: ignore[return-value]
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn on behalf of the line of the user's script that called this package, however deep below it is.
+
+    A warning that seems to come from the package itself would be hidden in `own_settings`.
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("nbi_sampler", "contextlib")
 
 
 def users_settings() -> AbstractContextManager[None]:

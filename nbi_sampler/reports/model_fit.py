@@ -54,7 +54,7 @@ SMALLEST_SHOWN = 1e-10
 IN_WORDS = {
     CHI_SQUARED: "chi-squared",
     LARGEST: "the largest residual",
-    NEIGHBOURS: "the correlation of neighbouring residuals",
+    NEIGHBOURS: "the products of neighbouring residuals",
 }
 
 
@@ -82,17 +82,11 @@ class ModelFit:
 
     @property
     def against(self) -> dict[str, float]:
-        """The p-values that speak against the model, the smallest first.
-
-        Residuals that are far smaller than the noise, as of data without any, leave nothing to be explained,
-        however alike neighbours are.
-        """
-        negligible = self.p_value > 1.0 - LEAST_P_VALUE
+        """The p-values that speak against the model, the smallest first."""
         found = {
             name: p
             for name, p in self.p_values.items()
             if p < (LEAST_P_VALUE if name == CHI_SQUARED else LEAST_OTHER_P_VALUE)
-            and not (negligible and name == NEIGHBOURS)
         }
         return dict(sorted(found.items(), key=lambda each: each[1]))
 
@@ -120,7 +114,7 @@ def check_fit(
 
     .. math:: p = \mathrm{E}_{\theta | x} \left[ P\left( T(x^{rep}, \theta) \geq T(x, \theta) \right) \right]
 
-    T is the sum of squares, the largest size and the correlation of neighbours of the residuals in units of
+    T is the sum of squares, the largest size and the products of neighbours of the residuals in units of
     the noise. Where these are N(0, I) for data of the model, the probability of T is known; otherwise it is
     counted among replicas.
 

@@ -28,7 +28,7 @@ HEADER = "header"
 SEAL = "seal"
 SMALLEST = 22
 # Of arrays: flags, integers, floating-point numbers. Text is the header's alone.
-KINDS = "biuf"
+KINDS = "biufc"
 
 
 class ArchiveError(Exception):

@@ -195,7 +195,7 @@ def _conforms(value: Any, hint: Any) -> bool:
     if hint in (int, float):
         return isinstance(value, int | hint) and not isinstance(value, bool)
     if origin is np.ndarray:
-        kinds = _KINDS_OF_ARRAYS.get(get_args(inner[1])[0], "biuf")
+        kinds = _KINDS_OF_ARRAYS.get(get_args(inner[1])[0], "biufc")
         return isinstance(value, np.ndarray) and value.dtype.kind in kinds
     if origin is tuple and inner[-1] is Ellipsis:
         return isinstance(value, tuple) and all(_conforms(each, inner[0]) for each in value)

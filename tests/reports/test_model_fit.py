@@ -104,14 +104,14 @@ def test_a_wave_below_the_noise_is_found_in_neighbouring_residuals_whatever_thei
     fit = fit_of(model, space_of({"m": (-0.3, 0.3), "c": (-0.2, 0.2), "sigma": (0.55, 0.8)}))
     # The noise level is inferred and takes in the wave.
     assert fit.p_value > 0.1
-    assert "correlation of neighbouring residuals" in fit.misfit
+    assert "products of neighbouring residuals" in fit.misfit
 
 
 def test_data_without_noise_are_no_misfit():
     """Their residuals are far smaller than the noise said, and as alike as two curves are."""
     x = np.linspace(0.0, 1.0, 100)
     fit = fit_of(forward_model_for(GaussianLikelihood(x, np.zeros(100), straight, 300.0)), space_of(NARROW))
-    assert fit.p_values["neighbouring_residuals"] < 1e-4
+    assert fit.p_values["neighbouring_residuals"] > 0.1
     assert fit.misfit is None
 
 

@@ -13,7 +13,14 @@ import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from typing import Any
 
@@ -208,7 +215,11 @@ class OwnPool(Pool):
         with warnings.catch_warnings():
             # Python counts threads of BLAS too, which look after themselves in a fork.
             warnings.filterwarnings("ignore", "(?s).*multi-threaded.*fork", DeprecationWarning)
-            self._greetings = [self._executor.submit(os.getpid) for _ in range(self.n_workers)]
+            try:
+                self._greetings = [self._executor.submit(os.getpid) for _ in range(self.n_workers)]
+            except BrokenExecutor as error:
+                # The first has ended before the last was asked for.
+                raise WorkerError(self._never_started()) from error
 
     def _never_started(self) -> str:
         method = self._context.get_start_method()
