@@ -59,7 +59,7 @@ class Focused:
         That itself; a file cannot hold it.
     """
 
-    x_obs: Array
+    x_obs: NDArray[Any]
     x_err: Array | None
     mask: NDArray[np.bool_] | None
     proposal: MixtureProposal
