@@ -14,7 +14,9 @@ SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 PICTURES = ROOT / "docs" / "figures" / "gallery"
 FIGURES = sorted((ROOT / "examples" / "drawing").glob("*.py"))
 MOST_LINES = 100
-VERDICTS = re.compile(r"\bok\b|n_effective not reached|few distinct samples|unreliable weights|missing mass")
+VERDICTS = re.compile(
+    r"\bok\b|poor fit|n_effective not reached|few distinct samples|unreliable weights|missing mass"
+)
 
 
 @pytest.fixture
