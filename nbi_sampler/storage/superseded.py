@@ -67,7 +67,7 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
 
 
 def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) -> None:
-    """Remove all that runs of a label have left: results, checkpoints, former ones of both, and figures.
+    """Remove all that runs of a label have left: results, checkpoints, former ones of both, figures, logs.
 
     Parameters
     ----------
@@ -87,6 +87,11 @@ def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) 
     found += [each for each in _files(checkpoint.parent) if former.fullmatch(each.name)]
     for path in found:
         path.unlink(missing_ok=True)
+    # What plugins have written about the runs, each in a folder of its own.
+    own = checkpoint.parent.iterdir() if checkpoint.parent.is_dir() else ()
+    for folder in sorted(each for each in own if each.is_dir() and not each.is_symlink()):
+        shutil.rmtree(folder)
+        found.append(folder)
     if found:
         log.info(f"nbi: removed, as clean=True asks for: {', '.join(map(str, found))}")
 

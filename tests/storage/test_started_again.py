@@ -202,7 +202,9 @@ def test_clean_leaves_nothing_of_before_and_all_of_others(outdir, bilby_log):
         "x_result.pkl",
         "nbi_x/checkpoint.old-7.npz",
         "nbi_x/.checkpoint.npz.7-ab.part",
+        "nbi_x/tensorboard/events",
     ]
+    (outdir / "nbi_x" / "tensorboard").mkdir()
     for name in before:
         (outdir / name).write_text("of before")
     others = [
