@@ -44,11 +44,12 @@ lint: $(PLUGIN_STAMP)
 	$(BIN)/python -m mypy
 	$(BIN)/vermin -q --no-tips --violations -t=3.10- nbi_sampler plugins
 
-# The tests of the package know of no plugin that is installed; those of the plugins do, in processes of their own.
+# The tests of the package know of no plugin that is installed; those of the plugins do, and each distribution's run in
+# processes of their own: what one imports another may not bear.
 test: export NBI_TENSORBOARD = off
 test: lint
 	$(BIN)/python -m pytest -n 2
-	$(BIN)/python -m pytest -n 2 plugins/*/tests
+	for tests in plugins/*/tests; do $(BIN)/python -m pytest -n 2 $$tests || exit 1; done
 
 # Pages made of docstrings are written anew, because those of files that are gone would stay.
 docs: $(DOCS_STAMP)
