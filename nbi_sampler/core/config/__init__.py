@@ -1,0 +1,35 @@
+"""Settings of every component: frozen dataclasses, validated where they are made; all defaults live here.
+
+A file for each layer. Every number that steers a result is a field, with what was measured in its comment.
+"""
+
+from nbi_sampler.core.config.amortised import OOD_THRESHOLD
+from nbi_sampler.core.config.building import build, nearest
+from nbi_sampler.core.config.networks import (
+    AttentionConfig,
+    GmmConfig,
+    JoinedConfig,
+    MafConfig,
+    MlpConfig,
+    NsfConfig,
+    PcaConfig,
+    SequenceConfig,
+    TrainingConfig,
+)
+from nbi_sampler.core.config.run import SnpeConfig
+
+__all__ = [
+    "OOD_THRESHOLD",
+    "AttentionConfig",
+    "GmmConfig",
+    "JoinedConfig",
+    "MafConfig",
+    "MlpConfig",
+    "NsfConfig",
+    "PcaConfig",
+    "SequenceConfig",
+    "SnpeConfig",
+    "TrainingConfig",
+    "build",
+    "nearest",
+]

@@ -1,0 +1,56 @@
+"""Configurations made of dictionaries with their field names, as users write them, and checks of fields."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["build", "nearest", "require", "require_count"]
+
+Config = TypeVar("Config")
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint for an unknown name: the closest valid one, or all of them."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(valid)}"
+
+
+def build(kind: type[Config], settings: Mapping[str, Any], owner: str) -> Config:
+    """Make a configuration from a dictionary.
+
+    Parameters
+    ----------
+    kind : type
+        One of the dataclasses of this folder.
+    settings : mapping of str to object
+    owner : str
+        The argument it belongs to, for messages.
+
+    Raises
+    ------
+    ValueError
+        For a key that is not a field.
+    """
+    valid = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    for key in settings:
+        if key not in valid:
+            raise ValueError(f"{owner}: unknown setting {key!r}; {nearest(key, valid)}")
+    return kind(**settings)
+
+
+def require(condition: bool, argument: str, expected: str, got: object) -> None:
+    """Raise ValueError with argument, expected and got, unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{argument}: expected {expected}, got {got!r}")
+
+
+def require_count(argument: str, value: object, minimum: int = 1) -> None:
+    """Raise ValueError unless ``value`` is an integer of at least ``minimum``."""
+    valid = isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= minimum
+    require(valid, argument, f"an integer of at least {minimum}", value)
