@@ -17,6 +17,7 @@ __all__ = [
     "LARGEST",
     "NEIGHBOURS",
     "chi_squared",
+    "correlation",
     "has_neighbours",
     "largest",
     "neighbours",
@@ -62,6 +63,25 @@ def neighbours(residuals: Array, sequences: Sequences) -> Array:
         ordered = residuals[:, sequence]
         products += (ordered[:, :-1] * ordered[:, 1:]).sum(axis=1)
     return products
+
+
+def correlation(residuals: Array, sequences: Sequences) -> Array:
+    r"""Correlation of neighbours in each row, shape (n,); zero where there are too few of them.
+
+    .. math:: \frac{N}{M} \, \frac{\sum r_i r_{i+1}}{\sum r_i^2}
+
+    for M pairs in N data. It is the size of an effect of which the p-value only says that there is one.
+
+    Parameters
+    ----------
+    residuals : ndarray, shape (n, n_data)
+    sequences : sequence of ndarray of int
+        See `neighbours`.
+    """
+    if not has_neighbours(sequences):
+        return np.zeros(len(residuals))
+    squares = np.maximum(chi_squared(residuals), np.finfo(float).tiny)
+    return neighbours(residuals, sequences) / squares * residuals.shape[1] / _number_of_pairs(sequences)
 
 
 DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {

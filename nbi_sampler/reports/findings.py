@@ -42,7 +42,12 @@ class Findings:
         """What is to be said besides, each without a full stop."""
         fits = self.fit is not None and self.fit.misfit is None
         said = [self.fit.sentence] if self.fit is not None and fits else []
-        return [*said, *(edge.sentence for edge in self.edges)]
+        return [*said, *filter(None, [self.correlated]), *(edge.sentence for edge in self.edges)]
+
+    @property
+    def correlated(self) -> str | None:
+        """A warning of noise that is not independent; None without one."""
+        return None if self.fit is None else self.fit.correlated
 
     def as_dict(self) -> dict[str, Any]:
         """Entries of the result's meta data."""
@@ -50,6 +55,7 @@ class Findings:
         return {
             "predictive_p_value": None if fit is None else fit.p_value,
             "predictive_p_values": {} if fit is None else dict(fit.p_values),
+            "residual_correlation": None if fit is None else fit.correlation,
             "at_prior_edge": {edge.name: edge.side for edge in self.edges},
         }
 

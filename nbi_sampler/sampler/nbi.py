@@ -306,7 +306,7 @@ class Nbi(BilbySampler):
         summary["run_statistics"]["ncores"] = self._settings.npool
         self.result.meta_data.update(portable(summary))
         own = summary["nbi"]
-        say = logger.info if own["status"] == "ok" else logger.warning
+        say = logger.info if own["status"] == "ok" and not findings.correlated else logger.warning
         say(f"nbi: {own['status']}: {own['message']}")
         same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
         return Outcome(

@@ -99,12 +99,27 @@ def test_a_noise_function_shows_a_misfit_below_one_in_a_thousand():
 def test_a_wave_below_the_noise_is_found_in_neighbouring_residuals_whatever_their_order_in_the_file():
     order = np.random.default_rng(1).permutation(400)
     x = np.linspace(0.0, 1.0, 400)
-    y = 0.6 * np.sin(25.0 * x) + 0.5 * np.random.default_rng(3).normal(size=400)
+    y = 0.6 * np.sin(25.0 * x) + 0.3 * np.random.default_rng(3).normal(size=400)
     model = forward_model_for(GaussianLikelihood(x[order], y[order], straight))
-    fit = fit_of(model, space_of({"m": (-0.3, 0.3), "c": (-0.2, 0.2), "sigma": (0.55, 0.8)}))
-    # The noise level is inferred and takes in the wave.
+    fit = fit_of(model, space_of({"m": (-0.3, 0.3), "c": (-0.2, 0.2), "sigma": (0.45, 0.6)}))
+    # The noise level is inferred and takes in the wave, which is 0.42 in the mean.
     assert fit.p_value > 0.1
+    assert fit.correlation == pytest.approx(0.42**2 / (0.42**2 + 0.3**2), abs=0.1)
     assert "products of neighbouring residuals" in fit.misfit
+    assert fit.correlated is None
+
+
+def test_noise_that_is_somewhat_correlated_is_said_and_is_no_misfit():
+    """As in photometry from the ground: the model is right, the errors are somewhat too small."""
+    white = np.random.default_rng(8).normal(size=400)
+    y = 0.5 * (0.95 * white + 0.31 * np.roll(white, 1))
+    x = np.linspace(0.0, 1.0, 400)
+    fit = fit_of(forward_model_for(GaussianLikelihood(x, y, straight, 0.5)), space_of(NARROW))
+    assert fit.p_values["neighbouring_residuals"] < 1e-3
+    assert fit.misfit is None
+    # Of a moving average 0.95 0.31 / (0.95^2 + 0.31^2), to one part in the square root of 400.
+    assert fit.correlation == pytest.approx(0.295, abs=0.15)
+    assert f"correlated ({fit.correlation:.2f}, posterior predictive p-value" in fit.correlated
 
 
 def test_data_without_noise_are_no_misfit():

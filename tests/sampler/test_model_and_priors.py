@@ -57,6 +57,28 @@ def test_a_velocity_curve_whose_period_is_shut_out_is_not_ok(run):
     assert nbi["predictive_p_value"] < 1e-10
 
 
+@pytest.mark.slow
+def test_a_velocity_curve_whose_noise_level_takes_in_the_shut_out_period_is_not_ok(run):
+    """Chi-squared fits by construction; the residuals of neighbouring nights are the wave."""
+    velocities = velocity(T, 20.0, 30.0) + 2.0 * np.random.default_rng(3).normal(size=40)
+    priors = PriorDict({"amplitude": Uniform(0, 50), "period": Uniform(10, 14), "sigma": Uniform(0.1, 20)})
+    nbi = run(GaussianLikelihood(T, velocities, velocity), priors).meta_data["nbi"]
+    assert nbi["predictive_p_value"] > 0.1
+    assert nbi["status"] == "poor fit", nbi["message"]
+    assert nbi["residual_correlation"] > 0.5
+
+
+def test_correlated_noise_is_ok_with_a_warning(run, bilby_log):
+    white = np.random.default_rng(8).normal(size=400)
+    x = np.linspace(0.0, 1.0, 400)
+    y = line(x, 1.5, 0.3) + SIGMA * (0.95 * white + 0.31 * np.roll(white, 1))
+    nbi = fit_line(run, 5.0, GaussianLikelihood(x, y, line, SIGMA))
+    assert nbi["status"] == "ok", nbi["message"]
+    assert "neighbouring residuals are correlated (0." in nbi["message"]
+    warned = [record.message for record in bilby_log.records if record.levelname == "WARNING"]
+    assert any("neighbouring residuals are correlated" in message for message in warned)
+
+
 class Own(GaussianLikelihood):
     """A likelihood that is not recognised."""
 
