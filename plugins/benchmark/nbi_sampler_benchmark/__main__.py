@@ -9,6 +9,7 @@ nbi-sampler benchmark horizontal sine_demo --packages nbi_sampler,sbi-nsf --n-si
 nbi-sampler benchmark amortised --parts small,sequential
 nbi-sampler benchmark losses
 nbi-sampler benchmark gpu --featurizers resnet-gru,pca
+nbi-sampler benchmark pp microlensing --injections 100 --processes 2
 nbi-sampler benchmark growth --what dimension,length,draws --figure build/growth.png
 """
 
@@ -24,6 +25,8 @@ from nbi_sampler_benchmark.engine.amortised import PARTS, amortised_table, measu
 from nbi_sampler_benchmark.engine.losses import losses_table
 from nbi_sampler_benchmark.engine.training_speed import add_arguments as add_speed_arguments
 from nbi_sampler_benchmark.engine.training_speed import measured_speeds, speeds_table
+from nbi_sampler_benchmark.injections.command import add_arguments as add_pp_arguments
+from nbi_sampler_benchmark.injections.command import pp_test
 from nbi_sampler_benchmark.packages.command import add_horizontal_arguments, horizontal
 from nbi_sampler_benchmark.problems.loader import SourceError
 from nbi_sampler_benchmark.problems.random_mixtures import EVEN, UNEVEN, search_table
@@ -48,6 +51,7 @@ COMMANDS = (
     "gpu",
     "growth",
     "horizontal",
+    "pp",
 )
 
 
@@ -95,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     add_growth_arguments(growth)
     same = "train other packages on the same simulations, in environments of their own"
     add_horizontal_arguments(commands.add_parser("horizontal", help=same))
+    pp = commands.add_parser("pp", parents=[_common(1000)], help="a P-P test: injections from the prior")
+    add_pp_arguments(pp)
     compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
     add_arguments(compare)
     return parser
@@ -125,6 +131,8 @@ def _done(arguments: list[str] | None) -> int:
         return 0
     if given.command == "growth":
         return grow(given)
+    if given.command == "pp":
+        return pp_test(given)
     if given.command == "compare":
         return side_by_side(given)
     if given.command == "horizontal":

@@ -31,7 +31,7 @@ from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, fingerprint
 from nbi_sampler_benchmark.json_values import without_unknown
 from nbi_sampler_benchmark.problems.registry import Problem, get_problem, is_problem
 
-__all__ = ["SourceError", "describe", "known_source", "load_problem"]
+__all__ = ["SourceError", "describe", "known_source", "load_problem", "names_of"]
 
 RUN_NAME = "nbi_benchmark"
 
@@ -72,7 +72,7 @@ def load_problem(source: str) -> Problem:
     """
     if is_problem(source):
         return get_problem(source)
-    names = _run(source)
+    names = names_of(source)
     likelihood, priors = names.get("likelihood"), names.get("priors")
     for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
         if not isinstance(value, kind):
@@ -124,7 +124,7 @@ def describe(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _run(source: str) -> dict[str, Any]:
+def names_of(source: str) -> dict[str, Any]:
     """Names that a script or a module defines, or hands to bilby."""
     path = Path(source)
     with _sampling_ends_the_script() as handed:

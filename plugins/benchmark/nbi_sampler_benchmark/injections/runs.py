@@ -1,0 +1,131 @@
+"""Runs of the injections of a family, several at a time, in a file that can be resumed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import bilby
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler_benchmark.injections.families import Family, load_family
+from nbi_sampler_benchmark.runs.runner import append_record, read_records
+
+__all__ = ["run_injection", "run_injections"]
+
+
+def run_injections(
+    source: str,
+    n_injections: int,
+    path: Path,
+    *,
+    n_effective: int,
+    n_processes: int,
+    options: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Run every injection that a file does not hold yet.
+
+    Parameters
+    ----------
+    source : str
+        See `families.load_family`.
+    n_injections : int
+    path : Path
+        JSON-lines file, appended to as runs finish.
+    n_effective : int
+        Of each run.
+    n_processes : int
+        Runs at a time, of one thread each.
+    options : mapping
+        Further keywords of the sampler.
+
+    Returns
+    -------
+    list of dict
+        Records of the injections, in their order.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    asked = {"family": source, "n_effective": n_effective, "options": dict(options)}
+    done = {record["number"] for record in _same(read_records(path), asked)}
+    missing = [number for number in range(n_injections) if number not in done]
+    # Spawned, because torch and lal do not bear a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, context) as pool, tqdm(total=len(missing), unit="run") as bar:
+        futures = [pool.submit(run_injection, source, number, n_effective, options) for number in missing]
+        try:
+            for future in as_completed(futures):
+                append_record(path, asked | future.result())
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    records = _same(read_records(path), asked)
+    return sorted((r for r in records if r["number"] < n_injections), key=lambda record: record["number"])
+
+
+def run_injection(source: str, number: int, n_effective: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw parameters from the prior, make data of them, and run the sampler.
+
+    Every random number follows from the number of the injection. The process has to be one's own: families
+    may draw their noise from global generators.
+
+    Returns
+    -------
+    dict
+        ``number``, ``injection``, ``levels`` (the mass of the posterior below each parameter of the
+        injection), ``status``, ``k_hat``, ``calls``, ``ess``, ``log_evidence`` with its error, ``seconds`` of
+        processor time.
+    """
+    family = _loaded(source)
+    torch.set_num_threads(1)
+    np.random.seed(number)
+    bilby.core.utils.random.seed(number)
+    names = ParameterSpace(family.priors).names
+    injection = {name: float(value) for name, value in family.priors.sample().items()}
+    likelihood = family.likelihood_of(injection)
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as outdir:
+        result = bilby.run_sampler(
+            likelihood,
+            family.priors,
+            sampler="nbi",
+            n_effective=n_effective,
+            seed=number,
+            injection_parameters=injection,
+            outdir=outdir,
+            label="injection",
+            print_method="none",
+            save=False,
+            **options,
+        )
+    own = result.meta_data["nbi"]
+    record = {
+        "number": number,
+        "injection": injection,
+        "levels": result.get_all_injection_credible_levels(list(names)),
+        "log_evidence": result.log_evidence,
+        "log_evidence_err": result.log_evidence_err,
+        "calls": own["n_calls"],
+        "seconds": time.process_time() - start,
+        **{key: own[key] for key in ("status", "k_hat", "ess")},
+    }
+    return json.loads(json.dumps(record, default=float))
+
+
+@lru_cache(maxsize=1)
+def _loaded(source: str) -> Family:
+    return load_family(source)
+
+
+def _same(records: list[dict[str, Any]], asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Records of runs with these settings."""
+    return [record for record in records if all(record.get(key) == value for key, value in asked.items())]
