@@ -12,7 +12,8 @@ from itertools import takewhile
 
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import WARM
-from nbi_sampler.importance.reliability import HEAVY_TAIL, LARGEST_SHARE, reliable, summarise
+from nbi_sampler.core.config import RELIABILITY
+from nbi_sampler.importance.reliability import reliable, summarise
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, log_evidence
 
 __all__ = [
@@ -153,4 +154,4 @@ def better_by_all_draws(state: State, latest: Best) -> Best:
 def _sound(state: State) -> bool:
     """Whether no few draws dominate the result, however little most of its draws count for."""
     weights = summarise(state.final_log_weights)
-    return weights.k_hat < HEAVY_TAIL and weights.largest_share < LARGEST_SHARE
+    return weights.k_hat < RELIABILITY.heavy_tail and weights.largest_share < RELIABILITY.largest_share

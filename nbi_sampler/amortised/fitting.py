@@ -27,6 +27,7 @@ from nbi_sampler.amortised.training_set import StoredSet, TrainingSet, opened_ex
 from nbi_sampler.amortised.usable import SimulationCounts
 from nbi_sampler.core.config import TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.priors.space import ParameterSpace
@@ -130,7 +131,7 @@ def monitored(
     )
     with RunEvents(run) as events:
         yield events if on_epoch is None else Observers(events, _Epochs(on_epoch))
-        events.finished(Outcome(status="ok", message="trained"))
+        events.finished(Outcome(status=Status.OK, message="trained"))
 
 
 class _Epochs(Observer):

@@ -18,7 +18,7 @@ from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward.arrays import as_real_numbers
-from nbi_sampler.importance.reliability import judge, summarise
+from nbi_sampler.importance.reliability import Status, judge, summarise
 from nbi_sampler.importance.weights import log_evidence, normalised_weights
 
 __all__ = ["Inference", "Inferences", "LogLikelihood", "infer"]
@@ -30,13 +30,6 @@ LogLikelihood = Callable[[Array, Array, Observation], ArrayLike]
 MOST_NUMBERS = 5_000_000
 # Targets, and parameters of each, in a summary of many.
 MOST_SHOWN, MOST_NAMED = 10, 4
-
-_REMEDIES = {
-    "no finite likelihood": "log L is -inf or NaN at every draw; check the data and the simulator",
-    "unreliable weights": "a few weights dominate, and error bars cannot be trusted; train on more "
-    "simulations, or run the sampler from this model",
-    "few distinct samples": "raise n_samples, or train on more simulations",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,10 +50,10 @@ class Inference:
     ess, efficiency, k_hat : float
     p_value : float
         Chance that a simulation is as unlike the others as the data are.
-    status : str
+    status : Status
         "ok", "few distinct samples", "unreliable weights" or "no finite likelihood".
     message : str
-        What to do about it.
+        The remedy.
     mean, standard_deviation : ndarray, shape (n_dim,)
         Of the weighted samples.
     """
@@ -76,7 +69,7 @@ class Inference:
     efficiency: float
     k_hat: float
     p_value: float
-    status: str
+    status: Status
     message: str
 
     @property
@@ -219,5 +212,5 @@ def _judged(
         k_hat=found.k_hat,
         p_value=p_value,
         status=status,
-        message=_REMEDIES.get(status, ""),
+        message="" if status == Status.OK else status.remedy_of_model,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nbi_sampler.amortised.inference import Inference
 from nbi_sampler.core.guarded import warn_user
+from nbi_sampler.importance.reliability import Status
 
 __all__ = ["UnreliableWeightsWarning", "warn_of_weights"]
 
@@ -27,8 +28,8 @@ def warn_of_weights(found: Sequence[Inference]) -> None:
     bad = [
         each
         for each in found
-        if each.status != "ok"
-        and (each.status != "few distinct samples" or each.efficiency < LEAST_EFFICIENCY)
+        if each.status != Status.OK
+        and (each.status != Status.FEW_DISTINCT_SAMPLES or each.efficiency < LEAST_EFFICIENCY)
     ]
     if not bad:
         return

@@ -1,15 +1,21 @@
-"""Whether a run can be trusted: its weights measured, and a status with a remedy. Pure functions."""
+"""Reliability of a result: its weights measured, and one of a few statuses, each with a remedy.
+
+To add a status: a member of `Status` at its place in the order of severity, a case in `judge`, and a section
+with its text in docs/reading_results.md; tests ask for a run of `judge` that gives it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.config import RELIABILITY, ReliabilityConfig
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import (
     Evidence,
@@ -18,36 +24,92 @@ from nbi_sampler.importance.weights import (
     whole_samples,
 )
 
-__all__ = ["Status", "WeightSummary", "judge", "reliable", "summarise"]
-
-MAY_BE_MISSED = (
-    "adapted to the likelihood alone, from its values at draws from the prior: modes much narrower than "
-    "others are missed without a trace, so compare runs of other seeds, or give simulator= and noise="
-)
-
-HEAVY_TAIL = 0.7
-MOST_TAIL_EXCESS = 0.05
-FEWEST_EFFECTIVE = 100.0
-LARGEST_SHARE = 0.05
-TAIL_SHARE = 0.01
-LEAST_ODDS = 200.0
-MOST_ERRORS = 4.0
-SMALLEST_GAP = 0.03
+__all__ = ["Status", "Verdict", "WeightSummary", "judge", "reliable", "summarise"]
 
 
-class Status(NamedTuple):
-    """Verdict on a run.
+class Status(str, Enum):
+    """Verdicts on a result, from harmless to severe; each is its text, in comparisons and in every file.
 
     Attributes
     ----------
-    status : str
-        "ok", "poor fit", "n_effective not reached", "few distinct samples", "unreliable weights",
-        "missing mass" or "no finite likelihood"; the worst that applies.
-    message : str
-        What was found and, unless "ok", what to do about it.
+    remedy : str
+        Advice after a run.
+    remedy_of_model : str
+        Advice where the draws come from a trained model alone; that after a run where it has none of its own.
+
+    Examples
+    --------
+    >>> Status.POOR_FIT == "poor fit", f"{Status.POOR_FIT}", Status("ok").severity
+    (True, 'poor fit', 0)
     """
 
-    status: str
+    remedy: str
+    remedy_of_model: str
+
+    OK = "ok", "use samples and evidence"
+    POOR_FIT = "poor fit", "check the ranges of the priors, the model and the size of the noise"
+    N_EFFECTIVE_NOT_REACHED = (
+        "n_effective not reached",
+        "raise max_likelihood_calls, or lower n_effective",
+    )
+    FEW_DISTINCT_SAMPLES = (
+        "few distinct samples",
+        f"raise n_effective to {RELIABILITY.fewest_effective:.0f} or more, and max_likelihood_calls if it is "
+        "set",
+        "raise n_samples, or train on more simulations",
+    )
+    UNRELIABLE_WEIGHTS = (
+        "unreliable weights",
+        "raise max_likelihood_calls, n_rounds or n_sims, set periodic boundaries where they belong, or try "
+        "flow='nsf'",
+        "a few weights dominate, and error bars cannot be trusted; train on more simulations, or run the "
+        "sampler from this model",
+    )
+    MISSING_MASS = "missing mass", "raise n_sims, and compare runs of other seeds"
+    NO_FINITE_LIKELIHOOD = (
+        "no finite likelihood",
+        "check likelihood and data at a parameter set that should fit, and narrow the priors to where the "
+        "model exists",
+        "log L is -inf or NaN at every draw; check the data and the simulator",
+    )
+    FAILED = "failed", "see the error in the message; infer_many runs the target again"
+    INTERRUPTED = "interrupted", "start the same run again, which goes on from its checkpoint"
+
+    def __new__(cls, text: str, remedy: str, remedy_of_model: str = "") -> Status:
+        """Make the member of a text."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.remedy, member.remedy_of_model = remedy, remedy_of_model or remedy
+        return member
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[str], tuple[str]]:
+        # As text: files of any version can be read by any other.
+        return str, (str(self.value),)
+
+    @property
+    def severity(self) -> int:
+        """Place in the order, 0 for "ok"."""
+        return list(Status).index(self)
+
+
+class Verdict(NamedTuple):
+    """Status of a result.
+
+    Attributes
+    ----------
+    status : Status
+        The worst that applies.
+    message : str
+        What was found and, unless "ok", the remedy.
+    """
+
+    status: Status
     message: str
 
 
@@ -87,26 +149,29 @@ def summarise(log_weights: NDArray[np.float64]) -> WeightSummary:
     if ess == 0.0:
         return WeightSummary(n_draws, 0.0, np.inf, 0.0, 0.0)
     weights = np.sort(normalised_weights(log_weights))
-    n_tail = max(round(TAIL_SHARE * n_draws), 1)
+    n_tail = max(round(RELIABILITY.tail_share * n_draws), 1)
     excess = float(weights[-n_tail:].sum()) - n_tail / n_draws
     return WeightSummary(n_draws, ess, pareto_k(log_weights), float(weights[-1]), excess)
 
 
-def reliable(weights: WeightSummary) -> bool:
-    """Whether the error that weights give can be believed: no heavy tail (k-hat above 0.7) that carries mass.
+def reliable(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) -> bool:
+    """True where the error that weights give can be believed: no heavy tail that carries mass.
 
-    With an efficiency near one the shape of the tail is that of negligible differences. Hence the largest
-    hundredth of the weights must also hold more than 0.05 of the mass beyond its fair share.
+    With an efficiency near one the shape of the tail is that of negligible differences, so k-hat counts only
+    where the largest weights also hold more mass than their share.
 
     References
     ----------
     Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72), for the bound on k-hat.
     """
-    return weights.k_hat <= HEAVY_TAIL or weights.tail_excess <= MOST_TAIL_EXCESS
+    return weights.k_hat <= limits.heavy_tail or weights.tail_excess <= limits.most_tail_excess
 
 
 def contradicting_evidence(
-    result: Evidence, batches: Sequence[float], all_draws: Evidence | None
+    result: Evidence,
+    batches: Sequence[float],
+    all_draws: Evidence | None,
+    limits: ReliabilityConfig = RELIABILITY,
 ) -> float | None:
     r"""Find an estimate of log Z that the result's own is too low to agree with.
 
@@ -122,6 +187,7 @@ def contradicting_evidence(
         Estimates of log Z, one from each batch of the run.
     all_draws : Evidence or None
         From all draws under the mixture of their proposals.
+    limits : ReliabilityConfig
 
     Returns
     -------
@@ -136,11 +202,11 @@ def contradicting_evidence(
     if not batches or result.log_evidence == -math.inf:
         return None
     highest = max(batches)
-    if highest - result.log_evidence > math.log(LEAST_ODDS * len(batches)):
+    if highest - result.log_evidence > math.log(limits.least_odds * len(batches)):
         return highest
     if all_draws is not None and math.isfinite(all_draws.error):
         gap = all_draws.log_evidence - result.log_evidence
-        if gap > MOST_ERRORS * math.hypot(all_draws.error, result.error) + SMALLEST_GAP:
+        if gap > limits.most_errors * math.hypot(all_draws.error, result.error) + limits.smallest_gap:
             return all_draws.log_evidence
     return None
 
@@ -155,7 +221,8 @@ def judge(
     likelihood_only: bool = False,
     misfit: str | None = None,
     n_prior: int = 0,
-) -> Status:
+    limits: ReliabilityConfig = RELIABILITY,
+) -> Verdict:
     """Give the worst status that applies.
 
     Parameters
@@ -163,7 +230,7 @@ def judge(
     weights : WeightSummary
         Of the draws of the result.
     n_effective : float
-        What was asked for.
+        Required.
     n_calls : int
         Likelihood calls of the run.
     contradiction : float, optional
@@ -171,55 +238,51 @@ def judge(
     n_distinct : int, optional
         Distinct draws among the rows of the posterior, of which there are as many as effective samples.
     likelihood_only : bool
-        Whether there were no simulations to find modes with; what may be missed is then said even where
-        nothing speaks against the result.
+        True where there were no simulations to find modes with; the message then says what may be missed even
+        where nothing speaks against the result.
     misfit : str, optional
-        What shows that the model does not fit the data, in words.
+        Evidence that the model does not fit the data, in words.
     n_prior : int
         Draws from the prior in which the modes were looked for.
-
-    Returns
-    -------
-    Status
+    limits : ReliabilityConfig
     """
     # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
     n_rows = whole_samples(weights.ess)
     found = f"{n_rows:,} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
     if n_distinct is not None:
         found += f"; the posterior has {n_rows:,} rows, {n_distinct:,} of them distinct"
-    if weights.ess == 0.0:
-        return Status(
-            "no finite likelihood",
-            f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; check likelihood and data at a "
-            "parameter set that should fit, and narrow the priors to where the model exists",
+    also = f"; {misfit}" if misfit else ""
+    said: dict[Status, str] = {Status.OK: f"{found}; {may_be_missed(n_prior)}" if likelihood_only else found}
+    if misfit is not None:
+        said[Status.POOR_FIT] = (
+            f"{misfit}; samples and evidence are right for this model and these priors, but "
+            f"{Status.POOR_FIT.remedy} ({found})"
+        )
+    if weights.ess < n_effective:
+        status = Status.N_EFFECTIVE_NOT_REACHED
+        said[status] = f"{found}; the samples are valid but fewer than required: {status.remedy}{also}"
+    if weights.ess < limits.fewest_effective or weights.largest_share > limits.largest_share:
+        status = Status.FEW_DISTINCT_SAMPLES
+        said[status] = f"{found}, the largest weight holds {weights.largest_share:.1%}; {status.remedy}{also}"
+    if not reliable(weights, limits):
+        said[Status.UNRELIABLE_WEIGHTS] = (
+            f"k-hat is {weights.k_hat:.2f} (above {limits.heavy_tail}) and a few weights dominate ({found}), "
+            f"so the error of log Z is not to be trusted; {Status.UNRELIABLE_WEIGHTS.remedy}"
         )
     if contradiction is not None:
-        return Status(
-            "missing mass",
+        said[Status.MISSING_MASS] = (
             f"other draws of this run give log Z = {contradiction:.2f}, more than its result allows for: a "
-            "part of the posterior is all but missed; raise n_sims, and compare runs of other seeds",
+            f"part of the posterior is nearly missed; {Status.MISSING_MASS.remedy}"
         )
-    if not reliable(weights):
-        return Status(
-            "unreliable weights",
-            f"k-hat is {weights.k_hat:.2f} (above {HEAVY_TAIL}) and a few weights dominate ({found}), so the "
-            "error of log Z is not to be trusted; raise max_likelihood_calls, n_rounds or "
-            "n_sims, set periodic boundaries where they belong, or try flow='nsf'",
-        )
-    too_few = _too_few(weights, n_effective, found)
-    if too_few is not None:
-        return too_few._replace(message=f"{too_few.message}; {misfit}") if misfit else too_few
-    if misfit is not None:
-        return Status(
-            "poor fit",
-            f"{misfit}; samples and evidence are right for this model and these priors, but check the ranges "
-            f"of the priors, the model and the size of the noise ({found})",
-        )
-    return Status("ok", f"{found}; {may_be_missed(n_prior)}" if likelihood_only else found)
+    if weights.ess == 0.0:
+        status = Status.NO_FINITE_LIKELIHOOD
+        said[status] = f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; {status.remedy}"
+    worst = max(said, key=lambda status: status.severity)
+    return Verdict(worst, said[worst])
 
 
 def may_be_missed(n_prior: int) -> str:
-    """What a run cannot have seen that has looked for modes in draws from the prior alone.
+    """Say what a run cannot have seen that has looked for modes in draws from the prior alone.
 
     Parameters
     ----------
@@ -232,27 +295,14 @@ def may_be_missed(n_prior: int) -> str:
     >>> "more than 0.015 % of it" in may_be_missed(20_000)
     True
     """
+    said = (
+        "adapted to the likelihood alone, from its values at draws from the prior: modes much narrower than "
+        "others are missed without a trace, so compare runs of other seeds, or give simulator= and noise="
+    )
     if not n_prior:
-        return MAY_BE_MISSED
+        return said
     share = 100.0 * -math.expm1(math.log(0.05) / n_prior)
     return (
-        f"{MAY_BE_MISSED}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
+        f"{said}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
         f"than {share:.2g} % of it, with 95 % probability; a mode in less may have been missed"
     )
-
-
-def _too_few(weights: WeightSummary, n_effective: float, found: str) -> Status | None:
-    """Where all is well but for the number of samples, what to say of it."""
-    if weights.ess < FEWEST_EFFECTIVE or weights.largest_share > LARGEST_SHARE:
-        return Status(
-            "few distinct samples",
-            f"{found}, the largest weight holds {weights.largest_share:.1%}; raise n_effective to "
-            f"{FEWEST_EFFECTIVE:.0f} or more, and max_likelihood_calls if it is set",
-        )
-    if weights.ess < n_effective:
-        return Status(
-            "n_effective not reached",
-            f"{found}; the samples are valid but fewer than asked: raise max_likelihood_calls, or lower "
-            "n_effective",
-        )
-    return None

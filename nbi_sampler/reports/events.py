@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.records import Observer, RoundRecord
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.plugins.manager import Plugin, installed
 
 __all__ = ["Epoch", "Outcome", "Run", "RunEvents", "Simulations"]
@@ -115,14 +116,14 @@ class Outcome:
     Attributes
     ----------
     status, message : str
-        See `status`; "interrupted" and the error where there is no result.
+        See `reliability.Status`; "interrupted" and the error where there is no result.
     log_evidence, log_evidence_err, ess, efficiency, k_hat : float
         Of the result; NaN where there is none.
     n_calls : int
         Calls of the likelihood; 0 where there is no result.
     """
 
-    status: str
+    status: Status
     message: str
     log_evidence: float = math.nan
     log_evidence_err: float = math.nan
@@ -152,7 +153,7 @@ class RunEvents(Observer):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         if error is not None:
-            self.finished(Outcome(status="interrupted", message=f"{type(error).__name__}: {error}"))
+            self.finished(Outcome(status=Status.INTERRUPTED, message=f"{type(error).__name__}: {error}"))
 
     def finished(self, outcome: Outcome) -> None:
         """Tell that the run has ended."""

@@ -25,6 +25,7 @@ from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.evaluation.parallel.pools import Pool, check_main_is_not_imported, opened_pool
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.plugins.manager import Plugin
 from nbi_sampler.priors.constraints import check_constraints, idle_constraints
 from nbi_sampler.priors.names import check_names
@@ -306,7 +307,8 @@ class Nbi(BilbySampler):
         summary["run_statistics"]["ncores"] = self._settings.npool
         self.result.meta_data.update(portable(summary))
         own = summary["nbi"]
-        say = logger.info if own["status"] == "ok" and not findings.correlated else logger.warning
+        sound = own["status"] == Status.OK and not findings.correlated
+        say = logger.info if sound else logger.warning
         say(f"nbi: {own['status']}: {own['message']}")
         same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
         return Outcome(

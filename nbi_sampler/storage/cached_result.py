@@ -18,6 +18,7 @@ from bilby.core.prior import Constraint, PriorDict
 from bilby.core.result import FileLoadError, Result, read_in_result, result_file_name
 from numpy.typing import NDArray
 
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.meta_data import describable
 from nbi_sampler.reports.result import log_prior_density
@@ -28,7 +29,7 @@ __all__ = ["Cached", "Question", "find_result"]
 # Rows of the posterior, and the least likely of the weighted draws, which lie far from these.
 N_COMPARED, N_FAR = 8, 4
 # Statuses of runs that have all they were asked for: more draws make no better fit.
-FINISHED = ("ok", "poor fit")
+FINISHED = (Status.OK, Status.POOR_FIT)
 
 
 @dataclass(frozen=True, kw_only=True)

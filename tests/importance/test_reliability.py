@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import math
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nbi_sampler.importance.reliability import contradicting_evidence, judge, summarise
+from nbi_sampler.importance.reliability import Status, contradicting_evidence, judge, summarise
 from nbi_sampler.importance.weights import Evidence, equal_weight_indices
 
 RESULT = Evidence(-10.0, 0.01)
@@ -57,22 +61,50 @@ def heavy(n, power):
     return power * np.log(np.random.default_rng(0).pareto(1.0, size=n) + 1.0)
 
 
-@pytest.mark.parametrize(
-    ("log_weights", "n_effective", "status"),
-    [
-        (np.zeros(500), 400, "ok"),
-        (np.zeros(500), 600, "n_effective not reached"),
-        (np.zeros(50), 40, "few distinct samples"),
-        (np.append(np.zeros(5000), np.log(400.0)), 100, "unreliable weights"),
-        (heavy(5000, 1.0), 10, "unreliable weights"),
-        (np.full(300, -np.inf), 10, "no finite likelihood"),
-        (np.zeros(0), 10, "no finite likelihood"),
-    ],
-)
-def test_status_is_the_worst_that_applies(log_weights, n_effective, status):
-    verdict = judge(summarise(log_weights), n_effective, n_calls=5000)
+VERDICTS = [
+    (np.zeros(500), 400, {}, "ok"),
+    (np.zeros(500), 400, {"misfit": "p = 0"}, "poor fit"),
+    (np.zeros(500), 600, {}, "n_effective not reached"),
+    (np.zeros(500), 600, {"misfit": "p = 0"}, "n_effective not reached"),
+    (np.zeros(50), 40, {}, "few distinct samples"),
+    (np.append(np.zeros(5000), np.log(400.0)), 100, {}, "unreliable weights"),
+    (heavy(5000, 1.0), 10, {}, "unreliable weights"),
+    (heavy(5000, 1.0), 10, {"contradiction": 2.0}, "missing mass"),
+    (np.full(300, -np.inf), 10, {}, "no finite likelihood"),
+    (np.zeros(0), 10, {}, "no finite likelihood"),
+]
+# Given where no result is judged: `sampler/survey/target.py` and `reports/events.py`, whose tests see them.
+ELSEWHERE = {
+    "failed": "tests/sampler/survey/test_survey.py",
+    "interrupted": "tests/plugins/test_plugins_events.py",
+}
+
+
+@pytest.mark.parametrize(("log_weights", "n_effective", "known", "status"), VERDICTS)
+def test_status_is_the_worst_that_applies_and_its_message_has_the_remedy(
+    log_weights, n_effective, known, status
+):
+    verdict = judge(summarise(log_weights), n_effective, n_calls=5000, **known)
     assert verdict.status == status
-    assert verdict.message
+    assert verdict.status == Status.OK or verdict.status.remedy in verdict.message
+
+
+def test_every_status_is_given_by_a_test():
+    assert {status for *_, status in VERDICTS} | set(ELSEWHERE) == set(Status)
+    for status, path in ELSEWHERE.items():
+        assert f'"{status}"' in (Path(__file__).parents[2] / path).read_text()
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_has_a_remedy_and_is_its_text_wherever_it_goes(status):
+    assert status.remedy and status.remedy_of_model
+    text = status.value
+    assert (status, f"{status}", str(status), repr(status)) == (text, text, text, repr(text))
+    assert {text: 1}[status] == 1 and json.loads(json.dumps(status)) == text
+    for copied in (pickle.loads(pickle.dumps(status)), copy.deepcopy(status)):
+        assert copied == status
+    # Not bound to the class, so that other versions can read the pickle.
+    assert b"Status" not in pickle.dumps(status)
 
 
 def test_a_heavy_tail_without_mass_is_no_reason_for_distrust():

@@ -16,10 +16,12 @@ from nbi_sampler.core.config.networks import (
     SequenceConfig,
     TrainingConfig,
 )
+from nbi_sampler.core.config.reliability import RELIABILITY, ReliabilityConfig
 from nbi_sampler.core.config.run import SnpeConfig
 
 __all__ = [
     "OOD_THRESHOLD",
+    "RELIABILITY",
     "AttentionConfig",
     "GmmConfig",
     "JoinedConfig",
@@ -27,6 +29,7 @@ __all__ = [
     "MlpConfig",
     "NsfConfig",
     "PcaConfig",
+    "ReliabilityConfig",
     "SequenceConfig",
     "SnpeConfig",
     "TrainingConfig",

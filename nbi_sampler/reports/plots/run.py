@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbi_sampler.forward import ForwardModel, forward_model_for
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.plots.data import data_figure
 from nbi_sampler.reports.plots.parameters import parameters_figure
@@ -166,14 +167,14 @@ def run_figure(view: RunView) -> Figure:
     found = f"log Z = {value:.3f} ± {error:.3f}" if math.isfinite(value) else "no evidence"
     calls = sum(record.n_calls for record in view.records)
     found += f"; effective size {view.ess:,.0f}; {calls:,} likelihood calls"
-    return _headed(figure, view, *([view.message] if view.status != "ok" else []), found)
+    return _headed(figure, view, *([view.message] if view.status != Status.OK else []), found)
 
 
 def _headed(figure: Figure, view: RunView, *paragraphs: str) -> Figure:
     """Put label, verdict and more above a figure."""
     lines = (f"{view.label}: {view.status or 'still running'}", *paragraphs)
     width = int(LETTERS_PER_INCH * figure.get_figwidth())
-    colour = "0.1" if view.status in ("", "ok") else COLOURS[1]
+    colour = "0.1" if view.status in ("", Status.OK) else COLOURS[1]
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, width)).replace("$", r"\$")
     figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=colour, linespacing=1.4)
     return figure

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.config import RELIABILITY
 from nbi_sampler.importance.pareto import tail_size
-from nbi_sampler.importance.reliability import HEAVY_TAIL
 from nbi_sampler.reports.plots.style import COLOURS, head, say
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def draw_tail(axis: Axes, weights: Array, n_draws: int, k_hat: float) -> None:
         head(axis, "Tail of the weights")
         say(axis, "no draw has a weight")
         return
-    side = "below" if k_hat <= HEAVY_TAIL else "above"
-    title = rf"Tail of the weights: $\hat{{k}}$ = {k_hat:.2f}, {side} {HEAVY_TAIL}"
+    limit = RELIABILITY.heavy_tail
+    side = "below" if k_hat <= limit else "above"
+    title = rf"Tail of the weights: $\hat{{k}}$ = {k_hat:.2f}, {side} {limit}"
     ordered = np.sort(weights)[::-1]
     relative, share = ordered * n_draws, np.arange(1, len(ordered) + 1) / n_draws
     axis.plot(relative, share, color="0.35", lw=1.8, drawstyle="steps-post", label="draws")

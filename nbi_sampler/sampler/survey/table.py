@@ -15,14 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.fingerprint import differences
 
-__all__ = ["FAILED", "Survey", "columns_of", "finished_targets", "opened_table", "stored"]
+__all__ = ["Survey", "columns_of", "finished_targets", "opened_table", "stored"]
 
 Array = NDArray[np.float64]
 
-FAILED = "failed"
 NAME_BYTES, STATUS_BYTES, MESSAGE_BYTES, DIGEST_BYTES = 100, 40, 500, 16
 _TEXTS = {"name": NAME_BYTES, "status": STATUS_BYTES, "message": MESSAGE_BYTES, "data": DIGEST_BYTES}
 _NUMBERS = ("log_evidence", "log_evidence_err", "ess", "efficiency", "k_hat", "p_value", "seconds")
@@ -164,7 +164,7 @@ def finished_targets(table: AppendableTable) -> dict[str, str]:
     rows = table.read(columns=("name", "status", "data"))
     texts = {name: np.char.decode(rows[name], "utf-8") for name in rows}
     latest = _latest(rows["name"])
-    return {texts["name"][i]: texts["data"][i] for i in latest if texts["status"][i] != FAILED}
+    return {texts["name"][i]: texts["data"][i] for i in latest if texts["status"][i] != Status.FAILED}
 
 
 def stored(table: AppendableTable, row: Mapping[str, Any]) -> None:

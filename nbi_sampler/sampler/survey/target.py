@@ -24,13 +24,13 @@ from nbi_sampler.algorithm.records import QUANTILES, Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.amortised import Estimator
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.findings import find
 from nbi_sampler.reports.result import result_fields, run_summary
 from nbi_sampler.sampler.keywords import Settings, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem
-from nbi_sampler.sampler.survey.table import FAILED
 from nbi_sampler.sampler.trained_model import Observed, start_at
 
 __all__ = ["Plan", "Target", "failure", "infer_in_worker"]
@@ -147,7 +147,7 @@ class Plan:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """Status and message of a target that could not be inferred."""
-    return {"status": FAILED, "message": f"{type(error).__name__}: {error}"}
+    return {"status": Status.FAILED, "message": f"{type(error).__name__}: {error}"}
 
 
 def infer_in_worker(digest: str, plan: bytes, target: bytes) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from bilby.core.prior import PriorDict, Uniform
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
+from nbi_sampler.importance.reliability import Status
+
 __all__ = ["EVEN", "UNEVEN", "GaussianMixture", "contradicted", "mixture_named", "search_table"]
 
 Array = NDArray[np.float64]
@@ -93,7 +95,7 @@ def mixture_named(name: str) -> tuple[GaussianMixture, PriorDict] | None:
 
 def contradicted(record: dict[str, Any]) -> bool:
     """Whether a run said "ok" and its evidence is wrong by more than four of its errors."""
-    return record["status"] == "ok" and abs(record["pull"]) > WRONG_BEYOND
+    return record["status"] == Status.OK and abs(record["pull"]) > WRONG_BEYOND
 
 
 def search_table(records: Sequence[dict[str, Any]]) -> str:
@@ -115,7 +117,7 @@ def search_table(records: Sequence[dict[str, Any]]) -> str:
     for n_modes in range(1, MOST_MODES + 1):
         of_kind = [record for record, likelihood in rows if len(likelihood.masses) == n_modes]
         if of_kind:
-            n_ok = sum(record["status"] == "ok" for record in of_kind)
+            n_ok = sum(record["status"] == Status.OK for record in of_kind)
             lines.append(f"| {n_modes} | {len(of_kind)} | {n_ok} | {sum(map(contradicted, of_kind))} |")
     wrong = [(record, likelihood) for record, likelihood in rows if contradicted(record)]
     lines += ["", f"Wrong with status ok: {len(wrong)} of {len(rows)} (asked: at most {LARGEST_RATE:.1%})."]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.importance.reliability import Status
 from nbi_sampler_benchmark.runs.runner import Run
 from nbi_sampler_benchmark.scaling.laws import Law, fitted_law
 
@@ -85,7 +86,7 @@ class Measured(NamedTuple):
     @property
     def ok(self) -> bool:
         """Whether the run trusts itself."""
-        return bool(self.record["status"] == "ok")
+        return bool(self.record["status"] == Status.OK)
 
 
 def families_of(rows: Sequence[Measured]) -> dict[tuple[str, str], list[Measured]]:
