@@ -21,7 +21,6 @@ from nbi_sampler.amortised.answers import Answers, LogLikelihood, one_mask
 from nbi_sampler.amortised.fitting import fit_estimator, monitored
 from nbi_sampler.amortised.given import check_fit
 from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning
-from nbi_sampler.amortised.progress import TrainingProgress
 from nbi_sampler.amortised.saving import Learnt, reopened, save_learnt
 from nbi_sampler.amortised.sequential import focus
 from nbi_sampler.amortised.setup import Setup, suited_to
@@ -29,6 +28,7 @@ from nbi_sampler.amortised.unreliable import UnreliableWeightsWarning
 from nbi_sampler.core.config import TrainingConfig, build
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.reports.progress import TrainingProgress
 
 __all__ = ["NBI", "OutOfDistributionWarning", "UnreliableWeightsWarning"]
 

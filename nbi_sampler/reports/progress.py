@@ -1,15 +1,16 @@
-"""What a run says while it works: a bar on a terminal, lines at intervals in a log, a table at its end.
+"""Progress of a run, a survey or a training: a bar, or lines in a log; and the table of rounds at the end.
 
-`Progress` is the observer that the sampler hands to the rounds; lines go wherever its ``log`` goes.
+`Progress` knows bars, intervals and silence; a subclass says where it stands.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -17,13 +18,18 @@ from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.importance.weights import effective_sample_size
 
-__all__ = ["SECONDS_BETWEEN_LINES", "Bar", "Progress", "SurveyProgress", "print_interval", "table_of_rounds"]
+__all__ = [
+    "Progress",
+    "RunProgress",
+    "SurveyProgress",
+    "TrainingProgress",
+    "print_interval",
+    "table_of_rounds",
+]
 
+Own = TypeVar("Own", bound="Progress")
 
 SECONDS_BETWEEN_LINES = 10.0
-
-# A result with less than this share of the effective size before has begun anew, or fallen to a few draws.
-FELL = 0.5
 
 
 def print_interval(print_method: str | None) -> float | None:
@@ -73,32 +79,104 @@ def table_of_rounds(records: Sequence[RoundRecord]) -> str:
 
 
 class Progress(Observer):
-    """Shows a run.
+    """A bar on a terminal or in a notebook, lines at intervals elsewhere, or silence.
+
+    A subclass gives `line`, `_on_bar`, and calls `_show` whenever something has changed.
 
     Parameters
     ----------
     print_method : str or None
-        ``"tqdm"`` for a bar, or lines every 10 s where standard error is no terminal; ``"interval-60"`` for
-        lines every 60 s; ``"none"`` or None for silence.
-    n_effective : float
-        Asked for.
+        ``"tqdm"`` for a bar, or lines every 10 s where there is neither a terminal nor a notebook;
+        ``"interval-60"`` for lines every 60 s; ``"none"`` or None for silence.
     log : callable
         Takes one line of text.
+    seconds_between : float, optional
+        Instead of the 10 s.
     """
 
-    def __init__(self, print_method: str | None, n_effective: float, log: Callable[[str], None]) -> None:
+    _layout: str | None = None
+
+    def __init__(
+        self, print_method: str | None, log: Callable[[str], None], seconds_between: float | None = None
+    ) -> None:
         interval = print_interval(print_method)
         self._log = log
-        self._n_effective = n_effective
+        self._interval = (seconds_between or SECONDS_BETWEEN_LINES) if interval == 0.0 else interval
+        self._make_bar = _kind_of_bar() if interval == 0.0 else None
+        self._bar: Any = None
         self._start = self._last_line = time.monotonic()
+
+    def __enter__(self: Own) -> Own:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def line(self) -> str:
+        """All of it on one line."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Log a line beside the bar, unless silent."""
+        if self._interval is not None:
+            if self._bar is not None:
+                self._bar.clear()
+            self._log(text)
+
+    def close(self) -> None:
+        """End the bar for good."""
+        self._end_bar()
+        self._make_bar = None
+
+    def _on_bar(self) -> tuple[str, int, int | None, str]:
+        """Give description, steps done, steps in all where that is known, and a note."""
+        raise NotImplementedError
+
+    def _show(self) -> None:
+        if self._make_bar is not None:
+            text, n_done, n_all, note = self._on_bar()
+            if self._bar is None:
+                # Made when there is something to show, so that no log line is glued to an empty bar.
+                kind: dict[str, Any] = dict(bar_format=self._layout, dynamic_ncols=True, file=sys.stderr)
+                self._bar = self._make_bar(total=n_all, **kind)
+            self._bar.n = n_done if n_all is None else min(n_done, n_all)
+            self._bar.set_description_str(text, refresh=False)
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.refresh()
+        elif self._interval is not None and time.monotonic() - self._last_line >= self._interval:
+            self._last_line = time.monotonic()
+            self._log(self.line())
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self._start:.0f} s"
+
+
+class RunProgress(Progress):
+    """Progress of a run, in effective samples.
+
+    Parameters
+    ----------
+    print_method, log
+        See `Progress`.
+    n_effective : float
+        Required.
+    """
+
+    _layout = "{desc} |{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
+
+    def __init__(self, print_method: str | None, n_effective: float, log: Callable[[str], None]) -> None:
+        super().__init__(print_method, log)
+        self._n_effective = n_effective
         self._counts: Counter[str] = Counter()
         self._phase, self._doing = "prior", ""
         self._n_calls = self._n_unfinished = 0
         self._effective = 0.0
         self._record: RoundRecord | None = None
-        self._interval = SECONDS_BETWEEN_LINES if interval == 0.0 else interval
-        self._with_bar = interval == 0.0 and sys.stderr.isatty()
-        self._bar: Any = None
 
     def training_started(self, phase: str) -> None:
         """See `records.Observer`."""
@@ -119,10 +197,9 @@ class Progress(Observer):
     def round_finished(self, record: RoundRecord, effective: float) -> None:
         """See `records.Observer`."""
         self._phase, self._doing = record.phase, ""
-        if effective < FELL * self._effective and self._interval is not None:
-            if self._bar is not None:
-                self._bar.clear()
-            self._log(
+        # The result has restarted, or fallen to a few draws.
+        if effective < 0.5 * self._effective:
+            self.say(
                 f"nbi: {self._effective:,.0f} effective samples came from proposals that were too thin "
                 f"somewhere; their draws teach the next one, and the result goes on with {effective:,.0f}"
             )
@@ -131,12 +208,6 @@ class Progress(Observer):
         self._show()
         self._counts[record.phase] += 1
 
-    def line(self) -> str:
-        """Where the run stands, on one line."""
-        parts = [self._where(), self._calls(), *self._estimates()]
-        parts.append(f"{self._effective:,.0f} of {self._n_effective:,.0f} effective")
-        return " | ".join([*parts, f"{time.monotonic() - self._start:.0f} s"])
-
     def go_on(self, state: State) -> None:
         """Count what an earlier process has done."""
         self._counts.update(record.phase for record in state.records)
@@ -144,107 +215,143 @@ class Progress(Observer):
         self._effective = effective_sample_size(state.final_log_weights)
         self._record = state.records[-1] if state.records else None
 
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar, self._with_bar = None, False
+    def line(self) -> str:
+        """See `Progress`."""
+        effective = f"{self._effective:,.0f} of {self._n_effective:,.0f} effective"
+        return " | ".join([self._where(), *self._found(), effective, self._seconds()])
+
+    def _on_bar(self) -> tuple[str, int, int, str]:
+        total = max(round(self._n_effective), 1)
+        return self._where(), round(self._effective), total, ", ".join(self._found())
 
     def _where(self) -> str:
         numbered = self._phase in ("rounds", "refinement")
         phase = f"{self._phase} {self._counts[self._phase] + 1}" if numbered else self._phase
         return f"nbi {phase}" + (f", {self._doing}" if self._doing else "")
 
-    def _calls(self) -> str:
-        return f"{self._n_calls + self._n_unfinished:,} calls"
-
-    def _estimates(self) -> list[str]:
-        record = self._record
+    def _found(self) -> list[str]:
+        calls, record = f"{self._n_calls + self._n_unfinished:,} calls", self._record
         if record is None:
-            return []
+            return [calls]
         evidence = f"log Z = {record.log_evidence:.2f} +- {record.log_evidence_err:.2f}"
-        return [f"efficiency {100 * record.efficiency:.1f} %", evidence]
-
-    def _show(self) -> None:
-        if self._with_bar:
-            # Made when there is something to show, so that no log line is glued to an empty bar.
-            self._bar = _bar(self._n_effective) if self._bar is None else self._bar
-            self._bar.n = min(round(self._effective), self._bar.total)
-            self._bar.set_description_str(self._where(), refresh=False)
-            self._bar.set_postfix_str(", ".join([self._calls(), *self._estimates()]), refresh=False)
-            self._bar.refresh()
-        elif self._interval is not None and time.monotonic() - self._last_line >= self._interval:
-            self._last_line = time.monotonic()
-            self._log(self.line())
+        return [calls, f"efficiency {100 * record.efficiency:.1f} %", evidence]
 
 
-class Bar(tqdm):
-    """A bar without tqdm's monitoring thread, which does not go with forked processes."""
-
-    monitor_interval = 0
-
-
-def _bar(n_effective: float) -> Any:
-    layout = "{desc} |{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
-    return Bar(total=max(round(n_effective), 1), bar_format=layout, dynamic_ncols=True, file=sys.stderr)
-
-
-class SurveyProgress:
-    """Counts targets by their status.
+class SurveyProgress(Progress):
+    """Targets of a survey, counted by their status.
 
     Parameters
     ----------
-    print_method : str or None
-        As for a run.
+    print_method, log
+        See `Progress`.
     n_targets : int, optional
         Where that is known.
     n_before : int
         Targets that an earlier process has done.
-    log : callable
-        Takes one line of text.
     """
 
     def __init__(
         self, print_method: str | None, n_targets: int | None, n_before: int, log: Callable[[str], None]
     ) -> None:
-        interval = print_interval(print_method)
+        super().__init__(print_method, log)
         self._n_targets, self._n_done = n_targets, n_before
-        self._log = log
         self._counts: Counter[str] = Counter()
-        self._start = self._last_line = time.monotonic()
-        self._interval = SECONDS_BETWEEN_LINES if interval == 0.0 else interval
-        self._with_bar = interval == 0.0 and sys.stderr.isatty()
-        self._bar: Any = None
 
     def done(self, status: str) -> None:
         """One more target is in the table."""
         self._n_done += 1
         self._counts[status] += 1
-        if self._with_bar:
-            if self._bar is None:
-                self._bar = Bar(
-                    total=self._n_targets,
-                    initial=self._n_done - 1,
-                    unit=" targets",
-                    dynamic_ncols=True,
-                    desc="nbi survey",
-                )
-            self._bar.set_postfix_str(self._by_status(), refresh=False)
-            self._bar.update()
-        elif self._interval is not None and time.monotonic() - self._last_line >= self._interval:
-            self._last_line = time.monotonic()
-            self._log(self.line())
+        self._show()
 
     def line(self) -> str:
-        """Where the survey stands, on one line."""
+        """See `Progress`."""
         total = "" if self._n_targets is None else f" of {self._n_targets:,}"
-        seconds = time.monotonic() - self._start
-        return f"nbi survey: {self._n_done:,}{total} targets | {self._by_status()} | {seconds:.0f} s"
+        return f"nbi survey: {self._n_done:,}{total} targets | {self._by_status()} | {self._seconds()}"
 
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
+    def _on_bar(self) -> tuple[str, int, int | None, str]:
+        return "nbi survey, targets", self._n_done, self._n_targets, self._by_status()
 
     def _by_status(self) -> str:
         return ", ".join(f"{count:,} {status}" for status, count in self._counts.most_common()) or "none new"
+
+
+class TrainingProgress(Progress):
+    """Simulations and epochs of the training of an engine.
+
+    Parameters
+    ----------
+    print_method, log
+        See `Progress`.
+    n_epochs : int
+        Most of a training.
+    """
+
+    def __init__(self, print_method: str | None, n_epochs: int, log: Callable[[str], None]) -> None:
+        super().__init__(print_method, log)
+        self._n_epochs = n_epochs
+        self._doing, self._n_done, self._n_all, self._note = "", 0, 0, ""
+
+    def begin(self, doing: str, n_all: int) -> None:
+        """Begin something that has ``n_all`` steps; shown with the first of them."""
+        self._end_bar()
+        self._doing, self._n_done, self._n_all, self._note = doing, 0, n_all, ""
+
+    def done(self, n: int) -> None:
+        """Count steps that are done."""
+        self._n_done += n
+        self._show()
+
+    def finish(self, text: str) -> None:
+        """End the bar and say what came of it, unless silent."""
+        self._end_bar()
+        self.say(f"nbi: {text}, {self._seconds()}")
+
+    def training_started(self, phase: str) -> None:
+        """See `records.Observer`."""
+        self.begin("training" if phase == "amortised" else f"{phase}, training", self._n_epochs)
+        self._show()
+
+    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
+        """See `records.Observer`."""
+        self._note = f"loss {training_loss:.3f}, held out {validation_loss:.3f}"
+        self._n_done = epoch + 1
+        self._show()
+
+    def drawing_started(self, phase: str, n_draws: int) -> None:
+        """See `records.Observer`."""
+        self.begin(f"{phase}, simulating", n_draws)
+
+    def drawn(self, n_draws: int) -> None:
+        """See `records.Observer`."""
+        self.done(n_draws)
+
+    def round_finished(self, record: RoundRecord, effective: float) -> None:
+        """See `records.Observer`."""
+        self._note = f"efficiency {record.efficiency:.1%}"
+
+    def line(self) -> str:
+        """See `Progress`."""
+        steps = f"{self._n_done:,} of {self._n_all:,}"
+        note = [self._note] if self._note else []
+        return " | ".join([f"nbi {self._doing}", steps, *note, self._seconds()])
+
+    def _on_bar(self) -> tuple[str, int, int, str]:
+        return f"nbi {self._doing}", self._n_done, self._n_all, self._note
+
+
+class _Bar(tqdm):
+    """A bar without tqdm's monitoring thread, which does not go with forked processes."""
+
+    monitor_interval = 0
+
+
+def _kind_of_bar() -> Callable[..., Any] | None:
+    """Give the bar of a notebook or of a terminal; None where lines are better."""
+    if "ipykernel" in sys.modules:
+        # tqdm warns where a notebook has no widgets, and takes a bar of text.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm as automatic
+        if automatic is not tqdm:
+            return automatic
+    return _Bar if sys.stderr.isatty() else None

@@ -36,7 +36,7 @@ from nbi_sampler.reports.meta_data import describable, portable
 from nbi_sampler.reports.plots.run import figures_of
 from nbi_sampler.reports.plots.view import RunView
 from nbi_sampler.reports.plots.watching import RunPlots
-from nbi_sampler.reports.progress import Progress, table_of_rounds
+from nbi_sampler.reports.progress import RunProgress, table_of_rounds
 from nbi_sampler.reports.result import in_order, result_fields, run_summary
 from nbi_sampler.sampler.bilby_sampler import BilbySampler
 from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
@@ -176,7 +176,7 @@ class Nbi(BilbySampler):
     @in_own_settings
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
-        progress = Progress(settings.print_method, config.n_effective, logger.info)
+        progress = RunProgress(settings.print_method, config.n_effective, logger.info)
         try:
             with (
                 self._place.occupied(),

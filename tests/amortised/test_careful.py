@@ -16,9 +16,9 @@ from sklearn.exceptions import NotFittedError
 from small_runs import run_nbi
 from trained_lines import likelihood, priors
 
-from nbi_sampler.amortised import progress
 from nbi_sampler.amortised.engine import UnreliableWeightsWarning
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports import progress
 from nbi_sampler.storage.simulation_store import SimulationStore
 
 LEVELS = (0.0, 1.0, 2.0, 5.0)

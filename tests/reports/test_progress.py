@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from nbi_sampler.algorithm.records import Observer, Observers, RoundRecord
-from nbi_sampler.reports.progress import Progress, print_interval, table_of_rounds
+from nbi_sampler.reports.progress import RunProgress, print_interval, table_of_rounds
 
 
 def record(phase="refinement", n_draws=700, efficiency=0.812):
@@ -41,7 +41,7 @@ def terminal(monkeypatch):
     stream = io.StringIO()
     stream.isatty = lambda: True
     # Not sys.stderr itself: pytest puts its own back between the set-up of a test and the test.
-    monkeypatch.setattr("nbi_sampler.reports.progress.sys", SimpleNamespace(stderr=stream))
+    monkeypatch.setattr("nbi_sampler.reports.progress.sys", SimpleNamespace(stderr=stream, modules={}))
     return stream
 
 
@@ -56,7 +56,7 @@ def batch(progress, **kwargs):
 
 def test_line_says_where_the_run_stands(clock):
     lines = []
-    progress = Progress("interval-60", 5000, lines.append)
+    progress = RunProgress("interval-60", 5000, lines.append)
     batch(progress, phase="prior", n_draws=11_000)
     batch(progress)
     clock[0] += 61
@@ -72,7 +72,7 @@ def test_line_says_where_the_run_stands(clock):
 
 def test_lines_come_at_the_interval_and_not_more_often(clock):
     lines = []
-    progress = Progress("interval-30", 5000, lines.append)
+    progress = RunProgress("interval-30", 5000, lines.append)
     for _ in range(100):
         clock[0] += 1
         progress.drawn(10)
@@ -81,7 +81,7 @@ def test_lines_come_at_the_interval_and_not_more_often(clock):
 
 def test_without_a_terminal_a_bar_becomes_lines_every_ten_seconds(clock, capsys):
     lines = []
-    progress = Progress("tqdm", 5000, lines.append)
+    progress = RunProgress("tqdm", 5000, lines.append)
     batch(progress)
     clock[0] += 11
     batch(progress)
@@ -93,10 +93,10 @@ def test_without_a_terminal_a_bar_becomes_lines_every_ten_seconds(clock, capsys)
 @pytest.mark.parametrize(
     "print_method, after, n_lines", [("interval-60", 0.0, 1), ("interval-60", 2000.0, 0), ("none", 0.0, 0)]
 )
-def test_a_result_that_begins_anew_is_said_at_once(clock, print_method, after, n_lines):
+def test_a_result_that_restarts_is_said_at_once(clock, print_method, after, n_lines):
     """Nobody should wonder where the effective samples went."""
     lines = []
-    progress = Progress(print_method, 5000, lines.append)
+    progress = RunProgress(print_method, 5000, lines.append)
     batch(progress)
     progress.round_finished(record(), after)
     assert len(lines) == n_lines
@@ -105,7 +105,7 @@ def test_a_result_that_begins_anew_is_said_at_once(clock, print_method, after, n
 
 def test_a_terminal_gets_one_bar_and_no_lines(terminal):
     lines = []
-    progress = Progress("tqdm", 5000, lines.append)
+    progress = RunProgress("tqdm", 5000, lines.append)
     batch(progress, phase="prior")
     batch(progress)
     progress.close()
@@ -118,7 +118,7 @@ def test_a_terminal_gets_one_bar_and_no_lines(terminal):
 @pytest.mark.parametrize("print_method", [None, "none"])
 def test_silence_is_silent(clock, terminal, print_method):
     lines = []
-    progress = Progress(print_method, 5000, lines.append)
+    progress = RunProgress(print_method, 5000, lines.append)
     clock[0] += 1e6
     batch(progress)
     progress.close()

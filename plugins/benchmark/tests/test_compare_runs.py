@@ -12,7 +12,7 @@ from nbi_sampler_benchmark.__main__ import main
 from nbi_sampler_benchmark.problems.loader import describe
 from nbi_sampler_benchmark.problems.registry import get_problem
 from nbi_sampler_benchmark.runs import peers, runner
-from nbi_sampler_benchmark.runs.progress import Board
+from nbi_sampler_benchmark.runs.progress import RunsProgress
 from nbi_sampler_benchmark.samplers import command as side_by_side
 
 
@@ -72,15 +72,15 @@ def test_records_of_before_slowed_runs_are_still_read():
     assert runner.run_of(record) == runner.Run(problem="linear", seed=1)
 
 
-def test_board_says_what_runs_and_how_far_it_is(tmp_path, capsys):
-    board, calls = Board(2), tmp_path / "calls"
+def test_progress_says_what_runs_and_how_far_it_is(tmp_path, capsys):
+    progress, calls = RunsProgress(2), tmp_path / "calls"
     run = runner.Run(problem="x/line.py", seed=3, sampler="dynesty", sleep=0.001)
-    with board.running(run, calls):
-        assert "line dynesty seed 3 (+1 ms): 0 calls" in board.line()
+    with progress.running(run, calls):
+        assert "line dynesty seed 3 (+1 ms): 0 calls" in progress.line()
         calls.write_text("12345")
-        assert "12,345 calls" in board.line()
-    board.tell(run, "fine")
-    assert board.line() == "1 of 2 runs done"
+        assert "12,345 calls" in progress.line()
+    progress.tell(run, "fine")
+    assert progress.line() == "1 of 2 runs done"
     assert capsys.readouterr().out == "[1/2] line dynesty seed 3 (+1 ms): fine\n"
 
 
@@ -89,7 +89,7 @@ def pretended(monkeypatch, tmp_path):
     """Runs that cost nothing; gives the list of those made."""
     made = []
 
-    def run_in_process(run, board, draws, seconds):
+    def run_in_process(run, progress, draws, seconds):
         made.append(run)
         if run.sampler == "pocomc":
             return None, "failed"

@@ -1,7 +1,4 @@
-"""What is shown while runs go on in other processes: a line that is refreshed, and one for each that ends.
-
-Used by `runner.py`; a run is anything with a problem, a sampler and a seed.
-"""
+"""Progress of runs in other processes: those under way on a bar or in lines, a line for each that ends."""
 
 from __future__ import annotations
 
@@ -13,26 +10,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Board"]
+from nbi_sampler.reports.progress import Progress
 
-SECONDS_BETWEEN_LINES = 60.0
+__all__ = ["RunsProgress"]
 
 
-class Board:
-    """Shows the runs under way and their calls so far: refreshed on a terminal, else once a minute.
+class RunsProgress(Progress):
+    """Runs under way and their calls so far: a bar on a terminal, else a line a minute.
 
     Parameters
     ----------
     n_runs : int
-        How many there are to be.
+        Runs in all; each is anything with a problem, a sampler and a seed.
     """
 
     def __init__(self, n_runs: int) -> None:
+        super().__init__("tqdm", lambda line: print(line, file=sys.stderr, flush=True), seconds_between=60.0)
         self._n_runs, self._n_ended = n_runs, 0
         self._lock = threading.Lock()
         self._running: dict[int, tuple[str, Path, float]] = {}
-        self._terminal = sys.stderr.isatty()
-        self._last_line = time.monotonic()
 
     @contextmanager
     def running(self, run: Any, calls: Path) -> Iterator[None]:
@@ -46,29 +42,30 @@ class Board:
                 del self._running[id(run)]
 
     def show(self) -> None:
-        """Refresh the line."""
-        if self._terminal:
-            print(f"\r\033[K{self.line()}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES and self._running:
-            self._last_line = time.monotonic()
-            print(self.line(), file=sys.stderr, flush=True)
+        """Refresh what is shown."""
+        self._show()
 
     def tell(self, run: Any, message: str) -> None:
         """Print the line of a run that has ended."""
         self._n_ended += 1
-        if self._terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        if self._bar is not None:
+            self._bar.clear()
         print(f"[{self._n_ended}/{self._n_runs}] {_name(run)}: {message}", flush=True)
 
     def line(self) -> str:
-        """Runs under way."""
+        """See `Progress`."""
+        return " | ".join([f"{self._n_ended} of {self._n_runs} runs done", *self._under_way()])
+
+    def _on_bar(self) -> tuple[str, int, int, str]:
+        return "runs", self._n_ended, self._n_runs, " | ".join(self._under_way())
+
+    def _under_way(self) -> list[str]:
         now = time.monotonic()
         with self._lock:
-            parts = [
+            return [
                 f"{name}: {_number(calls):,} calls, {now - start:.0f} s"
                 for name, calls, start in self._running.values()
             ]
-        return f"{self._n_ended} of {self._n_runs} runs done" + "".join(f" | {part}" for part in parts)
 
 
 def _name(run: Any) -> str:

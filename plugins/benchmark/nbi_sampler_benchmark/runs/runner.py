@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from nbi_sampler_benchmark.runs.progress import Board
+from nbi_sampler_benchmark.runs.progress import RunsProgress
 
 __all__ = ["Run", "append_record", "draws_file", "failure_of", "read_records", "run_all", "run_of"]
 
@@ -86,24 +86,25 @@ def run_all(
     done = [run_of(record) for record in read_records(path)]
     missing = [run for run in runs if run not in done]
     failed: list[Run] = []
-    board = Board(len(missing))
+    progress = RunsProgress(len(missing))
     with ThreadPoolExecutor(n_processes) as pool:
-        futures = {pool.submit(_run_in_process, run, board, draws, seconds): run for run in missing}
+        futures = {pool.submit(_run_in_process, run, progress, draws, seconds): run for run in missing}
         try:
             unfinished = set(futures)
             while unfinished:
                 finished, unfinished = wait(unfinished, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-                board.show()
+                progress.show()
                 for future in finished:
                     record, message = future.result()
                     if record is None:
                         failed.append(futures[future])
                     else:
                         append_record(path, record)
-                    board.tell(futures[future], message)
+                    progress.tell(futures[future], message)
         finally:
             # An interrupt must not wait for the runs that have not begun.
             pool.shutdown(cancel_futures=True)
+            progress.close()
     return failed
 
 
@@ -154,7 +155,7 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
 
 
 def _run_in_process(
-    run: Run, board: Board, draws: Path | None, seconds: float | None
+    run: Run, progress: RunsProgress, draws: Path | None, seconds: float | None
 ) -> tuple[dict[str, Any] | None, str]:
     with tempfile.TemporaryDirectory() as folder:
         record_path, calls_path = Path(folder) / "record.json", Path(folder) / "calls"
@@ -163,7 +164,7 @@ def _run_in_process(
         if draws is not None:
             draws.mkdir(parents=True, exist_ok=True)
             command += ["--draws", str(draws / draws_file(run))]
-        with board.running(run, calls_path):
+        with progress.running(run, calls_path):
             failure = failure_of(command, seconds)
         if failure is None and not record_path.exists():
             failure = "failed: it ended without a record"
