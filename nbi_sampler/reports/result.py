@@ -1,13 +1,12 @@
-"""From the final state of a run to bilby's `Result`, as nested samplers fill it.
-
-`result_fields` gives plain values, which the sampler sets.
-"""
+"""From the final state of a run to bilby's `Result`, as nested samplers fill it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,16 @@ from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.core.randomness import stage_generator
-from nbi_sampler.importance.reliability import contradicting_evidence, judge, summarise
+from nbi_sampler.forward import ForwardModel
+from nbi_sampler.importance.reliability import (
+    Verdict,
+    WeightSummary,
+    contradicting_evidence,
+    judge,
+    summarise,
+)
 from nbi_sampler.importance.weights import (
+    Evidence,
     effective_sample_size,
     efficiency,
     equal_weight_indices,
@@ -29,133 +36,129 @@ from nbi_sampler.importance.weights import (
     whole_samples,
 )
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.reports.findings import Findings
+from nbi_sampler.reports.events import Outcome
+from nbi_sampler.reports.findings import Findings, find
 
-__all__ = ["in_order", "log_prior_density", "result_fields", "run_summary", "weighted_draws"]
+__all__ = ["FinishedRun", "ResultDraws", "finished_run", "in_order", "log_prior_density"]
 
 Array = NDArray[np.float64]
 
+# Rows at which densities of many rows at once are compared with those of one.
 N_COMPARED = 3
 
 
-def result_fields(state: State, space: ParameterSpace, priors: PriorDict, seed: int) -> dict[str, Any]:
-    """Attributes of bilby's result, but for its meta data and times.
+@dataclass(frozen=True, eq=False)
+class ResultDraws:
+    """Draws that are a result, or would be if the run ended now.
 
-    Parameters
+    Attributes
     ----------
-    state : State
-        Of a run that has ended.
-    space : ParameterSpace
-    priors : bilby.core.prior.PriorDict
-    seed : int
-        Of the run; decides which draws become rows of equal weight.
-
-    Returns
-    -------
-    dict
-        ``nested_samples`` are the weighted draws, those of weight zero left out; ``samples``, which become
-        the posterior, are as many rows of equal weight as the effective sample size, rounded down
-        (`equal_weight_indices`). Both are empty when no likelihood was finite.
+    batches : tuple of Draws
+        Where the budget ended before there were any, the best batch so far.
+    n_dim : int
     """
-    draws = _result_draws(state)
-    log_weights, theta, log_likelihood = _joined(draws, space.n_dim)
-    evidence = log_evidence(log_weights)
-    kept = np.flatnonzero(np.isfinite(log_weights))
-    weights = normalised_weights(log_weights[kept]) if len(kept) else np.zeros(0)
-    # Weights may underflow to zero, and bilby takes their logarithm.
-    kept, weights = kept[weights > 0.0], weights[weights > 0.0]
-    log_prior = np.full(len(theta), np.nan)
-    log_prior[kept] = log_prior_density(theta[kept], space, priors)
-    frame = pd.DataFrame(theta[kept], columns=list(space.names))
-    frame["log_likelihood"] = log_likelihood[kept]
-    # bilby's reweighting wants this column and takes it out before it evaluates a prior.
-    frame["log_prior"] = log_prior[kept]
-    frame["weights"] = weights
-    equal = _rows_of_equal_weight(log_weights, seed)
-    return {
-        "nested_samples": frame,
-        "samples": theta[equal],
-        "log_likelihood_evaluations": log_likelihood[equal],
-        "log_prior_evaluations": log_prior[equal],
-        "log_evidence": evidence.log_evidence,
-        "log_evidence_err": evidence.error,
-        "information_gain": _information_gain(log_likelihood[kept], weights, evidence.log_evidence),
-        "num_likelihood_evaluations": state.n_calls,
-    }
+
+    batches: tuple[Draws, ...]
+    n_dim: int
+
+    @classmethod
+    def of(cls, state: State, n_dim: int) -> ResultDraws:
+        """Take those of a state of a run."""
+        if state.final or not state.history.batches:
+            return cls(state.final, n_dim)
+        best = max(state.history.batches, key=lambda each: effective_sample_size(each.log_weights))
+        return cls((best,), n_dim)
+
+    @cached_property
+    def log_weights(self) -> Array:
+        """Under the proposals of the batches, shape (n,)."""
+        return np.concatenate([np.zeros(0), *(each.log_weights for each in self.batches)])
+
+    @cached_property
+    def theta(self) -> Array:
+        """Parameters, shape (n, n_dim)."""
+        return np.concatenate([np.zeros((0, self.n_dim)), *(each.evaluation.theta for each in self.batches)])
+
+    @cached_property
+    def log_likelihood(self) -> Array:
+        """Shape (n,)."""
+        return np.concatenate([np.zeros(0), *(each.log_likelihood for each in self.batches)])
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """From all of them."""
+        return log_evidence(self.log_weights)
+
+    def equal_weight_rows(self, seed: int) -> NDArray[np.intp]:
+        """Draw the rows of the posterior, shape (n_rows,): the same for the same seed."""
+        if not np.isfinite(self.log_weights).any():
+            return np.zeros(0, dtype=np.intp)
+        return equal_weight_indices(self.log_weights, stage_generator(seed, "result"))
 
 
-def in_order(fields: dict[str, Any], names: Sequence[str], asked: Sequence[str]) -> dict[str, Any]:
-    """The fields of `result_fields` with the parameters in another order.
+class FinishedRun(NamedTuple):
+    """A run that has ended, for bilby, for people and for plugins.
 
-    Parameters
+    Attributes
     ----------
     fields : dict of str to object
-    names : sequence of str
-        The parameters in the order of the run.
-    asked : sequence of str
-        The same in the order of the result.
+        Attributes of bilby's result, but for its meta data and times. ``nested_samples`` are the weighted
+        draws, those of weight zero left out; ``samples``, which become the posterior, are as many rows of
+        equal weight as the effective sample size, rounded down (`equal_weight_indices`). Both are empty when
+        no likelihood was finite.
+    meta_data : dict of str to dict
+        Entries ``"run_statistics"``, with dynesty's keys, and ``"nbi"``. The table of rounds in the latter is
+        a dictionary with keys ``"0"``, ``"1"`` and so on, because bilby cannot write a list of dictionaries
+        to HDF5; `meta_data.rounds_of` makes it a list.
+    outcome : Outcome
+    findings : Findings
+        What the result says of model and priors.
     """
-    frame = fields["nested_samples"]
-    others = [name for name in frame if name not in names]
-    samples = fields["samples"][:, [list(names).index(name) for name in asked]]
-    return fields | {"samples": samples, "nested_samples": frame[[*asked, *others]]}
+
+    fields: dict[str, Any]
+    meta_data: dict[str, dict[str, Any]]
+    outcome: Outcome
+    findings: Findings
 
 
-def run_summary(
+def finished_run(
     state: State,
     config: SnpeConfig,
-    n_dim: int,
+    space: ParameterSpace,
+    priors: PriorDict,
+    forward: ForwardModel | None,
     note: str,
-    seconds: float,
-    findings: Findings | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Entries of the result's meta data: ``"run_statistics"``, with dynesty's keys, and ``"nbi"``.
+    seconds: float = 0.0,
+) -> FinishedRun:
+    """Sum up a run.
 
     Parameters
     ----------
     state : State
+        The last.
     config : SnpeConfig
-    n_dim : int
+        Its seed decides which draws become rows of equal weight.
+    space : ParameterSpace
+    priors : bilby.core.prior.PriorDict
+    forward : ForwardModel, optional
+        Tells how well the model fits.
     note : str
         How the likelihood is called.
     seconds : float
         Of the whole run.
-    findings : Findings, optional
-        What the result says of model and priors.
-
-    Returns
-    -------
-    dict of str to dict
-        The table of rounds is a dictionary with keys ``"0"``, ``"1"`` and so on, because bilby cannot write a
-        list of dictionaries to HDF5; `meta_data.rounds_of` makes it a list.
     """
-    draws = _result_draws(state)
     assert config.seed is not None
-    log_weights = _joined(draws, n_dim)[0]
-    weights = summarise(log_weights)
-    n_distinct = len(np.unique(_rows_of_equal_weight(log_weights, config.seed)))
-    findings = findings or Findings()
-    status, message = judge(
-        weights,
-        config.n_effective,
-        state.n_calls,
-        _contradiction(state, draws, n_dim),
-        n_distinct=n_distinct,
-        likelihood_only=state.count("prior") > 0 and not state.count("rounds"),
-        n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
-        misfit=findings.misfit,
-    )
+    draws = ResultDraws.of(state, space.n_dim)
+    rows, weights = draws.equal_weight_rows(config.seed), summarise(draws.log_weights)
+    findings = find(state, forward, space, priors, config.seed)
+    n_distinct = len(np.unique(rows))
+    verdict = _verdict(state, config, draws, weights, n_distinct, findings)
     trained_on = {id(each) for each in state.history.batches}
-    last = tuple(each for each in draws if id(each) not in trained_on) or draws[-1:]
-    statistics = {
-        "nlikelihood": state.n_calls,
-        "neffsamples": whole_samples(weights.ess),
-        "sampling_time_s": int(seconds),
-    }
+    last = tuple(each for each in draws.batches if id(each) not in trained_on) or draws.batches[-1:]
     own = {
-        "status": status,
-        "message": "; ".join([message, *findings.sentences]),
-        "efficiency": efficiency(_joined(last, n_dim)[0]),
+        "status": verdict.status,
+        "message": "; ".join([verdict.message, *findings.sentences]),
+        "efficiency": efficiency(ResultDraws(last, space.n_dim).log_weights),
         "ess": weights.ess,
         "n_effective": float(config.n_effective),
         "n_distinct": n_distinct,
@@ -175,21 +178,87 @@ def run_summary(
             **{name: version(name) for name in ("torch", "bilby", "numpy")},
         },
     }
-    return {"run_statistics": statistics, "nbi": own}
+    statistics = {
+        "nlikelihood": state.n_calls,
+        "neffsamples": whole_samples(weights.ess),
+        "sampling_time_s": int(seconds),
+    }
+    same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
+    value, error = draws.evidence
+    return FinishedRun(
+        fields={**_fields(draws, rows, space, priors), "num_likelihood_evaluations": state.n_calls},
+        meta_data={"run_statistics": statistics, "nbi": own},
+        outcome=Outcome(log_evidence=value, log_evidence_err=error, **{name: own[name] for name in same}),
+        findings=findings,
+    )
 
 
-def _rows_of_equal_weight(log_weights: Array, seed: int) -> NDArray[np.intp]:
-    """Draws that are the rows of the posterior, shape (n_rows,): the same for the same seed."""
-    if not np.isfinite(log_weights).any():
-        return np.zeros(0, dtype=np.intp)
-    return equal_weight_indices(log_weights, stage_generator(seed, "result"))
+def in_order(fields: dict[str, Any], names: Sequence[str], wanted: Sequence[str]) -> dict[str, Any]:
+    """Put the parameters of fields of a result in another order.
+
+    Parameters
+    ----------
+    fields : dict of str to object
+    names : sequence of str
+        The parameters in the order of the run.
+    wanted : sequence of str
+        The same in the order of the result.
+    """
+    frame = fields["nested_samples"]
+    others = [name for name in frame if name not in names]
+    samples = fields["samples"][:, [list(names).index(name) for name in wanted]]
+    return fields | {"samples": samples, "nested_samples": frame[[*wanted, *others]]}
 
 
-def _contradiction(state: State, draws: tuple[Draws, ...], n_dim: int) -> float | None:
-    """See `reliability.contradicting_evidence`."""
+def _fields(
+    draws: ResultDraws, rows: NDArray[np.intp], space: ParameterSpace, priors: PriorDict
+) -> dict[str, Any]:
+    log_weights, theta, log_likelihood = draws.log_weights, draws.theta, draws.log_likelihood
+    kept = np.flatnonzero(np.isfinite(log_weights))
+    weights = normalised_weights(log_weights[kept]) if len(kept) else np.zeros(0)
+    # Weights may underflow to zero, and bilby takes their logarithm.
+    kept, weights = kept[weights > 0.0], weights[weights > 0.0]
+    log_prior = np.full(len(theta), np.nan)
+    log_prior[kept] = log_prior_density(theta[kept], space, priors)
+    frame = pd.DataFrame(theta[kept], columns=list(space.names))
+    frame["log_likelihood"] = log_likelihood[kept]
+    # bilby's reweighting wants this column and takes it out before it evaluates a prior.
+    frame["log_prior"] = log_prior[kept]
+    frame["weights"] = weights
+    value, error = draws.evidence
+    # Kullback-Leibler divergence of the posterior from the prior, in nats.
+    gain = float(np.sum(weights * log_likelihood[kept]) - value) if len(weights) else 0.0
+    return {
+        "nested_samples": frame,
+        "samples": theta[rows],
+        "log_likelihood_evaluations": log_likelihood[rows],
+        "log_prior_evaluations": log_prior[rows],
+        "log_evidence": value,
+        "log_evidence_err": error,
+        "information_gain": gain,
+    }
+
+
+def _verdict(
+    state: State,
+    config: SnpeConfig,
+    draws: ResultDraws,
+    weights: WeightSummary,
+    n_distinct: int,
+    findings: Findings,
+) -> Verdict:
     batches = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
-    return contradicting_evidence(log_evidence(_joined(draws, n_dim)[0]), batches, all_draws)
+    return judge(
+        weights,
+        config.n_effective,
+        state.n_calls,
+        contradicting_evidence(draws.evidence, batches, all_draws),
+        n_distinct=n_distinct,
+        likelihood_only=state.count("prior") > 0 and not state.count("rounds"),
+        n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
+        misfit=findings.misfit,
+    )
 
 
 def log_prior_density(theta: Array, space: ParameterSpace, priors: PriorDict) -> Array:
@@ -227,39 +296,3 @@ def _sum_of_densities(parameters: Mapping[str, Any], space: ParameterSpace, prio
         needed = getattr(priors[name], "required_variables", None) or ()
         total = total + priors[name].ln_prob(parameters[name], **{key: parameters[key] for key in needed})
     return total
-
-
-def weighted_draws(state: State, n_dim: int) -> tuple[Array, Array]:
-    """Log weights and parameters of the draws that a result would have now, shapes (n,) and (n, n_dim).
-
-    Parameters
-    ----------
-    state : State
-        Of a run that may still go on.
-    n_dim : int
-    """
-    log_weights, theta, _ = _joined(_result_draws(state), n_dim)
-    return log_weights, theta
-
-
-def _result_draws(state: State) -> tuple[Draws, ...]:
-    """Draws of the result; where the budget ended before there were any, the best batch so far."""
-    if state.final or not state.history.batches:
-        return state.final
-    return (max(state.history.batches, key=lambda each: effective_sample_size(each.log_weights)),)
-
-
-def _joined(draws: tuple[Draws, ...], n_dim: int) -> tuple[Array, Array, Array]:
-    """Log weights, parameters and log-likelihoods, shapes (n,), (n, n_dim) and (n,)."""
-    if not draws:
-        return np.zeros(0), np.zeros((0, n_dim)), np.zeros(0)
-    return (
-        np.concatenate([each.log_weights for each in draws]),
-        np.concatenate([each.evaluation.theta for each in draws]),
-        np.concatenate([each.log_likelihood for each in draws]),
-    )
-
-
-def _information_gain(log_likelihood: Array, weights: Array, log_z: float) -> float:
-    """Kullback-Leibler divergence of the posterior from the prior, in nats."""
-    return float(np.sum(weights * log_likelihood) - log_z) if len(weights) else 0.0

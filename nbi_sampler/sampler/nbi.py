@@ -31,13 +31,12 @@ from nbi_sampler.priors.constraints import check_constraints, idle_constraints
 from nbi_sampler.priors.names import check_names
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.events import Outcome, Run, RunEvents
-from nbi_sampler.reports.findings import find
 from nbi_sampler.reports.meta_data import describable, portable
 from nbi_sampler.reports.plots.run import figures_of
 from nbi_sampler.reports.plots.view import RunView
 from nbi_sampler.reports.plots.watching import RunPlots
 from nbi_sampler.reports.progress import RunProgress, table_of_rounds
-from nbi_sampler.reports.result import in_order, result_fields, run_summary
+from nbi_sampler.reports.result import finished_run, in_order
 from nbi_sampler.sampler.bilby_sampler import BilbySampler
 from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem, make_start
@@ -288,13 +287,12 @@ class Nbi(BilbySampler):
         )
 
     def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> Outcome:
-        assert config.seed is not None
-        fields = result_fields(state, self._space, self.priors, config.seed)
+        fields, summary, outcome, findings = finished_run(
+            state, config, self._space, self.priors, self._forward, note, seconds
+        )
         for name, value in in_order(fields, self._space.names, self.search_parameter_keys).items():
             setattr(self.result, name, value)
         self.result.sampling_time = datetime.timedelta(seconds=seconds)
-        findings = find(state, self._forward, self._space, self.priors, config.seed)
-        summary = run_summary(state, config, self._space.n_dim, note, seconds, findings)
         if self._start is not None:
             summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
         summary["nbi"]["settings"] = settings_as_text(
@@ -306,13 +304,7 @@ class Nbi(BilbySampler):
         }
         summary["run_statistics"]["ncores"] = self._settings.npool
         self.result.meta_data.update(portable(summary))
-        own = summary["nbi"]
-        sound = own["status"] == Status.OK and not findings.correlated
+        sound = outcome.status == Status.OK and not findings.correlated
         say = logger.info if sound else logger.warning
-        say(f"nbi: {own['status']}: {own['message']}")
-        same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
-        return Outcome(
-            log_evidence=self.result.log_evidence,
-            log_evidence_err=self.result.log_evidence_err,
-            **{name: own[name] for name in same},
-        )
+        say(f"nbi: {outcome.status}: {outcome.message}")
+        return outcome

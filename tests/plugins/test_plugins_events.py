@@ -134,7 +134,7 @@ class TestEvents:
         def fail(*_):
             raise MemoryError("no room for equal weights")
 
-        monkeypatch.setattr("nbi_sampler.sampler.nbi.result_fields", fail)
+        monkeypatch.setattr("nbi_sampler.sampler.nbi.finished_run", fail)
         with pytest.raises(MemoryError):
             fit(tmp_path, gaussian(OwnGaussian), n_sims=400, n_rounds=1, n_effective=50)
         ((outcome,),) = watching.of("run_finished")

@@ -17,7 +17,7 @@ from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import Evidence, normalised_weights, weighted_quantiles
 from nbi_sampler.reports.meta_data import rounds_of
-from nbi_sampler.reports.result import weighted_draws
+from nbi_sampler.reports.result import ResultDraws
 
 if TYPE_CHECKING:
     from bilby.core.prior import PriorDict
@@ -105,10 +105,10 @@ class RunView:
         priors : bilby.core.prior.PriorDict, optional
             For their labels.
         """
-        log_weights, theta = weighted_draws(state, len(names))
-        finite = np.isfinite(log_weights)
+        draws = ResultDraws.of(state, len(names))
+        finite = np.isfinite(draws.log_weights)
         labels = parameter_labels(names, priors)
-        return cls(label, labels, state.records, theta[finite], log_weights[finite])
+        return cls(label, labels, state.records, draws.theta[finite], draws.log_weights[finite])
 
     @property
     def n_dim(self) -> int:

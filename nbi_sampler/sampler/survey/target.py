@@ -27,8 +27,7 @@ from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.reports.findings import find
-from nbi_sampler.reports.result import result_fields, run_summary
+from nbi_sampler.reports.result import finished_run
 from nbi_sampler.sampler.keywords import Settings, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem
 from nbi_sampler.sampler.trained_model import Observed, start_at
@@ -118,16 +117,10 @@ class Plan:
         problem = make_problem(target.likelihood, False, self.space, forward, self.settings, start=start)
         config = replace(self.settings.snpe, seed=target.seed)
         state = run(problem, config, target.seed, Observer())
-        fields = result_fields(state, self.space, self.priors, target.seed)
-        findings = find(state, forward, self.space, self.priors, target.seed)
-        own = run_summary(state, config, self.space.n_dim, problem.evaluator.note, 0.0, findings)["nbi"]
-        same = ("status", "message", "ess", "efficiency", "k_hat", "n_calls")
-        return {
-            **{name: own[name] for name in same},
-            **{name: fields[name] for name in ("log_evidence", "log_evidence_err")},
-            "p_value": start.p_value,
-            **self._moments(fields["nested_samples"], target.seed),
-        }
+        note = problem.evaluator.note
+        finished = finished_run(state, config, self.space, self.priors, forward, note)
+        moments = self._moments(finished.fields["nested_samples"], target.seed)
+        return {**vars(finished.outcome), "p_value": start.p_value, **moments}
 
     def _moments(self, draws: Any, seed: int) -> dict[str, Any]:
         """Mean, spread, quantiles and samples of equal weight; nothing without draws."""
