@@ -31,7 +31,7 @@ silence_own_warnings = True
 
 
 class _Settings(NamedTuple):
-    """What a script may have set, as far as it concerns us."""
+    """Settings of a script, as far as they concern us."""
 
     errors: dict[str, Any]
     dtype: torch.dtype
@@ -116,7 +116,7 @@ def users_settings() -> AbstractContextManager[None]:
 
 
 def users_errors() -> AbstractContextManager[Any]:
-    """How numpy treats overflow and the like in the user's code: silently, unless the script says otherwise.
+    """Let numpy treat overflow and the like in the user's code silently, unless the script says otherwise.
 
     Draws from the prior reach where a model overflows, and numpy's default would warn at each of them.
     """

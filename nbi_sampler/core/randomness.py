@@ -1,6 +1,6 @@
 """Random generators for each stage of a run, all from one seed; no global generator is touched.
 
-Called by everything that draws. A stage is named by the words and numbers of its key, so its stream is the
+A stage is named by the words and numbers of its key, so its stream is the
 same whatever ran before it, in this process or in an earlier one.
 """
 
@@ -25,10 +25,6 @@ def stage_generator(entropy: int, *key: str | int) -> np.random.Generator:
         The seed of the run.
     *key : str or int
         Name of the stage, for example ``("train", 3)``.
-
-    Returns
-    -------
-    numpy.random.Generator
 
     Examples
     --------

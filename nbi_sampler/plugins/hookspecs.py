@@ -51,7 +51,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 @hookspec(firstresult=True)
 def forward_model(likelihood: object) -> ForwardModel | None:
-    """How the data of a likelihood come about.
+    """Give the model by which the data of a likelihood come about.
 
     Called in the main process when a sampler is made without ``simulator=``, and for every part of a joint
     likelihood, before the first draw. Plugins are asked in the order of their names, the package last; the
@@ -106,7 +106,7 @@ def flows() -> Mapping[str, FlowKind]:  # type: ignore[empty-body]
 
 @hookspec
 def losses() -> Mapping[str, LossKind]:  # type: ignore[empty-body]
-    """What the rounds minimise, by the name that ``loss=`` takes.
+    """Objectives of the rounds, by the name that ``loss=`` takes.
 
     Called whenever a run begins or fits; all answers are joined. A name that the package has itself, or a
     plugin before in the order of names, is refused.

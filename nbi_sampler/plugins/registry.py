@@ -1,4 +1,4 @@
-"""What can be asked for by name: the package's own offers, and those of plugins under one hook."""
+"""Offers by name: the package's own, and those of plugins under one hook."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What people read of a run, and what changes none of its numbers."""
+"""Reports of a run for people and plugins, which change none of its numbers."""

@@ -1,4 +1,4 @@
-"""What plugins are told about a run: read-only summaries, and the observer that hands them over.
+"""Events of a run for plugins: read-only summaries, and the observer that hands them over.
 
 The hooks are in `hookspecs`; the sampler makes a `RunEvents` for each run. A plugin that raises is reported
 and told no more of that kind of event in this run.
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Run:
-    """What is run; the same object in all events, told from others by identity.
+    """A run; the same object in all events, told from others by identity.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run has ended.
+    """End of a run.
 
     Attributes
     ----------
@@ -134,12 +134,7 @@ class Outcome:
 
 
 class RunEvents(Observer):
-    """Tells plugins of the events of a run: as a context, of its beginning and of an end by error or signal.
-
-    Parameters
-    ----------
-    run : Run
-    """
+    """Tells plugins of the events of a run; as a context, of its beginning and of an end by error too."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

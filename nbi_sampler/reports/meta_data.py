@@ -59,12 +59,7 @@ def portable(value: Any) -> Any:
 
 
 def describable(value: Any) -> Any:
-    """Value of a keyword, `portable`, with arrays and lists of objects described by a few words.
-
-    Parameters
-    ----------
-    value : object
-    """
+    """Value of a keyword, `portable`, with arrays and lists of objects described by a few words."""
     if isinstance(value, Mapping):
         return {_key(name): describable(each) for name, each in value.items()} or None
     if isinstance(value, np.ndarray):
@@ -114,7 +109,7 @@ def _sequence(values: list[Any]) -> list[Any] | dict[str, Any]:
 
 
 def _are_numbers(values: list[Any]) -> bool:
-    """Whether values, or rows of values, make an array of numbers."""
+    """Return whether values, or rows of values, make an array of numbers."""
     flat = [part for each in values for part in (each if isinstance(each, list) else [each])]
     if any(isinstance(each, bool) for each in flat):
         return False

@@ -9,22 +9,12 @@ from bilby.core.prior import JointPrior, Prior, PriorDict
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from nbi_sampler.core.config import PRIOR_EDGES
 from nbi_sampler.importance.weights import normalised_weights, weighted_quantiles
 
 __all__ = ["Edge", "piled_up_edges"]
 
 Array = NDArray[np.float64]
-
-# Half of the posterior must lie within this share of the prior next to the edge.
-NEAR = 0.2
-# Share of the posterior within half its median distance from the edge: 0.25 for a density that is flat up to
-# the edge, more where it rises, and 0.24 for a normal law with its peak 0.7 standard deviations inside.
-LEAST_SHARE = 0.24
-# Median distance from the edge in units of the range between quartiles: 1 for a flat density, 0.8 for a
-# normal law with its peak at the edge; far more where a prior only fades out.
-FARTHEST = 2.0
-# Effective samples by which that share is known to 0.04.
-FEWEST_EFFECTIVE = 100.0
 
 
 class Edge(NamedTuple):
@@ -46,7 +36,7 @@ class Edge(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What is found, in words."""
+        """Say so."""
         return (
             f"the posterior of {self.name} piles up at the {self.side} edge of its prior ({self.value:.6g})"
         )
@@ -69,16 +59,12 @@ def piled_up_edges(
     z, theta : ndarray, shape (n, n_dim)
         Draws of the result: where they lie in their priors, as standard normal quantiles, and what they are.
     log_weights : ndarray, shape (n,)
-
-    Returns
-    -------
-    tuple of Edge
     """
     counted = np.isfinite(log_weights)
     if not counted.any():
         return ()
     weights = normalised_weights(log_weights[counted])
-    if 1.0 / np.square(weights).sum() < FEWEST_EFFECTIVE:
+    if 1.0 / np.square(weights).sum() < PRIOR_EDGES.fewest_effective:
         return ()
     found = []
     for i, name in enumerate(names):
@@ -102,9 +88,9 @@ def _has_edges(prior: Prior) -> bool:
 
 
 def _piles_up(quantiles: Array, distance: Array, weights: Array) -> bool:
-    """Whether draws at quantiles of the prior from an edge, at a distance from it, crowd there."""
+    """Return whether draws at quantiles of the prior from an edge, at a distance from it, crowd there."""
     columns = np.stack([quantiles, distance], axis=1)
     (_, median, _), (first, middle, third) = weighted_quantiles(columns, weights, [0.25, 0.5, 0.75])
-    if median > NEAR or middle > FARTHEST * (third - first):
+    if median > PRIOR_EDGES.near or middle > PRIOR_EDGES.farthest * (third - first):
         return False
-    return bool(weights[quantiles < median / 2.0].sum() >= LEAST_SHARE)
+    return bool(weights[quantiles < median / 2.0].sum() >= PRIOR_EDGES.least_share)

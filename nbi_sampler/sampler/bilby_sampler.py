@@ -1,7 +1,7 @@
-"""What bilby calls on a sampler and expects of it, whatever the sampler then does.
+"""The contract between bilby and a sampler, whatever the sampler then does.
 
-Keywords by all of bilby's names, the checkpoint's place, signals, cached results. Subclassed by
-`sampler.Nbi`; only these two know bilby's Sampler class.
+Keywords by all of bilby's names, the checkpoint's place, signals, cached results. Only this file and
+`sampler.nbi` know bilby's Sampler class.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from nbi_sampler.core.guarded import in_own_settings, users_errors, users_settin
 from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
 from nbi_sampler.evaluation.calls import as_number, quiet_about_state
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.sampler.foreign import nearest_of
 from nbi_sampler.sampler.keywords import DEFAULTS, Settings, translate
+from nbi_sampler.sampler.other_samplers import nearest_of
 from nbi_sampler.storage.cached_result import Question, find_result
 from nbi_sampler.storage.checkpoint import CheckpointWriter
 from nbi_sampler.storage.place import Place

@@ -1,6 +1,6 @@
 """Keywords of the sampler, from what a user, bilby or bilby_pipe may write to checked settings.
 
-Called by the sampler before anything else, so that a mistake costs no likelihood call.
+All are checked before anything else, so that a mistake costs no likelihood call.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import numpy as np
 import torch
 
 from nbi_sampler.core.config import SnpeConfig, TrainingConfig, build
+from nbi_sampler.core.config.building import require, require_count
 from nbi_sampler.networks.devices import find_device, thread_count
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.flows.refinement import refinement_flows
 from nbi_sampler.networks.training.losses import LOSSES
 from nbi_sampler.reports.progress import print_interval
-from nbi_sampler.sampler.foreign import nearest_of, taken_elsewhere
-from nbi_sampler.sampler.shared import as_meant, by_our_names
+from nbi_sampler.sampler.other_samplers import nearest_of, taken_elsewhere
+from nbi_sampler.sampler.values import as_meant, by_our_names
 
 __all__ = ["DEFAULTS", "Settings", "read_settings", "translate"]
 
@@ -113,7 +114,7 @@ def translate(
     ----------
     keywords : mapping of str to object
     equivalents : mapping of str to iterable of str
-        Other names of a keyword; see `shared.by_our_names`.
+        Other names of a keyword; see `values.by_our_names`.
 
     Returns
     -------
@@ -162,7 +163,7 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
     LOSSES.named(snpe.loss)
     flow = given["flow"]
     training = given["training"] or {}
-    _expect(isinstance(training, Mapping), "training", "a dictionary of training settings", training)
+    require(isinstance(training, Mapping), "training", "a dictionary of training settings", training)
     build(TrainingConfig, training, "training")
     _check_switches(given)
     _check_company(given)
@@ -187,18 +188,18 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
 def _check_switches(given: Mapping[str, Any]) -> None:
     print_interval(given["print_method"])
     for name in ("resume", "check_point_plot"):
-        _expect(isinstance(given[name], bool), name, "True or False", given[name])
+        require(isinstance(given[name], bool), name, "True or False", given[name])
     vectorized, seconds, npool = given["vectorized"], given["check_point_delta_t"], given["npool"]
-    _expect(
+    require(
         isinstance(vectorized, bool) or vectorized == "auto",
         "vectorized",
         "'auto', True or False",
         vectorized,
     )
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0
-    _expect(number, "check_point_delta_t", "a number of seconds, at least 0", seconds)
-    count = isinstance(npool, int) and not isinstance(npool, bool) and npool >= 1
-    _expect(npool is None or count, "npool", "an integer of at least 1, or None", npool)
+    require(number, "check_point_delta_t", "a number of seconds, at least 0", seconds)
+    if npool is not None:
+        require_count("npool", npool)
 
 
 def _check_company(given: Mapping[str, Any]) -> None:
@@ -206,9 +207,4 @@ def _check_company(given: Mapping[str, Any]) -> None:
     for name, companions in COMPANIONS.items():
         alone = all(given[companion] is None for companion in companions)
         needed = " or ".join(f"{companion}=" for companion in companions)
-        _expect(given[name] is None or not alone, name, f"None without {needed}; pass that too", given[name])
-
-
-def _expect(condition: bool, argument: str, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"{argument}: expected {expected}; got {got!r}")
+        require(given[name] is None or not alone, name, f"None without {needed} (pass that too)", given[name])

@@ -32,9 +32,9 @@ from nbi_sampler.priors.names import check_names
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.events import Outcome, Run, RunEvents
 from nbi_sampler.reports.meta_data import describable, portable
+from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of
 from nbi_sampler.reports.plots.view import RunView
-from nbi_sampler.reports.plots.watching import RunPlots
 from nbi_sampler.reports.progress import RunProgress, table_of_rounds
 from nbi_sampler.reports.result import finished_run, in_order
 from nbi_sampler.sampler.bilby_sampler import BilbySampler
@@ -261,9 +261,9 @@ class Nbi(BilbySampler):
         """Those that take part in the numbers."""
         return plugins_at_work(self._forward, self.kwargs)
 
-    def _plots(self) -> RunPlots:
-        """What draws the run: at intervals where that is asked for, and when it is told to."""
-        return RunPlots(
+    def _plots(self) -> LivePlots:
+        """Make what draws the run: at intervals where that is set, and when it is told to."""
+        return LivePlots(
             self._place.folder,
             partial(RunView.from_state, label=self.label, names=self._space.names, priors=self.priors),
             partial(figures_of, forward=self._forward, space=self._space, likelihood=self.likelihood),
@@ -272,7 +272,7 @@ class Nbi(BilbySampler):
         )
 
     def _events(self, note: str, start: Checkpoint) -> RunEvents:
-        """What tells plugins of the run."""
+        """Make what tells plugins of the run."""
         return RunEvents(
             Run(
                 label=self.label,

@@ -1,7 +1,6 @@
 """From bilby's likelihood and priors, and the settings, to the problem that a run solves.
 
-Called by the sampler: the forward model when it is made, so that mistakes cost no call; the rest when it
-runs.
+The forward model is made with the sampler, so that mistakes cost no call; the rest when it runs.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
@@ -25,22 +25,13 @@ from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.sampler.keywords import Settings
 from nbi_sampler.sampler.trained_model import check_priors, estimator_of, observed_by, start_at
 
-__all__ = ["make_forward_model", "make_problem", "make_start"]
-
-# Of the probes: the same for every seed, so that the likelihood can be told by its values there.
-PROBE_SEED = 0
+__all__ = ["make_forward_model", "make_problem", "make_start", "probe_generator"]
 
 
 def make_forward_model(
     likelihood: Likelihood, space: ParameterSpace, settings: Settings
 ) -> ForwardModel | None:
-    """What makes simulations: the user's simulator, or what is known of the likelihood, or nothing.
-
-    Parameters
-    ----------
-    likelihood : bilby.core.likelihood.Likelihood
-    space : ParameterSpace
-    settings : Settings
+    """Make the source of simulations: the user's simulator, or what is known of the likelihood, or None.
 
     Raises
     ------
@@ -59,7 +50,7 @@ def make_forward_model(
 def make_start(
     priors: PriorDict, space: ParameterSpace, forward: ForwardModel | None, settings: Settings
 ) -> Start | None:
-    """What the run draws from first, where it does not begin with the prior.
+    """Make the first proposal of a run that does not begin with the prior.
 
     Parameters
     ----------
@@ -96,7 +87,7 @@ def make_problem(
     function = likelihood_function(likelihood, use_ratio)
     with users_settings(), users_errors():
         offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
-    rng = stage_generator(PROBE_SEED, "probe")
+    rng = probe_generator()
     evaluator = Evaluator(space, function, forward, rng, offset, settings.vectorized, pool, between_calls)
     networks = Networks(
         settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
@@ -107,6 +98,11 @@ def make_problem(
         training=replace(problem.training, **settings.training),
         refinement_training=replace(problem.refinement_training, **settings.training),
     )
+
+
+def probe_generator() -> np.random.Generator:
+    """Random numbers of the first calls: of no seed, so that a likelihood can be told by its values there."""
+    return stage_generator(0, "probe")
 
 
 def _observed(likelihood: Likelihood, settings: Settings) -> Any:

@@ -1,7 +1,4 @@
-"""A trained model as the beginning of a run: read, compared with what is asked for, put at the observed data.
-
-Called before the first draw, by the sampler for its likelihood and by surveys for each of theirs.
-"""
+"""A trained model as the beginning of a run or of a survey: read, compared, put at the observed data."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.step import Start
 from nbi_sampler.amortised import Estimator, Targets
 from nbi_sampler.amortised.saving import KINDS, load_estimator
+from nbi_sampler.core.config import MODEL_START
 from nbi_sampler.core.randomness import torch_generator
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.forward.arrays import as_numbers
@@ -33,27 +31,6 @@ from nbi_sampler.storage.archive import ArchiveError
 from nbi_sampler.storage.objects import Packer
 
 __all__ = ["ModelCheck", "Observed", "check_priors", "digest_of", "estimator_of", "observed_by", "start_at"]
-
-
-# Of the prior in the first proposal: it bounds the weights, and sends a few draws where the model is blind.
-PRIOR_SHARE = 0.05
-
-SHOWN_QUANTILES = (0.05, 0.95)
-
-N_PROBES = 8
-
-# Of the spread of a prior.
-TOLERANCE = 1e-6
-
-# A density below this share of the prior's, at the truth, is a surprise. So large a share of them, and so
-# many, a true posterior has next to never.
-SURPRISING = 0.01
-
-MOST_SURPRISES = 0.1
-
-FEWEST_SURPRISES = 3
-
-MOST_SIMULATIONS = 200
 
 
 class Observed(NamedTuple):
@@ -72,7 +49,7 @@ class Observed(NamedTuple):
 
 
 def estimator_of(model: object, priors: PriorDict) -> Estimator:
-    """The trained estimator in what is given as ``model=``.
+    """Return the trained estimator in what is given as ``model=``.
 
     Parameters
     ----------
@@ -183,7 +160,7 @@ def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | N
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
     members = (estimator.proposal(*observed), PriorProposal(estimator.space.n_dim))
-    proposal = MixtureProposal(members, np.array([1.0 - PRIOR_SHARE, PRIOR_SHARE]))
+    proposal = MixtureProposal(members, np.array([1.0 - MODEL_START.prior_share, MODEL_START.prior_share]))
     targets = estimator.targets(*observed)
     check = None
     seen = np.ravel(estimator.layout.as_channels(as_numbers(observed.x_obs, "x_obs")[None]))
@@ -193,7 +170,7 @@ def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | N
 
 
 def digest_of(estimator: Estimator) -> str:
-    """What tells a trained model from others: a digest of its networks' state and of its scales."""
+    """Digest of a trained model: of its networks' state and of its scales."""
     packer = Packer(KINDS)
     packed = packer.pack((estimator.layout, estimator.flow, estimator.affine))
     for name, tensor in estimator.featurizer.state_dict().items():
@@ -219,7 +196,7 @@ def _read(path: Path, priors: PriorDict) -> Estimator:
 
 
 def _differences(trained: ParameterSpace, asked: ParameterSpace) -> list[str]:
-    """In what two spaces differ, for people; empty where z means the same in both."""
+    """Name how two spaces differ; nothing where z means the same in both."""
     if trained.names != asked.names:
         what = "order of parameters" if set(trained.names) == set(asked.names) else "parameters"
         return [f"{what} ({', '.join(trained.names)}, now {', '.join(asked.names)})"]
@@ -228,11 +205,11 @@ def _differences(trained: ParameterSpace, asked: ParameterSpace) -> list[str]:
         for name in {**trained.fixed, **asked.fixed}
         if trained.fixed.get(name) != asked.fixed.get(name)
     ]
-    shown = np.repeat(ndtri(SHOWN_QUANTILES)[:, None], asked.n_dim, axis=1)
-    z = np.concatenate([shown, np.random.default_rng(0).normal(size=(N_PROBES, asked.n_dim))])
+    shown = np.repeat(ndtri((0.05, 0.95))[:, None], asked.n_dim, axis=1)
+    z = np.concatenate([shown, np.random.default_rng(0).normal(size=(MODEL_START.n_probes, asked.n_dim))])
     before, now = trained.to_theta(z), asked.to_theta(z)
     for i, name in enumerate(asked.names):
-        if not np.allclose(before[:, i], now[:, i], rtol=0.0, atol=TOLERANCE * np.ptp(now[:, i])):
+        if not np.allclose(before[:, i], now[:, i], rtol=0.0, atol=MODEL_START.tolerance * np.ptp(now[:, i])):
             ranges = [f"{values[0, i]:.4g} to {values[1, i]:.4g}" for values in (before, now)]
             differing.append(f"prior of {name} (its central 90 % are {ranges[0]}, now {ranges[1]})")
     return differing
@@ -263,7 +240,7 @@ class ModelCheck:
     forward: ForwardModel
 
     def __call__(self, draws: Draws, rng: np.random.Generator) -> bool:
-        """Whether the model may be believed.
+        """Return whether the model may be believed.
 
         Parameters
         ----------
@@ -276,8 +253,8 @@ class ModelCheck:
         evaluation = draws.evaluation
         assert evaluation.predictions is not None
         rows = np.flatnonzero((draws.log_ratio < 0.0) & np.isfinite(evaluation.predictions).all(1))
-        rows = rows[:MOST_SIMULATIONS]
-        if len(rows) < FEWEST_SURPRISES:
+        rows = rows[: MODEL_START.most_simulations]
+        if len(rows) < MODEL_START.fewest_surprises:
             return True
         estimator, theta = self.estimator, evaluation.theta[rows]
         columns = {name: torch.as_tensor(each) for name, each in estimator.space.columns(theta).items()}
@@ -289,5 +266,6 @@ class ModelCheck:
             None if x_err is None else np.repeat(x_err, len(rows), axis=0),
             np.repeat(self.observed.mask, len(rows), axis=0),
         )
-        surprises = estimator.log_ratio(theta, simulated) < math.log(SURPRISING)
-        return bool(surprises.mean() <= MOST_SURPRISES or surprises.sum() < FEWEST_SURPRISES)
+        surprises = estimator.log_ratio(theta, simulated) < math.log(MODEL_START.surprising)
+        few = surprises.sum() < MODEL_START.fewest_surprises
+        return bool(few or surprises.mean() <= MODEL_START.most_surprises)

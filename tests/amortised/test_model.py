@@ -11,8 +11,8 @@ from small_runs import assert_agrees, run_nbi
 
 from nbi_sampler import NBI
 from nbi_sampler.algorithm import warm_start as model_step
+from nbi_sampler.core.config import ModelStartConfig
 from nbi_sampler.sampler import trained_model
-from nbi_sampler.sampler import trained_model as model_check
 from nbi_sampler.sampler.trained_model import digest_of
 from nbi_sampler.storage.checkpoint import read_draws
 
@@ -119,8 +119,8 @@ class TestAWrongModel:
 
     def test_would_lose_that_mode_without_these_and_a_share_of_the_prior(self, run, monkeypatch):
         """Negative control of the test before: half the evidence, and a healthy status."""
-        monkeypatch.setattr(trained_model, "PRIOR_SHARE", 1e-9)
-        monkeypatch.setattr(model_check, "MOST_SURPRISES", 1.0)
+        blind = ModelStartConfig(prior_share=1e-9, most_surprises=1.0)
+        monkeypatch.setattr(trained_model, "MODEL_START", blind)
         likelihood = lines.likelihood(function=lines.even)
         result = run(likelihood, model=lines.model())
         assert result.meta_data["nbi"]["status"] == "ok"

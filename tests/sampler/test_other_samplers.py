@@ -10,7 +10,7 @@ import pytest
 from bilby.core.prior import PriorDict, Uniform
 from sampler_cases import Bowl
 
-from nbi_sampler.sampler import foreign
+from nbi_sampler.sampler import other_samplers
 from nbi_sampler.sampler.keywords import DEFAULTS
 from nbi_sampler.sampler.nbi import Nbi
 from nbi_sampler.sampler.other_samplers import NAMES
@@ -217,7 +217,7 @@ class TestInstalledPlugins:
                 return Plugin
 
         listed = [Listed(name, f"{name}.plugin:Sampler", "bilby.samplers") for name in ("broken", "fine")]
-        monkeypatch.setattr(foreign, "entry_points", lambda group: listed)
+        monkeypatch.setattr(other_samplers, "entry_points", lambda group: listed)
         return seen
 
     @pytest.mark.parametrize("name", ["n_simms", "frobnicate", "gridding"])

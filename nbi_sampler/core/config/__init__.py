@@ -17,21 +17,38 @@ from nbi_sampler.core.config.networks import (
     TrainingConfig,
 )
 from nbi_sampler.core.config.reliability import RELIABILITY, ReliabilityConfig
+from nbi_sampler.core.config.reports import PRIOR_EDGES, PriorEdgeConfig
 from nbi_sampler.core.config.run import SnpeConfig
+from nbi_sampler.core.config.sampler import (
+    MODEL_START,
+    SPELLING,
+    SURVEY,
+    ModelStartConfig,
+    SpellingConfig,
+    SurveyConfig,
+)
 
 __all__ = [
+    "MODEL_START",
     "OOD_THRESHOLD",
+    "PRIOR_EDGES",
     "RELIABILITY",
+    "SPELLING",
+    "SURVEY",
     "AttentionConfig",
     "GmmConfig",
     "JoinedConfig",
     "MafConfig",
     "MlpConfig",
+    "ModelStartConfig",
     "NsfConfig",
     "PcaConfig",
+    "PriorEdgeConfig",
     "ReliabilityConfig",
     "SequenceConfig",
     "SnpeConfig",
+    "SpellingConfig",
+    "SurveyConfig",
     "TrainingConfig",
     "build",
     "nearest",

@@ -1,4 +1,4 @@
-"""Whether to believe an amortised posterior: numbers from arrays of draws, and a page of plots."""
+"""Tests of an amortised posterior: numbers from arrays of draws, and a page of plots."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""All that a set of simulated targets says about an amortised posterior, in one object of numbers.
-
-Called by users and the engine; `page` draws it.
-"""
+"""All that a set of simulated targets says about an amortised posterior, in numbers, which `page` draws."""
 
 from __future__ import annotations
 

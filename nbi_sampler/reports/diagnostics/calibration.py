@@ -1,7 +1,4 @@
-"""Simulation-based calibration: whether marginal posteriors are right, on average over the prior.
-
-For targets simulated from known parameters. Called by the page of diagnostics and by users.
-"""
+"""Simulation-based calibration: whether marginal posteriors are right, on average over the prior."""
 
 from __future__ import annotations
 

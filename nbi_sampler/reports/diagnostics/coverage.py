@@ -2,7 +2,7 @@
 
 Two kinds of region over all parameters at once: of highest density, and balls around random reference points
 (TARP), which need no density. Both give the level of the region whose edge goes through the truth, a rank
-that is uniform where the posteriors are right. Called by the page of diagnostics and by users.
+that is uniform where the posteriors are right.
 """
 
 from __future__ import annotations
@@ -49,10 +49,6 @@ def coverage(ranks: ArrayLike, levels: ArrayLike | None = None) -> Coverage:
         of its calibration rank u.
     levels : array_like, shape (n_levels,), optional
         1 % to 99 % without.
-
-    Returns
-    -------
-    Coverage
 
     References
     ----------

@@ -1,7 +1,4 @@
-"""One page of plots about an amortised posterior, for people who look before they believe.
-
-Called by users and the engine. Draws what the other files of this folder have computed.
-"""
+"""One page of plots of what the other files of this folder have computed about an amortised posterior."""
 
 from __future__ import annotations
 
@@ -51,10 +48,6 @@ def page(
         with those of the observed data.
     predictive : PredictiveCheck, optional
         Adds the discrepancies of replicated and observed data.
-
-    Returns
-    -------
-    pathlib.Path
     """
     from matplotlib.figure import Figure
 

@@ -1,7 +1,4 @@
-"""Posterior predictive checks: whether the model with its posterior produces data like those observed.
-
-Called by the page of diagnostics and by users, for one target.
-"""
+"""Posterior predictive checks: whether the model with its posterior produces data like those observed."""
 
 from __future__ import annotations
 
@@ -78,10 +75,6 @@ def predictive_check(
         where they deviate; `chi_squared` for example.
     weights : array_like, shape (n_samples,), optional
         Of the posterior draws.
-
-    Returns
-    -------
-    PredictiveCheck
 
     Notes
     -----

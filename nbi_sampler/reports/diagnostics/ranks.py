@@ -1,11 +1,11 @@
-r"""Where the truth falls among posterior draws: one statistic below calibration, coverage and TARP.
+r"""Rank of the truth among posterior draws: the one statistic below calibration, coverage and TARP.
 
 Draws :math:`\theta_1 \dots \theta_L \sim q` with weights :math:`w_j = p/q` and the truth
 :math:`\theta_0 \sim p` are exchangeable up to their weights. So, for any scalar statistic t,
 
 .. math:: u = \frac{\sum_{j \geq 1} w_j [t_j < t_0] + U w_0}{\sum_{j \geq 0} w_j}, \qquad U \sim U(0, 1),
 
-is uniform on (0, 1) exactly, for any number of draws and any q. Called by `calibration` and `coverage`.
+is uniform on (0, 1) exactly, for any number of draws and any q.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What a run looks like: figures of a result, or of a run while it goes on (docs/plots.md)."""
+"""Figures of a result, or of a run while it goes on (docs/plots.md).
+
+`run` puts them together from the panels of `rounds`, `weights`, `parameters` and `data`, which draw what a
+`RunView` holds; a new figure is a maker in `run.figures_of`.
+"""
 
 from __future__ import annotations
 

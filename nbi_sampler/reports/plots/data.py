@@ -1,7 +1,4 @@
-"""Observed data beside what the posterior predicts, and what is left of them.
-
-Called by `run`.
-"""
+"""Observed data beside what the posterior predicts, and what is left of them."""
 
 from __future__ import annotations
 

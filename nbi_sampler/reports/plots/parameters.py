@@ -1,7 +1,4 @@
-"""From prior to posterior, parameter by parameter: where every proposal looked, and what came of it.
-
-Called by `run`; needs no more than the quantiles in the records and the weighted draws.
-"""
+"""From prior to posterior, parameter by parameter, by the quantiles in the records and the weighted draws."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbi_sampler.algorithm.records import QUANTILES
-from nbi_sampler.reports.plots.stretch import Stretch
+from nbi_sampler.reports.plots.axis_scale import AxisScale
 from nbi_sampler.reports.plots.style import COLOURS, PHASES, head, with_errors
 from nbi_sampler.reports.plots.view import RunView
 
@@ -67,7 +64,7 @@ def draw_parameter(axis: Axes, view: RunView, i: int) -> None:
         value = with_errors(middle, below, above)
         title += ("\n" if len(title + value) > LONGEST_TITLE else " = ") + value
     # A posterior of one draw has no width to be resolved.
-    stretch = Stretch.about(middle, 0.5 * (above - below) or 1e-3 * (high - low))
+    scale = AxisScale.about(middle, 0.5 * (above - below) or 1e-3 * (high - low))
     thick = min(4.0, BARS / len(rows))
     for x, (record, quantiles) in enumerate(zip(view.records, rows, strict=True)):
         colour = PHASES[record.phase][0]
@@ -80,25 +77,25 @@ def draw_parameter(axis: Axes, view: RunView, i: int) -> None:
     truth = view.truth[i] if view.truth else None
     if truth is not None:
         axis.axhline(truth, color="0.2", lw=1, linestyle=":")
-    stretch.apply(axis, low, high)
+    scale.apply(axis, low, high)
     if len(view.theta):
-        _add_marginal(axis, view, i, stretch)
+        _add_marginal(axis, view, i, scale)
     head(axis, title)
     axis.grid(False, axis="x")
 
 
-def _add_marginal(axis: Axes, view: RunView, i: int, stretch: Stretch) -> None:
+def _add_marginal(axis: Axes, view: RunView, i: int, scale: AxisScale) -> None:
     """Weighted histogram of the draws, growing to the left from the right edge, of even bins on the axis."""
     n_bins = int(np.clip(1.5 * np.sqrt(view.ess), *BINS))
-    low, high = stretch.forward(axis.get_ylim())
+    low, high = scale.forward(axis.get_ylim())
     places = np.linspace(low, high, n_bins + 1)
-    height, _ = np.histogram(stretch.forward(view.theta[:, i]), places, weights=view.weights)
+    height, _ = np.histogram(scale.forward(view.theta[:, i]), places, weights=view.weights)
     n_batches = len(view.records)
     width = max(MARGINAL[0], MARGINAL[1] * n_batches)
     left = n_batches - 0.4
     axis.stairs(
         left + height / max(height.max(), 1e-300) * width,
-        stretch.inverse(places),
+        scale.inverse(places),
         baseline=left,
         orientation="horizontal",
         fill=True,

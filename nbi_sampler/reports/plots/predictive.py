@@ -1,7 +1,4 @@
-"""Data that the posterior predicts: new calls of the forward model at draws of the result.
-
-Called by `run`, where there is a forward model; `data` draws it.
-"""
+"""Data that the posterior predicts: new calls of the forward model at draws of the result, for `data`."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ class Predictive:
 
     @property
     def summary(self) -> str:
-        """How many observed points lie where they should."""
+        """Share of the observed points that lie where they should, in words."""
         low, high = np.quantile(self.replicated, [0.025, 0.975], axis=0)
         share = np.mean((self.observed >= low) & (self.observed <= high))
         return (
@@ -104,7 +101,7 @@ def predict(
 
 
 def abscissa(likelihood: Any, forward: ForwardModel) -> Array | None:
-    """What the data of a likelihood are a function of, shape (length,), where it says so."""
+    """Independent variable of the data of a likelihood, shape (length,), where it names one."""
     try:
         x = np.asarray(getattr(likelihood, "x", None), dtype=np.float64).reshape(-1)
     except (TypeError, ValueError):

@@ -1,7 +1,4 @@
-"""How a run went, batch by batch: efficiency, evidence and the losses of the fits.
-
-Called by `run`; draws records, whoever made them.
-"""
+"""Course of a run, batch by batch: efficiency, evidence and the losses of the fits, out of its records."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import numpy as np
 
 from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.importance.weights import Evidence
-from nbi_sampler.reports.plots.stretch import Stretch
+from nbi_sampler.reports.plots.axis_scale import AxisScale
 from nbi_sampler.reports.plots.style import COLOURS, PHASES, compact, head, say
 
 if TYPE_CHECKING:
@@ -86,7 +83,7 @@ def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) 
     axis.axhline(value, color=COLOURS[0], lw=1, label="result")
     errors = [record.log_evidence_err for record in finite]
     ends = [record.log_evidence + sign * record.log_evidence_err for record in finite for sign in (-1, 1)]
-    Stretch.about(value, 2.0 * float(min(errors[-3:]))).apply(axis, min(ends), max(ends))
+    AxisScale.about(value, 2.0 * float(min(errors[-3:]))).apply(axis, min(ends), max(ends))
     axis.set_ylabel(r"$\log Z$, stretched about the result")
     label_batches(axis, records)
     head(axis, title)
@@ -114,7 +111,7 @@ def draw_losses(axis: Axes, records: Sequence[RoundRecord]) -> None:
         shown.extend(losses[np.isfinite(losses)])
         start += len(epochs) + 1
         axis.axvline(start - 1, color="0.85", lw=0.8)
-    Stretch(0.0, LOSS_WIDTH).apply(axis, min(shown), max(*shown, LOSS_WIDTH))
+    AxisScale(0.0, LOSS_WIDTH).apply(axis, min(shown), max(*shown, LOSS_WIDTH))
     axis.set_xlim(-1, start)
     step = -(-len(fits) // (2 * MOST_TICKS))
     named = range(len(fits) - 1, -1, -step)

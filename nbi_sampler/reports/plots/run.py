@@ -1,7 +1,4 @@
-"""What a run looks like, in up to three figures: of a result, or of a run that still goes on.
-
-`plot_run` is for people; `watching` calls the rest while a run goes on.
-"""
+"""Up to three figures of a result, for people (`plot_run`), or of a run that still goes on (`live`)."""
 
 from __future__ import annotations
 
@@ -92,10 +89,6 @@ def save_figures(
     label : str
     on_error : callable, optional
         Told of the name and the error of each that fails; without it the first one is raised.
-
-    Returns
-    -------
-    tuple of pathlib.Path
     """
     written = []
     for name, make in makers.items():
@@ -119,7 +112,7 @@ def figures_of(
     likelihood: Any = None,
     seconds: float = 10.0,
 ) -> dict[str, Callable[[], Figure | None]]:
-    """What makes each figure of a run, by name, for `save_figures`.
+    """Makers of each figure of a run, by name, for `save_figures`.
 
     Parameters
     ----------

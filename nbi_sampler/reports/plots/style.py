@@ -1,7 +1,6 @@
-"""How all plots look: colours, phases, numbers as text, and figures that do not touch pyplot.
+"""Looks of all plots: colours, phases, numbers as text, and figures that do not touch pyplot.
 
-Called by the files of this folder. matplotlib is imported where it is used, so that importing the package
-does not import it.
+matplotlib is imported where it is used, so that importing the package does not import it.
 """
 
 from __future__ import annotations
@@ -68,10 +67,6 @@ def save_figure(figure: Figure, path: Path) -> Path:
     figure : matplotlib.figure.Figure
     path : pathlib.Path
         Its ending is the format; its folder is made where missing.
-
-    Returns
-    -------
-    pathlib.Path
     """
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:], dpi=120)

@@ -1,6 +1,6 @@
-"""What the plots of a run are made from: plain values, out of a result or out of the state of a run.
+"""Plain values that the plots of a run are made from, out of a result or out of the state of a run.
 
-Called by `run`; the files that draw see nothing else of a run.
+The files that draw see nothing else of a run.
 """
 
 from __future__ import annotations
@@ -159,13 +159,7 @@ class RunView:
 
 
 def parameter_labels(names: Iterable[str], priors: PriorDict | None) -> tuple[str, ...]:
-    """What axes say of parameters: the labels of their priors where matplotlib can set them, or the names.
-
-    Parameters
-    ----------
-    names : iterable of str
-    priors : bilby.core.prior.PriorDict or None
-    """
+    """Labels of parameters on axes: those of their priors where matplotlib can set them, or the names."""
     return tuple(_label(name, (priors or {}).get(name)) for name in names)
 
 

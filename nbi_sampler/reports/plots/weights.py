@@ -1,7 +1,4 @@
-"""Whether a few draws dominate: the weights of the result and the tail of the largest.
-
-Called by `run`; draws plain arrays.
-"""
+"""Weights of the result and the tail of the largest, which show whether a few draws dominate."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A survey: every target from the same trained model, each to a row of one table.
 
-Called by users. What a target costs is up to the sampler's own steps: importance sampling where the model
-serves, rounds and refinement where it does not.
+A target costs what the sampler's own steps cost: importance sampling where the model serves, rounds and
+refinement where it does not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 from bilby.core.utils import logger
 
-from nbi_sampler.core.config import nearest
+from nbi_sampler.core.config import SURVEY, nearest
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
 from nbi_sampler.evaluation.parallel.tasks import spread
@@ -39,7 +39,6 @@ KEYWORDS = (
     *("n_effective", "n_rounds", "n_sims", "loss", "refine", "max_likelihood_calls"),
     *("featurizer", "flow", "vectorized", "training", "device"),
 )
-N_EFFECTIVE = 1000
 
 
 @in_own_settings
@@ -211,13 +210,13 @@ def _complete(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for name in keywords:
         if name not in KEYWORDS:
             raise TypeError(f"infer_many: unknown keyword {name!r}; {nearest(name, KEYWORDS)}")
-    given, *_ = translate({"n_effective": N_EFFECTIVE, **keywords}, {})
+    given, *_ = translate({"n_effective": SURVEY.n_effective, **keywords}, {})
     # The seed is that of each target, and a number here only keeps the settings the same.
     return {**DEFAULTS, **given, "seed": 0}
 
 
 def _about(plan: Plan, seed: int | None) -> dict[str, Any]:
-    """What a table says of its survey."""
+    """Description of a survey, for its table."""
     return {
         "parameters": list(plan.space.names),
         "seed": int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed,
@@ -232,7 +231,7 @@ def _about(plan: Plan, seed: int | None) -> dict[str, Any]:
 
 
 def _digest(observed: Observed) -> str:
-    """What tells data from others: 16 hexadecimal digits."""
+    """Digest of data: 16 hexadecimal digits."""
     content = hashlib.sha256()
     for part in observed:
         array = as_numbers(np.nan if part is None else part, "observed")

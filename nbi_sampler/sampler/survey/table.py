@@ -1,7 +1,4 @@
-"""The table of a survey: a row for every target, in one HDF5 file that grows and can be read meanwhile.
-
-Rows are made by `target`, written by `infer_many`, read by people.
-"""
+"""The table of a survey: a row for every target, in one HDF5 file that grows and can be read meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ _COUNTS = ("index", "n_calls", "seed")
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of the targets of a survey; made by `read`, or by `infer_many`.
+    """Answers for the targets of a survey; made by `read`, or by `infer_many`.
 
     Attributes
     ----------
@@ -60,11 +57,7 @@ class Survey:
 
     @classmethod
     def read(cls, path: str | Path) -> Survey:
-        """What is in the table of a survey, be it still running; targets in the order of the survey.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
+        """Read the table of a survey, be it still running; targets in the order of the survey.
 
         Raises
         ------
@@ -132,10 +125,10 @@ def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: b
     path : pathlib.Path
     n_samples : int
     about : mapping
-        What the survey is, as JSON can hold it: its ``"parameters"`` and ``"seed"``, and a ``"fingerprint"``
-        that is compared.
+        Description of the survey, as JSON can hold it: its ``"parameters"`` and ``"seed"``, and a
+        ``"fingerprint"`` that is compared.
     resume : bool
-        Whether to go on with a table; if not, it is removed.
+        Go on with a table; if not, it is removed.
 
     Raises
     ------

@@ -1,7 +1,6 @@
 """One target of a survey: its run from the trained model, and the row that is kept of it.
 
-Called by `infer_many`, here or in a worker process. Whatever goes wrong with a target becomes a status of its
-row.
+Whatever goes wrong with a target becomes the status of its row.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be inferred.
+    """A target that is to be inferred.
 
     Attributes
     ----------
@@ -69,7 +68,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all targets of a survey have in common.
+    """Everything that the targets of a survey have in common.
 
     Attributes
     ----------

@@ -13,10 +13,10 @@ from plot_cases import made_view, overlaps, records
 
 from nbi_sampler.forward import UserModel
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports.plots.axis_scale import AxisScale
 from nbi_sampler.reports.plots.data import data_figure
 from nbi_sampler.reports.plots.predictive import abscissa, predict
 from nbi_sampler.reports.plots.run import figures_of
-from nbi_sampler.reports.plots.stretch import Stretch
 from nbi_sampler.reports.plots.style import compact, own_style, with_errors
 
 
@@ -39,12 +39,12 @@ class TestNumbers:
 
     @pytest.mark.parametrize(("centre", "width"), [(0.0, 1.0), (1328.3, 0.01), (-1e-21, 1e-23), (7.0, 0.0)])
     def test_stretched_axis_shows_both_ends_and_the_middle(self, centre, width):
-        stretch = Stretch.about(centre, width)
-        low, high = centre - 1e4 * stretch.width, centre + 3e3 * stretch.width
-        ticks = np.array(stretch.ticks(low, high))
+        scale = AxisScale.about(centre, width)
+        low, high = centre - 1e4 * scale.width, centre + 3e3 * scale.width
+        ticks = np.array(scale.ticks(low, high))
         assert len(ticks) == 5
-        assert np.all(np.diff(stretch.forward(ticks)) > 0.5 * np.diff(stretch.forward([low, high])) / 5)
-        np.testing.assert_allclose(stretch.inverse(stretch.forward(ticks)), ticks, rtol=1e-9)
+        assert np.all(np.diff(scale.forward(ticks)) > 0.5 * np.diff(scale.forward([low, high])) / 5)
+        np.testing.assert_allclose(scale.inverse(scale.forward(ticks)), ticks, rtol=1e-9)
 
 
 LONG = "a sentence of a status that says what was found and what could be done about it, " * 4

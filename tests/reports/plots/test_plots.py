@@ -13,8 +13,8 @@ from plot_cases import FIGURES, SMALL, SMALLEST, made_view, records
 from small_runs import run_nbi
 
 from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of, save_figures
-from nbi_sampler.reports.plots.watching import RunPlots
 
 
 class TestWhatARunLeaves:
@@ -64,7 +64,7 @@ class TestNothingIsHarmed:
             assert dict(matplotlib.rcParams) == before
 
     def plots(self, folder, figures=figures_of, interval=100.0):
-        return RunPlots(folder, lambda state: made_view(), figures, interval, logging.getLogger("plots"))
+        return LivePlots(folder, lambda state: made_view(), figures, interval, logging.getLogger("plots"))
 
     def test_figures_that_fail_are_warnings_and_the_others_are_made(self, tmp_path, caplog):
         def broken():
@@ -102,7 +102,7 @@ class TestNothingIsHarmed:
 
     def test_plots_come_at_the_interval_and_take_little_of_the_time(self, tmp_path, monkeypatch):
         now, made = [0.0], []
-        monkeypatch.setattr("nbi_sampler.reports.plots.watching.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("nbi_sampler.reports.plots.live.time.monotonic", lambda: now[0])
 
         def slow(view, seconds):
             now[0] += 10.0

@@ -21,12 +21,11 @@ import bilby
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
-from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.plots.view import parameter_labels
-from nbi_sampler.sampler.problem import PROBE_SEED
+from nbi_sampler.sampler.problem import probe_generator
 from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, fingerprint
 from nbi_sampler_benchmark.json_values import without_unknown
 from nbi_sampler_benchmark.problems.registry import Problem, get_problem, is_problem
@@ -107,7 +106,7 @@ def describe(problem: Problem) -> dict[str, Any]:
     """
     space = ParameterSpace(problem.priors)
     function = likelihood_function(problem.likelihood, use_ratio=False)
-    evaluator = Evaluator(space, function, None, stage_generator(PROBE_SEED, "probe"))
+    evaluator = Evaluator(space, function, None, probe_generator())
     keywords = dict.fromkeys(RUN_KEYWORDS)
     identity = fingerprint(problem.priors, problem.likelihood, keywords, False, evaluator)
     values = {key: value for key, value in identity.items() if not key.startswith("version")}

@@ -1,7 +1,6 @@
-"""An axis that shows at once where a run began, far off, and how finely it ended.
+"""A scale of axes that shows at once where a run began, far off, and how finely it ended.
 
-Called by the plots of evidences and of parameters: the prior may be a thousand times wider than the
-posterior.
+The prior may be a thousand times wider than the posterior.
 """
 
 from __future__ import annotations
@@ -15,25 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Stretch"]
+__all__ = ["AxisScale"]
 
 # Largest distance, in units of that between two ticks, by which a tick is moved to a rounder value.
 ROUNDING = 0.2
 
 
-class Stretch(NamedTuple):
-    r"""The map :math:`x \to \mathrm{arsinh}((x - c) / w)`: linear about the centre, logarithmic far off.
-
-    Attributes
-    ----------
-    centre, width : float
-    """
+class AxisScale(NamedTuple):
+    r"""The map :math:`x \to \mathrm{arsinh}((x - c) / w)`: linear about the centre, logarithmic far off."""
 
     centre: float
     width: float
 
     @classmethod
-    def about(cls, centre: float, width: float) -> Stretch:
+    def about(cls, centre: float, width: float) -> AxisScale:
         """A map for any finite centre, even where there is no width to speak of."""
         resolved = 1e-12 * abs(centre)
         return cls(centre, width if math.isfinite(width) and width > resolved else max(resolved, 1e-12))
@@ -47,7 +41,7 @@ class Stretch(NamedTuple):
         return self.centre + self.width * np.sinh(place)
 
     def apply(self, axis: Axes, low: float, high: float, n_ticks: int = 5) -> None:
-        """Stretch the vertical axis, from a little below ``low`` to a little above ``high``, with ticks."""
+        """Put the vertical axis on this scale, from a little below ``low`` to above ``high``, with ticks."""
         from matplotlib.ticker import NullLocator
 
         ends = self.forward([low, high])
@@ -63,7 +57,7 @@ class Stretch(NamedTuple):
 
         Examples
         --------
-        >>> Stretch(50.021, 0.01).ticks(0.0, 100.0)
+        >>> AxisScale(50.021, 0.01).ticks(0.0, 100.0)
         [0.0, 49.5, 50.02, 51.0, 100.0]
         """
         start, end = self.forward([low, high])

@@ -1,7 +1,4 @@
-"""The plots of a run while it goes on, and at its end; one that fails is a warning and no more.
-
-Called by the sampler, as an observer.
-"""
+"""Live plots: those of a run while it goes on, and at its end; one that fails is a warning and no more."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from nbi_sampler.reports.plots.view import RunView
 if TYPE_CHECKING:
     from bilby.core.result import Result
 
-__all__ = ["RunPlots"]
+__all__ = ["LivePlots"]
 
 # Plots that take a second are followed by so many seconds without any.
 REST = 50.0
@@ -27,7 +24,7 @@ REST = 50.0
 SECONDS = (1.0, 10.0)
 
 
-class RunPlots(Observer):
+class LivePlots(Observer):
     """Draws a run now and then.
 
     Parameters

@@ -1,11 +1,14 @@
-"""What other samplers mean by the names and values of keywords that they share with us.
+"""From names and values of keywords, as users, parsers and other samplers write them, to what they mean.
 
-A script that was written for one of them keeps its meaning: ``seed=-1`` asks for a random seed, ``npool=0``
-for no processes, ``resume="overwrite"`` to start afresh.
+bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, within dictionaries too, and cannot
+hold a function. A script that was written for another sampler keeps its meaning: ``seed=-1`` is a random
+seed, ``npool=0`` no processes, ``resume="overwrite"`` starts afresh.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from nbi_sampler.sampler.coercion import coerced
+__all__ = ["as_meant", "by_our_names", "coerced"]
 
-__all__ = ["as_meant", "by_our_names"]
-
+_IMPORTABLE = ("simulator", "noise", "featurizer", "flow", "x_obs", "x_err", "x_mask")
+_COUNTS = ("n_rounds", "n_sims", "max_likelihood_calls", "seed", "npool")
 # Names of single samplers, besides those that bilby lists for all of them.
 _ALSO = {
     "seed": ("random_state", "rseed", "rstate", "rng", "random"),
@@ -27,6 +30,65 @@ _RESUME = {"resume": True, "resume-similar": True, "overwrite": False, "subfolde
 _PRINT = re.compile(r"tqdm|none|interval-.*")
 _POCOMC_FLOW = re.compile(r"(maf|nsf)(3|6|12)")
 _NONE_IS_DEFAULT = ("n_effective", "flow", "vectorized", "device", "npool", "check_point_delta_t")
+
+
+def coerced(name: str, value: Any) -> Any:
+    """Value of a keyword: literals for their text, objects for their dotted paths, plain for numpy's numbers.
+
+    Parameters
+    ----------
+    name : str
+        The keyword; only some of them may be imported from a path.
+    value : object
+
+    Raises
+    ------
+    ValueError
+        For a dotted path that cannot be imported.
+
+    Examples
+    --------
+    >>> coerced("n_sims", "1e3"), coerced("seed", "None"), coerced("flow", "maf")
+    (1000, None, 'maf')
+    """
+    value = _from_text(name, value.strip()) if isinstance(value, str) else _plain(value)
+    if name in _COUNTS and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Literals for text, at any depth of dictionaries and lists, and plain numbers for numpy's."""
+    if isinstance(value, str):
+        return _literal(value.strip(), value)
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        text = ", ".join(value)
+        return _literal(text if text.startswith("[") else f"[{text}]", value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _from_text(name: str, text: str) -> Any:
+    value = _literal(text, text)
+    if not (name in _IMPORTABLE and isinstance(value, str) and "." in value):
+        return value
+    module, _, attribute = text.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: expected 'package.module.attribute' to import, got {text!r}: {error}"
+        ) from error
+
+
+def _literal(text: str, otherwise: Any) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return otherwise
 
 
 def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]) -> dict[str, Any]:
@@ -69,10 +131,6 @@ def as_meant(keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
         By our names. Values that are ours stay as they are, those that nobody knows too.
     defaults : mapping of str to object
         What None stands for where it is no value of ours.
-
-    Returns
-    -------
-    dict of str to object
 
     Examples
     --------
