@@ -37,8 +37,8 @@ def draw(
     figure = corner_figure(comparison)
     axis = figure.add_axes((0.6, 0.62, 0.37, 0.22))
     grid = np.linspace(time[0], time[-1], 500)
-    for entry, colour, dashes in zip(comparison.entries, (BLUE, VERMILION), ("-", "--"), strict=True):
-        best = np.average(entry.theta, axis=0, weights=entry.weights)
+    for run, colour, dashes in zip(comparison.runs, (BLUE, VERMILION), ("-", "--"), strict=True):
+        best = np.average(run.theta, axis=0, weights=run.weights)
         axis.plot(grid, ringdown(grid, *best), color=colour, ls=dashes, lw=1.2)
     axis.errorbar(time, strain, noise, fmt="o", ms=2, lw=0.6, color="0.15")
     axis.set(xlabel="time (ms)", ylabel=r"strain / $\sigma$", xlim=(-0.5, 25))

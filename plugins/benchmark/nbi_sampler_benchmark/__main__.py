@@ -5,12 +5,12 @@ nbi-sampler benchmark report build/benchmark.jsonl
 nbi-sampler benchmark calibration --seeds 30 --processes 2
 nbi-sampler benchmark search --runs 200 --processes 2
 nbi-sampler benchmark compare script.py --samplers nbi,dynesty,nautilus
-nbi-sampler benchmark horizontal sine_demo --packages nbi_sampler,sbi-nsf --n-sims 1000,10000
+nbi-sampler benchmark packages sine_demo --packages nbi_sampler,sbi-nsf --n-sims 1000,10000
 nbi-sampler benchmark amortised --parts small,sequential
 nbi-sampler benchmark losses
 nbi-sampler benchmark gpu --featurizers resnet-gru,pca
 nbi-sampler benchmark pp microlensing --injections 100 --processes 2
-nbi-sampler benchmark growth --what dimension,length,draws --figure build/growth.png
+nbi-sampler benchmark scaling --what dimension,length,draws --figure build/scaling.png
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from nbi_sampler_benchmark.engine.training_speed import add_arguments as add_spe
 from nbi_sampler_benchmark.engine.training_speed import measured_speeds, speeds_table
 from nbi_sampler_benchmark.injections.command import add_arguments as add_pp_arguments
 from nbi_sampler_benchmark.injections.command import pp_test
-from nbi_sampler_benchmark.packages.command import add_horizontal_arguments, horizontal
-from nbi_sampler_benchmark.problems.loader import SourceError
+from nbi_sampler_benchmark.packages.command import add_package_arguments, compare_packages
+from nbi_sampler_benchmark.problems.loader import ProblemError
 from nbi_sampler_benchmark.problems.random_mixtures import EVEN, UNEVEN, search_table
 from nbi_sampler_benchmark.problems.registry import CALIBRATION_PROBLEMS, PROBLEMS
 from nbi_sampler_benchmark.reports.calibration import calibration_table
 from nbi_sampler_benchmark.reports.required import benchmark_table
 from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
 from nbi_sampler_benchmark.samplers.command import add_arguments, side_by_side
-from nbi_sampler_benchmark.scaling.command import add_arguments as add_growth_arguments
-from nbi_sampler_benchmark.scaling.command import grow
+from nbi_sampler_benchmark.scaling.command import add_arguments as add_scaling_arguments
+from nbi_sampler_benchmark.scaling.command import measure_scaling
 
 __all__ = ["main"]
 
@@ -49,16 +49,18 @@ COMMANDS = (
     "amortised",
     "losses",
     "gpu",
-    "growth",
-    "horizontal",
+    "scaling",
+    "packages",
     "pp",
 )
+# Names that commands had before, which go on working.
+FORMER = {"growth": "scaling", "horizontal": "packages"}
 
 
 def _common(n_effective: int) -> argparse.ArgumentParser:
     """Options of every command that runs something; argparse shares them, defaults too, if made once."""
     common = argparse.ArgumentParser(add_help=False)
-    help_ = "effective samples asked of each run"
+    help_ = "effective samples required of each run"
     common.add_argument("--n-effective", type=int, default=n_effective, help=help_)
     common.add_argument("--processes", type=int, default=1, help="runs at a time")
     common.add_argument("--sampler", default="nbi", help="any nested sampler that bilby knows")
@@ -95,10 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("losses", help="nll against apt, round by round")
     help_ = "training steps a second on a GPU and on the CPU"
     add_speed_arguments(commands.add_parser("gpu", help=help_))
-    growth = commands.add_parser("growth", parents=[_common(2000)], help="costs as problems grow")
-    add_growth_arguments(growth)
+    scaling = commands.add_parser("scaling", parents=[_common(2000)], help="costs as problems grow")
+    add_scaling_arguments(scaling)
     same = "train other packages on the same simulations, in environments of their own"
-    add_horizontal_arguments(commands.add_parser("horizontal", help=same))
+    add_package_arguments(commands.add_parser("packages", help=same))
     pp = commands.add_parser("pp", parents=[_common(1000)], help="a P-P test: injections from the prior")
     add_pp_arguments(pp)
     compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
@@ -113,13 +115,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         return _done(arguments)
-    except (OSError, SourceError) as error:
+    except (OSError, ProblemError) as error:
         print(f"nbi-sampler benchmark: error: {error}", file=sys.stderr)
         return 2
 
 
 def _done(arguments: list[str] | None) -> int:
-    words = sys.argv[1:] if arguments is None else arguments
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    words[:1] = [FORMER.get(word, word) for word in words[:1]]
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help")):
         words = ["run", *words]
     given = _parser().parse_args(words)
@@ -129,14 +132,14 @@ def _done(arguments: list[str] | None) -> int:
     if given.command == "gpu":
         print(speeds_table(measured_speeds(given)))
         return 0
-    if given.command == "growth":
-        return grow(given)
+    if given.command == "scaling":
+        return measure_scaling(given)
     if given.command == "pp":
         return pp_test(given)
     if given.command == "compare":
         return side_by_side(given)
-    if given.command == "horizontal":
-        return horizontal(given)
+    if given.command == "packages":
+        return compare_packages(given)
     if given.command in ("amortised", "losses"):
         figures = list(measure(given.parts)) if given.command == "amortised" else None
         print(losses_table() if figures is None else amortised_table(figures))

@@ -1,7 +1,4 @@
-"""Arguments that are lists with commas: each function is, or makes, a ``type`` of argparse.
-
-Called by the commands of the benchmark.
-"""
+"""Arguments that are lists with commas: each function is, or makes, a ``type`` of argparse."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def numbers(text: str) -> list[float]:
 
 
 def names_among(known: Collection[str]) -> Callable[[str], list[str]]:
-    """What reads names, and refuses those that are not known."""
+    """Make a reader of names that refuses those that are not known."""
 
     def known_names(text: str) -> list[str]:
         for name in names(text):

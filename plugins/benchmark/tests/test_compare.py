@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from bilby.core.prior import PriorDict, Uniform
 from nbi_sampler_benchmark import compare
-from nbi_sampler_benchmark.runs.records import Entry, entry_of_result
+from nbi_sampler_benchmark.runs.records import RunRecord, run_of_result
 from nbi_sampler_benchmark.samplers.comparison import Comparison
 from nbi_sampler_benchmark.samplers.costs import CostLine, Crossover, cost_line, crossover, duration
 from nbi_sampler_benchmark.samplers.divergence import jensen_shannon
@@ -31,7 +31,7 @@ def entry_of(sampler="nbi", *, n=2000, shift=0.0, names=("a", "b"), seed=1, **ch
         "calls": 4000.0,
         "seconds": 20.0,
     }
-    return Entry(sampler=sampler, names=names, seed=seed, **own | changes)
+    return RunRecord(sampler=sampler, names=names, seed=seed, **own | changes)
 
 
 def result_of(sampler="dynesty", weights=None, n=400, **changes):
@@ -85,9 +85,9 @@ def test_divergence_of_separate_samples_is_log_two_and_of_constants_zero():
 
 def test_samples_of_one_posterior_are_below_what_is_expected_and_others_above():
     same = [entry_of("nbi", seed=1), entry_of("dynesty", seed=2)]
-    pair = Comparison(title="", entries=tuple(same)).pairs()[0]
+    pair = Comparison(title="", runs=tuple(same)).pairs()[0]
     assert max(pair.divergences.values()) < pair.expected == 10 / min(each.ess for each in same)
-    apart = Comparison(title="", entries=(same[0], entry_of("dynesty", seed=2, shift=0.5))).pairs()[0]
+    apart = Comparison(title="", runs=(same[0], entry_of("dynesty", seed=2, shift=0.5))).pairs()[0]
     assert apart.largest[1] > apart.expected
 
 
@@ -131,26 +131,26 @@ def test_pull_is_against_the_weighted_mean_of_other_samplers():
         entry_of("dynesty", log_evidence=0.0, log_evidence_err=0.1),
         entry_of("nautilus", log_evidence=0.3, log_evidence_err=0.2),
     ]
-    found = Comparison(title="", entries=(ours, again, *others)).pull(ours)
+    found = Comparison(title="", runs=(ours, again, *others)).pull(ours)
     mean, error = (0.0 / 0.01 + 0.3 / 0.04) / (1 / 0.01 + 1 / 0.04), (1 / 0.01 + 1 / 0.04) ** -0.5
     assert found == pytest.approx((0.5 - mean) / math.hypot(0.3, error))
 
 
 def test_pull_is_unknown_without_others_or_without_an_error():
-    alone = Comparison(title="", entries=(entry_of("nbi"), entry_of("nbi", seed=2)))
-    assert math.isnan(alone.pull(alone.entries[0]))
+    alone = Comparison(title="", runs=(entry_of("nbi"), entry_of("nbi", seed=2)))
+    assert math.isnan(alone.pull(alone.runs[0]))
     without = entry_of("dynesty", log_evidence_err=math.nan)
-    assert math.isnan(Comparison(title="", entries=(entry_of(), without)).pull(without))
+    assert math.isnan(Comparison(title="", runs=(entry_of(), without)).pull(without))
 
 
 def test_slower_likelihoods_add_their_calls():
-    row = Comparison(title="", entries=(entry_of(calls=4000.0, seconds=20.0),)).rows()[0]
+    row = Comparison(title="", runs=(entry_of(calls=4000.0, seconds=20.0),)).rows()[0]
     assert row["seconds_if_slower"] == {"1 ms": pytest.approx(24.0), "100 ms": pytest.approx(420.0)}
 
 
 def test_runs_that_were_really_slowed_down_do_not_enter_the_cost_lines():
-    entries = (entry_of(seconds=20.0), entry_of(seconds=500.0, sleep=0.1, seed=1))
-    assert Comparison(title="", entries=entries).cost_lines()["nbi"].overhead == 20.0
+    runs = (entry_of(seconds=20.0), entry_of(seconds=500.0, sleep=0.1, seed=1))
+    assert Comparison(title="", runs=runs).cost_lines()["nbi"].overhead == 20.0
 
 
 def test_results_of_bilby_are_compared_by_their_own_weights():
@@ -186,14 +186,14 @@ def test_nothing_to_compare_is_refused():
 
 def test_negligible_draws_are_left_out_and_the_rest_sums_to_one():
     weights = np.r_[np.ones(100), np.full(300, 1e-12)]
-    entry = entry_of_result(result_of(weights=weights))
-    assert len(entry.theta) == len(entry.weights) == 100
-    assert entry.weights.sum() == pytest.approx(1.0)
+    run = run_of_result(result_of(weights=weights))
+    assert len(run.theta) == len(run.weights) == 100
+    assert run.weights.sum() == pytest.approx(1.0)
 
 
 def test_json_is_strict_and_says_what_is_missing(tmp_path):
-    entries = (entry_of("nbi"), entry_of("dynesty", log_evidence=math.nan, calls=math.nan))
-    comparison = Comparison(title="t", entries=entries, missing={"ultranest": "not installed"})
+    runs = (entry_of("nbi"), entry_of("dynesty", log_evidence=math.nan, calls=math.nan))
+    comparison = Comparison(title="t", runs=runs, missing={"ultranest": "not installed"})
     path = comparison.to_json(tmp_path / "deep" / "report.json")
 
     def refuse(text):
@@ -208,11 +208,9 @@ def test_json_is_strict_and_says_what_is_missing(tmp_path):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     pytest.importorskip("matplotlib")
-    entries = (entry_of("nbi"), entry_of("<dynesty>", shift=0.8, log_evidence=5.0), entry_of("third"))
+    runs = (entry_of("nbi"), entry_of("<dynesty>", shift=0.8, log_evidence=5.0), entry_of("third"))
     known = dict(log_evidence=-3.0, log_evidence_err=0.01, seconds_per_call=1e-3, truth={"a": 0.0})
-    comparison = Comparison(
-        title="one & two", entries=entries, missing={"ultranest": "not installed"}, **known
-    )
+    comparison = Comparison(title="one & two", runs=runs, missing={"ultranest": "not installed"}, **known)
     return comparison.to_html(tmp_path_factory.mktemp("html") / "report.html").read_text()
 
 
@@ -232,7 +230,7 @@ def test_html_page_does_without_what_is_not_known(tmp_path):
     bare = replace(
         entry_of(), calls=math.nan, seconds=math.nan, log_evidence=math.nan, log_evidence_err=math.nan
     )
-    text = Comparison(title="t", entries=(bare,)).to_html(tmp_path / "r.html").read_text()
+    text = Comparison(title="t", runs=(bare,)).to_html(tmp_path / "r.html").read_text()
     assert text.count("data:image/png") == 1
     words = re.sub(r'"data:[^"]*"', "", text)
     assert not re.search("<h2>Evidence|<h2>Which costs less|nan", words)

@@ -13,8 +13,8 @@ NOWHERE = "/no/such"
     [
         ["compare", f"{NOWHERE}.py"],
         ["compare", "no_such_module"],
-        ["horizontal", f"{NOWHERE}.py"],
-        ["horizontal", "linear", "--packages", f"{NOWHERE}.py"],
+        ["packages", f"{NOWHERE}.py"],
+        ["packages", "linear", "--packages", f"{NOWHERE}.py"],
         ["report", f"{NOWHERE}.jsonl"],
     ],
 )
@@ -28,9 +28,7 @@ def test_what_is_not_there_is_named(words, capfd, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "command", [["compare"], ["horizontal", "--packages", "nbi_sampler", "--no-install"]]
-)
+@pytest.mark.parametrize("command", [["compare"], ["packages", "--packages", "nbi_sampler", "--no-install"]])
 def test_a_script_without_a_problem_is_told_what_to_define(command, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "empty.py"

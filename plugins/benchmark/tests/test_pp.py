@@ -10,7 +10,7 @@ from bilby.core.prior import PriorDict, Uniform
 from nbi_sampler_benchmark.__main__ import main
 from nbi_sampler_benchmark.injections.families import FAMILIES, known_family, load_family
 from nbi_sampler_benchmark.injections.report import passes, pp_plot, pp_table
-from nbi_sampler_benchmark.problems.loader import SourceError
+from nbi_sampler_benchmark.problems.loader import ProblemError
 from nbi_sampler_benchmark.runs.runner import read_records
 
 PRIORS = PriorDict({"m": Uniform(0, 1), "c": Uniform(0, 1)})
@@ -81,7 +81,7 @@ def test_what_a_script_lacks_is_named(tmp_path):
     script = tmp_path / "lacking.py"
     script.write_text("priors = {}")
     assert known_family(str(script)) == str(script)
-    with pytest.raises(SourceError, match=r"likelihood_of\(injection\)"):
+    with pytest.raises(ProblemError, match=r"likelihood_of\(injection\)"):
         load_family(str(script))
     with pytest.raises(argparse.ArgumentTypeError, match="two_modes"):
         known_family("no such family")

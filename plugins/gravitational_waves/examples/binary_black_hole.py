@@ -1,4 +1,4 @@
-"""What the examples of black holes seen by three detectors share: their data, their coordinates, and a run.
+"""Common parts of the examples of black holes seen by three detectors: data, coordinates, and a run.
 
 `aligned_spins.py` and `precessing.py` add the spins. Coordinates that untangle the modes: the sky as seen
 from the line between H1 and L1, the time of arrival at H1, and half the circle of the polarisation angle,

@@ -1,7 +1,7 @@
 """Angles whose prior goes once around a circle, and should say so.
 
-A proposal sees a full circle as an interval unless its prior has ``boundary="periodic"``, and then pays for
-modes that the cut divides. Called by the plugin when a likelihood comes with its priors, and by users.
+A proposal sees a full circle as an interval unless its prior has ``boundary="periodic"``, and then spends
+draws on modes that the cut divides.
 """
 
 from __future__ import annotations

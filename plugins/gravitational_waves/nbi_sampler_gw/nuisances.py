@@ -2,7 +2,7 @@
 
 A marginalised likelihood has no single prediction. A simulation therefore draws what is integrated out
 (distance, phase, time, calibration) beside the draw of the sampler; the likelihood, which does the integral,
-weighs. Used by `StrainModel`.
+weighs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Drawn:
     calibration_curve: int | None = None
 
     def factor(self, frequencies: NDArray[np.float64]) -> NDArray[np.complex128]:
-        r"""What a signal is multiplied by, calibration left out.
+        r"""Factor of a signal, calibration left out.
 
         .. math:: \frac{D_\mathrm{ref}}{D} \exp(2 i \phi - 2 \pi i f \Delta t)
 

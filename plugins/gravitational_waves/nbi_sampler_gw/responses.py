@@ -1,10 +1,10 @@
-r"""What detectors record of a wave, as each likelihood of ``bilby.gw`` sees it, and how noise is whitened.
+r"""Signals of a wave in detectors, as each likelihood of ``bilby.gw`` sees it, and how noise is whitened.
 
 One class for a way of writing the likelihood; all have its Gaussian form in common,
 
 .. math:: \log L = \mathrm{Re} \langle y, m \rangle - |m|^2 / 2 + \log L_\mathrm{noise}
 
-with whitened data y and whitened signals m. Used by `StrainModel`.
+with whitened data y and whitened signals m.
 """
 
 from __future__ import annotations

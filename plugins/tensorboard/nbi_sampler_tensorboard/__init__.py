@@ -35,7 +35,7 @@ _logs: dict[Run, RunLog] = {}
 
 
 def folder_of(run: Run) -> Path | None:
-    """Where the log of a run goes: beside its checkpoint, or where ``NBI_TENSORBOARD`` says.
+    """Folder of the log of a run: beside its checkpoint, or where ``NBI_TENSORBOARD`` says.
 
     Parameters
     ----------
@@ -89,6 +89,6 @@ def round_finished(run: Run, number: int, record: RoundRecord, effective: float)
 
 @hookimpl
 def run_finished(run: Run, outcome: Outcome) -> None:
-    """How the run ended, as text."""
+    """End of the run, as text."""
     if run in _logs:
         _logs.pop(run).close(outcome)

@@ -1,7 +1,4 @@
-"""One run in TensorBoard's words: curves by epoch, points by step, histograms of draws, text.
-
-Called by the hooks of this plugin.
-"""
+"""One run in TensorBoard's words: curves by epoch, points by step, histograms of draws, text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the amortised engine and what it does: `nbi-sampler benchmark amortised`.
+"""Requirements of the amortised engine and what it does: `nbi-sampler benchmark amortised`.
 
 The sine model of the paper, with a noise level of its own for every target; networks of one size for all.
 """

@@ -1,7 +1,7 @@
 """Training steps a second on a GPU, one by one and captured, and on the CPU: `... nbi_sampler_benchmark gpu`.
 
 Whole fits are timed, whose epochs end with a short validation; the first epoch, with everything that is done
-once, is left out. Called by `__main__.py`.
+once, is left out.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIDE_OF_PRODUCT = {"cuda": 8192, "cpu": 1024}
 
 
 class Speed(NamedTuple):
-    """How fast one network trains in one way.
+    """Speed of one network in one way of training.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class _Graph(CudaGraph):
 
     @property
     def use(self) -> str:
-        """What became of the capture."""
+        """Outcome of the capture."""
         return "captured" if self.n_replays > 1 else "not captured"
 
     def replay(self) -> None:
@@ -155,7 +155,7 @@ def _simulations(n: int, length: int) -> tuple[np.ndarray, np.ndarray, UserModel
 def _objective(
     name: str, z: np.ndarray, predictions: np.ndarray, model: UserModel, batch_size: int, device: torch.device
 ) -> NllObjective:
-    """What a round minimises; its data, featurizer and flow on the device."""
+    """Objective of a round; its data, featurizer and flow on the device."""
     rng = np.random.default_rng(2)
     data = NoisyData(model, predictions, dict(zip("abc", z.T, strict=True)), device)
     with seeded_modules(rng):

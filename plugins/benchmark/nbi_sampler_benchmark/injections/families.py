@@ -14,7 +14,7 @@ from bilby.core.utils import random
 
 from nbi_sampler_benchmark.problems import models
 from nbi_sampler_benchmark.problems.gravitational_waves import injected_black_hole, mass_and_distance_priors
-from nbi_sampler_benchmark.problems.loader import SourceError, known_source, names_of
+from nbi_sampler_benchmark.problems.loader import ProblemError, known_problem, names_of
 from nbi_sampler_benchmark.problems.registry import get_problem
 
 __all__ = ["FAMILIES", "Family", "known_family", "load_family"]
@@ -89,7 +89,7 @@ def known_family(source: str) -> str:
     if source in FAMILIES:
         return source
     try:
-        return known_source(source)
+        return known_problem(source)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}; families: {', '.join(FAMILIES)}") from None
 
@@ -99,7 +99,7 @@ def load_family(source: str) -> Family:
 
     Raises
     ------
-    SourceError
+    ProblemError
         If these are not defined.
     """
     if source in FAMILIES:
@@ -107,7 +107,7 @@ def load_family(source: str) -> Family:
     names = names_of(source)
     priors, likelihood_of = names.get("priors"), names.get("likelihood_of")
     if not isinstance(priors, dict) or not callable(likelihood_of):
-        raise SourceError(
+        raise ProblemError(
             f"{source}: expected it to define priors (a PriorDict) and likelihood_of(injection), which makes "
             "data of a dictionary of parameters and returns their likelihood; define both at the level of "
             f"the module (or take one of {', '.join(FAMILIES)}); got {type(priors).__name__} and "

@@ -1,6 +1,6 @@
 """The packages that can be laid side by side, each with its adapter and what its environment consists of.
 
-Called by the command line; what an adapter is, `inside/worker.py` says.
+What an adapter is, `inside/worker.py` says.
 """
 
 from __future__ import annotations

@@ -15,17 +15,19 @@ from pathlib import Path
 from nbi_sampler_benchmark.arguments import integers, names
 from nbi_sampler_benchmark.packages.catalogue import PACKAGES, Package, package_named
 from nbi_sampler_benchmark.packages.environments import EnvironmentMissing, cache_folder, python_for
-from nbi_sampler_benchmark.packages.report import horizontal_table, rows_of, write_report
-from nbi_sampler_benchmark.packages.runs import HorizontalRun, Sizes, densities_of, make_run, records_of
+from nbi_sampler_benchmark.packages.report import packages_table, rows_of, write_report
+from nbi_sampler_benchmark.packages.runs import PackageRun, Sizes, densities_of, make_run, records_of
 from nbi_sampler_benchmark.packages.simulations import SimulatedProblem
-from nbi_sampler_benchmark.problems.loader import describe, known_source, load_problem
+from nbi_sampler_benchmark.problems.loader import describe, known_problem, load_problem
 
-__all__ = ["add_horizontal_arguments", "horizontal"]
+__all__ = ["add_package_arguments", "compare_packages"]
 
 
-def add_horizontal_arguments(parser: argparse.ArgumentParser) -> None:
+def add_package_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("problem", type=known_source, help="name of a problem, script or module; see compare")
+    parser.add_argument(
+        "problem", type=known_problem, help="name of a problem, script or module; see compare"
+    )
     parser.add_argument(
         "--packages",
         type=_packages,
@@ -44,7 +46,7 @@ def add_horizontal_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--environments", type=Path, default=cache_folder(), help="folder (%(default)s)")
     parser.add_argument("--no-install", action="store_true", help="make no environment that is not there")
     parser.add_argument("--minutes", type=float, help="after which a run is given up")
-    parser.add_argument("--out", type=Path, help="folder (build/horizontal/PROBLEM)")
+    parser.add_argument("--out", type=Path, help="folder (build/packages/PROBLEM)")
 
 
 def _packages(text: str) -> list[Package]:
@@ -54,9 +56,9 @@ def _packages(text: str) -> list[Package]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def horizontal(given: argparse.Namespace) -> int:
+def compare_packages(given: argparse.Namespace) -> int:
     """Make what has not been made, write the report, and return the exit code: 1 if any run failed."""
-    out = given.out or Path("build/horizontal") / Path(given.problem).stem
+    out = given.out or Path("build/packages") / Path(given.problem).stem
     out.mkdir(parents=True, exist_ok=True)
     pythons, missing = _environments(given.packages, given.environments, not given.no_install)
     packages = [package for package in given.packages if package.name in pythons]
@@ -88,7 +90,7 @@ def horizontal(given: argparse.Namespace) -> int:
         print("no run to report on", file=sys.stderr)
         return 1
     rows = rows_of(records, [densities_of(record, out) for record in records], packages[0].name)
-    print(horizontal_table(rows))
+    print(packages_table(rows))
     for path in write_report(out, f"{problem.name}: the same simulations", rows, missing):
         print(path)
     return 1 if failed else 0
@@ -108,8 +110,8 @@ def _environments(
     return pythons, missing
 
 
-def _run(given: argparse.Namespace, package: Package, n_sims: int, seed: int, digest: str) -> HorizontalRun:
-    return HorizontalRun(
+def _run(given: argparse.Namespace, package: Package, n_sims: int, seed: int, digest: str) -> PackageRun:
+    return PackageRun(
         problem=given.problem,
         digest=digest,
         package=package.name,

@@ -1,6 +1,6 @@
 """Python environments for packages that cannot share one: made when they are first asked for, and kept.
 
-Called by the command line. Nothing that fails here is fatal: whoever asks is told why there is none.
+Nothing that fails here is fatal: whoever asks is told why there is none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class EnvironmentMissing(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """Where environments are kept unless said otherwise: the user's folder for caches."""
+    """Folder of the environments unless said otherwise: the user's folder for caches."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "nbi-sampler" / "environments"
 

@@ -1,7 +1,4 @@
-"""What packages make of the same simulations, for people: a table, a page and JSON.
-
-Called by the command line with the records of runs.
-"""
+"""Report of packages on the same simulations, for people: a table, a page and JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from nbi_sampler_benchmark.json_values import without_unknown
 from nbi_sampler_benchmark.packages.figures import learning_figure
 from nbi_sampler_benchmark.reports.html import best_of, cell, image, page_of, table
 
-__all__ = ["horizontal_table", "rows_of", "write_report"]
+__all__ = ["packages_table", "rows_of", "write_report"]
 
 Array = NDArray[np.float64]
 
@@ -82,7 +79,7 @@ def rows_of(
     return rows
 
 
-def horizontal_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def packages_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line for each run, as Markdown."""
     header = ["simulations", "package", "NLL behind the first", *(name for name, *_ in _COLUMNS)]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]

@@ -1,6 +1,6 @@
 """Runs of packages on the simulations of one problem: each in a process with one thread, kept once done.
 
-Called by the command line. A run that is in the file is not made again.
+A run that is in the file is not made again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from nbi_sampler_benchmark.packages.scoring import held_out_log_q, make_task, sc
 from nbi_sampler_benchmark.packages.simulations import SimulatedProblem
 from nbi_sampler_benchmark.runs.runner import append_record, failure_of, read_records
 
-__all__ = ["HorizontalRun", "Sizes", "densities_of", "make_run", "records_of"]
+__all__ = ["PackageRun", "Sizes", "densities_of", "make_run", "records_of"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much is asked of every run.
+    """Sizes of every run.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ class Sizes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HorizontalRun:
-    """What one run is asked to do; two equal runs are the same line of the file.
+class PackageRun:
+    """One run of a package; two equal runs are the same line of the file.
 
     Parameters
     ----------
     problem, digest : str
-        Its name, and what tells it from others of that name; see `sources.describe`.
+        Its name, and what tells it from others of that name; see `loader.describe`.
     package : str
     requirements : tuple of str
         Of its environment.
@@ -91,7 +91,7 @@ class HorizontalRun:
         return f"{self.package}-{self.n_sims}-{self.seed}-{digest}"
 
 
-def records_of(runs: Sequence[HorizontalRun], folder: Path) -> list[dict[str, Any]]:
+def records_of(runs: Sequence[PackageRun], folder: Path) -> list[dict[str, Any]]:
     """Records of those runs that have been made, in the order of the runs."""
     made = {_run_of(record).name: record for record in read_records(folder / "runs.jsonl")}
     return [made[run.name] for run in runs if run.name in made]
@@ -104,7 +104,7 @@ def densities_of(record: dict[str, Any], folder: Path) -> Array:
 
 
 def make_run(
-    run: HorizontalRun,
+    run: PackageRun,
     package: Package,
     python: Path,
     simulated: SimulatedProblem,
@@ -115,7 +115,7 @@ def make_run(
 
     Parameters
     ----------
-    run : HorizontalRun
+    run : PackageRun
     package : Package
     python : Path
         Interpreter of its environment.
@@ -172,7 +172,7 @@ def _exchange(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run_of(record: dict[str, Any]) -> HorizontalRun:
-    own = {each.name: record[each.name] for each in fields(HorizontalRun) if each.name in record}
+def _run_of(record: dict[str, Any]) -> PackageRun:
+    own = {each.name: record[each.name] for each in fields(PackageRun) if each.name in record}
     sizes = Sizes(**own.pop("sizes"))
-    return replace(HorizontalRun(**own), requirements=tuple(own["requirements"]), sizes=sizes)
+    return replace(PackageRun(**own), requirements=tuple(own["requirements"]), sizes=sizes)

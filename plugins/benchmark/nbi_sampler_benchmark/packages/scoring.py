@@ -1,6 +1,6 @@
-"""How good a learnt posterior is: its density at held-out parameters, its draws weighed by the likelihood.
+"""Scores of a learnt posterior: its density at held-out parameters, its draws weighed by the likelihood.
 
-Called by `runs.py`. Densities are relative to the prior here, in which the coordinates of a package cancel.
+Densities are relative to the prior here, in which the coordinates of a package cancel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def make_task(
     latent: bool,
     seed: int,
 ) -> Task:
-    """What a package is given.
+    """Make the input of a package.
 
     Parameters
     ----------

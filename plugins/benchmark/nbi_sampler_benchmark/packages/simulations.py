@@ -1,7 +1,6 @@
 """A problem whose data can be simulated: many of them for training, and the likelihood of any one.
 
-Called by `runs.py`, which hands the simulations to the packages, and by `scoring.py`, which weighs what they
-draw. Everything comes from the problem: parameters from its priors, noise from its likelihood.
+Everything comes from the problem: parameters from its priors, noise from its likelihood.
 """
 
 from __future__ import annotations
@@ -105,7 +104,7 @@ class SimulatedProblem:
         return _joined(blocks, n)
 
     def evaluator(self, x: Array) -> Evaluator:
-        """What weighs draws of z by the likelihood, had the data been ``x``, shape (n_data,)."""
+        """Make the log-likelihood of draws of z, had the data been ``x``, shape (n_data,)."""
         likelihood = copy.copy(self.problem.likelihood)
         likelihood.y = x.astype(np.asarray(likelihood.y).dtype).reshape(np.shape(likelihood.y))
         function = likelihood_function(likelihood, use_ratio=False)

@@ -1,7 +1,7 @@
 """Problems of any size whose evidence is known: `growing_problem("modes8")` has eight dimensions.
 
 Three families, by what grows: Gaussian modes and curved valleys in the number of parameters, a straight line
-in the number of its data. Called by `problems.py`; `growth.py` runs them.
+in the number of its data. `scaling` runs them.
 """
 
 from __future__ import annotations

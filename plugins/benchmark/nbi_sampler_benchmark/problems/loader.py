@@ -1,4 +1,4 @@
-"""Where a problem comes from: a name of the benchmark, a script, or a module.
+"""Problem loader: a name of the benchmark, a script, or a module.
 
 Called in processes of their own, because a user's script is run to get at what it defines.
 """
@@ -30,24 +30,24 @@ from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, fingerprint
 from nbi_sampler_benchmark.json_values import without_unknown
 from nbi_sampler_benchmark.problems.registry import Problem, get_problem, is_problem
 
-__all__ = ["SourceError", "describe", "known_source", "load_problem", "names_of"]
+__all__ = ["ProblemError", "describe", "known_problem", "load_problem", "names_of"]
 
 RUN_NAME = "nbi_benchmark"
 
 
-class SourceError(ValueError):
-    """There is no such source of a problem, or it defines none."""
+class ProblemError(ValueError):
+    """No problem of that name, script or module, or one that defines none."""
 
 
-def known_source(source: str) -> str:
-    """What is the name of a problem, an existing script or a module: a ``type`` of argparse."""
-    path = Path(source)
-    if is_problem(source) or (path.is_file() if path.suffix == ".py" else _is_module(source)):
-        return source
-    raise argparse.ArgumentTypeError(_no_source(source))
+def known_problem(name: str) -> str:
+    """Check the name of a problem, an existing script or a module: a ``type`` of argparse."""
+    path = Path(name)
+    if is_problem(name) or (path.is_file() if path.suffix == ".py" else _is_module(name)):
+        return name
+    raise argparse.ArgumentTypeError(_no_problem(name))
 
 
-def load_problem(source: str) -> Problem:
+def load_problem(name: str) -> Problem:
     """Likelihood and priors by the name of a problem, the path of a script, or the name of a module.
 
     A script is run under another name than ``__main__``. Where it calls ``bilby.run_sampler`` all the same,
@@ -55,7 +55,7 @@ def load_problem(source: str) -> Problem:
 
     Parameters
     ----------
-    source : str
+    name : str
         ``"linear"``, ``"path/to/script.py"`` or ``"package.module"``.
 
     Returns
@@ -66,24 +66,24 @@ def load_problem(source: str) -> Problem:
 
     Raises
     ------
-    SourceError
-        If there is no such source, or it defines no likelihood and priors.
+    ProblemError
+        If there is no such name, or it defines no likelihood and priors.
     """
-    if is_problem(source):
-        return get_problem(source)
-    names = names_of(source)
+    if is_problem(name):
+        return get_problem(name)
+    names = names_of(name)
     likelihood, priors = names.get("likelihood"), names.get("priors")
     for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
         if not isinstance(value, kind):
-            raise SourceError(
-                f"{source}: expected it to define {what!r} of {kind.__module__}.{kind.__qualname__}, got "
+            raise ProblemError(
+                f"{name}: expected it to define {what!r} of {kind.__module__}.{kind.__qualname__}, got "
                 f"{type(value).__name__}; name it so at the level of the module"
             )
     # bilby fills what is missing with its defaults; it would otherwise do so in each run.
     priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
     truth = names.get("injection_parameters", names.get("truth"))
     return Problem(
-        name=Path(source).stem,
+        name=Path(name).stem,
         likelihood=likelihood,
         priors=priors,
         truth=dict(truth) if isinstance(truth, Mapping) else None,
@@ -91,7 +91,7 @@ def load_problem(source: str) -> Problem:
 
 
 def describe(problem: Problem) -> dict[str, Any]:
-    """What people and the table of runs need to know of a problem, for JSON.
+    """Description of a problem for people and for the table of runs, for JSON.
 
     Parameters
     ----------
@@ -123,28 +123,28 @@ def describe(problem: Problem) -> dict[str, Any]:
     }
 
 
-def names_of(source: str) -> dict[str, Any]:
+def names_of(name: str) -> dict[str, Any]:
     """Names that a script or a module defines, or hands to bilby."""
-    path = Path(source)
+    path = Path(name)
     with _sampling_ends_the_script() as handed:
         try:
             if path.suffix == ".py" and path.is_file():
                 sys.path.insert(0, str(path.resolve().parent))
                 return runpy.run_path(str(path), run_name=RUN_NAME)
-            if path.suffix != ".py" and _is_module(source):
-                return vars(importlib.import_module(source))
+            if path.suffix != ".py" and _is_module(name):
+                return vars(importlib.import_module(name))
         except _Sampled:
             return handed
-    raise SourceError(f"problem: {_no_source(source)}")
+    raise ProblemError(f"problem: {_no_problem(name)}")
 
 
-def _no_source(source: str) -> str:
-    return f"expected the name of a problem, an existing script (.py) or a module, got {source!r}"
+def _no_problem(name: str) -> str:
+    return f"expected the name of a problem, an existing script (.py) or a module, got {name!r}"
 
 
-def _is_module(source: str) -> bool:
+def _is_module(name: str) -> bool:
     try:
-        return importlib.util.find_spec(source) is not None
+        return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
 
@@ -175,7 +175,7 @@ def _sampling_ends_the_script() -> Iterator[dict[str, Any]]:
 if __name__ == "__main__":
     try:
         described = without_unknown(describe(load_problem(sys.argv[1])))
-    except SourceError as error:
+    except ProblemError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     print(json.dumps(described))

@@ -3,7 +3,7 @@
 One to ten dimensions, one to six modes, widths over three decades, some cut by the edges of the prior; the
 sampler knows the likelihood alone. The modes of a mixture have one width, or, in "uneven" ones, each its own:
 then a narrow mode may have a millionth of the prior in which it shows beside a wide one, and no sampler that
-only calls the likelihood can find it. Called by the command line of the benchmark and by the tests.
+only calls the likelihood can find it.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def mixture_named(name: str) -> tuple[GaussianMixture, PriorDict] | None:
 
 
 def contradicted(record: dict[str, Any]) -> bool:
-    """Whether a run said "ok" and its evidence is wrong by more than four of its errors."""
+    """Return whether a run said "ok" and its evidence is wrong by more than four of its errors."""
     return record["status"] == Status.OK and abs(record["pull"]) > WRONG_BEYOND
 
 
 def search_table(records: Sequence[dict[str, Any]]) -> str:
-    """How often each status was given, and how often "ok" was wrong, by number of modes.
+    """Table of statuses, and of how often "ok" was wrong, by number of modes.
 
     Parameters
     ----------
@@ -120,7 +120,10 @@ def search_table(records: Sequence[dict[str, Any]]) -> str:
             n_ok = sum(record["status"] == Status.OK for record in of_kind)
             lines.append(f"| {n_modes} | {len(of_kind)} | {n_ok} | {sum(map(contradicted, of_kind))} |")
     wrong = [(record, likelihood) for record, likelihood in rows if contradicted(record)]
-    lines += ["", f"Wrong with status ok: {len(wrong)} of {len(rows)} (asked: at most {LARGEST_RATE:.1%})."]
+    lines += [
+        "",
+        f"Wrong with status ok: {len(wrong)} of {len(rows)} (at most {LARGEST_RATE:.1%} may be).",
+    ]
     lines += [_described(record, likelihood) for record, likelihood in wrong]
     return "\n".join(lines)
 

@@ -199,7 +199,7 @@ def get_problem(name: str) -> Problem:
     ----------
     name : str
         One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, a random mixture, ``"mixture17"`` or ``"uneven17"``, or
-        one that grows, such as ``"modes8"`` (see `growth_problems`).
+        one that grows, such as ``"modes8"`` (see `growing`).
 
     Returns
     -------
@@ -234,7 +234,7 @@ def get_problem(name: str) -> Problem:
 
 
 def is_problem(name: str) -> bool:
-    """Whether `get_problem` knows a name."""
+    """Return whether `get_problem` knows a name."""
     return name in _BUILDERS or _of_known_evidence(name) is not None
 
 

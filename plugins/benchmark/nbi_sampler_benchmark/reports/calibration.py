@@ -1,4 +1,4 @@
-"""Whether the error that a run reports for its evidence is right, where the evidence is known exactly."""
+"""Calibration of the error that a run reports for its evidence, where that is known exactly."""
 
 from __future__ import annotations
 

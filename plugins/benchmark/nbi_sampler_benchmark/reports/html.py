@@ -1,7 +1,4 @@
-"""What pages of the benchmark are made of: a page that loads nothing, tables, marked cells, plots.
-
-Called by `report_html.py` and the reports of `horizontal/`.
-"""
+"""Parts of the pages of the benchmark: a page that loads nothing, tables, marked cells, plots."""
 
 from __future__ import annotations
 

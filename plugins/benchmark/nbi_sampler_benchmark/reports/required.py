@@ -1,4 +1,4 @@
-"""What was asked of the sampler against what a benchmark file measured, as a Markdown table."""
+"""Requirements of the sampler against what a benchmark file measured, as a Markdown table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PULL_TOLERANCE = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is asked on one problem.
+    """Requirements on one problem.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What a run costs: calls counted in the likelihood itself, seconds of them, processor time, peak memory.
+"""Costs of a run: calls counted in the likelihood itself, seconds of them, processor time, peak memory.
 
-Called by `single.py`. The class of the likelihood is changed for the time of a run, because an object with
+The class of the likelihood is changed for the time of a run, because an object with
 methods of its own would no longer be recognised as one of bilby's.
 """
 
@@ -126,7 +126,7 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
 
 
 def _points_of(likelihood: Likelihood) -> Callable[[dict[str, Any]], int]:
-    """How many points a model function is called for: parameters of shape (n, 1) are n of them."""
+    """Count the points that a model function is called for: parameters of shape (n, 1) are n of them."""
     keys = tuple(getattr(likelihood, "function_keys", ()))
     return lambda kwargs: max((np.size(kwargs[key]) for key in keys if key in kwargs), default=1)
 

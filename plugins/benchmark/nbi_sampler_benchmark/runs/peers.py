@@ -1,7 +1,7 @@
 """The samplers that can be run side by side: what each needs, its usual settings, and how it is run.
 
 All go through `bilby.run_sampler`: by plugins where they exist, else by the adapter beside this file. The
-packages of the peers are optional. Called by `single.py` and the command line.
+packages of the peers are optional.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ PEERS: dict[str, Peer] = {
 
 
 def missing(sampler: str) -> str | None:
-    """What has to be installed for a sampler, or None where nothing is missing.
+    """Name what has to be installed for a sampler, or None where nothing is missing.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """One run as it is compared with others: weighted draws, evidence and costs, from a result or a file.
 
-`Entry` is all that the comparison knows of a run; called by `comparison.py` and `single.py`.
+`RunRecord` is all that the comparison knows of a run.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from nbi_sampler_benchmark.runs.runner import draws_file, run_of
 
 __all__ = [
-    "Entry",
-    "entry_of_record",
-    "entry_of_result",
+    "RunRecord",
     "posterior_weights",
+    "run_of_result",
     "save_draws",
     "stored",
+    "stored_run",
     "weighted_size",
 ]
 
@@ -34,7 +34,7 @@ NEGLIGIBLE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class RunRecord:
     """A run.
 
     Parameters
@@ -108,11 +108,11 @@ def posterior_weights(result: Result) -> Array:
 
 def save_draws(path: Path, result: Result) -> None:
     """Write the weighted draws of a result, without those of negligible weight, as ``.npz``."""
-    draws = entry_of_result(result)
+    draws = run_of_result(result)
     np.savez_compressed(path, names=draws.names, theta=draws.theta, weights=draws.weights)
 
 
-def entry_of_record(record: Mapping[str, Any], folder: Path) -> Entry:
+def stored_run(record: Mapping[str, Any], folder: Path) -> RunRecord:
     """The run of a line of a benchmark file, whose draws are in a folder."""
     with np.load(folder / draws_file(run_of(dict(record)))) as saved:
         theta, weights = saved["theta"], saved["weights"]
@@ -121,7 +121,7 @@ def entry_of_record(record: Mapping[str, Any], folder: Path) -> Entry:
     numbers: dict[str, Any] = {
         key: math.nan if record.get(key) is None else float(record[key]) for key in keys
     }
-    return Entry(
+    return RunRecord(
         sampler=record["sampler"],
         names=names,
         theta=theta,
@@ -134,7 +134,9 @@ def entry_of_record(record: Mapping[str, Any], folder: Path) -> Entry:
     )
 
 
-def entry_of_result(result: Result, sampler: str | None = None, names: Sequence[str] | None = None) -> Entry:
+def run_of_result(
+    result: Result, sampler: str | None = None, names: Sequence[str] | None = None
+) -> RunRecord:
     """The run of a result of bilby, whatever its sampler.
 
     Parameters
@@ -153,7 +155,7 @@ def entry_of_result(result: Result, sampler: str | None = None, names: Sequence[
     elapsed = result.sampling_time
     seconds = elapsed.total_seconds() if hasattr(elapsed, "total_seconds") else elapsed
     own = (result.meta_data or {}).get("nbi", {})
-    return Entry(
+    return RunRecord(
         sampler=sampler or str(result.sampler),
         names=chosen,
         theta=frame[list(chosen)].to_numpy(dtype=np.float64)[kept],

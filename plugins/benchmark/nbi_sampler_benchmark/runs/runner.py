@@ -27,7 +27,7 @@ ONE_THREAD = dict.fromkeys(
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one run is asked to do; two equal runs are the same line of the file.
+    """One run of a sampler; two equal runs are the same line of the file.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Run:
     options : dict
         Further keywords for the sampler.
     digest : str
-        Of the problem, where its name alone does not say which it is; see `sources.describe`.
+        Of the problem, where its name alone does not say which it is; see `loader.describe`.
     sleep : float
         Seconds to add to each call of the likelihood.
     """

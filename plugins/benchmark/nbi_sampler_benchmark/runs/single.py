@@ -37,7 +37,7 @@ def run_problem(run: Run, draws: Path | None = None, calls: Path | None = None) 
     ----------
     run : Run
     draws : Path, optional
-        File for the weighted draws, read by `entries.py`.
+        File for the weighted draws, read by `records`.
     calls : Path, optional
         File that tells the number of calls so far.
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from nbi_sampler_benchmark.arguments import integers, names, numbers
-from nbi_sampler_benchmark.problems.loader import known_source
+from nbi_sampler_benchmark.problems.loader import known_problem
 from nbi_sampler_benchmark.runs.peers import PEERS, missing
-from nbi_sampler_benchmark.runs.records import entry_of_record
+from nbi_sampler_benchmark.runs.records import stored_run
 from nbi_sampler_benchmark.runs.runner import ONE_THREAD, Run, read_records, run_all, run_of
 from nbi_sampler_benchmark.samplers.comparison import Comparison
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument(
         "problem",
-        type=known_source,
+        type=known_problem,
         help="name of a problem, script or module that defines likelihood and priors",
     )
     parser.add_argument(
@@ -98,7 +98,7 @@ def _comparison(
     }
     return Comparison(
         title=f"{known['name']}: {', '.join(dict.fromkeys(record['sampler'] for record in ordered))}",
-        entries=tuple(entry_of_record(record, draws) for record in ordered),
+        runs=tuple(stored_run(record, draws) for record in ordered),
         labels=known["labels"],
         truth=known["truth"],
         seconds_per_call=known["seconds_per_call"],
@@ -124,7 +124,7 @@ def _run(given: argparse.Namespace, sampler: str, seed: int, sleep: float, diges
 
 
 def _described(source: str) -> dict[str, Any]:
-    """`sources.describe` of a problem, in a process of its own: a script does there what it likes."""
+    """`loader.describe` of a problem, in a process of its own: a script does there what it likes."""
     # bilby's own word on `likelihood.parameters` would come before every report.
     quiet = ["-W", "ignore::FutureWarning"]
     command = [sys.executable, *quiet, "-m", "nbi_sampler_benchmark.problems.loader", source]

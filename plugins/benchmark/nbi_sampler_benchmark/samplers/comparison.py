@@ -1,7 +1,4 @@
-"""Runs of several samplers on one problem, laid side by side: `compare`, and what it finds.
-
-Called by users, for results of bilby that exist, and by the command line, for runs that it has made.
-"""
+"""Runs of several samplers on one problem, laid side by side: `compare`, and what it finds."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from bilby.core.result import Result
 
 from nbi_sampler.reports.plots.view import parameter_labels
 from nbi_sampler_benchmark.json_values import without_unknown
-from nbi_sampler_benchmark.runs.records import Entry, entry_of_result
+from nbi_sampler_benchmark.runs.records import RunRecord, run_of_result
 from nbi_sampler_benchmark.samplers.costs import CostLine, Crossover, cost_line, crossover
 from nbi_sampler_benchmark.samplers.divergence import Pair, pair_of
 
@@ -32,7 +29,7 @@ class Comparison:
     Parameters
     ----------
     title : str
-    entries : tuple of Entry
+    runs : tuple of RunRecord
         The others are compared with the sampler of the first.
     labels : dict of str to str
         Of the parameters, for plots.
@@ -48,7 +45,7 @@ class Comparison:
     """
 
     title: str
-    entries: tuple[Entry, ...]
+    runs: tuple[RunRecord, ...]
     labels: dict[str, str] = field(default_factory=dict)
     truth: dict[str, float] = field(default_factory=dict)
     seconds_per_call: float = math.nan
@@ -58,36 +55,41 @@ class Comparison:
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
+    def entries(self) -> tuple[RunRecord, ...]:
+        """Former name of ``runs``."""
+        return self.runs
+
+    @property
     def samplers(self) -> list[str]:
         """In the order of their first runs."""
-        return list(dict.fromkeys(entry.sampler for entry in self.entries))
+        return list(dict.fromkeys(run.sampler for run in self.runs))
 
     @property
     def names(self) -> list[str]:
         """Parameters that all runs share."""
-        return [name for name in self.entries[0].names if all(name in each.names for each in self.entries)]
+        return [name for name in self.runs[0].names if all(name in each.names for each in self.runs)]
 
-    def runs_of(self, sampler: str) -> list[Entry]:
+    def runs_of(self, sampler: str) -> list[RunRecord]:
         """Runs of one sampler; slowed down ones only where there are no others."""
-        runs = [entry for entry in self.entries if entry.sampler == sampler]
-        return [entry for entry in runs if not entry.sleep] or runs
+        runs = [run for run in self.runs if run.sampler == sampler]
+        return [run for run in runs if not run.sleep] or runs
 
-    def pull(self, entry: Entry) -> float:
+    def pull(self, run: RunRecord) -> float:
         """Difference of log Z from the mean of the other samplers, in units of its error and theirs.
 
         The mean is weighted by the inverse squares of the errors; NaN where there is no other.
         """
-        others = [each for each in self.entries if each.sampler != entry.sampler and _has_evidence(each)]
-        if not others or not _has_evidence(entry):
+        others = [each for each in self.runs if each.sampler != run.sampler and _has_evidence(each)]
+        if not others or not _has_evidence(run):
             return math.nan
         precisions = np.array([each.log_evidence_err**-2.0 for each in others])
         mean = np.average([each.log_evidence for each in others], weights=precisions)
-        return float(entry.log_evidence - mean) / math.hypot(entry.log_evidence_err, precisions.sum() ** -0.5)
+        return float(run.log_evidence - mean) / math.hypot(run.log_evidence_err, precisions.sum() ** -0.5)
 
-    def pull_of_reference(self, entry: Entry) -> float:
+    def pull_of_reference(self, run: RunRecord) -> float:
         """Difference of log Z from the reference in units of both errors."""
-        spread = math.hypot(entry.log_evidence_err, self.log_evidence_err)
-        return (entry.log_evidence - self.log_evidence) / spread if spread > 0 else math.nan
+        spread = math.hypot(run.log_evidence_err, self.log_evidence_err)
+        return (run.log_evidence - self.log_evidence) / spread if spread > 0 else math.nan
 
     def pairs(self) -> list[Pair]:
         """Every two samplers, by their first runs."""
@@ -100,14 +102,14 @@ class Comparison:
         return {name: line for name, line in lines.items() if math.isfinite(line.seconds(1.0))}
 
     def crossovers(self, per_ess: bool = False) -> dict[str, Crossover]:
-        """Where the first sampler costs less than each of the others."""
+        """Ranges in which the first sampler costs less than each of the others."""
         lines = self.cost_lines(per_ess)
         ours = lines.pop(self.samplers[0], None)
         return {} if ours is None else {name: crossover(ours, line) for name, line in lines.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary a run, of plain numbers; NaN where something is not known."""
-        return [self._row(entry) for entry in self.entries]
+        return [self._row(run) for run in self.runs]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the draws, for JSON: None where a number is not known or infinite."""
@@ -144,22 +146,22 @@ class Comparison:
 
         return _written(path, page(self))
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
-        line = cost_line([entry])
+    def _row(self, run: RunRecord) -> dict[str, Any]:
+        line = cost_line([run])
         keys = ("sampler", "seed", "status", "calls", "seconds", "cpu_seconds", "likelihood_seconds")
-        row = {key: getattr(entry, key) for key in keys}
+        row = {key: getattr(run, key) for key in keys}
         return row | {
-            "peak_memory": entry.peak_memory,
-            "sleep_ms": 1000 * entry.sleep,
-            "ess": entry.ess,
-            "calls_per_ess": entry.calls_per_ess,
-            "efficiency": 1 / entry.calls_per_ess if entry.calls > 0 else math.nan,
-            "log_evidence": entry.log_evidence,
-            "log_evidence_err": entry.log_evidence_err,
-            "pull": self.pull(entry),
-            "pull_of_reference": self.pull_of_reference(entry),
+            "peak_memory": run.peak_memory,
+            "sleep_ms": 1000 * run.sleep,
+            "ess": run.ess,
+            "calls_per_ess": run.calls_per_ess,
+            "efficiency": 1 / run.calls_per_ess if run.calls > 0 else math.nan,
+            "log_evidence": run.log_evidence,
+            "log_evidence_err": run.log_evidence_err,
+            "pull": self.pull(run),
+            "pull_of_reference": self.pull_of_reference(run),
             "seconds_if_slower": {
-                f"{ms:g} ms": entry.seconds + line.calls * ms / 1000 for ms in self.likelihood_ms
+                f"{ms:g} ms": run.seconds + line.calls * ms / 1000 for ms in self.likelihood_ms
             },
         }
 
@@ -202,8 +204,8 @@ def compare(
         If there is no result, or they share no parameter.
     """
     named = _named(results)
-    entries = tuple(entry_of_result(result, name, parameters) for name, result in named)
-    if not entries:
+    runs = tuple(run_of_result(result, name, parameters) for name, result in named)
+    if not runs:
         raise ValueError(
             "results: expected one at least, got none; hand over what bilby.run_sampler returned"
         )
@@ -211,9 +213,9 @@ def compare(
     known = truth if truth is not None else (first.injection_parameters or {})
     comparison = Comparison(
         title=title,
-        entries=entries,
-        labels=dict(zip(entries[0].names, parameter_labels(entries[0].names, first.priors), strict=True)),
-        truth={name: float(known[name]) for name in entries[0].names if name in known},
+        runs=runs,
+        labels=dict(zip(runs[0].names, parameter_labels(runs[0].names, first.priors), strict=True)),
+        truth={name: float(known[name]) for name in runs[0].names if name in known},
         seconds_per_call=seconds_per_call,
         log_evidence=log_evidence,
         log_evidence_err=log_evidence_err,
@@ -221,7 +223,7 @@ def compare(
     if not comparison.names:
         raise ValueError(
             "results: expected them to share a parameter, got "
-            f"{' and '.join(', '.join(each.names) for each in entries)}; compare results of one problem"
+            f"{' and '.join(', '.join(each.names) for each in runs)}; compare results of one problem"
         )
     return comparison
 
@@ -230,8 +232,8 @@ def _named(results: Mapping[str, Result] | Iterable[Result]) -> list[tuple[str |
     return list(results.items()) if isinstance(results, Mapping) else [(None, each) for each in results]
 
 
-def _has_evidence(entry: Entry) -> bool:
-    return math.isfinite(entry.log_evidence) and 0 < entry.log_evidence_err < math.inf
+def _has_evidence(run: RunRecord) -> bool:
+    return math.isfinite(run.log_evidence) and 0 < run.log_evidence_err < math.inf
 
 
 def _written(path: str | Path, text: str) -> Path:

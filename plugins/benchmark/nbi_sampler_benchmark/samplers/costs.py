@@ -1,4 +1,4 @@
-"""What a run would cost if the likelihood took longer, and where one sampler costs less than another.
+"""Costs of a run if the likelihood took longer, and where one sampler costs less than another.
 
 A run takes its seconds outside of the likelihood, and as many calls as it took, whatever these cost:
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nbi_sampler_benchmark.runs.records import Entry
+from nbi_sampler_benchmark.runs.records import RunRecord
 
 __all__ = ["CostLine", "Crossover", "cost_line", "crossover", "duration"]
 
@@ -41,7 +41,7 @@ class CostLine:
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where one sampler costs less than another: between two costs of a likelihood call, in seconds.
+    """Range in which one sampler costs less than another: between two costs of a likelihood call, in seconds.
 
     Parameters
     ----------
@@ -60,24 +60,24 @@ class Crossover:
         return "always" if math.isinf(self.end) else f"up to {duration(self.end)} a call"
 
 
-def cost_line(entries: Sequence[Entry], per_ess: bool = False) -> CostLine:
+def cost_line(runs: Sequence[RunRecord], per_ess: bool = False) -> CostLine:
     """Median cost of a sampler's runs, of a whole run or of one effective sample.
 
     Parameters
     ----------
-    entries : sequence of Entry
+    runs : sequence of RunRecord
         Of one sampler and different seeds; at least one.
     per_ess : bool
     """
-    size = [entry.ess if per_ess else 1.0 for entry in entries]
+    size = [run.ess if per_ess else 1.0 for run in runs]
     return CostLine(
-        overhead=float(np.median([entry.overhead / n for entry, n in zip(entries, size, strict=True)])),
-        calls=float(np.median([entry.calls / n for entry, n in zip(entries, size, strict=True)])),
+        overhead=float(np.median([run.overhead / n for run, n in zip(runs, size, strict=True)])),
+        calls=float(np.median([run.calls / n for run, n in zip(runs, size, strict=True)])),
     )
 
 
 def crossover(ours: CostLine, theirs: CostLine) -> Crossover:
-    """Where the first line is below the second.
+    """Find where the first line is below the second.
 
     Examples
     --------

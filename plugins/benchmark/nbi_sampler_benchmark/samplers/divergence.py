@@ -1,4 +1,4 @@
-"""How far two samples of one posterior are apart: the Jensen-Shannon divergence of each parameter.
+"""Distance of two samples of one posterior: the Jensen-Shannon divergence of each parameter.
 
 Pure functions of weighted draws; called by `comparison.py`.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from nbi_sampler.importance.weights import weighted_quantiles
-from nbi_sampler_benchmark.runs.records import Entry, weighted_size
+from nbi_sampler_benchmark.runs.records import RunRecord, weighted_size
 
 __all__ = ["Pair", "jensen_shannon", "pair_of"]
 
@@ -96,7 +96,7 @@ class Pair:
         return max(self.divergences.items(), key=lambda item: item[1])
 
 
-def pair_of(first: Entry, second: Entry) -> Pair:
+def pair_of(first: RunRecord, second: RunRecord) -> Pair:
     """Compare the posteriors of two runs."""
     found = {
         name: jensen_shannon(

@@ -1,6 +1,6 @@
 """Plots of a comparison: posteriors on top of each other, evidences, costs against the likelihood's.
 
-Called by `report_html.py`. Needs matplotlib; touches no global state of it.
+Needs matplotlib; touches no global state of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from nbi_sampler.importance.weights import weighted_quantiles
 from nbi_sampler.reports.plots.style import COLOURS, head
-from nbi_sampler_benchmark.runs.records import Entry
+from nbi_sampler_benchmark.runs.records import RunRecord
 from nbi_sampler_benchmark.samplers.costs import CostLine, duration
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def corner_figure(comparison: Comparison) -> Figure:
             if column > row:
                 axis.remove()
                 continue
-            for sampler, entry in firsts.items():
+            for sampler, run in firsts.items():
                 if column == row:
-                    _draw_marginal(axis, entry, left, limits[left], styles[sampler])
+                    _draw_marginal(axis, run, left, limits[left], styles[sampler])
                 else:
-                    _draw_contours(axis, entry, (left, below), (limits[left], limits[below]), styles[sampler])
+                    _draw_contours(axis, run, (left, below), (limits[left], limits[below]), styles[sampler])
             _dress(axis, comparison, (left, below if column < row else None), limits)
             axis.tick_params(labelleft=column == 0 and row > 0, labelbottom=row == n - 1)
             if row == n - 1:
@@ -86,25 +86,25 @@ def evidence_figure(comparison: Comparison) -> Figure:
     """Log Z and its error of every run, a line each, and the reference where it is known."""
     from matplotlib.figure import Figure
 
-    entries = [entry for entry in comparison.entries if math.isfinite(entry.log_evidence)]
-    figure = Figure(figsize=(6.5, 1.1 + 0.28 * len(entries)), layout="constrained")
+    runs = [run for run in comparison.runs if math.isfinite(run.log_evidence)]
+    figure = Figure(figsize=(6.5, 1.1 + 0.28 * len(runs)), layout="constrained")
     axis = figure.subplots()
     styles = _styles(comparison)
     if math.isfinite(comparison.log_evidence):
         error = comparison.log_evidence_err
         axis.axvspan(comparison.log_evidence - error, comparison.log_evidence + error, color="0.85", lw=0)
         axis.axvline(comparison.log_evidence, color="0.4", lw=1, label="reference")
-    for y, entry in enumerate(entries):
+    for y, run in enumerate(runs):
         axis.errorbar(
-            entry.log_evidence,
+            run.log_evidence,
             y,
-            xerr=entry.log_evidence_err,
+            xerr=run.log_evidence_err,
             fmt="o",
             capsize=3,
-            color=styles[entry.sampler]["color"],
+            color=styles[run.sampler]["color"],
         )
-    labels = [entry.sampler + ("" if entry.seed is None else f", seed {entry.seed}") for entry in entries]
-    axis.set_yticks(range(len(entries)), labels)
+    labels = [run.sampler + ("" if run.seed is None else f", seed {run.seed}") for run in runs]
+    axis.set_yticks(range(len(runs)), labels)
     axis.invert_yaxis()
     axis.set_xlabel("log evidence")
     axis.grid(False, axis="y")
@@ -151,20 +151,20 @@ def _draw_costs(axis: Axes, comparison: Comparison, lines: Mapping[str, CostLine
     axis.legend()
 
 
-def _draw_marginal(axis: Axes, entry: Entry, name: str, limits: Array, style: Mapping[str, Any]) -> None:
-    x = entry.theta[:, entry.names.index(name)]
-    counts, edges = np.histogram(x, N_BINS, limits.tolist(), weights=entry.weights)
+def _draw_marginal(axis: Axes, run: RunRecord, name: str, limits: Array, style: Mapping[str, Any]) -> None:
+    x = run.theta[:, run.names.index(name)]
+    counts, edges = np.histogram(x, N_BINS, limits.tolist(), weights=run.weights)
     smooth = gaussian_filter(counts, 1.0, mode="reflect")
     axis.plot((edges[1:] + edges[:-1]) / 2, smooth / max(smooth.max(), 1e-300), **style)
     axis.set(ylim=(0, 1.08), yticks=[])
 
 
 def _draw_contours(
-    axis: Axes, entry: Entry, names: tuple[str, str], limits: tuple[Array, Array], style: Mapping[str, Any]
+    axis: Axes, run: RunRecord, names: tuple[str, str], limits: tuple[Array, Array], style: Mapping[str, Any]
 ) -> None:
-    x, y = (entry.theta[:, entry.names.index(name)] for name in names)
+    x, y = (run.theta[:, run.names.index(name)] for name in names)
     ranges = [each.tolist() for each in limits]
-    counts, x_edges, y_edges = np.histogram2d(x, y, N_BINS, ranges, weights=entry.weights)
+    counts, x_edges, y_edges = np.histogram2d(x, y, N_BINS, ranges, weights=run.weights)
     smooth = gaussian_filter(counts, 1.5, mode="reflect")
     levels = _levels(smooth)
     if len(levels):
@@ -201,13 +201,10 @@ def _dress(
     axis.grid(False)
 
 
-def _limits(entries: list[Entry], name: str) -> Array:
+def _limits(runs: list[RunRecord], name: str) -> Array:
     """Range that holds nearly all mass of every run."""
     ends = np.array(
-        [
-            weighted_quantiles(entry.theta[:, [entry.names.index(name)]], entry.weights, SHOWN)[0]
-            for entry in entries
-        ]
+        [weighted_quantiles(run.theta[:, [run.names.index(name)]], run.weights, SHOWN)[0] for run in runs]
     )
     low, high = ends[:, 0].min(), ends[:, 1].max()
     margin = 0.03 * (high - low) or 1e-3 * max(abs(low), 1.0)

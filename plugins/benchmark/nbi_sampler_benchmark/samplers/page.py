@@ -77,7 +77,7 @@ def _costs(comparison: Comparison) -> str:
 
 
 def _evidence(comparison: Comparison) -> str:
-    if not any(math.isfinite(entry.log_evidence) for entry in comparison.entries):
+    if not any(math.isfinite(run.log_evidence) for run in comparison.runs):
         return ""
     known = math.isfinite(comparison.log_evidence)
     header = [

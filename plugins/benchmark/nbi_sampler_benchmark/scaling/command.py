@@ -1,7 +1,7 @@
-"""What a run costs as a problem grows: `nbi-sampler benchmark growth --what dimension,draws`.
+"""Costs of a run as a problem grows: `nbi-sampler benchmark scaling --what dimension,draws`.
 
 In the number of parameters, of data and of effective samples: calls, processor time, memory, whether log Z is
-right, and the laws that the costs follow. Called by `__main__.py`; the problems are in `growth_problems.py`.
+right, and the laws that the costs follow. The problems are in `problems/growing.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from nbi_sampler.reports.plots.style import own_style, save_figure
 from nbi_sampler_benchmark.arguments import integers, names, names_among
 from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
-from nbi_sampler_benchmark.scaling.figure import growth_figure
-from nbi_sampler_benchmark.scaling.report import AXES, Measured, growth_table, laws_table
+from nbi_sampler_benchmark.scaling.figure import scaling_figure
+from nbi_sampler_benchmark.scaling.report import AXES, Measured, laws_table, scaling_table
 
-__all__ = ["add_arguments", "grow"]
+__all__ = ["add_arguments", "measure_scaling"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--families", type=names, help="only these, with commas")
     parser.add_argument("--seeds", type=integers, default=[1], help="seeds, with commas")
     parser.add_argument("--minutes", type=float, help="after which a run is given up")
-    parser.add_argument("--out", type=Path, default=Path("build/growth.jsonl"), help="file to append to")
+    parser.add_argument("--out", type=Path, default=Path("build/scaling.jsonl"), help="file to append to")
     parser.add_argument("--figure", type=Path, help="plot of what was measured, such as growth.png")
 
 
-def grow(given: argparse.Namespace) -> int:
+def measure_scaling(given: argparse.Namespace) -> int:
     """Run what has not been run, print tables, and return the exit code: 1 if any run failed."""
     asked = _asked(given)
     seconds = None if given.minutes is None else 60.0 * given.minutes
@@ -44,10 +44,10 @@ def grow(given: argparse.Namespace) -> int:
         for found, record in done
         if found == run
     ]
-    print(growth_table(rows), laws_table(rows), sep="\n\n")
+    print(scaling_table(rows), laws_table(rows), sep="\n\n")
     if given.figure is not None and rows:
         with own_style():
-            print(save_figure(growth_figure(rows), given.figure))
+            print(save_figure(scaling_figure(rows), given.figure))
     return 1 if failed else 0
 
 

@@ -1,6 +1,6 @@
-"""Plot of the growth benchmark: costs and the error of log Z against the size, with the laws as lines.
+"""Plot of the scaling: costs and the error of log Z against the size, with the laws as lines.
 
-Called by `growth.py`. Needs matplotlib; touches no global state of it.
+Needs matplotlib; touches no global state of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["growth_figure"]
+__all__ = ["scaling_figure"]
 
 MARKERS = ("o", "s", "^", "D")
 # Errors of log Z, in their own errors, that are shown; more lie on the edge.
@@ -26,7 +26,7 @@ MOST_ERRORS = 6.0
 BELIEVABLE = 3.0
 
 
-def growth_figure(rows: Sequence[Measured]) -> Figure:
+def scaling_figure(rows: Sequence[Measured]) -> Figure:
     """A row of panels for each of `AXES` that was measured; runs that do not trust themselves are hollow."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter

@@ -1,7 +1,4 @@
-"""What grows in the growth benchmark, and what was measured of it, as Markdown.
-
-Called by `growth.py`; `growth_figure.py` draws the same.
-"""
+"""Axes along which problems grow, and what was measured of them, as Markdown; `figure` draws the same."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from nbi_sampler.importance.reliability import Status
 from nbi_sampler_benchmark.runs.runner import Run
 from nbi_sampler_benchmark.scaling.laws import Law, fitted_law
 
-__all__ = ["AXES", "COSTS", "Axis", "Measured", "costs_of", "families_of", "growth_table", "laws_table"]
+__all__ = ["AXES", "COSTS", "Axis", "Measured", "costs_of", "families_of", "laws_table", "scaling_table"]
 
 Array = NDArray[np.float64]
 
@@ -85,7 +82,7 @@ class Measured(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the run trusts itself."""
+        """True where the run trusts itself."""
         return bool(self.record["status"] == Status.OK)
 
 
@@ -104,7 +101,7 @@ def costs_of(rows: Sequence[Measured], cost: str) -> tuple[Array, Array, Law | N
     return x, y, fitted_law(x, y)
 
 
-def growth_table(rows: Sequence[Measured]) -> str:
+def scaling_table(rows: Sequence[Measured]) -> str:
     """A line for each size: costs in the median of the seeds, statuses, and the worst error of log Z.
 
     Parameters

@@ -28,7 +28,7 @@ TASK, ANSWER = "task.npz", "answer.npz"
 
 
 class Estimator(Protocol):
-    """What an adapter returns.
+    """Return value of an adapter.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class _File:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(_File):
-    """What a package is given.
+    """Input of a package.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Task(_File):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer(_File):
-    """What comes back, in the coordinates of the task.
+    """Output of a package, in the coordinates of the task.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Answer(_File):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is in ``about``."""
+        """Content of ``about``."""
         return json.loads(str(self.about))
 
 

@@ -7,14 +7,14 @@ import json
 import numpy as np
 import pytest
 from fresh_environments import fresh_python
-from horizontal_cases import EXACT, EXACT_IN_Z, answered
 from nbi_sampler_benchmark import __main__ as cli
 from nbi_sampler_benchmark.packages.catalogue import Package
 from nbi_sampler_benchmark.packages.inside.worker import Answer, Task
-from nbi_sampler_benchmark.packages.runs import HorizontalRun, Sizes, make_run
+from nbi_sampler_benchmark.packages.runs import PackageRun, Sizes, make_run
 from nbi_sampler_benchmark.packages.scoring import held_out_log_q, score
 from nbi_sampler_benchmark.packages.simulations import SimulatedProblem
 from nbi_sampler_benchmark.problems.registry import get_problem
+from package_cases import EXACT, EXACT_IN_Z, answered
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter attribute queried:FutureWarning")
 BROKEN = "def train(task, options):\n    raise RuntimeError('no GPU, no fun')\n"
@@ -108,7 +108,7 @@ def test_task_and_answer_survive_their_files(tmp_path):
 def command(out, packages, *words):
     small = ["--held-out", "60", "--targets", "4", "--draws", "200", "--n-sims", "100"]
     where = ["--out", str(out), "--environments", str(out / "environments"), "--no-install"]
-    return cli.main(["horizontal", "linear", "--packages", packages, *small, *where, *words])
+    return cli.main(["packages", "linear", "--packages", packages, *small, *where, *words])
 
 
 def test_the_command_reports_and_goes_on_where_it_was(tmp_path, adapter, capsys):
@@ -147,7 +147,7 @@ def test_a_package_is_seen_only_in_its_own_environment(tmp_path, line, adapter, 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
     text = EXACT + "\nimport importlib.util\nassert importlib.util.find_spec('intruder') is None\n"
     package = Package(name="exact", adapter=adapter(text), requirements=("only-here",))
-    run = HorizontalRun(
+    run = PackageRun(
         problem="linear",
         digest="",
         package="exact",

@@ -1,4 +1,4 @@
-"""The growth benchmark: exact references at every size, laws that can be refuted, a command that resumes."""
+"""The scaling benchmark: exact references at every size, laws that can be refuted, a command that resumes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nbi_sampler_benchmark.__main__ import main
 from nbi_sampler_benchmark.problems.growing import growing_problem
 from nbi_sampler_benchmark.runs import runner
 from nbi_sampler_benchmark.scaling.laws import fitted_law
-from nbi_sampler_benchmark.scaling.report import AXES, Measured, growth_table, laws_table
+from nbi_sampler_benchmark.scaling.report import AXES, Measured, laws_table, scaling_table
 
 
 def log_mean_likelihood(problem, n):
@@ -102,7 +102,7 @@ def row_of(size, **changes):
 def test_tables_show_the_worst_error_and_fit_only_what_trusts_itself():
     rows = [row_of(2), row_of(2, pull=-7.0, log_evidence_error=-0.2), row_of(4), row_of(8)]
     rows.append(row_of(30, status="missing mass", calls=1, pull=None, log_evidence_error=-3.0))
-    table, laws = growth_table(rows), laws_table(rows)
+    table, laws = scaling_table(rows), laws_table(rows)
     assert "| modes, parameters | 2 | 2 | ok | 2,000 | 3 | 400 | 0.80 | -0.200 (-7.0) |" in table
     assert "| 30 | 1 | missing mass |" in table
     assert "1e+03 D^(1.00 +- 0.00), to 0 %" in laws
@@ -117,8 +117,8 @@ def test_the_command_runs_what_is_missing_and_draws_it(monkeypatch, tmp_path, ca
         return record_of(record | {"options": run.options}), "fine"
 
     monkeypatch.setattr(runner, "_run_in_process", pretend)
-    out, figure = tmp_path / "growth.jsonl", tmp_path / "growth.png"
-    words = ["growth", "--what", "dimension,draws", "--out", str(out), "--figure", str(figure)]
+    out, figure = tmp_path / "scaling.jsonl", tmp_path / "scaling.png"
+    words = ["scaling", "--what", "dimension,draws", "--out", str(out), "--figure", str(figure)]
     words += ["--options", '{"n_sims": 300}']
     assert main([*words, "--sizes", "200,400", "--families", "modes,line100"]) == 0
     problems = [(run.problem, run.n_effective) for run in started]
@@ -133,13 +133,13 @@ def test_the_command_runs_what_is_missing_and_draws_it(monkeypatch, tmp_path, ca
 
 def test_an_unknown_axis_stops_before_any_run(capsys):
     with pytest.raises(SystemExit):
-        main(["growth", "--what", "width"])
+        main(["scaling", "--what", "width"])
     assert "expected names among dimension, length, draws, got 'width'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_tiny_grid_is_run_for_real(tmp_path, capsys):
-    out = tmp_path / "growth.jsonl"
+    out = tmp_path / "scaling.jsonl"
     words = ["growth", "--what", "length", "--sizes", "100", "--n-effective", "200", "--out", str(out)]
     assert main([*words, "--options", '{"n_sims": 300, "training": {"n_epochs": 15}}']) == 0
     (record,) = [json.loads(line) for line in out.read_text().splitlines()]

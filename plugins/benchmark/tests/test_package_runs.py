@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from horizontal_cases import answered
 from nbi_sampler_benchmark.packages.catalogue import ADAPTERS, PACKAGES, package_named
 from nbi_sampler_benchmark.packages.environments import EnvironmentMissing, cache_folder, python_for
 from nbi_sampler_benchmark.packages.inside.worker import Answer
-from nbi_sampler_benchmark.packages.runs import HorizontalRun, Sizes, make_run
+from nbi_sampler_benchmark.packages.runs import PackageRun, Sizes, make_run
 from nbi_sampler_benchmark.packages.scoring import score
+from package_cases import answered
 from scipy.stats import multivariate_normal
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter attribute queried:FutureWarning")
@@ -149,7 +149,7 @@ def test_real_packages_answer_in_the_coordinates_of_the_task(tmp_path, line, nam
     except EnvironmentMissing as error:
         pytest.skip(str(error))
     kept = {}
-    run = HorizontalRun(
+    run = PackageRun(
         problem="linear",
         digest="",
         package=name,
