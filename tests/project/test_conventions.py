@@ -1,0 +1,110 @@
+"""Conventions of the code that no linter knows: how docstrings begin, and where constants stand."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "nbi_sampler"
+SOURCES = [
+    path
+    for folder in ("nbi_sampler", "plugins")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not {"tests", "build", "dist"} & set(path.relative_to(ROOT).parts)
+]
+BEGINS_BADLY = re.compile(r"(What|Whether|Where|How)\b")
+
+# Numbers in upper case that may stand outside `core/config/`, by file and name, each with the reason: none of
+# them steers a result.
+ALLOWED = {
+    "reports/plots/*": "looks of plots",
+    "reports/diagnostics/page.py:MOST_IN_LEGEND": "looks of plots",
+    "reports/progress.py:SECONDS_BETWEEN_LINES": "seconds of the user interface",
+    "reports/meta_data.py:LARGEST_INTEGER": "what HDF5 can hold",
+    "reports/result.py:N_COMPARED": "guard: rows by which a prior's own vectorisation is checked",
+    "sampler/keywords.py:DEFAULTS": "defaults of bilby's keywords, none of them a number of the algorithm",
+    "sampler/signals.py:LONG_CALL": "seconds of the user interface",
+    "sampler/signals.py:SECOND_SIGNAL": "seconds of the user interface",
+    "sampler/survey/table.py:*_BYTES": "byte widths of a file format",
+    "storage/*": "byte widths, format versions and waiting times of files",
+    "evaluation/*SECONDS*": "seconds of the user interface",
+}
+
+
+def docstrings_of(path):
+    """Docstrings of a file, with the lines at which they begin."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield node.body[0].lineno, text
+
+
+def numbers_of(path):
+    """Names in upper case to which the top level of a file gives a value that holds a number."""
+    for node in ast.parse(path.read_text()).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        values = [each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
+        if any(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            names = [each.id for target in targets for each in ast.walk(target) if hasattr(each, "id")]
+            yield from (name for name in names if re.fullmatch(r"_?[A-Z][A-Z0-9_]*", name))
+
+
+def allowed_by(path, name):
+    constant = f"{path.relative_to(PACKAGE).as_posix()}:{name}"
+    return [pattern for pattern in ALLOWED if fnmatch.fnmatchcase(constant, pattern)]
+
+
+CONSTANTS = [
+    (path, name)
+    for path in SOURCES
+    if path.is_relative_to(PACKAGE) and not path.is_relative_to(PACKAGE / "core" / "config")
+    for name in numbers_of(path)
+]
+
+
+def test_docstrings_begin_with_the_thing_itself():
+    """With a noun or a verb: "Return whether ...", not "Whether ..."."""
+    bad = [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in SOURCES
+        for line, text in docstrings_of(path)
+        if BEGINS_BADLY.match(text)
+    ]
+    assert not bad, "\n".join(bad)
+
+
+def test_no_docstring_says_who_calls():
+    """Nothing keeps it true."""
+    bad = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES
+        for line, text in docstrings_of(path)
+        if "Called by" in " ".join(text.split())
+    ]
+    assert not bad, "\n".join(bad)
+
+
+def test_numbers_that_steer_results_stand_in_the_configuration():
+    astray = [f"{path.relative_to(ROOT)}: {name}" for path, name in CONSTANTS if not allowed_by(path, name)]
+    assert not astray, "move these to nbi_sampler/core/config/, or say in ALLOWED why not:\n" + "\n".join(
+        astray
+    )
+
+
+def test_every_exception_is_needed_and_has_a_reason():
+    used = {pattern for path, name in CONSTANTS for pattern in allowed_by(path, name)}
+    assert used == set(ALLOWED) and all(ALLOWED.values())
+
+
+def test_the_checks_see_what_they_look_for(tmp_path):
+    path = tmp_path / "one.py"
+    path.write_text('"""Whether it is.\n\nCalled\nby x."""\nMOST, _LEAST = 3, 1e-3\nNAME = "a"\nON = True\n')
+    assert list(numbers_of(path)) == ["MOST", "_LEAST"]
+    ((line, text),) = docstrings_of(path)
+    assert line == 1 and BEGINS_BADLY.match(text) and "Called by" in " ".join(text.split())
