@@ -1,7 +1,7 @@
 """The command ``nbi-sampler``: what is installed, and the commands that other distributions add.
 
 A distribution adds a command by an entry point of the group ``nbi_sampler.commands``: a function that takes
-the words after its name and returns an exit code. It is imported only when it is asked for.
+the words after its name and returns an exit code. It is imported only when it is used.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ FORMER = {
 
 
 def keep_former_names(package: str) -> None:
-    """Make former names importable; what they hold is imported when it is asked for.
+    """Make former names importable; what they hold is imported when it is used.
 
     Parameters
     ----------

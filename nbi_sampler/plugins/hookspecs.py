@@ -54,7 +54,7 @@ def forward_model(likelihood: object) -> ForwardModel | None:
     """Give the model by which the data of a likelihood come about.
 
     Called in the main process when a sampler is made without ``simulator=``, and for every part of a joint
-    likelihood, before the first draw. Plugins are asked in the order of their names, the package last; the
+    likelihood, before the first draw. Plugins are called in the order of their names, the package last; the
     first that does not answer None decides. What it gives is pickled where worker processes evaluate the
     likelihood, so its class belongs in a module that these can import.
 
@@ -76,7 +76,7 @@ def forward_model(likelihood: object) -> ForwardModel | None:
 def featurizers() -> Mapping[str, FeaturizerKind]:  # type: ignore[empty-body]
     """Networks that turn data into features, by the name that ``featurizer=`` takes.
 
-    Called whenever a featurizer is asked for by name; all answers are joined. A name that the package has
+    Called whenever a featurizer is given by name; all answers are joined. A name that the package has
     itself, or a plugin before in the order of names, is refused.
 
     Returns
@@ -92,7 +92,7 @@ def featurizers() -> Mapping[str, FeaturizerKind]:  # type: ignore[empty-body]
 def flows() -> Mapping[str, FlowKind]:  # type: ignore[empty-body]
     """Densities, conditional or not, by the name that ``flow=`` takes.
 
-    Called whenever a flow is asked for by name, when a checkpoint is read too; all answers are joined. A name
+    Called whenever a flow is given by name, when a checkpoint is read too; all answers are joined. A name
     that the package has itself, or a plugin before in the order of names, is refused.
 
     Returns

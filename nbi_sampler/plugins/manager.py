@@ -58,7 +58,7 @@ class Plugins:
     Parameters
     ----------
     found : iterable of EntryPoint
-        In any order: plugins are asked in the order of their names.
+        In any order: plugins are called in the order of their names.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._loaded: dict[str, Plugin] = {}
         self._reported: set[str] = set()
-        # pluggy asks the last that was registered first.
+        # pluggy calls the last that was registered first.
         for plugin, entry_point in sorted(
             map(_described, found), key=lambda each: astuple(each[0]), reverse=True
         ):
@@ -123,7 +123,7 @@ class Plugins:
             if owner == plugin
         }
 
-    def asked(
+    def answers(
         self, hook: str, arguments: Mapping[str, Any], left_out: set[Plugin] | None = None
     ) -> Iterator[tuple[Plugin, Any]]:
         """Answers to a hook, from one plugin after the other.
@@ -134,7 +134,7 @@ class Plugins:
         arguments : mapping of str to object
             All that the hook has.
         left_out : set of Plugin, optional
-            Not asked; those that raise are added to it.
+            Not called; those that raise are added to it.
 
         Yields
         ------
@@ -157,7 +157,7 @@ class Plugins:
 
     def first(self, hook: str, kind: type[Kind], **arguments: Any) -> tuple[Plugin, Kind] | None:
         """The first answer that is of the right kind, and whose it is; None if nobody has one."""
-        for plugin, answer in self.asked(hook, arguments):
+        for plugin, answer in self.answers(hook, arguments):
             if isinstance(answer, kind):
                 return plugin, answer
             self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected {kind.__name__}")
@@ -168,7 +168,7 @@ class Plugins:
     ) -> dict[str, tuple[Plugin, Kind]]:
         """All that is offered under a hook, by name: ``own`` first, which nobody can replace."""
         offers: dict[str, tuple[Plugin, Kind]] = dict(own or {})
-        for plugin, answer in self.asked(hook, {}):
+        for plugin, answer in self.answers(hook, {}):
             if not isinstance(answer, Mapping):
                 self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected a dictionary")
                 continue
@@ -183,7 +183,7 @@ class Plugins:
         return offers
 
     def _implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any], tuple[str, ...]]]:
-        """Owner, function and names of its arguments, in the order in which they are asked."""
+        """Owner, function and names of its arguments, in the order in which they are called."""
         implementations = reversed(getattr(self._manager.hook, hook).get_hookimpls())
         return [(self._loaded[each.plugin_name], each.function, each.argnames) for each in implementations]
 
@@ -207,7 +207,7 @@ class Plugins:
                 raise ValueError(f"{caller.name!r} is not a hook; {nearest(caller.name, HOOKS)}")
             if any(each.wrapper or each.hookwrapper for each in own):
                 raise ValueError(
-                    f"{caller.name!r} is a wrapper, and plugins are asked one by one; return a value"
+                    f"{caller.name!r} is a wrapper, and plugins are called one by one; return a value"
                 )
 
     def _report(self, plugin: Plugin, text: str) -> None:

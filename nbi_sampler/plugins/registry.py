@@ -43,7 +43,7 @@ class Registry(Mapping[str, Kind], Generic[Kind]):
         return len(self._own)
 
     def offers(self) -> dict[str, tuple[Plugin, Kind]]:
-        """All that can be asked for, and whose it is; the package's own first, which nobody can replace."""
+        """All offers, and whose they are; the package's own first, which nobody can replace."""
         own = {name: (CORE, offer) for name, offer in self._own.items()}
         return installed().named(self.hook, self._kind, own)
 

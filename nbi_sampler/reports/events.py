@@ -182,7 +182,7 @@ class RunEvents(Observer):
         self._number += 1
 
     def _tell(self, hook: str, **arguments: Any) -> None:
-        for _ in installed().asked(hook, {"run": self._run, **arguments}, self._left_out[hook]):
+        for _ in installed().answers(hook, {"run": self._run, **arguments}, self._left_out[hook]):
             # What an event hook returns means nothing.
             pass
 

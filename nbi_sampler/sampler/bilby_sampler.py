@@ -134,7 +134,7 @@ class BilbySampler(NestedSampler):
         equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
         # As the engine accepts it too.
         equivalents["x_mask"] = ["mask"]
-        # bilby always names npool: 1 where nobody has asked for more, perhaps by another name.
+        # bilby always names npool: 1 where nothing else is given, perhaps by another name.
         if kwargs.get("npool") == DEFAULTS["npool"]:
             del kwargs["npool"]
         keywords, ignored, unknown = translate(kwargs, equivalents)
@@ -157,7 +157,7 @@ class BilbySampler(NestedSampler):
 
     @in_own_settings
     def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
-        """Find a result to return instead of running: one that answers what is asked now."""
+        """Find a result to return instead of running: one that answers the same question."""
         if command_line_args.clean or command_line_args.use_cached:
             super()._check_cached_result(result_class)
             return

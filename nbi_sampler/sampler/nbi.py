@@ -71,7 +71,7 @@ class Nbi(BilbySampler):
         Whether a flow is fitted to the weighted draws once the rounds have found the posterior. False, with
         ``loss="nll"``, is the paper's Algorithm 1.
     max_likelihood_calls : int, optional
-        Call budget. None stops after 200 calls for every effective sample asked for, or 200,000 if more.
+        Call budget. None stops after 200 calls for every effective sample required, or 200,000 if more.
     seed : int, optional
         Same seed, same result; ``sampling_seed`` and ``random_seed`` mean the same. None takes a fresh one,
         which the result's meta data name. No global generator is seeded.

@@ -195,20 +195,20 @@ def _read(path: Path, priors: PriorDict) -> Estimator:
         raise ValueError(f"model: expected a file of NBI.save, got {str(path)!r}: {error}") from error
 
 
-def _differences(trained: ParameterSpace, asked: ParameterSpace) -> list[str]:
+def _differences(trained: ParameterSpace, run: ParameterSpace) -> list[str]:
     """Name how two spaces differ; nothing where z means the same in both."""
-    if trained.names != asked.names:
-        what = "order of parameters" if set(trained.names) == set(asked.names) else "parameters"
-        return [f"{what} ({', '.join(trained.names)}, now {', '.join(asked.names)})"]
+    if trained.names != run.names:
+        what = "order of parameters" if set(trained.names) == set(run.names) else "parameters"
+        return [f"{what} ({', '.join(trained.names)}, now {', '.join(run.names)})"]
     differing = [
-        f"fixed value of {name} ({trained.fixed.get(name)}, now {asked.fixed.get(name)})"
-        for name in {**trained.fixed, **asked.fixed}
-        if trained.fixed.get(name) != asked.fixed.get(name)
+        f"fixed value of {name} ({trained.fixed.get(name)}, now {run.fixed.get(name)})"
+        for name in {**trained.fixed, **run.fixed}
+        if trained.fixed.get(name) != run.fixed.get(name)
     ]
-    shown = np.repeat(ndtri((0.05, 0.95))[:, None], asked.n_dim, axis=1)
-    z = np.concatenate([shown, np.random.default_rng(0).normal(size=(MODEL_START.n_probes, asked.n_dim))])
-    before, now = trained.to_theta(z), asked.to_theta(z)
-    for i, name in enumerate(asked.names):
+    shown = np.repeat(ndtri((0.05, 0.95))[:, None], run.n_dim, axis=1)
+    z = np.concatenate([shown, np.random.default_rng(0).normal(size=(MODEL_START.n_probes, run.n_dim))])
+    before, now = trained.to_theta(z), run.to_theta(z)
+    for i, name in enumerate(run.names):
         if not np.allclose(before[:, i], now[:, i], rtol=0.0, atol=MODEL_START.tolerance * np.ptp(now[:, i])):
             ranges = [f"{values[0, i]:.4g} to {values[1, i]:.4g}" for values in (before, now)]
             differing.append(f"prior of {name} (its central 90 % are {ranges[0]}, now {ranges[1]})")

@@ -172,7 +172,7 @@ class TestLoading:
         code = "from nbi_sampler.plugins import hookimpl\n@hookimpl{}\ndef flows(): return {{}}\n"
         for name, option in (("bbb", ""), ("ccc", "(tryfirst=True)"), ("aaa", ""), ("ddd", "")):
             install_plugin(name, code.format(option))
-        names = [plugin.name for plugin, _ in found().asked("flows", {}) if len(plugin.name) == 3]
+        names = [plugin.name for plugin, _ in found().answers("flows", {}) if len(plugin.name) == 3]
         assert names == ["ccc", "aaa", "bbb", "ddd"]
         assert [plugin.name for plugin in found().loaded if len(plugin.name) == 3] == sorted(names)
 

@@ -45,7 +45,7 @@ class TestBroken:
         broken, good = install_plugin("aaa", code), install_plugin("zzz", GOOD, "4.5")
         plugins = found()
         assert good in plugins.loaded and broken not in plugins.loaded
-        assert list(plugins.asked("flows", {})) == [] and "maf" in FLOWS.offers()
+        assert list(plugins.answers("flows", {})) == [] and "maf" in FLOWS.offers()
         assert re.search(message, plugins.broken[broken])
         (line_of_log,) = [record for record in caplog.records if "aaa" in record.getMessage()]
         assert line_of_log.levelno == logging.WARNING

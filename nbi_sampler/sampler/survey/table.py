@@ -153,7 +153,7 @@ def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: b
 
 
 def finished_targets(table: AppendableTable) -> dict[str, str]:
-    """Digests of the data of the targets that need no second run, by name: all but those that failed."""
+    """Digests of the data of the targets that need no second run, by name: those that did not fail."""
     rows = table.read(columns=("name", "status", "data"))
     texts = {name: np.char.decode(rows[name], "utf-8") for name in rows}
     latest = _latest(rows["name"])

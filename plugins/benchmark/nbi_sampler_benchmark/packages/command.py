@@ -1,6 +1,6 @@
 """The command that trains several packages on the same simulations; called by `__main__.py`.
 
-What a run has found is kept: the command goes on where it was ended, and adds what is newly asked for.
+What a run has found is kept: the command goes on where it was ended, and adds what is new.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ def compare_packages(given: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
     problem = load_problem(given.problem)
     simulated, digest = SimulatedProblem(problem), describe(problem)["digest"]
-    asked = [
+    wanted = [
         (_run(given, package, n_sims, seed, digest), package)
         for n_sims in given.n_sims
         for seed in given.seeds
         for package in packages
     ]
-    runs = [run for run, _ in asked]
+    runs = [run for run, _ in wanted]
     made = {_key(record) for record in records_of(runs, out)}
     limit = None if given.minutes is None else 60 * given.minutes
     failed = False
-    for run, package in asked:
+    for run, package in wanted:
         if (run.package, run.n_sims, run.seed) in made:
             continue
         name = f"{run.package}, {run.n_sims:,} simulations, seed {run.seed}"

@@ -1,4 +1,4 @@
-"""Python environments for packages that cannot share one: made when they are first asked for, and kept.
+"""Python environments for packages that cannot share one: made when they are first needed, and kept.
 
 Nothing that fails here is fatal: whoever asks is told why there is none.
 """

@@ -34,7 +34,7 @@ def standardised_errors(records: Sequence[dict[str, Any]], problem: str) -> np.n
 
 
 def calibration_table(records: Sequence[dict[str, Any]]) -> str:
-    """Mean and standard deviation of the standardised errors, with what is asked of them.
+    """Mean and standard deviation of the standardised errors, with what is required of them.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def calibration_table(records: Sequence[dict[str, Any]]) -> str:
     """
     low, high = SPREAD_RANGE
     lines = [
-        f"| problem | seeds | mean (asked: within {LARGEST_MEAN}) "
-        f"| standard deviation (asked: {low} to {high}) | missed |",
+        f"| problem | seeds | mean (required: within {LARGEST_MEAN}) "
+        f"| standard deviation (required: {low} to {high}) | not met |",
         "|---|---|---|---|---|",
     ]
     for problem in CALIBRATION_PROBLEMS:
@@ -58,6 +58,6 @@ def calibration_table(records: Sequence[dict[str, Any]]) -> str:
             continue
         mean, spread = float(errors.mean()), float(errors.std(ddof=1))
         reached = {"mean": abs(mean) <= LARGEST_MEAN, "standard deviation": low <= spread <= high}
-        missed = ", ".join(name for name, ok in reached.items() if not ok) or "nothing"
-        lines.append(f"| {problem} | {len(errors)} | {mean:+.2f} | {spread:.2f} | {missed} |")
+        not_met = ", ".join(name for name, ok in reached.items() if not ok) or "nothing"
+        lines.append(f"| {problem} | {len(errors)} | {mean:+.2f} | {spread:.2f} | {not_met} |")
     return "\n".join(lines)

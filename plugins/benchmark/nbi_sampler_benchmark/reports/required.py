@@ -53,7 +53,7 @@ def misses(record: dict[str, Any], target: Target) -> list[str]:
     record : dict
         One line of the benchmark file.
     target : Target
-        What was asked; a value that is missing or NaN counts as missed.
+        Requirements; a value that is missing or NaN does not meet them.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def misses(record: dict[str, Any], target: Target) -> list[str]:
 
 
 def benchmark_table(records: Sequence[dict[str, Any]]) -> str:
-    """Table of asked against measured, one row a problem, the worst seed of each figure.
+    """Table of required against measured, one row a problem, the worst seed of each figure.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def benchmark_table(records: Sequence[dict[str, Any]]) -> str:
         Markdown.
     """
     lines = [
-        "| problem | seeds | efficiency asked | worst | calls per ESS asked | worst "
-        "| worst error of log Z | worst pull | seconds asked | worst | missed |",
+        "| problem | seeds | efficiency required | worst | calls per ESS required | worst "
+        "| worst error of log Z | worst pull | seconds required | worst | not met |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, target in TARGETS.items():
@@ -102,9 +102,9 @@ def _row(name: str, target: Target, rows: list[dict[str, Any]]) -> str:
     error = max((row["log_evidence_error"] for row in rows), key=abs)
     pull = max((row["pull"] for row in rows), key=abs)
     seconds = max(row["seconds"] for row in rows)
-    missed = {miss: None for row in rows for miss in misses(row, target)}
+    not_met = {miss: None for row in rows for miss in misses(row, target)}
     return (
         f"| {name} | {len(rows)} | >= {target.efficiency:g} | {efficiency:.3f} "
         f"| <= {target.calls_per_ess:g} | {calls:.2f} | {error:+.4f} | {pull:+.1f} "
-        f"| <= {target.seconds:g} | {seconds:.0f} | {', '.join(missed) or 'nothing'} |"
+        f"| <= {target.seconds:g} | {seconds:.0f} | {', '.join(not_met) or 'nothing'} |"
     )

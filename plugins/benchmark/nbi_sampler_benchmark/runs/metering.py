@@ -27,7 +27,7 @@ METHODS = ("log_likelihood", "log_likelihood_ratio")
 
 
 class Meter:
-    """Counts and times the calls of one likelihood, and slows them down where that is asked for.
+    """Counts and times the calls of one likelihood, and slows them down where that is wanted.
 
     A call of the user's model function outside of ``log_likelihood``, as `nbi` makes them, counts once for
     each point that it is made for.

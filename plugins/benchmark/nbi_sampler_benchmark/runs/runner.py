@@ -67,7 +67,7 @@ def run_all(
     Parameters
     ----------
     runs : iterable of Run
-        What is asked.
+        Those that are wanted.
     path : Path
         JSON-lines file, one record a line, appended to as runs finish.
     n_processes : int

@@ -1,6 +1,6 @@
 """The command that runs several samplers on one problem and writes a report of them, called by `__main__.py`.
 
-What a run has found is kept: the command goes on where it was ended, and adds what is newly asked for.
+What a run has found is kept: the command goes on where it was ended, and adds what is new.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"with commas, the first against the others: {', '.join(PEERS)}, or any that bilby knows",
     )
     parser.add_argument("--seeds", type=integers, default=[1], help="with commas")
-    parser.add_argument("--n-effective", type=int, default=5000, help="effective samples asked of nbi")
+    parser.add_argument("--n-effective", type=int, default=5000, help="effective samples required of nbi")
     parser.add_argument("--options", type=json.loads, default={}, help='JSON: {"dynesty": {"nlive": 500}}')
     parser.add_argument(
         "--likelihood-ms",
@@ -91,7 +91,7 @@ def _comparison(
     likelihood_ms: Sequence[float],
     absent: Mapping[str, str],
 ) -> Comparison:
-    """Records in the order in which the runs were asked for, with the problem's description."""
+    """Records in the order in which the runs were given, with the problem's description."""
     ordered = sorted(records, key=lambda record: runs.index(run_of(record)))
     reference = {
         key: math.nan if known[key] is None else known[key] for key in ("log_evidence", "log_evidence_err")
@@ -110,7 +110,7 @@ def _comparison(
 
 def _run(given: argparse.Namespace, sampler: str, seed: int, sleep: float, digest: str) -> Run:
     # Another n_effective is no reason to repeat the runs of others.
-    asked = {"n_effective": given.n_effective} if sampler == "nbi" else {}
+    required = {"n_effective": given.n_effective} if sampler == "nbi" else {}
     options = given.options.get(sampler, {})
     return Run(
         problem=given.problem,
@@ -119,7 +119,7 @@ def _run(given: argparse.Namespace, sampler: str, seed: int, sleep: float, diges
         options=options,
         digest=digest,
         sleep=sleep,
-        **asked,
+        **required,
     )
 
 

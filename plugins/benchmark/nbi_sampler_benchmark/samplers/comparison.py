@@ -41,7 +41,7 @@ class Comparison:
     log_evidence, log_evidence_err : float
         Reference; NaN where unknown.
     missing : dict of str to str
-        Samplers that were asked for, and why they are not here.
+        Samplers that were wanted, and why they are not here.
     """
 
     title: str

@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure_scaling(given: argparse.Namespace) -> int:
     """Run what has not been run, print tables, and return the exit code: 1 if any run failed."""
-    asked = _asked(given)
+    wanted = _wanted(given)
     seconds = None if given.minutes is None else 60.0 * given.minutes
-    runs = [run for *_, run in asked]
+    runs = [run for *_, run in wanted]
     failed = run_all(runs, given.out, n_processes=given.processes, seconds=seconds)
     done = [(run_of(record), record) for record in read_records(given.out)]
     rows = [
         Measured(what, family, size, record)
-        for what, family, size, run in asked
+        for what, family, size, run in wanted
         for found, record in done
         if found == run
     ]
@@ -51,13 +51,13 @@ def measure_scaling(given: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _asked(given: argparse.Namespace) -> list[tuple[str, str, int, Run]]:
+def _wanted(given: argparse.Namespace) -> list[tuple[str, str, int, Run]]:
     """Axis, family, size and run, the small ones first."""
-    asked = [
+    wanted = [
         (what, family, size, AXES[what].run(family, size, seed, given.n_effective, given.options))
         for what in given.what
         for size in given.sizes or AXES[what].sizes
         for family in AXES[what].families
         for seed in given.seeds
     ]
-    return [each for each in asked if given.families is None or each[1] in given.families]
+    return [each for each in wanted if given.families is None or each[1] in given.families]

@@ -62,7 +62,7 @@ def train(task: Any, options: dict[str, Any]) -> _Network:
     if options.get("embedding") == "fc":
         network["embedding_net"] = FCEmbedding(task.x.shape[1])
     theta, x = _data(task, int(options.get("noise_draws", 1)))
-    # The prior is only needed for what is not asked here: rounds, and draws that are cut off at its edges.
+    # The prior is only needed for what is not needed here: rounds, and draws that are cut off at its edges.
     inference = NPE(density_estimator=posterior_nn(name, **network), show_progress_bars=False)
     trained = inference.append_simulations(_tensor(theta), _tensor(x)).train(**options.get("training", {}))
     summary = inference.summary

@@ -17,7 +17,7 @@ TRAINING = {"n_epochs": 150, "batch_size": 128, "patience": 30, "n_threads": 1}
 
 
 class _Trained:
-    """A trained engine, asked in its latent coordinates."""
+    """A trained engine in its latent coordinates."""
 
     def __init__(self, engine: Any, seed: int, about: dict[str, Any]) -> None:
         self.about = about
