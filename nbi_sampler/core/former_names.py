@@ -35,13 +35,7 @@ FORMER = {
 
 
 def keep_former_names(package: str) -> None:
-    """Make former names importable; what they hold is imported when it is used.
-
-    Parameters
-    ----------
-    package : str
-        Name of the package.
-    """
+    """Make former names in a package importable; what they hold is imported when it is used."""
     for former, present in FORMER.items():
         name = f"{package}.{former}"
         sys.modules.setdefault(name, _Former(name, tuple(f"{package}.{each}" for each in present)))

@@ -194,16 +194,7 @@ def finished_run(
 
 
 def in_order(fields: dict[str, Any], names: Sequence[str], wanted: Sequence[str]) -> dict[str, Any]:
-    """Put the parameters of fields of a result in another order.
-
-    Parameters
-    ----------
-    fields : dict of str to object
-    names : sequence of str
-        The parameters in the order of the run.
-    wanted : sequence of str
-        The same in the order of the result.
-    """
+    """Put the parameters of fields of a result, in the order ``names`` of the run, in another order."""
     frame = fields["nested_samples"]
     others = [name for name in frame if name not in names]
     samples = fields["samples"][:, [list(names).index(name) for name in wanted]]
@@ -262,21 +253,11 @@ def _verdict(
 
 
 def log_prior_density(theta: Array, space: ParameterSpace, priors: PriorDict) -> Array:
-    """Log density of bilby's priors at theta of shape (n, n_dim), without the indicator of constraints.
+    """Log density of bilby's priors at theta within the constraints, shapes (n, n_dim) and (n,).
 
-    Parameter by parameter, because ``PriorDict.ln_prob`` renormalises constrained priors by random draws in
-    bilby 2 and forgets constraints in some versions of bilby 3.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (n, n_dim)
-        Within the constraints.
-    space : ParameterSpace
-    priors : bilby.core.prior.PriorDict
-
-    Returns
-    -------
-    ndarray, shape (n,)
+    Parameter by parameter and without the indicator of constraints, because ``PriorDict.ln_prob``
+    renormalises constrained priors by random draws in bilby 2 and forgets constraints in some versions of
+    bilby 3.
     """
     first = np.array([_sum_of_densities(space.row(row), space, priors) for row in theta[:N_COMPARED]])
     try:

@@ -48,6 +48,10 @@ DEFAULTS: dict[str, Any] = {
     "model": None,
 }
 
+_AS_GIVEN = (
+    *("simulator", "noise", "x_obs", "model", "x_err", "x_mask"),
+    *("vectorized", "resume", "print_method"),
+)
 # Keywords, and those of which one must be there.
 COMPANIONS = {
     "noise": ("simulator",),
@@ -59,7 +63,7 @@ COMPANIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Checked keywords.
+    """Checked keywords, by their own names; objects of the user as given.
 
     Attributes
     ----------
@@ -67,22 +71,12 @@ class Settings:
         With a seed, drawn afresh where none was given.
     training : dict
         Fields of `TrainingConfig` to change.
-    featurizer, flow : callable
     refinement_flows : tuple of callable
-        See `fitting.Networks`.
-    simulator, noise, x_obs : object
-        As given; `forward.UserModel` checks them.
-    model, x_err, x_mask : object
-        As given; `trained_model` checks them.
-    vectorized : bool or "auto"
-    device : torch.device
+        See `rounds.Networks`.
     n_threads : int
         For torch.
-    npool : int
-    resume : bool
     check_point_delta_t : float
         Seconds.
-    print_method : str or None
     """
 
     snpe: SnpeConfig
@@ -173,15 +167,11 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
         featurizer=featurizer_factory(given["featurizer"]),
         flow=flow_factory(flow),
         refinement_flows=refinement_flows(flow),
-        simulator=given["simulator"],
-        **{name: given[name] for name in ("noise", "x_obs", "model", "x_err", "x_mask")},
-        vectorized=given["vectorized"],
+        **{name: given[name] for name in _AS_GIVEN},
         device=find_device(given["device"]),
         n_threads=training.get("n_threads") or thread_count(given["featurizer"]),
         npool=given["npool"] or 1,
-        resume=given["resume"],
         check_point_delta_t=float(given["check_point_delta_t"]),
-        print_method=given["print_method"],
     )
 
 

@@ -52,14 +52,6 @@ def make_start(
 ) -> Start | None:
     """Make the first proposal of a run that does not begin with the prior.
 
-    Parameters
-    ----------
-    priors : bilby.core.prior.PriorDict
-    space : ParameterSpace
-        Of the priors.
-    forward : ForwardModel, optional
-    settings : Settings
-
     Raises
     ------
     TypeError, ValueError

@@ -49,14 +49,9 @@ class Observed(NamedTuple):
 
 
 def estimator_of(model: object, priors: PriorDict) -> Estimator:
-    """Return the trained estimator in what is given as ``model=``.
+    """Return the trained estimator in what is given as ``model=``: a file of `NBI.save`, or what was trained.
 
-    Parameters
-    ----------
-    model : str, os.PathLike, NBI or Estimator
-        A file of `NBI.save`, or what was trained.
-    priors : bilby.core.prior.PriorDict
-        Of the run; those of the training too, where a file could not hold them.
+    A file may lack its priors; they are those of the run then.
 
     Raises
     ------
@@ -79,12 +74,6 @@ def estimator_of(model: object, priors: PriorDict) -> Estimator:
 def check_priors(estimator: Estimator, space: ParameterSpace) -> None:
     """Refuse a model that was trained for other parameters or priors: its coordinates would mean others.
 
-    Parameters
-    ----------
-    estimator : Estimator
-    space : ParameterSpace
-        Of the run.
-
     Raises
     ------
     ValueError
@@ -105,16 +94,7 @@ def observed_by(
     x_err: ArrayLike | None = None,
     mask: ArrayLike | None = None,
 ) -> Observed:
-    """Data that the model is to be put at: as given, or those of the likelihood.
-
-    Parameters
-    ----------
-    estimator : Estimator
-    forward : ForwardModel, optional
-        Of the likelihood, where that is recognised.
-    x_obs, x_err : array_like, optional
-        Where None, those of the likelihood.
-    mask : array_like, optional
+    """Data that the model is to be put at: as given, or those of the likelihood where that is recognised.
 
     Raises
     ------
@@ -146,14 +126,9 @@ def observed_by(
 
 
 def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | None) -> Start:
-    """The first proposal of a run: the model at the observed data, with a share of the prior.
+    """Make the first proposal of a run: the model at the observed data, with a share of the prior.
 
-    Parameters
-    ----------
-    estimator : Estimator
-    observed : Observed
-    forward : ForwardModel, optional
-        Of the likelihood; where its data are the observed ones, its simulations test the model.
+    Simulations of the likelihood test the model where its data are the observed ones.
 
     References
     ----------

@@ -35,11 +35,7 @@ _NONE_IS_DEFAULT = ("n_effective", "flow", "vectorized", "device", "npool", "che
 def coerced(name: str, value: Any) -> Any:
     """Value of a keyword: literals for their text, objects for their dotted paths, plain for numpy's numbers.
 
-    Parameters
-    ----------
-    name : str
-        The keyword; only some of them may be imported from a path.
-    value : object
+    Only some keywords may be imported from a path.
 
     Raises
     ------
@@ -92,19 +88,10 @@ def _literal(text: str, otherwise: Any) -> Any:
 
 
 def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Keywords by our names, values by their types.
+    """Keywords by our names, values by their types; names without a meaning for us stay as they are.
 
-    Parameters
-    ----------
-    keywords : mapping of str to object
-    equivalents : mapping of str to iterable of str
-        Other names of a keyword, those of single samplers left out. Of several that are there the first
-        counts that is not None, our own before all.
-
-    Returns
-    -------
-    dict of str to object
-        Names without a meaning for us stay as they are.
+    ``equivalents`` are other names of a keyword, those of single samplers left out. Of several that are there
+    the first counts that is not None, our own before all.
 
     Examples
     --------
@@ -123,14 +110,9 @@ def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable
 
 
 def as_meant(keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords with the values of other samplers replaced by what they mean.
+    """Keywords with the values of other samplers replaced by what they mean; others stay as they are.
 
-    Parameters
-    ----------
-    keywords : mapping of str to object
-        By our names. Values that are ours stay as they are, those that nobody knows too.
-    defaults : mapping of str to object
-        What None stands for where it is no value of ours.
+    ``defaults`` are what None stands for where it is no value of ours.
 
     Examples
     --------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from nbi_sampler.reports.diagnostics.assessment import Assessment, assess
-from nbi_sampler.reports.diagnostics.calibration import calibration_ranks
-from nbi_sampler.reports.diagnostics.coverage import Coverage, coverage, highest_density_ranks, tarp_ranks
 from nbi_sampler.reports.diagnostics.page import page
 from nbi_sampler.reports.diagnostics.predictive import (
     Discrepancy,
@@ -12,7 +10,15 @@ from nbi_sampler.reports.diagnostics.predictive import (
     chi_squared,
     predictive_check,
 )
-from nbi_sampler.reports.diagnostics.ranks import fractional_ranks, uniformity
+from nbi_sampler.reports.diagnostics.ranks import (
+    Coverage,
+    calibration_ranks,
+    coverage,
+    fractional_ranks,
+    highest_density_ranks,
+    tarp_ranks,
+    uniformity,
+)
 
 __all__ = [
     "Assessment",

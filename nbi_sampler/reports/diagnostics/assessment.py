@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.reports.diagnostics.calibration import calibration_ranks
-from nbi_sampler.reports.diagnostics.coverage import highest_density_ranks, tarp_ranks
-from nbi_sampler.reports.diagnostics.ranks import uniformity
+from nbi_sampler.reports.diagnostics.ranks import (
+    calibration_ranks,
+    highest_density_ranks,
+    tarp_ranks,
+    uniformity,
+)
 
 __all__ = ["Assessment", "assess"]
 
@@ -26,11 +29,11 @@ class Assessment:
     names : tuple of str
         Parameters.
     calibration : ndarray, shape (n_targets, n_dim)
-        See `calibration.calibration_ranks`.
+        See `ranks.calibration_ranks`.
     tarp : ndarray, shape (n_targets,)
-        See `coverage.tarp_ranks`.
+        See `ranks.tarp_ranks`.
     highest_density : ndarray, shape (n_targets,), or None
-        See `coverage.highest_density_ranks`; None without densities.
+        See `ranks.highest_density_ranks`; None without densities.
     """
 
     names: tuple[str, ...]
@@ -75,11 +78,10 @@ def assess(
         Drawn from the prior.
     names : sequence of str, optional
         Parameters; numbered without.
-    weights, truth_weights : array_like, shapes (n_targets, n_samples) and (n_targets,), optional
+    weights, truth_weights, rng
         See `ranks.fractional_ranks`.
     log_density, log_density_truth : array_like, shapes (n_targets, n_samples) and (n_targets,), optional
         Of the posterior that is tested.
-    rng : numpy.random.Generator
 
     Examples
     --------

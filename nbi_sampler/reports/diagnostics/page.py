@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from nbi_sampler.reports.diagnostics.assessment import Assessment
-from nbi_sampler.reports.diagnostics.coverage import coverage
 from nbi_sampler.reports.diagnostics.predictive import PredictiveCheck
-from nbi_sampler.reports.plots.style import COLOURS
+from nbi_sampler.reports.diagnostics.ranks import coverage
+from nbi_sampler.reports.plots.style import COLOURS, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,10 +70,7 @@ def page(
     figure.suptitle(
         f"{n_targets} targets, {n_dim} parameters: p = {_rounded(assessment.p_value)} over all tests"
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    return path
+    return save_figure(figure, Path(path))
 
 
 def _draw_calibration(axis: Axes, assessment: Assessment) -> None:

@@ -1,20 +1,32 @@
-r"""Rank of the truth among posterior draws: the one statistic below calibration, coverage and TARP.
+r"""Ranks of the truth among posterior draws: calibration, coverage of highest-density regions, and TARP.
 
 Draws :math:`\theta_1 \dots \theta_L \sim q` with weights :math:`w_j = p/q` and the truth
 :math:`\theta_0 \sim p` are exchangeable up to their weights. So, for any scalar statistic t,
 
 .. math:: u = \frac{\sum_{j \geq 1} w_j [t_j < t_0] + U w_0}{\sum_{j \geq 0} w_j}, \qquad U \sim U(0, 1),
 
-is uniform on (0, 1) exactly, for any number of draws and any q.
+is uniform on (0, 1) exactly, for any number of draws and any q. `calibration_ranks` takes each parameter for
+t. Coverage asks whether regions of 90 % hold the truth in 90 % of the targets: t is the density
+(`highest_density_ranks`) or, without one, the distance from random reference points (`tarp_ranks`).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["checked_draws", "fractional_ranks", "uniformity"]
+__all__ = [
+    "Coverage",
+    "calibration_ranks",
+    "coverage",
+    "fractional_ranks",
+    "highest_density_ranks",
+    "tarp_ranks",
+    "uniformity",
+]
 
 Array = NDArray[np.float64]
 
@@ -88,7 +100,182 @@ def uniformity(ranks: ArrayLike) -> Array:
     return np.asarray(stats.kstest(ranks, "uniform", axis=0).pvalue)
 
 
-def checked_draws(samples: ArrayLike, truths: ArrayLike) -> tuple[Array, Array]:
+def calibration_ranks(
+    samples: ArrayLike,
+    truths: ArrayLike,
+    weights: ArrayLike | None = None,
+    truth_weights: ArrayLike | None = None,
+    *,
+    rng: np.random.Generator,
+) -> Array:
+    """Rank of every true parameter among its posterior draws; test them with `uniformity`.
+
+    Uniform where the posteriors are right. Heaped at both ends: posteriors too narrow; in the middle: too
+    wide; at one end: biased, the true value mostly above the draws where ranks are near 1. Blind to wrong
+    correlations and to a posterior that is the prior; see `tarp_ranks` for the first.
+
+    Parameters
+    ----------
+    samples : array_like, shape (n_targets, n_samples, n_dim)
+    truths : array_like, shape (n_targets, n_dim)
+        Drawn from the prior; the targets were simulated from them.
+    weights, truth_weights, rng
+        See `fractional_ranks`.
+
+    Returns
+    -------
+    ndarray, shape (n_targets, n_dim)
+        In (0, 1).
+
+    References
+    ----------
+    Talts, Betancourt, Simpson, Vehtari & Gelman (2018, arXiv:1804.06788), theorem 1 and algorithm 1; the
+    ranks here are made continuous by a uniform variate, and weighted.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> ranks = calibration_ranks(rng.normal(size=(200, 99, 2)), rng.normal(size=(200, 2)), rng=rng)
+    >>> ranks.shape, bool(abs(ranks.mean() - 0.5) < 0.06)
+    ((200, 2), True)
+    """
+    draws, true = _checked_draws(samples, truths)
+    columns = [
+        fractional_ranks(draws[:, :, d], true[:, d], weights, truth_weights, rng=rng)
+        for d in range(true.shape[1])
+    ]
+    return np.stack(columns, 1)
+
+
+def highest_density_ranks(
+    log_density: ArrayLike,
+    log_density_truth: ArrayLike,
+    weights: ArrayLike | None = None,
+    truth_weights: ArrayLike | None = None,
+    *,
+    rng: np.random.Generator,
+) -> Array:
+    r"""Level of the smallest highest-density region that holds the truth.
+
+    .. math:: u = P_q\left( q(\theta | x) > q(\theta_0 | x) \right)
+
+    Parameters
+    ----------
+    log_density : array_like, shape (n_targets, n_samples)
+        Of the posterior that is tested, at its draws, up to a constant of each target.
+    log_density_truth : array_like, shape (n_targets,)
+        At the truth, with the same constant.
+    weights, truth_weights, rng
+        See `fractional_ranks`.
+
+    Returns
+    -------
+    ndarray, shape (n_targets,)
+
+    References
+    ----------
+    Hermans et al. (2022, arXiv:2110.06581), section 2 and algorithm 1 (appendix).
+    """
+    statistic = -np.asarray(log_density, dtype=float), -np.asarray(log_density_truth, dtype=float)
+    return fractional_ranks(*statistic, weights, truth_weights, rng=rng)
+
+
+def tarp_ranks(
+    samples: ArrayLike,
+    truths: ArrayLike,
+    weights: ArrayLike | None = None,
+    truth_weights: ArrayLike | None = None,
+    *,
+    references: ArrayLike | None = None,
+    rng: np.random.Generator,
+) -> Array:
+    """Posterior mass of the ball around a random point whose surface goes through the truth.
+
+    Sees errors of the joint posterior, correlations among them. Posteriors are right if and only if the
+    coverage is right for every distribution of reference points; with points all around, a bias that is small
+    beside the width of a posterior cancels, and is left to the calibration ranks.
+
+    Parameters
+    ----------
+    samples : array_like, shape (n_targets, n_samples, n_dim)
+    truths : array_like, shape (n_targets, n_dim)
+        Parameters of similar standing, such as z or quantiles of the prior: distances are in units of the
+        range of the truths.
+    weights, truth_weights, rng
+        See `fractional_ranks`.
+    references : array_like, shape (n_targets, n_dim), optional
+        Chosen without knowledge of the truth, but possibly of the data, as must be done to find out whether a
+        posterior is but the prior. Uniform in the box of all truths without.
+
+    Returns
+    -------
+    ndarray, shape (n_targets,)
+
+    References
+    ----------
+    Lemos, Coogan, Hezaveh & Perreault-Levasseur (2023, arXiv:2302.03026), theorem 3 and algorithm 2.
+    """
+    draws, true = _checked_draws(samples, truths)
+    low, high = true.min(0), true.max(0)
+    unit = np.where(high > low, high - low, 1.0)
+    points = rng.uniform(low, high, true.shape) if references is None else np.asarray(references, dtype=float)
+    if points.shape != true.shape:
+        raise ValueError(f"references: expected shape {true.shape}, got {points.shape}")
+    distance = np.linalg.norm((draws - points[:, None]) / unit, axis=2)
+    return fractional_ranks(
+        distance, np.linalg.norm((true - points) / unit, axis=1), weights, truth_weights, rng=rng
+    )
+
+
+class Coverage(NamedTuple):
+    """Share of targets whose region of a given level holds the truth.
+
+    Attributes
+    ----------
+    levels : ndarray, shape (n_levels,)
+        Nominal.
+    shares : ndarray, shape (n_levels,)
+        Measured; below the levels where posteriors are overconfident.
+    errors : ndarray, shape (n_levels,)
+        Standard error of a share if the levels are true.
+    """
+
+    levels: Array
+    shares: Array
+    errors: Array
+
+
+def coverage(ranks: ArrayLike, levels: ArrayLike | None = None) -> Coverage:
+    r"""Expected coverage from ranks.
+
+    .. math:: \mathrm{ECP}(1 - \alpha) = \frac1n \sum_i [u_i \leq 1 - \alpha]
+
+    Parameters
+    ----------
+    ranks : array_like, shape (n_targets,)
+        Of `highest_density_ranks` or `tarp_ranks`. For central intervals of one parameter, ``abs(2 u - 1)``
+        of its calibration rank u.
+    levels : array_like, shape (n_levels,), optional
+        1 % to 99 % without.
+
+    References
+    ----------
+    Hermans et al. (2022, arXiv:2110.06581), equation 1.
+
+    Examples
+    --------
+    >>> coverage([0.05, 0.4, 0.6, 0.95], 0.5)
+    Coverage(levels=array([0.5]), shares=array([0.5]), errors=array([0.25]))
+    """
+    u = np.sort(np.asarray(ranks, dtype=float))
+    nominal = (
+        np.linspace(0.01, 0.99, 99) if levels is None else np.atleast_1d(np.asarray(levels, dtype=float))
+    )
+    shares = np.searchsorted(u, nominal, side="right") / len(u)
+    return Coverage(nominal, shares, np.sqrt(nominal * (1.0 - nominal) / len(u)))
+
+
+def _checked_draws(samples: ArrayLike, truths: ArrayLike) -> tuple[Array, Array]:
     """Draws, shape (n_targets, n_samples, n_dim), and truths, shape (n_targets, n_dim), if they are that."""
     draws, true = np.asarray(samples, dtype=float), np.asarray(truths, dtype=float)
     if draws.ndim != 3 or true.shape != (draws.shape[0], draws.shape[2]):

@@ -33,7 +33,7 @@ class LivePlots(Observer):
     view_of : callable
         ``(state) -> RunView``.
     figures : callable
-        ``(view, seconds=...) -> dict``: see `run.figures_of`.
+        See `run.figures_of`.
     interval : float
         Seconds between plots, at least; infinity for none before the end.
     log : logging.Logger

@@ -66,24 +66,10 @@ def predict(
     x: Array | None = None,
     seconds: float = 10.0,
 ) -> Predictive | None:
-    """Predict data at draws of the result.
+    """Predict data at draws of the result, theta of shape (n, n_dim), whose weights sum to one.
 
-    Parameters
-    ----------
-    forward : ForwardModel
-    space : ParameterSpace
-    theta : ndarray, shape (n, n_dim)
-    weights : ndarray, shape (n,)
-        They sum to one.
-    x : ndarray, shape (length,), optional
-        Independent variable of the data.
-    seconds : float
-        No call is begun after so long, and after the second; they are not counted as calls of the run.
-
-    Returns
-    -------
-    Predictive or None
-        None where fewer than two predictions are finite.
+    After ``seconds``, and two calls, no further one is begun; they are not counted as calls of the run. None
+    where fewer than two predictions are finite. ``x``, shape (length,), is the independent variable.
     """
     if not len(theta):
         return None

@@ -81,14 +81,7 @@ def save_figures(
 ) -> tuple[Path, ...]:
     """Draw and write figures, ``{label}_{name}.png``, one by one.
 
-    Parameters
-    ----------
-    makers : mapping of str to callable
-        See `figures_of`.
-    folder : pathlib.Path
-    label : str
-    on_error : callable, optional
-        Told of the name and the error of each that fails; without it the first one is raised.
+    ``on_error`` is told of the name and the error of each that fails; without it the first one is raised.
     """
     written = []
     for name, make in makers.items():
@@ -112,24 +105,10 @@ def figures_of(
     likelihood: Any = None,
     seconds: float = 10.0,
 ) -> dict[str, Callable[[], Figure | None]]:
-    """Makers of each figure of a run, by name, for `save_figures`.
+    """Makers of each figure of a run, by name, for `save_figures`; None comes of what cannot be drawn.
 
-    Parameters
-    ----------
-    view : RunView
-    forward : ForwardModel, optional
-        What predicts data; without it there is no figure of them.
-    space : ParameterSpace, optional
-        Of a forward model.
-    likelihood : bilby.core.likelihood.Likelihood, optional
-        Says what the data are a function of.
-    seconds : float
-        Most time for predictions.
-
-    Returns
-    -------
-    dict of str to callable
-        ``() -> Figure``, or None where nothing can be drawn.
+    A forward model, with its space, adds the figure of the data, whose abscissa the likelihood may know; its
+    predictions take ``seconds`` at most.
     """
 
     def data() -> Figure | None:

@@ -62,11 +62,7 @@ def own_style() -> Iterator[None]:
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in one go, so that a run that is stopped meanwhile leaves no half of one.
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    path : pathlib.Path
-        Its ending is the format; its folder is made where missing.
+    The ending of the path is the format; its folder is made where missing.
     """
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:], dpi=120)

@@ -61,12 +61,7 @@ class RunView:
 
     @classmethod
     def from_result(cls, result: Result) -> RunView:
-        """The view of a finished run, also of one that was read from JSON, HDF5 or a pickle.
-
-        Parameters
-        ----------
-        result : bilby.core.result.Result
-            Of this sampler.
+        """Take the view of a finished run, also of one that was read from JSON, HDF5 or a pickle.
 
         Raises
         ------
@@ -93,18 +88,7 @@ class RunView:
     def from_state(
         cls, state: State, label: str, names: tuple[str, ...], priors: PriorDict | None = None
     ) -> RunView:
-        """The view of a run that goes on.
-
-        Parameters
-        ----------
-        state : State
-            With one record at least.
-        label : str
-        names : tuple of str
-            Sampled parameters, in the order of the space.
-        priors : bilby.core.prior.PriorDict, optional
-            For their labels.
-        """
+        """Take the view of a run that goes on, with one record at least; names are those of the space."""
         draws = ResultDraws.of(state, len(names))
         finite = np.isfinite(draws.log_weights)
         labels = parameter_labels(names, priors)

@@ -29,13 +29,7 @@ DECADE = 0.09
 def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
     """Distribution of the weights over the draws, and of the posterior's mass over the weights.
 
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-    weights : ndarray, shape (n,)
-        Those that are not zero; they sum to one.
-    n_draws : int
-        Zero weights included.
+    Those of shape (n,) are not zero and sum to one; ``n_draws`` counts zero weights too.
     """
     from matplotlib.ticker import NullFormatter
 
@@ -60,14 +54,7 @@ def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
 def draw_tail(axis: Axes, weights: Array, n_draws: int, k_hat: float) -> None:
     """Share of the draws above a weight, and the Pareto tail of shape k-hat beside the largest.
 
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-    weights : ndarray, shape (n,)
-        Those that are not zero; they sum to one.
-    n_draws : int
-        Zero weights included.
-    k_hat : float
+    Arguments are those of `draw_weights`.
     """
     from matplotlib.ticker import NullFormatter
 

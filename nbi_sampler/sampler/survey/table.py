@@ -118,12 +118,10 @@ def columns_of(n_dim: int, n_samples: int) -> dict[str, np.dtype[Any]]:
 
 
 def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: bool) -> AppendableTable:
-    """The table at a path, for writing: one that has been begun for the same survey, or a new one.
+    """Open the table at a path for writing: one that has been begun for the same survey, or a new one.
 
     Parameters
     ----------
-    path : pathlib.Path
-    n_samples : int
     about : mapping
         Description of the survey, as JSON can hold it: its ``"parameters"`` and ``"seed"``, and a
         ``"fingerprint"`` that is compared.

@@ -143,15 +143,7 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def infer_in_worker(digest: str, plan: bytes, target: bytes) -> dict[str, Any]:
-    """Run one target in a process that knows nothing, or only the plan.
-
-    Parameters
-    ----------
-    digest : str
-        Of the plan.
-    plan, target : bytes
-        Pickled.
-    """
+    """Run one target in a process that knows nothing, or only the plan of that digest; both come pickled."""
     with _turn:
         if digest not in _plans:
             _plans.clear()

@@ -96,9 +96,7 @@ def _regular(n_sims: int, n_epochs: int, batch_size: int, least: float) -> Itera
     _, data = _targets(engine, own_level, 100, seed=5)
     median = float(np.median([found.efficiency for found in engine.infer(*data, n_samples=1000)]))
     name = f"{n_sims:,} simulations"
-    yield Figure(
-        f"{name}: median efficiency, 100 targets", f">= {required:g}", f"{median:.2f}", median >= required
-    )
+    yield Figure(f"{name}: median efficiency, 100 targets", f">= {least:g}", f"{median:.2f}", median >= least)
     if n_sims < 100_000:
         spent = f"{cpu:.0f} s of processor time ({seconds:.0f} s)"
         yield Figure(f"{name}: training", "<= 180 s", spent, cpu <= 180)
