@@ -138,9 +138,9 @@ class Progress(Observer):
             if self._bar is None:
                 # Made when there is something to show, so that no log line is glued to an empty bar.
                 kind: dict[str, Any] = dict(bar_format=self._layout, dynamic_ncols=True, file=sys.stderr)
-                self._bar = self._make_bar(total=n_all, **kind)
+                self._bar = self._make_bar(total=n_all, initial=n_done, desc=text, **kind)
             self._bar.n = n_done if n_all is None else min(n_done, n_all)
-            self._bar.set_description_str(text, refresh=False)
+            self._bar.set_description(text, refresh=False)
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.refresh()
         elif self._interval is not None and time.monotonic() - self._last_line >= self._interval:
@@ -167,7 +167,7 @@ class RunProgress(Progress):
         Required.
     """
 
-    _layout = "{desc} |{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
+    _layout = "{desc}|{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
 
     def __init__(self, print_method: str | None, n_effective: float, log: Callable[[str], None]) -> None:
         super().__init__(print_method, log)
