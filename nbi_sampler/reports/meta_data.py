@@ -70,12 +70,7 @@ def describable(value: Any) -> Any:
 
 
 def rounds_of(result: Any) -> list[dict[str, Any]]:
-    """The table of rounds of a result as a list of dictionaries, whatever file the result has been in.
-
-    Parameters
-    ----------
-    result : bilby.core.result.Result
-        Of this sampler, of earlier versions too, whose tables are sequences.
+    """Give the table of rounds of a result, of earlier versions too, whatever file the result has been in.
 
     Raises
     ------

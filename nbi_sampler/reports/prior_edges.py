@@ -48,17 +48,10 @@ def piled_up_edges(
     """Find the edges at which a posterior piles up.
 
     The posterior has its peak at the edge, or next to it, and half of it lies within a fifth of the prior.
-    Parameters about which the data say little are not named, nor are those of periodic, discrete,
-    conditional and joint priors, nor the ends of priors that only fade out.
-
-    Parameters
-    ----------
-    priors : bilby.core.prior.PriorDict
-    names : tuple of str
-        Sampled parameters.
-    z, theta : ndarray, shape (n, n_dim)
-        Draws of the result: where they lie in their priors, as standard normal quantiles, and what they are.
-    log_weights : ndarray, shape (n,)
+    Parameters about which the data say little are not named, nor are those of periodic, discrete, conditional
+    and joint priors, nor the ends of priors that only fade out. ``z`` and ``theta``, shapes (n, n_dim), are
+    the draws of the result as standard normal quantiles of their priors, and as they are; log weights have
+    shape (n,).
     """
     counted = np.isfinite(log_weights)
     if not counted.any():

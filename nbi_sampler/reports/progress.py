@@ -157,15 +157,7 @@ class Progress(Observer):
 
 
 class RunProgress(Progress):
-    """Progress of a run, in effective samples.
-
-    Parameters
-    ----------
-    print_method, log
-        See `Progress`.
-    n_effective : float
-        Required.
-    """
+    """Progress of a run towards ``n_effective`` effective samples; other arguments as of `Progress`."""
 
     _layout = "{desc}|{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
 
@@ -238,17 +230,7 @@ class RunProgress(Progress):
 
 
 class SurveyProgress(Progress):
-    """Targets of a survey, counted by their status.
-
-    Parameters
-    ----------
-    print_method, log
-        See `Progress`.
-    n_targets : int, optional
-        Where that is known.
-    n_before : int
-        Targets that an earlier process has done.
-    """
+    """Targets of a survey, counted by their status; ``n_before`` were done by an earlier process."""
 
     def __init__(
         self, print_method: str | None, n_targets: int | None, n_before: int, log: Callable[[str], None]
@@ -276,15 +258,7 @@ class SurveyProgress(Progress):
 
 
 class TrainingProgress(Progress):
-    """Simulations and epochs of the training of an engine.
-
-    Parameters
-    ----------
-    print_method, log
-        See `Progress`.
-    n_epochs : int
-        Most of a training.
-    """
+    """Simulations and epochs, ``n_epochs`` at most, of the training of an engine."""
 
     def __init__(self, print_method: str | None, n_epochs: int, log: Callable[[str], None]) -> None:
         super().__init__(print_method, log)

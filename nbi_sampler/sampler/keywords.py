@@ -104,11 +104,7 @@ def translate(
 ) -> tuple[dict[str, Any], list[str], list[str]]:
     """Give keywords their own names and their values their types and meaning.
 
-    Parameters
-    ----------
-    keywords : mapping of str to object
-    equivalents : mapping of str to iterable of str
-        Other names of a keyword; see `values.by_our_names`.
+    ``equivalents`` are other names of a keyword; see `values.by_our_names`.
 
     Returns
     -------
@@ -138,12 +134,7 @@ def translate(
 
 
 def read_settings(keywords: Mapping[str, Any]) -> Settings:
-    """Check the keywords of a run.
-
-    Parameters
-    ----------
-    keywords : mapping of str to object
-        A value for every name of `DEFAULTS`, as `translate` gives them.
+    """Check the keywords of a run: a value for every name of `DEFAULTS`, as `translate` gives them.
 
     Raises
     ------

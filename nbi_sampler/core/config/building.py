@@ -22,20 +22,12 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def build(kind: type[Config], settings: Mapping[str, Any], owner: str) -> Config:
-    """Make a configuration from a dictionary.
-
-    Parameters
-    ----------
-    kind : type
-        One of the dataclasses of this folder.
-    settings : mapping of str to object
-    owner : str
-        The argument it belongs to, for messages.
+    """Make a configuration, one of the dataclasses of this folder, from a dictionary of its fields.
 
     Raises
     ------
     ValueError
-        For a key that is not a field.
+        For a key that is not a field; names ``owner``, the argument that it belongs to.
     """
     valid = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     for key in settings:

@@ -35,10 +35,7 @@ class PredictiveCheck(NamedTuple):
 def chi_squared(uncertainty: ArrayLike) -> Discrepancy:
     r"""The discrepancy :math:`\sum_i ((x_i - m_i(\theta)) / \sigma_i)^2`.
 
-    Parameters
-    ----------
-    uncertainty : array_like, shape of the data
-        Infinite where a point is missing.
+    The uncertainty, of the shape of the data, is infinite where a point is missing.
     """
     sigma = as_real_numbers(uncertainty, "uncertainty")
     present = np.isfinite(sigma)

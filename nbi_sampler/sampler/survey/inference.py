@@ -150,8 +150,7 @@ class _Survey:
         """Rows of the targets that are missing, as they are done."""
         for target, row in self._answers(self._targets(likelihoods), pool):
             yield from self._taken()
-            known = {"index": target.index, "name": target.name, "data": target.data, "seed": target.seed}
-            yield {**known, **failure(row)} if isinstance(row, Exception) else row
+            yield {**target.known, **failure(row)} if isinstance(row, Exception) else row
         yield from self._taken()
 
     def _taken(self) -> list[dict[str, Any]]:

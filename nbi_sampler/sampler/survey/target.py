@@ -43,20 +43,7 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True)
 class Target:
-    """A target that is to be inferred.
-
-    Attributes
-    ----------
-    index : int
-        Place in the survey.
-    name : str
-    likelihood : bilby.core.likelihood.Likelihood
-    observed : Observed
-        As the model takes the data.
-    data : str
-        Digest of these.
-    seed : int
-    """
+    """A target that is to be inferred; ``observed`` as the model takes it, ``data`` its digest."""
 
     index: int
     name: str
@@ -65,20 +52,15 @@ class Target:
     data: str
     seed: int
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """Columns of its row that are known before it is run."""
+        return {"index": self.index, "name": self.name, "data": self.data, "seed": self.seed}
+
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the targets of a survey have in common.
-
-    Attributes
-    ----------
-    estimator : Estimator
-    priors : bilby.core.prior.PriorDict
-    keywords : mapping
-        Of the sampler, complete.
-    n_samples : int
-        Kept of every target.
-    """
+    """Everything that the targets of a survey have in common, all keywords of the sampler included."""
 
     estimator: Estimator
     priors: PriorDict
@@ -107,8 +89,7 @@ class Plan:
         except Exception as error:
             logger.info("target %s failed", target.name, exc_info=True)
             values = failure(error)
-        known = {"index": target.index, "name": target.name, "data": target.data, "seed": target.seed}
-        return {**known, **values, "seconds": time.perf_counter() - start}
+        return {**target.known, **values, "seconds": time.perf_counter() - start}
 
     def _inferred(self, target: Target) -> dict[str, Any]:
         forward = make_forward_model(target.likelihood, self.space, self.settings)
