@@ -20,6 +20,30 @@ BEGINS_BADLY = re.compile(r"(What|Whether|Where|How)\b")
 # Numbers in upper case that may stand outside `core/config/`, by file and name, each with the reason: none of
 # them steers a result.
 ALLOWED = {
+    "algorithm/mode_search.py:LOWEST": "guard: finite in place of minus infinity",
+    "algorithm/proposals/*:CHUNK*": "blocks of memory",
+    "algorithm/proposals/local_regression.py:FARTHEST": "guard: finite in place of infinity",
+    "algorithm/proposals/local_regression.py:LOWEST": "guard: finite in place of minus infinity",
+    "algorithm/proposals/periodic.py:SMALLEST": "guard against rounding",
+    "algorithm/proposals/student_mixture.py:CACHED": "blocks of memory",
+    "algorithm/records.py:QUANTILES": "what tables and plots show",
+    "amortised/*:ROWS_AT_ONCE": "blocks of memory",
+    "amortised/inference.py:MOST_NUMBERS": "blocks of memory",
+    "amortised/inference.py:MOST_[NS]*": "lengths of a printed summary",
+    "amortised/saving.py:FORMAT_VERSION": "version of a file format",
+    "amortised/sequential.py:UNREACHED": "a target that is never reached",
+    "amortised/sequential.py:NONE_AT_ALL": "a target that is reached at once",
+    "forward/*:_NORMAL_MAD": "a constant of the normal law",
+    "forward/draws.py:_MOST_COUNTS": "guard: largest count that torch draws",
+    "forward/*:_SMALLEST": "guard against a logarithm of zero",
+    "importance/weights.py:LEAST_EXPONENT": "guard against underflow",
+    "priors/*:*N_BISECTIONS": "guard: to the last digit",
+    "priors/*:UNIT_M*": "guard: ends of the open unit interval",
+    "priors/constraints.py:CHUNK": "blocks of memory",
+    "priors/discrete.py:ROUNDING": "guard against rounding",
+    "priors/discrete.py:SMALLEST_QUANTILE": "guard: ends of the open unit interval",
+    "priors/tails.py:*": "guards against overflow and underflow",
+    "evaluation/parallel/*": "waiting times and sizes of what is handed out, on which no result depends",
     "reports/plots/*": "looks of plots",
     "reports/diagnostics/page.py:MOST_IN_LEGEND": "looks of plots",
     "reports/progress.py:SECONDS_BETWEEN_LINES": "seconds of the user interface",
@@ -30,7 +54,8 @@ ALLOWED = {
     "sampler/signals.py:SECOND_SIGNAL": "seconds of the user interface",
     "sampler/survey/table.py:*_BYTES": "byte widths of a file format",
     "storage/*": "byte widths, format versions and waiting times of files",
-    "evaluation/*SECONDS*": "seconds of the user interface",
+    "evaluation/evaluator.py:CHEAPEST": "cost below which draws are not handed out, on which no result depends",
+    "evaluation/evaluator.py:SECONDS_BETWEEN_REPORTS": "seconds of the user interface",
 }
 
 
