@@ -54,7 +54,7 @@ ALLOWED = {
     "sampler/signals.py:SECOND_SIGNAL": "seconds of the user interface",
     "sampler/survey/table.py:*_BYTES": "byte widths of a file format",
     "storage/*": "byte widths, format versions and waiting times of files",
-    "evaluation/evaluator.py:CHEAPEST": "cost below which draws are not handed out, on which no result depends",
+    "evaluation/evaluator.py:CHEAPEST": "cost from which draws are handed out; no result depends on it",
     "evaluation/evaluator.py:SECONDS_BETWEEN_REPORTS": "seconds of the user interface",
 }
 
