@@ -1,4 +1,4 @@
-"""Arrays of numbers from whatever users hand over, real or complex; pure numpy.
+"""Arrays of numbers from whatever users hand over, real or complex, observed data among them; pure numpy.
 
 Lists, masked arrays, data frames, tensors and quantities come in; arrays of double precision come out, or an
 error that names the argument. Complex data are two real channels for each of their own: the real parts, then
@@ -10,21 +10,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "Array",
     "as_mask",
     "as_numbers",
+    "as_observed",
     "as_real_numbers",
     "channel_shape",
     "data_layout",
     "from_channels",
+    "robust_scale",
     "to_channels",
 ]
 
+Array = NDArray[np.float64]
+
+# Standard deviation of a normal law in units of its median absolute deviation.
+_NORMAL_MAD = 1.4826
+
 
 def as_numbers(values: Any, argument: str) -> NDArray[Any]:
-    """What a user gave as an array of numbers of double precision.
+    """Array of numbers of double precision, float64 or complex128, from what a user gave.
 
     Masked values become NaN. The result may share memory with ``values``.
 
@@ -33,11 +41,7 @@ def as_numbers(values: Any, argument: str) -> NDArray[Any]:
     values : array_like
         Numbers of any type and library: numpy, pandas, torch, masked arrays, dimensionless quantities.
     argument : str
-        What the user calls them, for the message.
-
-    Returns
-    -------
-    ndarray of float64 or complex128
+        The user's name for them, for the message.
 
     Raises
     ------
@@ -70,14 +74,8 @@ def as_numbers(values: Any, argument: str) -> NDArray[Any]:
     return array.astype(complex if array.dtype.kind == "c" else float, copy=False)
 
 
-def as_real_numbers(values: Any, argument: str) -> NDArray[np.float64]:
-    """The same where complex numbers have no meaning.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As of `as_numbers`, and for complex numbers.
-    """
+def as_real_numbers(values: Any, argument: str) -> Array:
+    """The same where complex numbers have no meaning, for which a TypeError is raised too."""
     array = as_numbers(values, argument)
     if np.iscomplexobj(array):
         raise TypeError(
@@ -95,16 +93,6 @@ def as_mask(values: Any, argument: str) -> NDArray[np.bool_]:
 def data_layout(shape: tuple[int, ...]) -> tuple[int, int]:
     """Channels and length of data of some shape: two-dimensional data keep their rows as channels.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the observed data.
-
-    Returns
-    -------
-    tuple of int
-        ``(n_channels, length)``; one channel unless the data are two-dimensional.
-
     Examples
     --------
     >>> data_layout((100,)), data_layout((3, 100))
@@ -119,26 +107,89 @@ def channel_shape(shape: tuple[int, ...], is_complex: bool) -> tuple[int, int]:
     return (2 * n_channels if is_complex else n_channels), length
 
 
-def to_channels(data: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Real channels of data, shape (n, n_channels, length).
-
-    Parameters
-    ----------
-    data : ndarray, shape (n, *shape)
-        Real or complex.
-    shape : tuple of int
-    """
+def to_channels(data: NDArray[Any], shape: tuple[int, ...]) -> Array:
+    """Real channels, shape (n, n_channels, length), of real or complex data of shape (n, *shape)."""
     rows = data.reshape(len(data), *data_layout(shape))
     return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
 
 
-def from_channels(channels: NDArray[np.float64], shape: tuple[int, ...], is_complex: bool) -> NDArray[Any]:
+def from_channels(channels: Array, shape: tuple[int, ...], is_complex: bool) -> NDArray[Any]:
     """Invert `to_channels`: data of shape (n, *shape) from as many real numbers each, in any shape."""
     n = len(channels)
     if not is_complex:
         return channels.reshape(n, *shape)
     parts = channels.reshape(n, 2, -1)
     return (parts[:, 0] + 1j * parts[:, 1]).reshape(n, *shape)
+
+
+def as_observed(values: ArrayLike, argument: str, *, allow_complex: bool = False) -> NDArray[Any]:
+    """Check observed data, of any shape, and copy them to double precision, at least one-dimensional.
+
+    Parameters
+    ----------
+    values : array_like
+    argument : str
+        The user's name for them, for the message.
+    allow_complex : bool
+        Complex data stay complex; without it they are refused.
+
+    Raises
+    ------
+    ValueError
+        If there are no data, or they are complex, masked, or not all finite.
+    TypeError
+        If they are no numbers.
+    """
+    n_masked = int(np.ma.count_masked(values)) if np.ma.isMaskedArray(values) else 0
+    if n_masked:
+        raise ValueError(
+            f"{argument}: expected complete data, got {n_masked} masked point(s); leave them out of the data "
+            "and of what the model is evaluated at (array[~array.mask])."
+        )
+    array = as_numbers(values, argument)
+    if np.iscomplexobj(array) and not allow_complex:
+        raise ValueError(
+            f"{argument}: expected real data, got complex; stack the real and imaginary parts instead."
+        )
+    observed = np.atleast_1d(np.array(array))
+    if observed.size == 0:
+        raise ValueError(f"{argument}: expected at least one data point, got none.")
+    n_bad = int(np.count_nonzero(~np.isfinite(observed)))
+    if n_bad:
+        raise ValueError(
+            f"{argument}: expected finite data, got {n_bad} non-finite point(s) of {observed.size}; "
+            "mask them: leave them out of the data, of the noise scale and of what the model is evaluated at."
+        )
+    return observed
+
+
+def robust_scale(values: Array) -> float:
+    """Rough noise level of a data set, never zero.
+
+    The smaller of the scales of the data and of the differences of neighbours: where the signal varies
+    smoothly along the data, the differences do not see it.
+
+    Parameters
+    ----------
+    values : ndarray, shape (length,)
+        Finite; 1 is the answer where they give no hint.
+
+    Examples
+    --------
+    >>> robust_scale(np.zeros(5))
+    1.0
+    """
+    differences = np.diff(values) / np.sqrt(2.0)
+    candidates = [
+        _NORMAL_MAD * float(np.median(np.abs(part - np.median(part))))
+        for part in (values, differences)
+        if part.size > 1
+    ]
+    usable = [scale for scale in candidates if scale > 0 and np.isfinite(scale)]
+    if usable:
+        return min(usable)
+    fallbacks = (float(np.std(values)), float(np.max(np.abs(values))), 1.0)
+    return next(scale for scale in fallbacks if scale > 0 and np.isfinite(scale))
 
 
 def _plain(values: Any, argument: str) -> Any:

@@ -1,8 +1,7 @@
-"""The forward model: what a likelihood says about how data come about.
+"""The forward model: the way from parameters to data that a likelihood describes.
 
 Splits a likelihood into an expensive part, the noiseless prediction made by the user's function, and a cheap
-one, the noise law, which training redraws in every epoch. The adapters of this package implement it for
-bilby's likelihoods; the rounds, the evaluation and the training call it. Imports numpy and torch, not bilby.
+one, the noise law, which training redraws in every epoch. Imports numpy and torch, not bilby.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.observed import Array, data_layout
+from nbi_sampler.forward.arrays import Array, data_layout
 from nbi_sampler.plugins.manager import Plugin
 
 __all__ = ["ForwardModel"]
@@ -46,7 +45,7 @@ class ForwardModel(ABC):
         ``(n_channels, length)``, whose product is ``n_data``.
     noise_parameters, prediction_parameters : tuple of str
     has_log_likelihood : bool
-        Whether `log_likelihood` can be called.
+        True where `log_likelihood` can be called.
     plugins : frozenset of Plugin
         Those that made it, or a part of it; empty for the package's own models and the user's. Set by
         `forward_model_for`.
@@ -84,7 +83,7 @@ class ForwardModel(ABC):
 
     @property
     def noise_is_known(self) -> bool:
-        """Whether `simulate` and `noise` are the law of the observed data, so that a fit can be judged by it.
+        """True where `simulate` and `noise` are the law of the observed data, so that it can judge a fit.
 
         By default where `log_likelihood` can be called. A model whose simulations only help to find the
         posterior, or whose noise level is a rough estimate, says no.
@@ -111,7 +110,6 @@ class ForwardModel(ABC):
         Parameters
         ----------
         parameters : mapping of str to float
-            All parameters, sampled and fixed.
 
         Returns
         -------
@@ -122,13 +120,12 @@ class ForwardModel(ABC):
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """Noiseless predictions of many draws by one broadcasting call of the user's model function.
 
-        The function sees parameters of shape ``(n, 1)``. Whether it really broadcasts is for the caller to
-        probe: compare a few rows with `simulate`, and take any exception for a no.
+        The function sees parameters of shape ``(n, 1)``. The caller has to probe whether it broadcasts:
+        compare a few rows with `simulate`, and take any exception for a no.
 
         Parameters
         ----------
         columns : mapping of str to ndarray, shape (n,)
-            All parameters, sampled and fixed.
 
         Returns
         -------
@@ -168,7 +165,6 @@ class ForwardModel(ABC):
         predictions : ndarray, shape (n, n_data)
             What `simulate` returned, a row for each draw.
         columns : mapping of str to ndarray, shape (n,)
-            All parameters, sampled and fixed.
 
         Returns
         -------
@@ -185,7 +181,6 @@ class ForwardModel(ABC):
         predictions : Tensor, shape (n, n_data)
             Floating point, on any device; left unchanged.
         columns : mapping of str to Tensor, shape (n,)
-            All parameters, sampled and fixed.
         generator : torch.Generator
             Source of every random number, on the device of ``predictions``.
 
@@ -222,7 +217,6 @@ class ForwardModel(ABC):
         Parameters
         ----------
         columns : mapping of str to Tensor, shape (n,)
-            All parameters, sampled and fixed.
 
         Returns
         -------
@@ -241,7 +235,6 @@ class ForwardModel(ABC):
         predictions : Tensor, shape (n, n_data)
             In double precision.
         columns : mapping of str to Tensor, shape (n,)
-            All parameters, sampled and fixed.
         rng : numpy.random.Generator
             For laws of counts, whose residuals are made continuous by a random number.
 
@@ -259,17 +252,7 @@ class ForwardModel(ABC):
         return (deviations / scale.to(predictions)[:, None]).numpy()
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Whether `white_noise_scale` is one in every row, given the names of all parameters.
-
-        Parameters
-        ----------
-        names : collection of str
-            Names of all parameters, sampled and fixed.
-
-        Returns
-        -------
-        bool
-        """
+        """Return whether `white_noise_scale` is one in every row, given the names of all parameters."""
         return False
 
     def _constant(self, attribute: str, like: Tensor) -> Tensor:

@@ -17,20 +17,9 @@ T = TypeVar("T")
 
 
 def known_value(likelihood: Likelihood, name: str) -> Any:
-    """Constant given to a likelihood's constructor, such as ``sigma``.
+    """Constant given to a likelihood's constructor, such as ``sigma``; None where it is to be a parameter.
 
     The public property of bilby 2 looks into ``likelihood.parameters``, which warns and is gone from bilby 3.
-
-    Parameters
-    ----------
-    likelihood : bilby.core.likelihood.Likelihood
-    name : str
-        Public name of the constant.
-
-    Returns
-    -------
-    object
-        None where the value was left to be a parameter.
     """
     return vars(likelihood)[f"_{name}"] if f"_{name}" in vars(likelihood) else getattr(likelihood, name)
 
@@ -43,13 +32,8 @@ def parameter_or_known(columns: Mapping[str, T], name: str, known: T | None) -> 
     columns : mapping of str to array
         All parameters, sampled and fixed.
     name : str
-        Name of the parameter.
     known : array or None
         The constant; None where only a parameter can say.
-
-    Returns
-    -------
-    array
 
     Raises
     ------
@@ -67,20 +51,10 @@ def parameter_or_known(columns: Mapping[str, T], name: str, known: T | None) -> 
 
 
 def behaves_like(likelihood: object, reference: type[Likelihood]) -> bool:
-    """Whether an object computes its log-likelihood by one bilby class's own code.
+    """Return whether an object computes its log-likelihood by the own code of a class of bilby.
 
     A subclass with its own constructor or own extra methods does; one that overrides a method or a property
     of ``reference``, on the class or on the instance, does not.
-
-    Parameters
-    ----------
-    likelihood : object
-    reference : type
-        Class of bilby whose behaviour is known.
-
-    Returns
-    -------
-    bool
     """
     if not isinstance(likelihood, reference):
         return False
@@ -98,17 +72,12 @@ def behaves_like(likelihood: object, reference: type[Likelihood]) -> bool:
 
 
 def value_of_class(likelihood: object, values: Iterable[tuple[type[Likelihood], T]]) -> T | None:
-    """What is kept for the first class by whose own code an object computes its log-likelihood.
+    """Value kept for the first class of which `behaves_like` holds; None where it holds for none.
 
     Parameters
     ----------
     likelihood : object
     values : iterable of (type, object)
-        Classes of bilby, each with what is kept for it.
-
-    Returns
-    -------
-    object
-        None where `behaves_like` holds for none of the classes.
+        Classes of bilby, each with its value.
     """
     return next((value for reference, value in values if behaves_like(likelihood, reference)), None)

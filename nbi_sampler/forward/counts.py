@@ -11,11 +11,10 @@ from bilby.core.likelihood import Multinomial, PoissonLikelihood
 from scipy.special import bdtr, bdtrc, gammaln, pdtr, pdtrc, xlogy
 from torch import Tensor
 
+from nbi_sampler.forward.arrays import Array, as_observed
 from nbi_sampler.forward.base import ForwardModel
-from nbi_sampler.forward.draws import multinomial, poisson
+from nbi_sampler.forward.draws import multinomial, normal_scores, poisson
 from nbi_sampler.forward.function import FunctionModel
-from nbi_sampler.forward.normal_scores import normal_scores
-from nbi_sampler.forward.observed import Array, as_observed
 
 __all__ = ["MultinomialModel", "PoissonModel"]
 

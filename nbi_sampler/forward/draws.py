@@ -1,66 +1,50 @@
-"""Random draws that take every number from one torch generator, on the device of their arguments.
+"""Noise laws: random draws, and residuals that are standard normal where a model is right.
 
-Used by the noise laws. ``torch.distributions`` would draw from torch's global generator. Arguments outside
-the domain of a law give NaN, because torch raises on a CPU and spoils the process on a GPU.
+Draws take every number from one torch generator, on the device of their arguments, where
+``torch.distributions`` would draw from torch's global one. Arguments outside the domain of a law give NaN,
+because torch raises on a CPU and spoils the process on a GPU.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
 from torch import Tensor
 
-__all__ = ["exponential_like", "gamma", "multinomial", "normal_like", "numpy_generator", "poisson"]
+from nbi_sampler.forward.arrays import Array
+
+__all__ = [
+    "exponential_like",
+    "gamma",
+    "multinomial",
+    "normal_like",
+    "normal_scores",
+    "numpy_generator",
+    "poisson",
+]
 
 # torch counts in 64-bit integers, and returns nonsense where they overflow.
 _MOST_COUNTS = 1e16
+# Smallest probability that has a quantile; a residual of 37.
+_SMALLEST = 1e-300
 
 
 def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw standard normal numbers.
-
-    Parameters
-    ----------
-    like : Tensor
-        Gives shape, dtype and device.
-    generator : torch.Generator
-
-    Returns
-    -------
-    Tensor
-    """
+    """Draw standard normal numbers, of the shape, dtype and device of a tensor."""
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
 def exponential_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw exponential numbers of mean one.
-
-    Parameters
-    ----------
-    like : Tensor
-        Gives shape, dtype and device.
-    generator : torch.Generator
-
-    Returns
-    -------
-    Tensor
-    """
+    """Draw exponential numbers of mean one, of the shape, dtype and device of a tensor."""
     return torch.empty_like(like).exponential_(generator=generator)
 
 
 def gamma(concentration: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw gamma numbers of rate one.
+    """Draw gamma numbers of rate one and of this shape parameter, NaN where it is not positive.
 
-    Parameters
-    ----------
-    concentration : Tensor
-        Shape parameter of the law; NaN where it is not positive.
-    generator : torch.Generator
-
-    Returns
-    -------
-    Tensor
-        Never zero, so that it can be divided by.
+    None is zero, so that it can be divided by.
     """
     valid = (concentration > 0) & torch.isfinite(concentration)
     drawn = torch._standard_gamma(torch.where(valid, concentration, 1.0), generator=generator)
@@ -68,18 +52,7 @@ def gamma(concentration: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw Poisson counts.
-
-    Parameters
-    ----------
-    rate : Tensor
-        Mean; NaN where it is negative or not finite, and without noise above 1e16.
-    generator : torch.Generator
-
-    Returns
-    -------
-    Tensor
-    """
+    """Draw Poisson counts; NaN where the rate is negative or not finite, and without noise above 1e16."""
     valid = (rate >= 0) & torch.isfinite(rate)
     countable = valid & (rate < _MOST_COUNTS)
     counts = torch.poisson(torch.where(countable, rate, 0.0), generator=generator)
@@ -96,10 +69,6 @@ def multinomial(total: int, probabilities: Tensor, generator: torch.Generator) -
     probabilities : Tensor, shape (n, n_classes)
         Rows that add up to one; a row with a negative or non-finite entry gives NaN.
     generator : torch.Generator
-
-    Returns
-    -------
-    Tensor, shape (n, n_classes)
     """
     valid = ((probabilities >= 0) & torch.isfinite(probabilities)).all(dim=1, keepdim=True)
     safe = torch.where(valid, probabilities, 1.0 / probabilities.shape[1])
@@ -116,15 +85,39 @@ def multinomial(total: int, probabilities: Tensor, generator: torch.Generator) -
 
 
 def numpy_generator(generator: torch.Generator) -> np.random.Generator:
-    """Make a numpy generator seeded from a torch generator, which is advanced.
+    """Make a numpy generator seeded from a torch generator, which is advanced."""
+    words = torch.randint(0, 2**32, (4,), generator=generator, device=generator.device, dtype=torch.int64)
+    return np.random.default_rng(words.tolist())
+
+
+def normal_scores(below: ArrayLike, above: ArrayLike, share: ArrayLike | None = None) -> Array:
+    r"""Randomised quantile residuals, of data whose distribution functions are known; at most 37 in size.
+
+    .. math:: r = \Phi^{-1}\left( P(Y < y) + u P(Y = y) \right)
+
+    Both tails are asked for, so that a datum far out keeps its precision on either side.
 
     Parameters
     ----------
-    generator : torch.Generator
+    below, above : array_like
+        Probabilities of less and of more than each datum. What they leave is the probability of the datum
+        itself, zero for continuous laws.
+    share : array_like, optional
+        For discrete laws, u, uniform in [0, 1].
 
-    Returns
-    -------
-    numpy.random.Generator
+    References
+    ----------
+    Dunn & Smyth (1996), Journal of Computational and Graphical Statistics 5, 236, section 2.
+
+    Examples
+    --------
+    >>> normal_scores([0.975, 1.0], [0.025, 1e-20]).round(2)
+    array([1.96, 9.26])
     """
-    words = torch.randint(0, 2**32, (4,), generator=generator, device=generator.device, dtype=torch.int64)
-    return np.random.default_rng(words.tolist())
+    left, right = np.asarray(below, dtype=np.float64), np.asarray(above, dtype=np.float64)
+    if share is not None:
+        u = np.asarray(share, dtype=np.float64)
+        at = np.clip(1.0 - left - right, 0.0, 1.0)
+        left, right = left + u * at, right + (1.0 - u) * at
+    from_left, from_right = ndtri(np.maximum(left, _SMALLEST)), -ndtri(np.maximum(right, _SMALLEST))
+    return np.where(left < right, from_left, from_right)

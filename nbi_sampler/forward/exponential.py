@@ -9,15 +9,12 @@ import torch
 from bilby.core.likelihood import ExponentialLikelihood
 from torch import Tensor
 
-from nbi_sampler.forward.draws import exponential_like
+from nbi_sampler.core.config import FORWARD
+from nbi_sampler.forward.arrays import Array
+from nbi_sampler.forward.draws import exponential_like, normal_scores
 from nbi_sampler.forward.function import FunctionModel
-from nbi_sampler.forward.normal_scores import normal_scores
-from nbi_sampler.forward.observed import Array
 
 __all__ = ["ExponentialModel"]
-
-# Bounds the logarithm of data near zero; in units of the smallest positive datum, so that steep spectra pass.
-_FLOOR = 1e-3
 
 
 class ExponentialModel(FunctionModel):
@@ -31,7 +28,7 @@ class ExponentialModel(FunctionModel):
     def __init__(self, likelihood: ExponentialLikelihood) -> None:
         super().__init__(likelihood, "exponential")
         positive = self.observed[self.observed > 0]
-        self._floor = _FLOOR * (float(positive.min()) if positive.size else 1.0)
+        self._floor = FORWARD.exponential_floor * (float(positive.min()) if positive.size else 1.0)
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
         r"""Log-likelihood from predictions; see `ForwardModel.log_likelihood`.

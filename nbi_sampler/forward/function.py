@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from bilby.core.likelihood import Analytical1DLikelihood
 from numpy.typing import NDArray
+from torch import Tensor
 
+from nbi_sampler.forward.arrays import Array, as_observed
 from nbi_sampler.forward.base import ForwardModel
-from nbi_sampler.forward.observed import Array, as_observed
+from nbi_sampler.forward.compat import parameter_or_known
 
 __all__ = ["FunctionModel"]
 
@@ -25,8 +27,8 @@ class FunctionModel(ForwardModel):
         Its function, independent variable, data and extra keywords are read once, here.
     name : str
         One phrase for logs.
-    noise_parameters : tuple of str
-        Parameters of the noise law; those that the function takes as well are dropped.
+    noise_parameter : str, optional
+        A parameter of the noise law that is not known; dropped where the function takes it as well.
 
     Raises
     ------
@@ -34,15 +36,19 @@ class FunctionModel(ForwardModel):
         If the data are not finite, complete and real.
     """
 
+    # The likelihood's own value of a parameter of the noise law, and the scale of the noise at each datum.
+    _known: Array | None = None
+    _scale: Array
+
     def __init__(
-        self, likelihood: Analytical1DLikelihood, name: str, noise_parameters: tuple[str, ...] = ()
+        self, likelihood: Analytical1DLikelihood, name: str, noise_parameter: str | None = None
     ) -> None:
         observed = as_observed(likelihood.y, "y")
         keys = tuple(likelihood.function_keys)
         super().__init__(
             name,
             observed,
-            noise_parameters=tuple(key for key in noise_parameters if key not in keys),
+            noise_parameters=tuple(each for each in (noise_parameter,) if each and each not in keys),
             prediction_parameters=keys,
         )
         self._keys = keys
@@ -85,8 +91,24 @@ class FunctionModel(ForwardModel):
         model._wrapped = wrap(self._call)
         return model
 
+    def stabilise(self, data: Tensor) -> Tensor:
+        """Residuals from the observed data in units of the scale; see `ForwardModel.stabilise`."""
+        return (data - self._constant("observed", data)) / self._constant("_scale", data)
+
+    def _value(self, columns: Mapping[str, Any], name: str) -> Array:
+        """Parameter of the noise law, one for each row or as it is known, to be broadcast to predictions."""
+        value = np.asarray(parameter_or_known(columns, name, self._known), dtype=np.float64)
+        return value[:, None] if name in columns else value
+
+    def _tensor(self, columns: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+        """The same as a tensor of the dtype and on the device of another."""
+        if name in columns:
+            return columns[name].to(like)[:, None]
+        parameter_or_known(columns, name, self._known)
+        return self._constant("_known", like)
+
     def _call(self, parameters: Mapping[str, Any]) -> Any:
-        """What the user's function returns for numbers or columns."""
+        """Value of the user's function for numbers or columns."""
         return self._function(self._x, **{key: parameters[key] for key in self._keys}, **self._keywords)
 
     def _complete(self, prediction: Any, shape: tuple[int, ...]) -> Array:

@@ -9,10 +9,10 @@ import torch
 from bilby.core.likelihood import GaussianLikelihood
 from torch import Tensor
 
+from nbi_sampler.forward.arrays import Array, robust_scale
 from nbi_sampler.forward.compat import known_value, parameter_or_known
 from nbi_sampler.forward.draws import normal_like
 from nbi_sampler.forward.function import FunctionModel
-from nbi_sampler.forward.observed import Array, robust_scale
 
 __all__ = ["GaussianModel"]
 
@@ -38,9 +38,9 @@ class GaussianModel(FunctionModel):
         super().__init__(
             likelihood,
             "Gaussian, unknown sigma" if sigma is None else "Gaussian, known sigma",
-            noise_parameters=("sigma",) if sigma is None else (),
+            noise_parameter="sigma" if sigma is None else None,
         )
-        self._known: Array | None = None if sigma is None else self._per_point(sigma, "sigma")
+        self._known = None if sigma is None else self._per_point(sigma, "sigma")
         self._scale = (
             np.full(self.observed.size, robust_scale(self.observed)) if self._known is None else self._known
         )
@@ -56,24 +56,15 @@ class GaussianModel(FunctionModel):
 
         .. math:: -\frac12 \sum_i \left[ (y_i - m_i)^2 / \sigma_i^2 + \log 2 \pi \sigma_i^2 \right]
         """
-        sigma = np.asarray(parameter_or_known(columns, "sigma", self._known))
-        sigma = sigma[:, None] if "sigma" in columns else sigma
+        sigma = self._value(columns, "sigma")
         with np.errstate(all="ignore"):
             terms = ((self.observed - predictions) / sigma) ** 2 / 2 + np.log(2 * np.pi * sigma**2) / 2
             return -np.sum(terms, axis=1)
 
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Add Gaussian noise; see `ForwardModel.noise`."""
-        if "sigma" in columns:
-            sigma = columns["sigma"].to(predictions).abs()[:, None]
-        else:
-            parameter_or_known(columns, "sigma", self._known)
-            sigma = self._constant("_known", predictions)
+        sigma = self._tensor(columns, "sigma", predictions).abs()
         return predictions + sigma * normal_like(predictions, generator)
-
-    def stabilise(self, data: Tensor) -> Tensor:
-        """Residuals from the observed data in units of the scale; see `ForwardModel.stabilise`."""
-        return (data - self._constant("observed", data)) / self._constant("_scale", data)
 
     def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
         """``sigma`` in units of the scale, None if that varies; see `ForwardModel.white_noise_scale`."""
@@ -86,10 +77,8 @@ class GaussianModel(FunctionModel):
         self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Array:
         """Residuals in units of ``sigma``; see `ForwardModel.normal_residuals`."""
-        sigma = np.asarray(parameter_or_known(columns, "sigma", self._known))
-        sigma = np.abs(sigma)[:, None] if "sigma" in columns else sigma
-        return (self.observed - predictions.numpy()) / sigma
+        return (self.observed - predictions.numpy()) / np.abs(self._value(columns, "sigma"))
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Whether the scale is known and no parameter replaces it; see `ForwardModel.is_whitened`."""
+        """Return whether the scale is known and no parameter replaces it; see `ForwardModel.is_whitened`."""
         return self._known is not None and "sigma" not in names

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nbi_sampler.forward.arrays import Array
 from nbi_sampler.forward.base import ForwardModel
-from nbi_sampler.forward.observed import Array
 
 __all__ = ["JointModel"]
 
@@ -46,7 +46,7 @@ class JointModel(ForwardModel):
 
     @property
     def noise_is_known(self) -> bool:
-        """Whether that of all parts is; see `ForwardModel.noise_is_known`."""
+        """True where that of all parts is; see `ForwardModel.noise_is_known`."""
         return all(part.noise_is_known for part in self.parts)
 
     @property
@@ -101,7 +101,7 @@ class JointModel(ForwardModel):
         return np.concatenate(made, axis=1) if len(made) == len(self.parts) else None
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Whether all parts are; see `ForwardModel.is_whitened`."""
+        """Return whether all parts are; see `ForwardModel.is_whitened`."""
         return all(part.is_whitened(names) for part in self.parts)
 
     def _blockwise(self, data: Tensor, transform: Callable[[ForwardModel, Tensor], Tensor]) -> Tensor:

@@ -18,9 +18,9 @@ from bilby.core.likelihood import (
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from nbi_sampler.forward.arrays import Array, as_observed
 from nbi_sampler.forward.base import ForwardModel
 from nbi_sampler.forward.draws import normal_like
-from nbi_sampler.forward.observed import Array, as_observed
 
 __all__ = ["BimodalGaussianModel", "CovariantGaussianModel"]
 
@@ -30,7 +30,7 @@ _Likelihood: TypeAlias = (
 
 
 class _CovariantModel(ForwardModel):
-    """What both targets share: parameters x0, x1, ... as the prediction, and one covariance matrix."""
+    """Base of both targets: parameters x0, x1, ... as the prediction, and one covariance matrix."""
 
     def __init__(self, likelihood: _Likelihood, name: str, observed: Array) -> None:
         covariance = as_observed(likelihood.cov, "cov")

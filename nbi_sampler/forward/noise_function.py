@@ -1,6 +1,6 @@
 """A user's noise function by its signature: ``noise(x, rng)``, or ``noise(x, y)`` as nbi scripts have it.
 
-Found out once, and said in errors. Used by the engine for its simulations, and by the sampler's `UserModel`.
+Found out once, and said in errors.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class NoiseFunction:
     Attributes
     ----------
     takes_parameters : bool
-        Whether it is of the second kind.
+        True for the second kind.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class NoiseFunction:
         self.takes_parameters = _second_name(function) in PARAMETERS
 
     def __call__(self, x: NDArray[Any], rng: np.random.Generator, parameters: Any = None) -> tuple[Any, ...]:
-        """What the function returns, as (x,), (x, x_err) or (x, x_err, mask).
+        """Data that the function returns, as (x,), (x, x_err) or (x, x_err, mask).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Which forward model belongs to a likelihood: a plugin's, or one of ours for a likelihood of bilby.
+"""The forward model of a likelihood: a plugin's, or one of ours for a likelihood of bilby.
 
 Plugins are asked first.
 """

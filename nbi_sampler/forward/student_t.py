@@ -10,11 +10,10 @@ from bilby.core.likelihood import StudentTLikelihood
 from scipy.special import gammaln, stdtr
 from torch import Tensor
 
-from nbi_sampler.forward.compat import known_value, parameter_or_known
-from nbi_sampler.forward.draws import gamma, normal_like
+from nbi_sampler.forward.arrays import Array
+from nbi_sampler.forward.compat import known_value
+from nbi_sampler.forward.draws import gamma, normal_like, normal_scores
 from nbi_sampler.forward.function import FunctionModel
-from nbi_sampler.forward.normal_scores import normal_scores
-from nbi_sampler.forward.observed import Array
 
 __all__ = ["StudentTModel"]
 
@@ -40,9 +39,9 @@ class StudentTModel(FunctionModel):
         super().__init__(
             likelihood,
             "Student-t, unknown nu" if nu is None else "Student-t, known nu",
-            noise_parameters=("nu",) if nu is None else (),
+            noise_parameter="nu" if nu is None else None,
         )
-        self._known: Array | None = None if nu is None else np.array([nu], dtype=np.float64)
+        self._known = None if nu is None else np.array([nu], dtype=np.float64)
         self._scale = self._per_point(known_value(likelihood, "sigma"), "sigma")
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
@@ -55,7 +54,7 @@ class StudentTModel(FunctionModel):
         ValueError
             If any ``nu`` is not positive, as in bilby.
         """
-        nu = np.asarray(parameter_or_known(columns, "nu", self._known), dtype=np.float64)[:, None]
+        nu = self._value(columns, "nu")
         if np.any(nu <= 0):
             raise ValueError(
                 f"nu: expected positive degrees of freedom, got {np.nanmin(nu)}; restrict its prior "
@@ -73,11 +72,7 @@ class StudentTModel(FunctionModel):
 
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Add Student-t noise, a Gaussian over the root of a gamma number; see `ForwardModel.noise`."""
-        if "nu" in columns:
-            nu = columns["nu"].to(predictions)[:, None]
-        else:
-            parameter_or_known(columns, "nu", self._known)
-            nu = self._constant("_known", predictions)
+        nu = self._tensor(columns, "nu", predictions)
         half = (nu / 2).expand(predictions.shape).contiguous()
         drawn = normal_like(predictions, generator) * torch.sqrt(half / gamma(half, generator))
         return predictions + self._constant("_scale", predictions) * drawn
@@ -86,10 +81,6 @@ class StudentTModel(FunctionModel):
         self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Array:
         """Normal scores of the residuals; see `ForwardModel.normal_residuals`."""
-        nu = np.asarray(parameter_or_known(columns, "nu", self._known), dtype=np.float64)[:, None]
+        nu = self._value(columns, "nu")
         deviations = (self.observed - predictions.numpy()) / self._scale
         return normal_scores(stdtr(nu, deviations), stdtr(nu, -deviations))
-
-    def stabilise(self, data: Tensor) -> Tensor:
-        """Residuals from the observed data in units of the scale; see `ForwardModel.stabilise`."""
-        return (data - self._constant("observed", data)) / self._constant("_scale", data)

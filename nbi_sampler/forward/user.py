@@ -11,16 +11,22 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import as_numbers, as_real_numbers, channel_shape, from_channels, to_channels
+from nbi_sampler.core.config import FORWARD
+from nbi_sampler.forward.arrays import (
+    Array,
+    as_numbers,
+    as_observed,
+    as_real_numbers,
+    channel_shape,
+    from_channels,
+    robust_scale,
+    to_channels,
+)
 from nbi_sampler.forward.base import ForwardModel
 from nbi_sampler.forward.draws import normal_like, numpy_generator
 from nbi_sampler.forward.noise_function import NoiseFunction
-from nbi_sampler.forward.observed import Array, as_observed, robust_scale
 
 __all__ = ["UserModel"]
-
-# Draws about the observed data that tell the scale of a callable noise law, to some ten per cent.
-_N_SCALE_DRAWS = 64
 
 
 class UserModel(ForwardModel):
@@ -45,8 +51,8 @@ class UserModel(ForwardModel):
     data_shape : tuple of int
         Of ``x_obs``.
     is_complex : bool
-        Whether ``x_obs`` is. Everywhere else in a forward model complex data are real: the real parts of all
-        channels, then the imaginary parts.
+        True where ``x_obs`` is. Everywhere else in a forward model complex data are real: the real parts of
+        all channels, then the imaginary parts.
 
     Raises
     ------
@@ -99,7 +105,7 @@ class UserModel(ForwardModel):
 
     @property
     def noise_is_known(self) -> bool:
-        """Whether noise was given: a simulator that adds its own does not say how much."""
+        """True where noise was given: a simulator that adds its own does not say how much."""
         return self._is_gaussian or self._noise is not None
 
     @property
@@ -176,7 +182,7 @@ class UserModel(ForwardModel):
         return torch.ones_like(next(iter(columns.values()))) if self._is_gaussian else None
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Whether the noise is Gaussian; see `ForwardModel.is_whitened`."""
+        """Return whether the noise is Gaussian; see `ForwardModel.is_whitened`."""
         return self._is_gaussian
 
     def _parameters_of(self, columns: Mapping[str, Array], n: int) -> Sequence[Any]:
@@ -239,5 +245,5 @@ class UserModel(ForwardModel):
             # Those of the observed data are not known.
             return rough
         rng = np.random.default_rng(0)
-        drawn = np.std([self._noisy(self.observed, rng) for _ in range(_N_SCALE_DRAWS)], axis=0)
+        drawn = np.std([self._noisy(self.observed, rng) for _ in range(FORWARD.n_scale_draws)], axis=0)
         return np.where(np.isfinite(drawn) & (drawn > 0), drawn, rough)
