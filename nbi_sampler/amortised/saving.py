@@ -37,9 +37,15 @@ from nbi_sampler.priors.portable import (
     priors_to_json,
 )
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.storage.archive import ArchiveError, check_seal, read_archive, sealed, write_archive
-from nbi_sampler.storage.bounded import bounded_modules
-from nbi_sampler.storage.checks import check_field
+from nbi_sampler.storage.archive import (
+    ArchiveError,
+    check_seal,
+    naming_field,
+    read_archive,
+    sealed,
+    write_archive,
+)
+from nbi_sampler.storage.checks import bounded_modules, check_field
 from nbi_sampler.storage.objects import PROPOSAL_KINDS, Packer, unpack
 
 __all__ = [
@@ -48,7 +54,6 @@ __all__ = [
     "load_estimator",
     "load_learnt",
     "parameters_in",
-    "prior_probes",
     "reopened",
     "save_learnt",
 ]
@@ -82,10 +87,6 @@ PARTS = {
     **{"layout": DataLayout, "flow": Density, "affine": AffineMap},
     **{"summary": DataSummary, "familiarity": Familiarity},
 }
-
-N_PROBES = 8
-
-TOLERANCE = 1e-7
 
 
 class UnknownPrior(ArchiveError, NotPortable):
@@ -130,7 +131,7 @@ def save_learnt(path: str | Path, learnt: Learnt) -> None:
         "version": __version__,
         "names": list(space.names),
         "priors": _portable(learnt.priors),
-        "probes": prior_probes(space).tolist(),
+        "probes": space.signature().tolist(),
         "focused": packer.pack(focused),
         **({} if learnt.estimator is None else _taken_apart(learnt.estimator, packer)),
         "objects": packer.objects,
@@ -246,9 +247,9 @@ def _network(
     if not recipe and own is None:
         _missing("featurizer")()
     saved = header["featurizer_state"].items()
-    with _reading("featurizer_state"):
+    with naming_field("featurizer_state", NotPortable):
         state = {name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved}
-    with _reading("featurizer"):
+    with naming_field("featurizer", NotPortable):
         make = featurizer_factory(recipe or own)
         n_values = sum(tensor.numel() for tensor in state.values())
         # What it starts from is overwritten; no global generator may move.
@@ -257,11 +258,6 @@ def _network(
                 network = make(layout.shape, space.n_dim)
         network.load_state_dict(state)
     return network
-
-
-def prior_probes(space: ParameterSpace) -> NDArray[np.float64]:
-    """What the priors make of fixed draws of z, shape (n_probes, n_dim): another prior gives other values."""
-    return space.to_theta(np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim)))
 
 
 def _portable(priors: PriorDict) -> dict[str, Any] | None:
@@ -284,7 +280,7 @@ def _priors_and_space(
             "priors: expected those of the training, as a file cannot hold conditional or joint priors, or "
             f"functions; pass priors= for {', '.join(header['names'])}"
         )
-    with _reading("priors"):
+    with naming_field("priors", NotPortable):
         try:
             restored = priors_from_json(header["priors"])
         except NotPortable as error:
@@ -297,14 +293,10 @@ def _priors_and_space(
 def _check_priors(header: Mapping[str, Any], space: ParameterSpace) -> None:
     if list(space.names) != header["names"]:
         raise ValueError(f"priors: expected parameters {header['names']}, got {list(space.names)}")
-    with _reading("probes"):
-        saved = np.array(header["probes"], dtype=float).reshape(N_PROBES, space.n_dim)
-    now = prior_probes(space)
-    scale = np.abs(saved).max(0) + 1e-300
-    differ = (np.abs(saved - now) > TOLERANCE * scale).any(0)
-    if differ.any():
-        names = [name for name, flag in zip(space.names, differ, strict=True) if flag]
-        raise ValueError(f"priors: expected those of the training, got others for {', '.join(names)}")
+    with naming_field("probes", NotPortable):
+        differing = space.differs_from(np.array(header["probes"], dtype=float))
+    if differing:
+        raise ValueError(f"priors: expected those of the training, got others for {', '.join(differing)}")
 
 
 @contextmanager
@@ -316,20 +308,6 @@ def _naming(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from error
     except (LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ArchiveError(f"{path}: it cannot be put together ({type(error).__name__}: {error})") from error
-
-
-@contextmanager
-def _reading(field: str) -> Iterator[None]:
-    """Within this block, whatever is raised becomes an error that names the field of the header."""
-    try:
-        yield
-    except (ArchiveError, NotPortable):
-        raise
-    # No end to what may be wrong with arguments that a file holds.
-    except Exception as error:
-        raise ArchiveError(
-            f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
-        ) from error
 
 
 def _missing(argument: str) -> Any:

@@ -1,9 +1,8 @@
 """A formula of one bilby prior on a column of values: at once where a probe allows it, else row by row.
 
-Called by :mod:`nbi_sampler.priors.maps`. bilby's priors, and above all the condition functions that users
-write, do not promise to accept arrays; some raise, some give wrong values. A query leaves the prior object
-as it found it: bilby keeps the limits of the last request of a conditional prior as attributes, which here
-are put back.
+bilby's priors, and above all the condition functions that users write, do not promise to accept arrays; some
+raise, some give wrong values. A query leaves the prior object as it found it: bilby keeps the limits of the
+last request of a conditional prior as attributes, which are put back.
 """
 
 from __future__ import annotations
@@ -15,22 +14,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from bilby.core.prior import Prior
 
+from nbi_sampler.core.config import PRIORS
 from nbi_sampler.core.guarded import users_settings
 
-__all__ = ["ColumnFunction", "Conditions", "Formula", "agree", "take_rows"]
+__all__ = ["ColumnFunction", "Conditions", "Formula", "agree", "take_rows", "works_at_once"]
 
 Conditions: TypeAlias = Mapping[str, Any]
 Formula: TypeAlias = Callable[[Any, Any, Conditions], Any]
 
 
 def take_rows(conditions: Conditions, rows: Any) -> dict[str, np.ndarray]:
-    """Select rows of required variables; a fixed parameter, which is a float, has only one.
-
-    Parameters
-    ----------
-    conditions : mapping of str to ndarray, shape (n,), or float
-    rows : ndarray of bool or int, or list of int
-    """
+    """Select rows of required variables; a fixed parameter, which is a float, has only one."""
     return {
         name: column[rows] if np.ndim(column) else np.atleast_1d(column)
         for name, column in conditions.items()
@@ -48,10 +42,23 @@ def _unchanged(prior: Prior) -> Iterator[None]:
         vars(prior).update(saved)
 
 
-def agree(left: np.ndarray, right: np.ndarray, tolerance: float = 1e-9) -> bool:
-    """Tell whether two arrays are equal up to rounding; NaN equals NaN."""
+def agree(left: np.ndarray, right: np.ndarray, tolerance: float = PRIORS.at_once) -> bool:
+    """Return whether two arrays are equal up to rounding; NaN equals NaN."""
     scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right)))
     return bool(np.allclose(left, right, rtol=tolerance, atol=1e-3 * tolerance * scale, equal_nan=True))
+
+
+def works_at_once(
+    at_once: Callable[[], np.ndarray],
+    by_row: np.ndarray,
+    same: Callable[[np.ndarray, np.ndarray], bool] = agree,
+) -> bool:
+    """Return whether one call of the user's code for many points gives what a call for each has given."""
+    try:
+        return bool(same(at_once(), by_row))
+    # Given arrays, user code may raise anything; then it is called row by row.
+    except Exception:
+        return False
 
 
 class ColumnFunction:
@@ -70,31 +77,17 @@ class ColumnFunction:
     Raises
     ------
     Exception
-        Whatever the formula raises for a single row.
+        Of any kind, as the formula raises it for a single row.
     """
 
     def __init__(self, prior: Prior, formula: Formula, values: np.ndarray, conditions: Conditions) -> None:
         self.prior = prior
         self.formula = formula
         self.at_probes = self._by_row(values, conditions)
-        try:
-            self.vectorized = agree(self._at_once(values, conditions), self.at_probes)
-        # Priors are user code: an array may make it raise anything, and rows still work.
-        except Exception:
-            self.vectorized = False
+        self.vectorized = works_at_once(lambda: self._at_once(values, conditions), self.at_probes)
 
     def __call__(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Apply the formula.
-
-        Parameters
-        ----------
-        values : ndarray, shape (n,)
-        conditions : mapping of str to ndarray, shape (n,), or float
-
-        Returns
-        -------
-        ndarray, shape (n,)
-        """
+        """Apply the formula to values of shape (n,), under conditions of shape (n,) or one for all."""
         return self._at_once(values, conditions) if self.vectorized else self._by_row(values, conditions)
 
     def _at_once(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:

@@ -5,39 +5,23 @@ from __future__ import annotations
 import numpy as np
 from bilby.core.prior import Constraint, PriorDict
 
+from nbi_sampler.core.config import PRIORS
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["check_constraints", "idle_constraints"]
 
-# Draws at which the conversion is tried.
+# Points at which the conversion is called to see what it returns, and points of one call, for memory.
 N_TRIED = 3
-MOST_DRAWS = 1_000_000
-# Where a conversion function takes one point at a time.
-MOST_DRAWS_BY_ROW = 50_000
 CHUNK = 50_000
-SEED = 20240217
-# Draws of the prior cost no call where a constraint is violated, but with a smaller share hardly any is left.
-LEAST_SHARE = 5e-5
-ENOUGH = 100
 
 
 def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...]:
     """Names of the ``Constraint`` priors that bilby passes over.
 
     ``PriorDict.evaluate_constraints`` looks for them among what the dictionary's conversion function returns,
-    and takes those that it does not find for satisfied.
-
-    Parameters
-    ----------
-    priors : bilby.core.prior.PriorDict
-    space : ParameterSpace
-        Of the priors.
-
-    Returns
-    -------
-    tuple of str
-        None where the dictionary evaluates constraints in a way of its own.
+    and takes those that it does not find for satisfied. A dictionary that evaluates constraints in a way of
+    its own has none.
     """
     names = [name for name, prior in priors.items() if isinstance(prior, Constraint)]
     if not names or type(priors).evaluate_constraints is not PriorDict.evaluate_constraints:
@@ -53,12 +37,6 @@ def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...
 def check_constraints(space: ParameterSpace, priors: PriorDict) -> None:
     """Refuse constraints that next to no draw of the prior satisfies.
 
-    Parameters
-    ----------
-    space : ParameterSpace
-    priors : bilby.core.prior.PriorDict
-        Of the space.
-
     Raises
     ------
     ValueError
@@ -67,14 +45,14 @@ def check_constraints(space: ParameterSpace, priors: PriorDict) -> None:
     names = [name for name, prior in priors.items() if isinstance(prior, Constraint)]
     if not names and np.isinf(space.bounds).all():
         return
-    rng = np.random.default_rng(SEED)
-    most = MOST_DRAWS if space.constraints_at_once else MOST_DRAWS_BY_ROW
+    rng = np.random.default_rng(PRIORS.test_seed)
+    most = PRIORS.n_tested if space.constraints_at_once else PRIORS.n_tested_by_row
     n_draws = n_allowed = 0
-    while n_allowed < ENOUGH and n_draws < most:
+    while n_allowed < PRIORS.n_allowed and n_draws < most:
         theta = space.to_theta(rng.normal(size=(min(CHUNK, 1000 if not n_draws else most), space.n_dim)))
         n_draws += len(theta)
         n_allowed += int(space.satisfies_constraints(theta).sum())
-    if n_allowed >= max(LEAST_SHARE * n_draws, 1.0):
+    if n_allowed >= max(PRIORS.least_allowed * n_draws, 1.0):
         return
     satisfied = "none" if not n_allowed else f"only {n_allowed}"
     each = "; ".join(f"{name} for {_share(space, priors, name, rng)}" for name in names)

@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from nbi_sampler.core.config import PRIORS
+
 __all__ = ["DiscreteParts", "flat_intervals"]
 
 Array = NDArray[np.float64]
 States = NDArray[np.int64]
 
+# Guards of rounding: the smallest quantile with a normal coordinate, more bisections than a double has
+# digits, and edges so close that they are one.
 SMALLEST_QUANTILE = 1e-300
-# Quantiles at which a prior is looked at; values that it may have before it counts as continuous.
-N_GRID = 1024
-MOST_PARTS = 32
 N_BISECTIONS = 55
-# Half the width of the narrowest known part; edges so close are one.
-NARROWEST = 1e-7
 ROUNDING = 1e-12
 
 
@@ -63,7 +62,7 @@ class DiscreteParts:
                 self._log_probabilities[d] = np.log(np.concatenate([[outside], widths]))
 
     def __bool__(self) -> bool:
-        """Whether any parameter has such a part."""
+        """Return whether any parameter has such a part."""
         return bool(self._where)
 
     @property
@@ -72,16 +71,7 @@ class DiscreteParts:
         return len(self.lower)
 
     def states(self, z: Array) -> States:
-        """Which part each parameter is in, from 1 on; 0 in none.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_dim)
-
-        Returns
-        -------
-        ndarray of int, shape (n, n_dim)
-        """
+        """Number of the part that each parameter of z is in, from 1 on, 0 in none; shapes (n, n_dim)."""
         found = np.zeros(z.shape, dtype=np.int64)
         for d in self._where:
             u = ndtr(z[:, d])
@@ -128,18 +118,9 @@ class DiscreteParts:
         return y
 
     def expanded(self, y: Array, state: States, rng: np.random.Generator) -> Array:
-        """Latent coordinates of all parameters: those in a part follow the prior within it.
+        """Latent coordinates of all parameters, shape (n, n_dim): those in a part follow the prior within it.
 
-        Parameters
-        ----------
-        y : ndarray, shape (n, n_continuous)
-            As of `reduced`.
-        state : ndarray of int, shape (n_dim,)
-        rng : numpy.random.Generator
-
-        Returns
-        -------
-        ndarray, shape (n, n_dim)
+        Inverts `reduced`, for coordinates of shape (n, n_continuous) in a state of shape (n_dim,).
         """
         z = np.empty((len(y), self.n_dim))
         kept = self.continuous(state)
@@ -159,33 +140,30 @@ class DiscreteParts:
         left = 1.0 - self._widths[d].sum()
         below, above = self._mass_beyond(z, d)
         low, high = (ndtr(z) - below) / left, (ndtr(-z) - above) / left
-        # Of the two the smaller one has its digits.
-        return np.where(
-            low < high,
-            ndtri(np.clip(low, SMALLEST_QUANTILE, 0.5)),
-            -ndtri(np.clip(high, SMALLEST_QUANTILE, 0.5)),
-        )
+        return _normal_quantile(low, high)
 
     def _opened(self, y: Array, d: int) -> Array:
         """Inverse of `_closed`."""
         left = 1.0 - self._widths[d].sum()
         low, high = ndtr(y) * left, ndtr(-y) * left
-        # Where each part would be if all were taken out.
+        # The place of each part if all were taken out.
         edges = self.lower[d] - np.concatenate([[0.0], np.cumsum(self._widths[d])[:-1]])
         n_below = np.searchsorted(edges, low, side="right")
         sums = np.concatenate([[0.0], np.cumsum(self._widths[d])])
         low, high = low + sums[n_below], high + sums[-1] - sums[n_below]
-        return np.where(
-            low < high,
-            ndtri(np.clip(low, SMALLEST_QUANTILE, 0.5)),
-            -ndtri(np.clip(high, SMALLEST_QUANTILE, 0.5)),
-        )
+        return _normal_quantile(low, high)
 
     def _mass_beyond(self, z: Array, d: int) -> tuple[Array, Array]:
         """Mass of the parts below and above each value."""
         sums = np.concatenate([[0.0], np.cumsum(self._widths[d])])
         below = sums[np.searchsorted(self.lower[d], ndtr(z), side="right")]
         return below, sums[-1] - below
+
+
+def _normal_quantile(low: Array, high: Array) -> Array:
+    """Normal coordinate from the probabilities below and above, of which the smaller one has its digits."""
+    below, above = (ndtri(np.clip(each, SMALLEST_QUANTILE, 0.5)) for each in (low, high))
+    return np.where(low < high, below, -above)
 
 
 def flat_intervals(rescale: Callable[[Array], Array], known: Sequence[float] = ()) -> tuple[Array, Array]:
@@ -203,22 +181,23 @@ def flat_intervals(rescale: Callable[[Array], Array], known: Sequence[float] = (
     Returns
     -------
     lower, upper : ndarray, shape (n_parts,)
-        Ascending. Empty for a continuous prior, and where there are more values than `MOST_PARTS`: so many
-        are a grid of a continuous parameter rather than states.
+        Ascending. Empty for a continuous prior, and where there are more values than
+        ``PriorConfig.most_parts``: so many are a grid of a continuous parameter rather than states.
 
     Examples
     --------
     >>> flat_intervals(lambda u: np.where(u < 0.25, 0.0, u))
     (array([0.]), array([0.25]))
     """
-    grid = (np.arange(N_GRID) + 0.5) / N_GRID
+    grid = (np.arange(PRIORS.n_grid) + 0.5) / PRIORS.n_grid
     middles = np.asarray(known, dtype=float)
-    u = np.unique(np.concatenate([grid, middles - NARROWEST, middles + NARROWEST]))
+    half = PRIORS.narrowest_part
+    u = np.unique(np.concatenate([grid, middles - half, middles + half]))
     u = u[(u > 0.0) & (u < 1.0)]
     theta = rescale(u)
     same = np.concatenate([[False], theta[1:] == theta[:-1], [False]])
     first, last = np.flatnonzero(~same[:-1] & same[1:]), np.flatnonzero(same[:-1] & ~same[1:])
-    if not 0 < len(first) <= MOST_PARTS:
+    if not 0 < len(first) <= PRIORS.most_parts:
         return np.zeros(0), np.zeros(0)
     padded = np.concatenate([[0.0], u, [1.0]])
     lower = _edges(rescale, theta[first], padded[first], u[first])

@@ -1,6 +1,6 @@
-"""What a bilby prior dictionary holds: sampled, fixed and constrained parameters, and what depends on what.
+"""Entries of a bilby prior dictionary: sampled, fixed and constrained parameters, and what depends on what.
 
-Called by :mod:`nbi_sampler.priors.space`, which refuses here what would be silently wrong later.
+What would be silently wrong later is refused here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Joint priors of bilby as maps between standard normal coordinates and physical parameters.
 
-Called by :mod:`nbi_sampler.priors.space`. bilby's own ``rescale`` of a Gaussian mixture picks the mode at
+bilby's own ``rescale`` of a Gaussian mixture picks the mode at
 random, and that of a single Gaussian multiplies by eigenvectors that are not orthogonal where eigenvalues
 coincide (equal correlations); both are replaced here by exact maps. Bounds are no part of these maps: like
 bilby's density, they cut without renormalising.
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 from bilby.core.prior import BaseJointPriorDist, MultivariateGaussianDist
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri_exp
+from scipy.special import log_ndtr, logsumexp, ndtr
 
-from nbi_sampler.priors.column_function import Conditions
+from nbi_sampler.priors.column_function import Conditions, agree, works_at_once
 from nbi_sampler.priors.maps import clip_unit
+from nbi_sampler.priors.tails import normal_quantile
 
 __all__ = ["GaussianMap", "GaussianMixtureMap", "JointMap", "make_joint_map"]
 
+# More than the digits of a double.
 _N_BISECTIONS = 64
 
 
@@ -57,18 +59,7 @@ class GaussianMap:
         self._root = sigma[:, None] * root
 
     def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Map standard normal to physical.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_names)
-        conditions : mapping
-            Ignored: joint priors are never conditional.
-
-        Returns
-        -------
-        ndarray, shape (n, n_names)
-        """
+        """Map standard normal to physical, shapes (n, n_names); joint priors have no conditions."""
         return self._mean + z @ self._root.T
 
     def to_z(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
@@ -101,18 +92,7 @@ class GaussianMixtureMap:
             self._log_weights = np.log(weights / weights.sum())
 
     def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Map standard normal to physical.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_names)
-        conditions : mapping
-            Ignored: joint priors are never conditional.
-
-        Returns
-        -------
-        ndarray, shape (n, n_names)
-        """
+        """Map standard normal to physical, shapes (n, n_names); joint priors have no conditions."""
         return self._transform(z, inverse=False)
 
     def to_z(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
@@ -146,8 +126,7 @@ def _mixture_normal_quantile(
     standardized = (theta - location) / scale
     lower = logsumexp(log_weights + log_ndtr(standardized), axis=0)
     upper = logsumexp(log_weights + log_ndtr(-standardized), axis=0)
-    # Rounding may put the larger tail above one; only the smaller one is used.
-    return np.where(lower < upper, ndtri_exp(np.minimum(lower, 0.0)), -ndtri_exp(np.minimum(upper, 0.0)))
+    return normal_quantile(lower, upper)
 
 
 def _mixture_value(
@@ -185,15 +164,9 @@ class JointMap:
     def __init__(self, dist: BaseJointPriorDist, z: np.ndarray) -> None:
         self.names = tuple(dist.names)
         self._dist = dist
-        self._vectorized = True
         rows = self._by_row(ndtr(z))
-        try:
-            self._vectorized = bool(np.allclose(self._at_once(ndtr(z)), rows, rtol=1e-9, atol=1e-12))
-        # User code: an array may make it raise anything, and rows still work.
-        except Exception:
-            self._vectorized = False
-        again = self.to_theta(z, {})
-        if not np.all(np.isfinite(rows)) or not np.allclose(again, rows, rtol=1e-9, atol=1e-12):
+        self._vectorized = works_at_once(lambda: self._at_once(ndtr(z)), rows)
+        if not np.all(np.isfinite(rows)) or not agree(self.to_theta(z, {}), rows):
             raise ValueError(
                 f"joint prior {type(dist).__name__} over {list(self.names)}: expected rescale() to give "
                 "finite values, the same at every call; got values that are not finite or change (bilby's "
@@ -202,18 +175,7 @@ class JointMap:
             )
 
     def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Map standard normal to physical.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_names)
-        conditions : mapping
-            Ignored: joint priors are never conditional.
-
-        Returns
-        -------
-        ndarray, shape (n, n_names)
-        """
+        """Map standard normal to physical, shapes (n, n_names); joint priors have no conditions."""
         u = clip_unit(ndtr(z))
         return self._at_once(u) if self._vectorized else self._by_row(u)
 

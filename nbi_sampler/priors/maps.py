@@ -1,7 +1,6 @@
 """One bilby prior as a map between a standard normal coordinate and a physical parameter.
 
-Called by :mod:`nbi_sampler.priors.space`. Knows bilby's prior objects and nothing of dictionaries,
-constraints or networks.
+Knows bilby's prior objects and nothing of dictionaries, constraints or networks.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import numpy as np
 from bilby.core.prior import Prior, SlabSpikePrior, WeightedDiscreteValues
 from scipy.special import ndtr, ndtri
 
+from nbi_sampler.core.config import PRIORS
 from nbi_sampler.priors.column_function import ColumnFunction, Conditions, agree, take_rows
 from nbi_sampler.priors.discrete import flat_intervals
 from nbi_sampler.priors.tails import CLOSED_FORMS
@@ -22,8 +22,8 @@ __all__ = ["UNIT_MAXIMUM", "UNIT_MINIMUM", "PriorMap", "clip_unit"]
 # resolution.
 UNIT_MINIMUM = 1e-100
 UNIT_MAXIMUM = 1.0 - 2.0**-53
+# More than the digits of a double.
 _N_BISECTIONS = 64
-_SINGLE_PRECISION = 1e-7
 
 
 def clip_unit(u: np.ndarray) -> np.ndarray:
@@ -90,24 +90,14 @@ class PriorMap:
             if isinstance(prior, prior_class):
                 exact = ColumnFunction(prior, forward, probes, conditions)
                 # A subclass may have a rescale of its own, to which the formula of its parent does not apply.
-                if agree(exact.at_probes, theta, tolerance=1e-7):
+                if agree(exact.at_probes, theta, tolerance=PRIORS.closed_form):
                     self._closed_form = exact, ColumnFunction(prior, inverse, theta, conditions)
         self._cdf = self._usable_cdf(prior, probes, theta, conditions)
         discrete = isinstance(prior, WeightedDiscreteValues)
         self._values = np.sort(np.asarray(prior.values, dtype=float)) if discrete else np.zeros(0)
 
     def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Map standard normal to physical.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, 1)
-        conditions : mapping of str to ndarray, shape (n,), or float
-
-        Returns
-        -------
-        ndarray, shape (n, 1)
-        """
+        """Map standard normal to physical, shapes (n, 1), under conditions of shape (n,) or one for all."""
         if self._closed_form is not None:
             return self._closed_form[0](z[:, 0], conditions)[:, None]
         return self._rescale_finite(z[:, 0], conditions)[:, None]
@@ -115,19 +105,10 @@ class PriorMap:
     def to_z(
         self, theta: np.ndarray, conditions: Conditions, rng: np.random.Generator | None = None
     ) -> np.ndarray:
-        """Map physical to standard normal; values beyond the support go to its edge.
+        """Invert `to_theta`; values beyond the support go to its edge.
 
-        Parameters
-        ----------
-        theta : ndarray, shape (n, 1)
-        conditions : mapping of str to ndarray, shape (n,), or float
-        rng : numpy.random.Generator, optional
-            Where a value has probability of its own, it goes anywhere in its range of quantiles, by chance,
-            instead of to the middle.
-
-        Returns
-        -------
-        ndarray, shape (n, 1)
+        With a generator a value with probability of its own goes anywhere in its range of quantiles, by
+        chance, instead of to the middle.
         """
         if self._closed_form is not None:
             return self._closed_form[1](theta[:, 0], conditions)[:, None]
@@ -136,13 +117,7 @@ class PriorMap:
         return self._bisect(self._snapped(theta[:, 0]), conditions, rng)[:, None]
 
     def flat_parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Intervals of quantiles in which the prior has a single value; none where it is conditional.
-
-        Returns
-        -------
-        lower, upper : ndarray, shape (n_parts,)
-            See `discrete.flat_intervals`.
-        """
+        """`discrete.flat_intervals` of the prior: none where it is conditional."""
         if self._closed_form is not None or self._conditional:
             return np.zeros(0), np.zeros(0)
         known = np.zeros(0)
@@ -164,14 +139,14 @@ class PriorMap:
         # bilby's generic cdf raises for infinite support and is a coarse sum elsewhere; bisection does both.
         except Exception:
             return None
-        return cdf if agree(ndtri(clip_unit(cdf.at_probes)), z, tolerance=1e-6) else None
+        return cdf if agree(ndtri(clip_unit(cdf.at_probes)), z, tolerance=PRIORS.cdf) else None
 
     def _snapped(self, theta: np.ndarray) -> np.ndarray:
         """Values of a discrete prior for those that single precision has moved."""
         if not len(self._values):
             return theta
         nearest = self._values[np.abs(theta[:, None] - self._values).argmin(1)]
-        slack = _SINGLE_PRECISION * np.maximum(np.abs(nearest), np.ptp(self._values))
+        slack = PRIORS.single_precision * np.maximum(np.abs(nearest), np.ptp(self._values))
         return np.where(np.abs(theta - nearest) <= slack, nearest, theta)
 
     def _rescale_finite(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:

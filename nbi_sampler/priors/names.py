@@ -1,7 +1,7 @@
 """Parameters by name: rows and columns of theta as the dictionaries that the user's code takes.
 
 Fixed parameters come first, then the sampled ones: bilby's order, on which its likelihoods of Gaussian
-processes rely. Called by `space` and, in worker processes too, by `calls`.
+processes rely.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Priors of an engine: scipy's distributions as bilby's priors, and priors as JSON and back.
 
 Reading executes no code: only classes of bilby that are listed here, and distributions of scipy, are made
-again, from plain numbers. Called by the engine.
+again, from plain numbers.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def priors_from(priors: Any, labels: Sequence[str] | None = None) -> PriorDict:
 
 
 def priors_to_json(priors: PriorDict) -> dict[str, Any]:
-    """What JSON can hold of a prior dictionary.
+    """A prior dictionary as JSON can hold it.
 
     Raises
     ------

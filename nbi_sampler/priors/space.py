@@ -1,8 +1,7 @@
 """The parameter space: latent z in R^D <-> unit cube <-> theta, for any bilby prior dictionary.
 
 In z the prior is exactly N(0, I), so a proposal cannot leave its support and weights need no prior density.
-Called by everything that moves between what networks see (z) and what users see (theta); imports bilby,
-never torch.
+Networks see z, users see theta.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from bilby.core.prior import JointPrior, PriorDict
 from bilby.core.utils import random as bilby_random
 from scipy.special import ndtr, ndtri
 
+from nbi_sampler.core.config import PRIORS
 from nbi_sampler.core.guarded import users_settings
-from nbi_sampler.priors.column_function import Conditions
+from nbi_sampler.priors.column_function import Conditions, works_at_once
 from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.priors.entries import (
     check_dictionary_rescale,
@@ -31,9 +31,6 @@ from nbi_sampler.priors.maps import PriorMap, clip_unit
 from nbi_sampler.priors.names import named_columns, named_row
 
 __all__ = ["ParameterSpace"]
-
-_N_PROBES = 32
-_PROBE_SEED = 20231206
 
 
 class ParameterSpace:
@@ -57,6 +54,8 @@ class ParameterSpace:
     fixed : dict of str to float
     n_dim : int
     periodic : ndarray of bool, shape (n_dim,)
+    constraints_at_once : bool
+        Constraints are evaluated for many points by one call.
 
     Raises
     ------
@@ -87,14 +86,16 @@ class ParameterSpace:
         self._lower, self._upper = np.array(bounds, dtype=float).T
         self._maps: list[PriorMap | GaussianMap | GaussianMixtureMap | JointMap] = []
         with _unchanged_random_state():
-            probes = np.random.default_rng(_PROBE_SEED).standard_normal((_N_PROBES, self.n_dim))
+            probes = np.random.default_rng(PRIORS.probe_seed).standard_normal((PRIORS.n_probes, self.n_dim))
             theta = self._make_maps(probes)
             check_dictionary_rescale(priors, self.names, ndtr(probes), theta)
-            self._constraints_vectorized = self._has_constraints and self._probe_constraints(theta)
+            self.constraints_at_once = not self._has_constraints or works_at_once(
+                lambda: self._constraints_at_once(theta), self._constraints_by_row(theta), np.array_equal
+            )
 
     @cached_property
     def discrete(self) -> DiscreteParts:
-        """Where priors have probability at single values: discrete priors, spikes; not conditional ones."""
+        """Single values with probability, of discrete priors and spikes; conditional ones have none."""
         parts = {name: (np.zeros(0), np.zeros(0)) for name in self.names}
         with _unchanged_random_state():
             for block in self._maps:
@@ -104,18 +105,35 @@ class ParameterSpace:
             tuple(parts[name][0] for name in self.names), tuple(parts[name][1] for name in self.names)
         )
 
+    def signature(self) -> np.ndarray:
+        """Theta at fixed draws of z, shape (n_probes, n_dim): other priors give other values."""
+        return self.to_theta(np.random.default_rng(0).normal(size=(PRIORS.n_signed, self.n_dim)))
+
+    def differs_from(self, signature: np.ndarray) -> list[str]:
+        """Names of the parameters that had other priors, by a signature of as many parameters."""
+        now = self.signature()
+        return self._unlike(signature.reshape(now.shape), now)
+
+    def differences(self, other: ParameterSpace) -> list[str]:
+        """List in what another space differs, for people; nothing where z means the same in both."""
+        if self.names != other.names:
+            what = "order of parameters" if set(self.names) == set(other.names) else "parameters"
+            return [f"{what} ({', '.join(self.names)}, now {', '.join(other.names)})"]
+        differing = [
+            f"fixed value of {name} ({self.fixed.get(name)}, now {other.fixed.get(name)})"
+            for name in {**self.fixed, **other.fixed}
+            if self.fixed.get(name) != other.fixed.get(name)
+        ]
+        shown = np.repeat(ndtri([0.05, 0.95])[:, None], self.n_dim, axis=1)
+        both = [np.concatenate([each.to_theta(shown), each.signature()]) for each in (self, other)]
+        for name in self._unlike(*both):
+            column = self._index[name]
+            before, now = (f"{each[0, column]:.4g} to {each[1, column]:.4g}" for each in both)
+            differing.append(f"prior of {name} (its central 90 % are {before}, now {now})")
+        return differing
+
     def to_theta(self, z: np.ndarray) -> np.ndarray:
-        """Map standard normal to physical.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_dim)
-            Finite.
-
-        Returns
-        -------
-        ndarray, shape (n, n_dim)
-        """
+        """Map standard normal to physical: finite z, shape (n, n_dim), to theta of the same shape."""
         z = self._checked(z, "z", finite=True)
         theta = np.empty_like(z)
         for block in self._maps:
@@ -136,10 +154,6 @@ class ParameterSpace:
             A discrete value goes anywhere in its range instead, by chance: z is standard normal then where
             theta is distributed as the prior.
 
-        Returns
-        -------
-        ndarray, shape (n, n_dim)
-
         Raises
         ------
         NotImplementedError
@@ -154,16 +168,9 @@ class ParameterSpace:
         return z
 
     def in_support(self, theta: np.ndarray) -> np.ndarray:
-        """Tell which parameters the prior can have, constraints aside; those it cannot do not come back.
+        """Mark the values of finite theta, shape (n, n_dim), that the prior can have, constraints aside.
 
-        Parameters
-        ----------
-        theta : ndarray, shape (n, n_dim)
-            Finite.
-
-        Returns
-        -------
-        ndarray of bool, shape (n, n_dim)
+        Others do not come back from z.
         """
         theta = self._checked(theta, "theta", finite=True)
         low, high = (self.to_theta(np.full((1, self.n_dim), edge)) for edge in (-2.0, 2.0))
@@ -187,34 +194,22 @@ class ParameterSpace:
         return clip_unit(ndtr(self.to_z(theta)))
 
     def satisfies_constraints(self, theta: np.ndarray) -> np.ndarray:
-        """Tell where every ``Constraint`` holds, after the dictionary's conversion function.
+        """Mark the points at which every ``Constraint`` holds, after the dictionary's conversion function.
 
-        The bounds of joint priors count as constraints: bilby's density has them and its ``rescale`` has not.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (n, n_dim)
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
+        Of theta, shape (n, n_dim), one answer for each row. The bounds of joint priors count as constraints:
+        bilby's density has them and its ``rescale`` has not.
         """
         theta = self._checked(theta, "theta")
         allowed = np.all((theta >= self._lower) & (theta <= self._upper), axis=1)
         if self._has_constraints and len(theta):
-            at_once = self._constraints_vectorized
-            allowed &= self._constraints_at_once(theta) if at_once else self._constraints_by_row(theta)
+            evaluate = self._constraints_at_once if self.constraints_at_once else self._constraints_by_row
+            allowed &= evaluate(theta)
         return allowed
 
     @property
     def bounds(self) -> np.ndarray:
         """Limits that count as constraints, those of joint priors; infinite for others, shape (2, n_dim)."""
         return np.stack([self._lower, self._upper])
-
-    @property
-    def constraints_at_once(self) -> bool:
-        """Whether constraints are evaluated for many points by one call."""
-        return self._constraints_vectorized or not self._has_constraints
 
     def columns(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """Fixed and sampled parameters by name, copies of shape (n,) of theta, shape (n, n_dim)."""
@@ -224,6 +219,11 @@ class ParameterSpace:
         """Fixed and sampled parameters by name, of one point of shape (n_dim,)."""
         theta = self._checked(np.asarray(theta_row)[None, ...], "theta_row[None]")
         return named_row(theta[0], self.names, self.fixed)
+
+    def _unlike(self, before: np.ndarray, now: np.ndarray) -> list[str]:
+        slack = PRIORS.same_prior * np.ptp(now, axis=0)
+        alike = np.isclose(before, now, rtol=0.0, atol=slack).all(axis=0)
+        return [name for name, each in zip(self.names, alike, strict=True) if not each]
 
     def _make_maps(self, z: np.ndarray) -> np.ndarray:
         """Make a map for each prior or joint distribution, in the order of dependence, and map the probes."""
@@ -249,14 +249,6 @@ class ParameterSpace:
     def _conditions(self, names: tuple[str, ...], theta: np.ndarray) -> Conditions:
         required = getattr(self._priors[names[0]], "required_variables", None) or ()
         return {k: theta[:, self._index[k]] if k in self._index else self.fixed[k] for k in required}
-
-    def _probe_constraints(self, theta: np.ndarray) -> bool:
-        by_row = self._constraints_by_row(theta)
-        try:
-            return bool(np.array_equal(self._constraints_at_once(theta), by_row))
-        # Conversion functions are user code: an array may make them raise anything, and rows still work.
-        except Exception:
-            return False
 
     def _constraints_at_once(self, theta: np.ndarray) -> np.ndarray:
         with users_settings(), np.errstate(all="ignore"):

@@ -2,7 +2,7 @@
 
 A quantile next to one has a spacing of 1e-16, so that nothing above 8.2 sigma can be told apart by
 ``rescale(u)``. Written with the probability that is left above, or its logarithm, both tails are the same.
-Each form is a pair: ``(prior, z, conditions) -> theta`` and its inverse. Called by `maps`.
+Each form is a pair: ``(prior, z, conditions) -> theta`` and its inverse.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from scipy.special import (
 
 from nbi_sampler.priors.column_function import Conditions, Formula
 
-__all__ = ["CLOSED_FORMS"]
+__all__ = ["CLOSED_FORMS", "normal_quantile"]
 
-# Beyond it the probability that is left underflows.
+# Guards of rounding. Beyond the first the probability that is left underflows.
 FARTHEST = 37.0
 LEAST_OF_STUDENT = 1e-100
 _LARGEST_EXPONENT = 700.0
@@ -59,11 +59,15 @@ def _formula(function: Callable[[Any, Any], Any]) -> Formula:
     return formula
 
 
-def _of_tails(log_below: Any, log_above: Any) -> Any:
+def normal_quantile(log_below: Any, log_above: Any) -> Any:
     """Normal coordinate from the logarithms of the probabilities below and above, by the smaller of them."""
+    # Rounding may put the larger one above one.
     below, above = np.minimum(log_below, 0.0), np.minimum(log_above, 0.0)
-    z = np.where(below < above, ndtri_exp(below), -ndtri_exp(above))
-    return np.clip(z, -FARTHEST, FARTHEST)
+    return np.where(below < above, ndtri_exp(below), -ndtri_exp(above))
+
+
+def _of_tails(log_below: Any, log_above: Any) -> Any:
+    return np.clip(normal_quantile(log_below, log_above), -FARTHEST, FARTHEST)
 
 
 def _left(z: Any) -> Any:
@@ -105,8 +109,7 @@ def _truncated(prior: Any, z: Any) -> Any:
     low, high, log_norm = _limits(prior)
     below = np.logaddexp(log_ndtr(low), log_norm + log_ndtr(z))
     above = np.logaddexp(log_ndtr(-high), log_norm + log_ndtr(-z))
-    below, above = np.minimum(below, 0.0), np.minimum(above, 0.0)
-    t = np.where(below < above, ndtri_exp(below), -ndtri_exp(above))
+    t = normal_quantile(below, above)
     return np.clip(prior.mu + prior.sigma * t, prior.minimum, prior.maximum)
 
 

@@ -43,8 +43,8 @@ from nbi_sampler.sampler.problem import make_forward_model, make_problem, make_s
 from nbi_sampler.sampler.signals import SignalsTo
 from nbi_sampler.storage.checkpoint import Checkpoint, CheckpointWriter, save
 from nbi_sampler.storage.fingerprint import fingerprint, plugins_at_work, settings_as_text
+from nbi_sampler.storage.place import keep_results, remove_all
 from nbi_sampler.storage.resume import begin, in_saved_order, say_how_it_begins
-from nbi_sampler.storage.superseded import keep_results, remove_all
 
 __all__ = ["Nbi"]
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from bilby.core.prior import PriorDict
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
@@ -79,7 +78,7 @@ def check_priors(estimator: Estimator, space: ParameterSpace) -> None:
     ValueError
         Names what differs.
     """
-    differing = _differences(estimator.space, space)
+    differing = estimator.space.differences(space)
     if differing:
         raise ValueError(
             f"model: expected one that was trained with the priors of this run, got one of other "
@@ -168,26 +167,6 @@ def _read(path: Path, priors: PriorDict) -> Estimator:
             return load_estimator(path, priors=priors)
     except ArchiveError as error:
         raise ValueError(f"model: expected a file of NBI.save, got {str(path)!r}: {error}") from error
-
-
-def _differences(trained: ParameterSpace, run: ParameterSpace) -> list[str]:
-    """Name how two spaces differ; nothing where z means the same in both."""
-    if trained.names != run.names:
-        what = "order of parameters" if set(trained.names) == set(run.names) else "parameters"
-        return [f"{what} ({', '.join(trained.names)}, now {', '.join(run.names)})"]
-    differing = [
-        f"fixed value of {name} ({trained.fixed.get(name)}, now {run.fixed.get(name)})"
-        for name in {**trained.fixed, **run.fixed}
-        if trained.fixed.get(name) != run.fixed.get(name)
-    ]
-    shown = np.repeat(ndtri((0.05, 0.95))[:, None], run.n_dim, axis=1)
-    z = np.concatenate([shown, np.random.default_rng(0).normal(size=(MODEL_START.n_probes, run.n_dim))])
-    before, now = trained.to_theta(z), run.to_theta(z)
-    for i, name in enumerate(run.names):
-        if not np.allclose(before[:, i], now[:, i], rtol=0.0, atol=MODEL_START.tolerance * np.ptp(now[:, i])):
-            ranges = [f"{values[0, i]:.4g} to {values[1, i]:.4g}" for values in (before, now)]
-            differing.append(f"prior of {name} (its central 90 % are {ranges[0]}, now {ranges[1]})")
-    return differing
 
 
 @dataclass(frozen=True)

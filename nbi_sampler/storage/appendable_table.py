@@ -1,7 +1,7 @@
 """A table in one HDF5 file that only grows: rows count once they are committed, and survive a killed process.
 
-Used by the simulation store, and by whatever else pays dearly for rows and must resume. A counter written
-after the rows says how many are committed. Others may read while the writer works.
+For rows that cost much and must survive. A counter written after the rows says how many are committed. Others
+may read while the writer works.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.storage.disk_space import forsaken, reserve
-from nbi_sampler.storage.table_checks import (
+from nbi_sampler.storage.hdf5_file import forsaken, give_back, reserve
+from nbi_sampler.storage.table_file import (
     CHECKS,
     COLUMNS,
-    COUNTER,
     DamagedTable,
+    check_rows,
     checksums,
-    damaged,
-    damaged_rows,
-    give_back,
+    create_file,
+    is_table,
     metadata_of,
     n_committed,
+    open_to_append,
+    open_to_read,
     reading,
+    refresh_counter,
     write_counter,
 )
-from nbi_sampler.storage.table_file import create_file, is_table, open_to_append, open_to_read
 
 __all__ = ["AppendableTable", "DamagedTable"]
 
@@ -75,7 +76,7 @@ class AppendableTable:
         self.metadata: dict[str, Any] = json.loads(metadata_of(path, file))
         self._file = file
         self._lock = lock
-        # Whether HDF5 holds back what it could not write.
+        # HDF5 holds back what it could not write.
         self._is_failing = False
         with reading(path):
             self._data = dict(file[COLUMNS].items())
@@ -113,7 +114,7 @@ class AppendableTable:
         ----------
         path : str or pathlib.Path
         writable : bool
-            Whether rows will be appended.
+            For rows to be appended.
 
         Raises
         ------
@@ -141,7 +142,7 @@ class AppendableTable:
 
     def __len__(self) -> int:
         if self._file.mode == "r":
-            self._file[COUNTER].refresh()
+            refresh_counter(self._file)
         return n_committed(self.path, self._file)
 
     def __enter__(self) -> AppendableTable:
@@ -221,7 +222,7 @@ class AppendableTable:
     def read(
         self, rows: slice | ArrayLike = slice(None), columns: Iterable[str] | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Rows in the order asked for.
+        """Rows in the order given.
 
         Parameters
         ----------
@@ -266,11 +267,7 @@ class AppendableTable:
             found = {name: read(self._data[name]) for name in names}
             checks = None if self._checks is None or not names else read(self._checks)
         if checks is not None:
-            wrong = damaged_rows(found, checks, list(self._data))
-            if wrong.any():
-                raise DamagedTable(
-                    damaged(self.path, f"{int(wrong.sum()):,} of the {len(wrong):,} rows read")
-                )
+            check_rows(self.path, found, checks, list(self._data), f"the {len(checks):,} rows read")
         return found
 
     def close(self) -> None:
@@ -305,5 +302,5 @@ def _gather(data: h5py.Dataset, index: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _is_run(numbers: NDArray[np.int64]) -> bool:
-    """Whether each number is one more than that before it."""
+    """Return whether each number is one more than that before it."""
     return bool((np.diff(numbers) == 1).all())

@@ -2,8 +2,7 @@
 
 numpy's ``npz``, so that `numpy.load` shows what is in it. A sealed header says besides which arrays the file
 holds, of which type and shape, and has a digest of each of its fields, so that neither damage nor an edit
-passes for what was written. Files without a seal, as they were once written, are read too. Used by
-checkpoints and saved engines.
+passes for what was written. Files without a seal, as they were once written, are read too.
 """
 
 from __future__ import annotations
@@ -14,14 +13,23 @@ import math
 import os
 import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArchiveError", "check_seal", "is_placeholder", "read_archive", "sealed", "write_archive"]
+__all__ = [
+    "ArchiveError",
+    "check_seal",
+    "is_placeholder",
+    "naming_field",
+    "read_archive",
+    "sealed",
+    "write_archive",
+]
 
 HEADER = "header"
 # The field of a header that tells of the others, and of the arrays.
@@ -66,14 +74,6 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
     Memory is taken for what the file holds and its header tells, and for no more: sizes are checked first.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    dict, dict of str to ndarray
-
     Raises
     ------
     ArchiveError
@@ -94,15 +94,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """A header with one field more: types and shapes of the arrays, and a digest of every other field.
 
-    Parameters
-    ----------
-    header : mapping
-    arrays : mapping of str to ndarray
-
-    See Also
-    --------
-    read_archive : looks at the arrays.
-    check_seal : looks at the fields.
+    `read_archive` looks at the arrays, `check_seal` at the fields.
     """
     seal = {
         "arrays": {name: _described(array.dtype, array.shape) for name, array in arrays.items()},
@@ -112,13 +104,7 @@ def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dic
 
 
 def check_seal(header: Mapping[str, Any]) -> None:
-    """Refuse a header with a field that is not as it was sealed; one without a seal is let pass.
-
-    Raises
-    ------
-    ArchiveError
-        Names the field.
-    """
+    """Refuse a header with a field that is not as it was sealed, by its name; one without a seal passes."""
     if SEAL not in header:
         return
     digests = _seal_of(header)["fields"]
@@ -130,8 +116,22 @@ def check_seal(header: Mapping[str, Any]) -> None:
             raise ArchiveError(f"it is damaged: its field {name!r} is not as it was written")
 
 
+@contextmanager
+def naming_field(field: str, *others: type[Exception]) -> Iterator[None]:
+    """Turn what is raised within this block, ``others`` aside, into an `ArchiveError` that names it."""
+    try:
+        yield
+    # No end to what may be wrong with arguments that a file holds.
+    except Exception as error:
+        if isinstance(error, (ArchiveError, *others)):
+            raise
+        raise ArchiveError(
+            f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
+        ) from error
+
+
 def is_placeholder(path: Path) -> bool:
-    """Whether a file is too short to hold anything: a scheduler makes those it expects beforehand.
+    """Return whether a file is too short to hold anything: a scheduler makes those it expects beforehand.
 
     bilby_pipe makes them empty, or with an empty pickled dictionary; an archive has 22 bytes at least.
     """
@@ -223,7 +223,7 @@ def _array_of(
 
 
 def _head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran's order, and type."""
+    """Shape, a flag for Fortran's order, and type."""
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,

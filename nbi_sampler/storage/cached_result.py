@@ -1,4 +1,4 @@
-"""Whether a result found on disk answers the question that is asked now.
+"""A result found on disk, compared with the present question.
 
 bilby compares the names of the parameters only: it would hand out the answer to other data, priors or
 settings, that of another seed, one that is no answer yet, or that of the sampler that a script named before.
@@ -18,23 +18,22 @@ from bilby.core.prior import Constraint, PriorDict
 from bilby.core.result import FileLoadError, Result, read_in_result, result_file_name
 from numpy.typing import NDArray
 
+from nbi_sampler.core.config import STORAGE
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.meta_data import describable
 from nbi_sampler.reports.result import log_prior_density
-from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, TOLERANCE, differences, settings_as_text
+from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, differences, settings_as_text
 
 __all__ = ["Cached", "Question", "find_result"]
 
-# Rows of the posterior, and the least likely of the weighted draws, which lie far from these.
-N_COMPARED, N_FAR = 8, 4
 # Statuses of runs that have all they were asked for: more draws make no better fit.
 FINISHED = (Status.OK, Status.POOR_FIT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of a run.
+    """The question that a run is to answer.
 
     Attributes
     ----------
@@ -67,7 +66,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Cached:
-    """What was found on disk.
+    """The result on disk.
 
     Attributes
     ----------
@@ -75,9 +74,9 @@ class Cached:
         That can be returned as it is; it may lack a posterior, which bilby then makes of its samples.
     path : pathlib.Path
     why_not : str
-        Why a result that is there is not returned; empty where there is none.
+        Reason for which a result that is there is not returned; empty where there is none.
     other_question : bool
-        Whether it answers another question, rather than the same one with fewer draws.
+        True where it answers another question, rather than the same one with fewer draws.
     """
 
     result: Result | None
@@ -86,18 +85,11 @@ class Cached:
     other_question: bool = False
 
 
-def find_result(outdir: str, label: str, result_class: type[Result] | None, asked: Question) -> Cached:
-    """Read the result of a label, and compare it with what is asked for.
+def find_result(outdir: str, label: str, result_class: type[Result] | None, question: Question) -> Cached:
+    """Read the result of a label, and compare it with the question.
 
-    Returned is only one whose status is "ok" or "poor fit", with as many effective samples as are asked for,
+    Returned is only one whose status is "ok" or "poor fit", with as many effective samples as are required,
     of the same problem, settings and seed.
-
-    Parameters
-    ----------
-    outdir : str
-    label : str
-    result_class : type, optional
-    asked : Question
     """
     path = Path(result_file_name(outdir, label))
     # Schedulers make empty files beforehand.
@@ -109,34 +101,34 @@ def find_result(outdir: str, label: str, result_class: type[Result] | None, aske
         return Cached(result=None, path=path, why_not="cannot be read")
     # A file that somebody has changed may lack anything, and break the comparison in any way.
     try:
-        other = _another(cached, asked)
-        fewer = None if other else _too_little(cached.meta_data["nbi"], asked.n_effective)
+        other = _another(cached, question)
+        fewer = None if other else _too_little(cached.meta_data["nbi"], question.n_effective)
         if not other and not fewer:
-            return Cached(result=_as_asked(cached, asked), path=path)
+            return Cached(result=_in_present_order(cached, question), path=path)
     except Exception as error:
         return Cached(result=None, path=path, why_not=f"lacks something ({type(error).__name__}: {error})")
     why_not = f"was made with another {other}" if other else str(fewer)
     return Cached(result=None, path=path, why_not=why_not, other_question=bool(other))
 
 
-def _another(cached: Result, asked: Question) -> str | None:
+def _another(cached: Result, question: Question) -> str | None:
     """Name in what a result answers another question."""
     if cached.sampler != "nbi":
         return f"sampler ({cached.sampler})"
-    if sorted(cached.search_parameter_keys) != sorted(asked.space.names):
+    if sorted(cached.search_parameter_keys) != sorted(question.space.names):
         return "set of parameters"
-    if not _alike(_fixed_values(cached), asked.space.fixed):
+    if not _alike(_fixed_values(cached), question.space.fixed):
         return "set of fixed parameters"
-    if _constraints(cached.priors) != _constraints(asked.priors):
+    if _constraints(cached.priors) != _constraints(question.priors):
         return "set of constraints"
-    if differing := _settings_that_differ(cached, asked):
+    if differing := _settings_that_differ(cached, question):
         return ", ".join(differing)
-    if not _alike(asked.likelihood_data, cached.meta_data["likelihood"]):
+    if not _alike(question.likelihood_data, cached.meta_data["likelihood"]):
         return "likelihood (its meta data)"
-    theta, log_likelihood, log_prior = _some_samples(cached, asked.space)
-    if not _agree(log_prior, log_prior_density(theta, asked.space, asked.priors)):
+    theta, log_likelihood, log_prior = _some_samples(cached, question.space)
+    if not _agree(log_prior, log_prior_density(theta, question.space, question.priors)):
         return "set of priors"
-    if not _agree(log_likelihood, [asked.log_likelihood(row) for row in theta]):
+    if not _agree(log_likelihood, [question.log_likelihood(row) for row in theta]):
         return "likelihood"
     return None
 
@@ -150,57 +142,57 @@ def _too_little(own: Mapping[str, Any], n_effective: float) -> str | None:
     return None
 
 
-def _settings_that_differ(cached: Result, asked: Question) -> list[str]:
+def _settings_that_differ(cached: Result, question: Question) -> list[str]:
     own = cached.meta_data["nbi"]
-    seed = [] if asked.seed is None else differences({"seed": own["seed"]}, {"seed": asked.seed})
+    seed = [] if question.seed is None else differences({"seed": own["seed"]}, {"seed": question.seed})
     if "settings" in own:
-        present = settings_as_text(asked.keywords, asked.use_ratio, asked.priors, asked.space)
+        present = settings_as_text(question.keywords, question.use_ratio, question.priors, question.space)
         texts = own["settings"], present
         before, now = ({name: json.loads(text) for name, text in each.items()} for each in texts)
         return seed + differences(before, now)
     # Of a version that saved the keywords alone, arrays among them by their shapes.
-    saved, given = cached.sampler_kwargs or {}, describable(asked.keywords)
+    saved, given = cached.sampler_kwargs or {}, describable(question.keywords)
     names = [name for name in RUN_KEYWORDS if name in saved and name != "model"]
     model = own["model"]["digest"] if "model" in own else None
     before = {"model": model, "use_ratio": cached.use_ratio} | {name: saved[name] for name in names}
-    now = {"model": asked.keywords["model"], "use_ratio": asked.use_ratio}
+    now = {"model": question.keywords["model"], "use_ratio": question.use_ratio}
     return seed + differences(before, now | {name: given[name] for name in names})
 
 
 def _some_samples(cached: Result, space: ParameterSpace) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """A few samples in the order of the space, their log-likelihoods and log prior densities."""
     columns = [list(cached.search_parameter_keys).index(name) for name in space.names]
-    theta = np.asarray(cached.samples, dtype=float)[:N_COMPARED, columns]
+    theta = np.asarray(cached.samples, dtype=float)[: STORAGE.n_compared, columns]
     values = (cached.log_likelihood_evaluations, cached.log_prior_evaluations)
-    near = np.column_stack([theta, *(np.asarray(each, dtype=float)[:N_COMPARED] for each in values)])
+    near = np.column_stack([theta, *(np.asarray(each, dtype=float)[: STORAGE.n_compared] for each in values)])
     frame, names = cached.nested_samples, [*space.names, "log_likelihood", "log_prior"]
     if isinstance(frame, pd.DataFrame) and set(names) <= set(frame):
-        far = frame.iloc[np.argsort(frame["log_likelihood"].to_numpy())[:N_FAR]]
+        far = frame.iloc[np.argsort(frame["log_likelihood"].to_numpy())[: STORAGE.n_far]]
         near = np.concatenate([near, far[names].to_numpy(dtype=float)])
     return near[:, :-2], near[:, -2], near[:, -1]
 
 
-def _as_asked(cached: Result, asked: Question) -> Result:
-    """Bring a result to the order of parameters and the injected values that are asked for now."""
-    names = list(asked.space.names)
+def _in_present_order(cached: Result, question: Question) -> Result:
+    """Bring a result to the order of parameters and the injected values of the present question."""
+    names = list(question.space.names)
     if list(cached.search_parameter_keys) != names:
         columns = [list(cached.search_parameter_keys).index(name) for name in names]
         cached.samples = np.asarray(cached.samples)[:, columns]
-        cached.search_parameter_keys, cached.priors = names, asked.priors
-        cached.parameter_labels = [asked.priors[name].latex_label for name in names]
-        cached.parameter_labels_with_unit = [asked.priors[name].latex_label_with_unit for name in names]
+        cached.search_parameter_keys, cached.priors = names, question.priors
+        cached.parameter_labels = [question.priors[name].latex_label for name in names]
+        cached.parameter_labels_with_unit = [question.priors[name].latex_label_with_unit for name in names]
         cached.nested_samples = _with_columns_first(cached.nested_samples, names)
         cached.posterior = _with_columns_first(cached._posterior, names)
     posterior = cached._posterior
     finished = isinstance(posterior, pd.DataFrame) and len(posterior) > 0 and set(names) <= set(posterior)
-    plain = {*names, *asked.space.fixed, "log_likelihood", "log_prior"}
+    plain = {*names, *question.space.fixed, "log_likelihood", "log_prior"}
     # bilby makes a posterior that is not there, and calls the conversion function of now, which may have
     # failed in the run before, or not have been there.
     if not finished or set(posterior) <= plain:
         cached.posterior = None
     # Where the run before ended in the conversion, those of the file may have been its cause.
-    if not finished or asked.injection_parameters is not None:
-        cached.injection_parameters = asked.injection_parameters
+    if not finished or question.injection_parameters is not None:
+        cached.injection_parameters = question.injection_parameters
     return cached
 
 
@@ -221,7 +213,7 @@ def _constraints(priors: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def _alike(saved: Any, present: Any) -> bool:
-    """Whether two nested dictionaries agree, as bilby compares them."""
+    """Return whether two nested dictionaries agree, as bilby compares them."""
     try:
         np.testing.assert_equal(saved, present)
     except AssertionError:
@@ -230,6 +222,5 @@ def _alike(saved: Any, present: Any) -> bool:
 
 
 def _agree(saved: Any, present: Any) -> bool:
-    return np.allclose(
-        np.asarray(saved, dtype=float), np.asarray(present, dtype=float), rtol=TOLERANCE, atol=TOLERANCE
-    )
+    first, second = (np.asarray(each, dtype=float) for each in (saved, present))
+    return np.allclose(first, second, rtol=STORAGE.tolerance, atol=STORAGE.tolerance)

@@ -1,7 +1,7 @@
-"""A run on disk: written while it goes on, and found again by the next process.
+"""A run on disk: written while it goes on, and read by the next process.
 
-One file holds the state of the run, the batch in flight and what the run was a run of. Randomness needs none
-of it but the seed, because every stage has a generator of its own.
+One file holds the state of the run, the batch in flight and the fingerprint. Of randomness it needs the seed
+alone, because every stage has a generator of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from nbi_sampler.algorithm.rounds import FitInfo, Networks
 from nbi_sampler.algorithm.state import Best, Pending, State
 from nbi_sampler.evaluation.batch import Evaluation, PartialBatch, Predicted
 from nbi_sampler.networks.training.fit import TrainingInfo
-from nbi_sampler.storage.archive import ArchiveError, check_seal, read_archive, sealed, write_archive
+from nbi_sampler.storage.archive import (
+    ArchiveError,
+    check_seal,
+    naming_field,
+    read_archive,
+    sealed,
+    write_archive,
+)
 from nbi_sampler.storage.checks import check_field
 from nbi_sampler.storage.fingerprint import differences
 from nbi_sampler.storage.objects import PROPOSAL_KINDS, Packer, unpack
@@ -54,7 +61,7 @@ REST = 20.0
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands.
+    """The state of a run, its seed, and its time so far.
 
     Attributes
     ----------
@@ -70,7 +77,7 @@ class Checkpoint:
 
     @property
     def n_draws(self) -> int:
-        """Draws that are paid for, those of the batch in flight too."""
+        """Draws that are evaluated, those of the batch in flight too."""
         pending = self.state.pending
         partial = None if pending is None else pending.partial
         finished = 0 if partial is None else int(partial.finished.sum())
@@ -86,7 +93,6 @@ def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], che
     names : tuple of str
         Sampled parameters, for whoever reads the draws.
     fingerprint : mapping
-        See `fingerprint.fingerprint`.
     checkpoint : Checkpoint
 
     Raises
@@ -112,24 +118,14 @@ def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], che
 
 
 def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Checkpoint:
-    """Read a checkpoint of the run that is asked for.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    fingerprint : mapping
-        Of what is asked for.
-    networks : Networks
-        Where flows shall live, and what makes one of the user's.
+    """Read a checkpoint of the run of this fingerprint; ``networks`` make a flow of the user's.
 
     Raises
     ------
     ArchiveError
         When the file is none, is broken or was written for something else.
     """
-    header, arrays = read_archive(path)
-    if header.get("format") != FORMAT:
-        raise ArchiveError("it is another program's")
+    header, arrays = _read(path)
     if header.get("format_version") != FORMAT_VERSION:
         version = header.get("format_version")
         raise ArchiveError(f"its format is {version}, this version reads {FORMAT_VERSION}")
@@ -138,16 +134,9 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
     differing = differences(header["fingerprint"], fingerprint)
     if differing:
         raise ArchiveError(f"it was written for something else: {'; '.join(differing)}")
-    n_dim = len(header["names"])
-    try:
-        state = unpack(
-            header.get("state"), header["objects"], arrays, KINDS, networks.flow, networks.device, n_dim
-        )
-    except ArchiveError:
-        raise
-    # A file that was tampered with may break any constructor, in any way.
-    except Exception as error:
-        raise ArchiveError(f"it is damaged ({type(error).__name__}: {error})") from error
+    made_by, n_dim = (networks.flow, networks.device), len(header["names"])
+    with naming_field("state"):
+        state = unpack(header.get("state"), header["objects"], arrays, KINDS, *made_by, n_dim)
     if not isinstance(state, State):
         raise ArchiveError("it is damaged: it holds no state")
     if state.history.log_ratios.shape != (len(state.history.members), len(state.history)):
@@ -156,15 +145,22 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
     return Checkpoint(state, header["seed"], float(header["seconds"]))
 
 
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    header, arrays = read_archive(path)
+    if header.get("format") != FORMAT:
+        raise ArchiveError("it is another program's")
+    return header, arrays
+
+
 class CheckpointWriter(Observer):
-    """Keeps a run on disk: when it is due, and when it is told to.
+    """Keep a run on disk: when it is due, and when it is told to.
 
     Parameters
     ----------
     write : callable
         ``write(checkpoint)``, which saves it.
     start : Checkpoint
-        Where this process begins.
+        At which this process begins.
     interval : float
         Seconds between writes, at least.
     interrupted : callable
@@ -274,7 +270,7 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         When the file is no checkpoint, or damaged; names it.
     """
     try:
-        return _draws_in(*read_archive(Path(path)))
+        return _draws_in(*_read(Path(path)))
     except ArchiveError as error:
         raise ArchiveError(f"{path}: expected a whole checkpoint of this package; {error}") from error
     # A file that was tampered with may break what reads it in any way.
@@ -286,11 +282,9 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 
 def _draws_in(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    if header.get("format") != FORMAT:
-        raise ArchiveError("it is another program's")
     check_seal(header)
     objects = {each["name"]: each for each in header["objects"]}
-    columns = ("log_likelihood", "log_ratio", "z", "theta")
+    columns = ("z", "theta", "log_likelihood", "log_ratio")
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
     for each in header["objects"]:
         fields = each.get("arguments", {})
@@ -308,7 +302,4 @@ def _draws_in(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[s
         finished = arrays[fields["finished"]["array"]] if "finished" in fields else slice(None)
         for name, array in found.items():
             parts[name].append(array[finished])
-    return {
-        "names": np.array(header["names"]),
-        **{name: np.concatenate(parts[name]) for name in ("z", "theta", "log_likelihood", "log_ratio")},
-    }
+    return {"names": np.array(header["names"]), **{name: np.concatenate(parts[name]) for name in columns}}

@@ -1,7 +1,7 @@
-"""Whether values from a file are what their place asks for: types by annotation, sizes by a table.
+"""Checks of what a file asks for: values by type and size, networks by the parameters that the file holds.
 
-Nothing of this is needed for files as they were written; a file may have been damaged or edited. Called
-before the objects of a file are made, and for the fields of its header.
+Nothing of this is needed for files as they were written; a file may have been damaged or edited, and is
+checked before its objects are made and before memory is taken for them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nbi_sampler.storage.archive import ArchiveError
 
-__all__ = ["check_arguments", "check_field"]
+__all__ = ["bounded_modules", "check_arguments", "check_field"]
 
 # Sizes of what classes are made of, by name of the class and path of attributes: a letter is the same number
 # within one object, n_dim in a whole file. A tuple counts as its length, an integer as itself. A proposal has
@@ -48,7 +50,7 @@ SIZES: dict[str, dict[str, str]] = {
     "Familiarity": {"mean": "k", "whitening": "k k", "scores": "m"},
     "Focused": {"samples": "n n_dim", "log_likelihood": "n", "log_weights": "n"},
 }
-# Where a proposal tells how many coordinates it has; a mixture has those of its members.
+# Attributes that tell how many coordinates a proposal has; a mixture has those of its members.
 COORDINATES = {
     **{"PriorProposal": "n_dim", "SubspaceProposal": "n_dim", "FlowProposal": "cut"},
     **{"LatentKernels": "cut", "UnitCubeKernels": "cut"},
@@ -62,9 +64,16 @@ FOR_ALL_PARAMETERS = {
 }
 _KINDS_OF_ARRAYS = {np.float64: "f", np.bool_: "b"}
 
+# Numbers that may be made for each one that the file holds: starting values, masks and what makes these.
+SLACK = 64
+# Numbers that any module may make besides, and what a call costs of them however small its result is.
+FREE, EACH_CALL = 2**24, 1000
+# No network has more layers or units, but for one with as many parameters.
+LARGEST_SETTING = 200_000
+
 
 def check_field(name: str, value: Any, hint: Any) -> None:
-    """Refuse a value that is not of the type that its place has.
+    """Refuse a value that is not of the type that its place has, with an `ArchiveError`.
 
     Parameters
     ----------
@@ -74,10 +83,6 @@ def check_field(name: str, value: Any, hint: Any) -> None:
     hint : type
         As in an annotation. A class that only describes methods (`typing.Protocol`) takes any object that is
         no plain value; a number whose name begins with ``n_`` is a count.
-
-    Raises
-    ------
-    ArchiveError
     """
     is_count = name.rpartition(".")[2].startswith("n_") and isinstance(value, int)
     if not _conforms(value, hint) or (is_count and value < 0):
@@ -88,7 +93,7 @@ def check_field(name: str, value: Any, hint: Any) -> None:
 def check_arguments(
     kind: type, arguments: Mapping[str, Any], name: str, sizes: MutableMapping[str, int]
 ) -> None:
-    """Refuse arguments from which a class cannot be made, by their types and sizes.
+    """Refuse arguments from which a class cannot be made, by their types and sizes, with an `ArchiveError`.
 
     Parameters
     ----------
@@ -98,10 +103,6 @@ def check_arguments(
         Of the object, for people.
     sizes : mutable mapping of str to int
         ``n_dim``, where it is known; filled in where it is not.
-
-    Raises
-    ------
-    ArchiveError
     """
     hints = _hints(kind)
     for key, parameter in inspect.signature(kind).parameters.items():
@@ -214,3 +215,76 @@ def _conforms(value: Any, hint: Any) -> bool:
 def _short(value: Any) -> str:
     text = repr(value) if not isinstance(value, np.ndarray | nn.Module) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+class bounded_modules(TorchFunctionMode):
+    """Let torch make no more numbers, within this block, than the parameters in a file justify.
+
+    Every call is tried without memory first (on torch's "meta" device), which gives the size of its result.
+
+    Parameters
+    ----------
+    recipe : mapping
+        Settings of the module.
+    n_values : int
+        Numbers in the file that will be its parameters.
+
+    Raises
+    ------
+    ArchiveError
+        At the first call beyond, and at once where one of the settings is beyond all bounds.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any], n_values: int) -> None:
+        super().__init__()
+        self._n_values = n_values
+        self._left = FREE + SLACK * n_values
+        for name, setting in recipe.items():
+            if any(
+                isinstance(each, int | float) and abs(each) > max(LARGEST_SETTING, n_values)
+                for each in _leaves(setting)
+            ):
+                raise ArchiveError(f"it is damaged: its field {name!r} is {setting!r}, beyond all networks")
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Count, then call."""
+        kwargs = kwargs or {}
+        self._left -= EACH_CALL + _size_of_result(func, args, kwargs)
+        if self._left < 0:
+            raise ArchiveError(
+                "it is damaged: its field 'recipe' asks for a network larger than the "
+                f"{self._n_values:,} parameters that are there"
+            )
+        return func(*args, **kwargs)
+
+
+def _size_of_result(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+    """Numbers that a call would make; 0 where only the call itself can tell."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            result = func(*_without_memory(args), **_without_memory(dict(kwargs)))
+    # No rule says what torch, or a subclass of its tensors, raises where sizes depend on values.
+    except Exception:
+        return 0
+    return sum(each.numel() for each in _leaves(result) if isinstance(each, Tensor))
+
+
+def _without_memory(value: Any) -> Any:
+    """The same arguments with tensors of the same shapes that have no values."""
+    if isinstance(value, Tensor):
+        return torch.empty_like(value, device="meta")
+    if isinstance(value, dict):
+        return {key: _without_memory(each) for key, each in value.items()}
+    return type(value)(map(_without_memory, value)) if type(value) in (list, tuple) else value
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value

@@ -1,7 +1,7 @@
-"""What a saved run was a run of, to be compared with what is asked for now.
+"""Fingerprint of a run: priors, likelihood, keywords that change the numbers, and versions.
 
-Priors, likelihood, keywords that change the numbers, and versions. What may differ between two parts of a run
-is left out: speed and place (processes, device, intervals, folders), and how far it goes (`n_effective`,
+A saved run is compared by it with the present one. What may differ between two parts of a run is left
+out: speed and place (processes, device, intervals, folders), and how far it goes (`n_effective`,
 `max_likelihood_calls`). Surveys compare parts of it, because their rows depend on these too.
 """
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nbi_sampler import __version__
+from nbi_sampler.core.config import STORAGE
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import FEATURIZERS
@@ -50,13 +51,8 @@ RUN_KEYWORDS = (
     *("x_err", "x_mask", "vectorized", "training", "model"),
 )
 
-N_PROBES = 8
-
 # What a prior is called changes no number.
 LABELS = re.compile(r"""\b(name|latex_label|unit)=('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|None)""")
-
-# Two machines agree to rounding on a likelihood; another data point changes it by far more.
-TOLERANCE = 1e-7
 
 _REGISTRIES: dict[str, Registry[Any]] = {"featurizer": FEATURIZERS, "flow": FLOWS, "loss": LOSSES}
 
@@ -95,7 +91,7 @@ def fingerprint(
 
 
 def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a fingerprint that is about keywords: for each of `RUN_KEYWORDS` what JSON can hold."""
+    """The part of a fingerprint that is about keywords: each of `RUN_KEYWORDS` as JSON can hold it."""
     training = {key: value for key, value in (keywords["training"] or {}).items() if key != "n_threads"}
     return {name: described(keywords[name]) for name in RUN_KEYWORDS} | {"training": described(training)}
 
@@ -103,7 +99,7 @@ def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
 def settings_as_text(
     keywords: Mapping[str, Any], use_ratio: bool, priors: PriorDict, space: ParameterSpace
 ) -> dict[str, str]:
-    """Settings that change the numbers, as text by name, which every format of bilby's result keeps as it is.
+    """Settings that change the numbers, as JSON by name: HDF5 has neither None nor nested values.
 
     Parameters
     ----------
@@ -113,11 +109,6 @@ def settings_as_text(
     priors : bilby.core.prior.PriorDict
         Of which only constraints are described: a result holds all else of them.
     space : ParameterSpace
-
-    Returns
-    -------
-    dict of str to str
-        JSON, because HDF5 has neither None nor nested values.
     """
     settings = {**settings_described(keywords), "use_ratio": use_ratio}
     settings |= constraints_described(priors, space)
@@ -125,36 +116,25 @@ def settings_as_text(
 
 
 def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]:
-    """The part of a fingerprint that is about priors: their text, and what they make of fixed quantiles."""
-    probes = np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim))
+    """The part of a fingerprint that is about priors: their text, and their values at fixed quantiles."""
     return {
         **{f"prior of {name}": _without_addresses(repr(prior)) for name, prior in sorted(priors.items())},
-        "quantiles of the priors": space.to_theta(probes).ravel().tolist(),
+        "quantiles of the priors": space.signature().ravel().tolist(),
         **constraints_described(priors, space),
     }
 
 
 def constraints_described(priors: PriorDict, space: ParameterSpace) -> dict[str, list[float]]:
-    """Values of the constrained quantities at fixed points, and whether bilby allows these points.
+    """Values of the constrained quantities at fixed points, and 0 or 1 where bilby allows these points.
 
-    A ``Constraint`` is as much in the conversion function of the priors, which has no text, as in its limits.
-
-    Parameters
-    ----------
-    priors : bilby.core.prior.PriorDict
-    space : ParameterSpace
-        Of the priors; its order of parameters changes nothing.
-
-    Returns
-    -------
-    dict of str to list of float
-        Empty where nothing is constrained.
+    Empty where nothing is constrained. A ``Constraint`` is as much in the conversion function of the priors,
+    which has no text, as in its limits. The order of the parameters changes nothing.
     """
     names = sorted(name for name, prior in priors.items() if isinstance(prior, Constraint))
     if not names and type(priors).evaluate_constraints is PriorDict.evaluate_constraints:
         return {}
     space = ParameterSpace(priors, tuple(sorted(space.names)))
-    points = space.to_theta(np.random.default_rng(0).normal(size=(N_PROBES, space.n_dim)))
+    points = space.to_theta(np.random.default_rng(0).normal(size=(STORAGE.n_constrained, space.n_dim)))
     values = [float(np.all(priors.evaluate_constraints(space.row(point)))) for point in points]
     for made in (priors.conversion_function(space.row(point)) for point in points) if names else ():
         values += [_number(made.get(name)) for name in names]
@@ -200,7 +180,7 @@ def _same(first: Any, second: Any) -> bool:
         return bool(first == second)
     if not all(isinstance(each, int | float) for each in (*first, *second)):
         return first == second
-    return bool(np.allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
+    return bool(np.allclose(first, second, rtol=STORAGE.tolerance, atol=STORAGE.tolerance, equal_nan=True))
 
 
 def _named(name: str, saved: Mapping[str, Any], present: Mapping[str, Any]) -> str:
@@ -246,18 +226,13 @@ def _without_addresses(text: str) -> str:
 
 
 def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -> tuple[Plugin, ...]:
-    """Plugins that made the forward model, or offer what the keywords ask for by name.
+    """Plugins that made the forward model, or offer what the keywords ask for by name, in order of name.
 
     Parameters
     ----------
     forward : ForwardModel, optional
     keywords : mapping of str to object
         With ``featurizer``, ``flow`` and ``loss``, as the sampler takes them.
-
-    Returns
-    -------
-    tuple of Plugin
-        In the order of their names, without the package itself.
     """
     found = set() if forward is None else set(forward.plugins)
     for keyword, registry in _REGISTRIES.items():
@@ -266,13 +241,12 @@ def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -
     return tuple(sorted(found - {CORE}, key=lambda plugin: plugin.name))
 
 
-def _names(asked: Any) -> Iterator[str]:
+def _names(keyword: Any) -> Iterator[str]:
     """Names in a keyword, which may be a dictionary with parts that are dictionaries."""
-    if isinstance(asked, str):
-        yield asked
-    elif isinstance(asked, Mapping):
-        yield from _names(asked.get("type"))
-        yield from _names(asked.get("parts"))
-    elif isinstance(asked, Sequence):
-        for part in asked:
+    if isinstance(keyword, str):
+        yield keyword
+    elif isinstance(keyword, Mapping):
+        yield from _names((keyword.get("type"), keyword.get("parts")))
+    elif isinstance(keyword, Sequence):
+        for part in keyword:
             yield from _names(part)

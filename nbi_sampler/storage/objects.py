@@ -9,8 +9,7 @@ and what they are made from is checked first.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,8 @@ from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.flows import Density, flow_factory
 from nbi_sampler.priors.discrete import DiscreteParts
-from nbi_sampler.storage.archive import ArchiveError
-from nbi_sampler.storage.bounded import bounded_modules
-from nbi_sampler.storage.checks import check_arguments, check_field
+from nbi_sampler.storage.archive import ArchiveError, naming_field
+from nbi_sampler.storage.checks import bounded_modules, check_arguments, check_field
 
 __all__ = ["PROPOSAL_KINDS", "Packer", "unpack"]
 
@@ -40,7 +38,7 @@ PROPOSAL_KINDS: tuple[type, ...] = (
 
 
 class Packer:
-    """Takes objects apart.
+    """Take objects apart.
 
     Parameters
     ----------
@@ -64,7 +62,7 @@ class Packer:
         self._known: dict[int, tuple[Any, dict[str, str]]] = {}
 
     def pack(self, value: Any, name: str = "value") -> Any:
-        """What JSON can hold of a value; the rest goes to `arrays` and `objects`.
+        """A value as JSON can hold it; the rest goes to `arrays` and `objects`.
 
         Parameters
         ----------
@@ -145,14 +143,14 @@ def unpack(
     ----------
     value : object
         As `Packer.pack` returned it.
-    objects : sequence of mapping
-    arrays : mapping of str to ndarray
+    objects, arrays
+        Of the packer.
     kinds : sequence of type
         Classes that may be made.
     own_flow : callable
         ``(n_dims, n_context) -> Density``: makes those that have no recipe.
     device : torch.device
-        Where flows and tensors are to live.
+        For flows and tensors.
     n_dim : int, optional
         Sampled parameters, where the file says how many.
 
@@ -195,7 +193,7 @@ def unpack(
         check_field(f"{name}.kind", each.get("kind"), str)
         kind = makers[each["kind"]]
         check_arguments(kind, given, name, sizes)
-        with _naming(name):
+        with naming_field(name):
             made[name] = kind(**given)
     return resolved(value)
 
@@ -219,27 +217,13 @@ def _flow(
     with seeded_modules(np.random.default_rng(0)):
         if settings:
             n_values = sum(tensor.numel() for tensor in state.values())
-            with _naming(f"{name}.recipe"), bounded_modules(recipe, n_values):
+            with naming_field(f"{name}.recipe"), bounded_modules(recipe, n_values):
                 flow = flow_factory(settings)(n_dims, n_context)
         else:
             flow = own_flow(n_dims, n_context)
-    with _naming(f"{name}.state"):
+    with naming_field(f"{name}.state"):
         flow.load_state_dict(dict(state))
     return flow
-
-
-@contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Within this block, whatever is raised becomes the error of an archive that names the field."""
-    try:
-        yield
-    except ArchiveError:
-        raise
-    # No end to what may be wrong with arguments that a file holds.
-    except Exception as error:
-        raise ArchiveError(
-            f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
-        ) from error
 
 
 def _as_array(tensor: Tensor) -> NDArray[Any]:

@@ -1,7 +1,8 @@
-"""Where the files of a run go: found, tried and kept from other runs before the first likelihood call.
+"""The place of a run's files: tried and kept from other runs before the first call, cleared of former files.
 
 A run that cannot be written costs all of its calls, and two runs in one place overwrite each other's
-checkpoint. The place is that of the start, wherever a likelihood changes the working directory to.
+checkpoint. The place is that of the start, wherever a likelihood changes the working directory to. Files that
+another run of the same label replaces are kept under another name, or removed on request.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +20,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["Place"]
+__all__ = ["Place", "keep_results", "remove_all", "set_aside"]
 
 logger = logging.getLogger(__name__)
 
 # What bilby and the plots of a run add to a label; a result that is there already is renamed to ".old".
 LONGEST_ADDITION = len("_result.json.gz.old")
-RESULTS = ("_result.json", "_result.json.gz", "_result.hdf5", "_result.pkl")
+# Of a result as bilby saves it.
+ENDINGS = (".json", ".json.gz", ".hdf5", ".pkl")
+RESULTS = tuple(f"_result{ending}" for ending in ENDINGS)
+# ``plot=True`` draws these.
+FIGURES = ("corner", "run", "parameters", "data")
 # Seconds that the workers of a run which was killed may take to end, with which its lock ends.
 WAIT_FOR_LOCK = 5.0
 
@@ -34,9 +41,8 @@ class Place:
     Parameters
     ----------
     outdir : str or os.PathLike
-    label : str
-    abbreviation : str
-        Of the sampler.
+    label, abbreviation : str
+        Of the run, and of the sampler.
 
     Attributes
     ----------
@@ -61,7 +67,7 @@ class Place:
 
     @property
     def holds_a_result(self) -> bool:
-        """Whether there is a file that bilby may take the result from, so that nothing need be written."""
+        """True where there is a file that bilby may take the result from: nothing need be written."""
         # The method of paths raises for a name that no file can have.
         return any(os.path.isfile(self.folder / f"{self._label}{each}") for each in RESULTS)
 
@@ -163,7 +169,7 @@ class Place:
                 holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
             yield
         finally:
-            # Whoever waits for the lock of a file that is gone tries anew; Windows keeps the file while it
+            # Whoever waits for the lock of a file that is gone tries again; Windows keeps the file while it
             # is locked.
             for path in (holder, own / ".lock"):
                 with contextlib.suppress(OSError):
@@ -197,6 +203,78 @@ class Place:
         )
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a file to the next free name, which is returned, so that no draws are lost.
+
+    ``x_result.json`` becomes ``x_result.old-1.json``.
+    """
+    kept = _other_names(path)[-1]
+    path.rename(kept)
+    return kept
+
+
+def keep_results(folder: Path, label: str, since: int | None, log: logging.Logger) -> None:
+    """Give results of a label that hold other draws than the one which is about to be saved a second name.
+
+    bilby itself keeps one former result only, and that under a name which the next one overwrites. It may not
+    save the new one at all, so the former result has its own name until then.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    label : str
+    since : int, optional
+        When all draws of the new result were there already, in nanoseconds: a file that is as young holds
+        them too. None where there are new draws.
+    log : logging.Logger
+        Told of the new names; and of a disk that refuses, which must not cost the result.
+    """
+    for path in (folder / f"{label}_result{ending}" for ending in ENDINGS):
+        try:
+            if not path.is_file() or not (about := path.stat()).st_size:
+                continue
+            if since is not None and about.st_mtime_ns >= since:
+                continue
+            *taken, kept = _other_names(path)
+            if any(_stamp(each.stat()) == _stamp(about) for each in taken):
+                continue
+            _link_or_copy(path, kept)
+        except OSError as error:
+            log.warning(f"nbi: the former result {path} cannot be kept: {error}")
+        else:
+            log.warning(f"nbi: the former result {path} is kept as {kept.name}")
+
+
+def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) -> None:
+    """Remove all that runs of a label have left: results, checkpoints, former ones of both, figures, logs.
+
+    Parameters
+    ----------
+    outdir : pathlib.Path
+    label : str
+        Files of other labels stay, of those too that begin like this one.
+    checkpoint : pathlib.Path
+        In the folder that the runs of this label have to themselves.
+    log : logging.Logger
+    """
+    endings = "|".join(map(re.escape, ENDINGS))
+    result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")
+    figures = {f"{label}_{name}.png" for name in FIGURES}
+    stem, ending = re.escape(checkpoint.stem), re.escape(checkpoint.suffix)
+    former = re.compile(rf"\.?{stem}(\.old-\d+)?{ending}(\.[\w-]+)*")
+    found = [each for each in _files(outdir) if result.fullmatch(each.name) or each.name in figures]
+    found += [each for each in _files(checkpoint.parent) if former.fullmatch(each.name)]
+    for path in found:
+        path.unlink(missing_ok=True)
+    # What plugins have written about the runs, each in a folder of its own.
+    own = checkpoint.parent.iterdir() if checkpoint.parent.is_dir() else ()
+    for folder in sorted(each for each in own if each.is_dir() and not each.is_symlink()):
+        shutil.rmtree(folder)
+        found.append(folder)
+    if found:
+        log.info(f"nbi: removed, as clean=True asks for: {', '.join(map(str, found))}")
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
@@ -218,3 +296,29 @@ def _working_directory() -> str:
 def _go_to(directory: str) -> None:
     if directory and directory != _working_directory():
         os.chdir(directory)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+
+
+def _other_names(path: Path) -> list[Path]:
+    """Names of files that were set aside under this one, and after them the next that is free."""
+    ending = next((each for each in ENDINGS if path.name.endswith(each)), path.suffix)
+    stem = path.name.removesuffix(ending)
+    names = [path.with_name(f"{stem}.old-1{ending}")]
+    while names[-1].exists():
+        names.append(path.with_name(f"{stem}.old-{len(names) + 1}{ending}"))
+    return names
+
+
+def _stamp(about: os.stat_result) -> tuple[int, int]:
+    return about.st_size, about.st_mtime_ns
+
+
+def _link_or_copy(path: Path, kept: Path) -> None:
+    try:
+        os.link(path, kept)
+    # Not every file system has links.
+    except (OSError, NotImplementedError):
+        shutil.copy2(path, kept)

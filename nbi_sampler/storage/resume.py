@@ -1,4 +1,4 @@
-"""Whether a run can go on from the file that it finds, and what becomes of a file that it cannot use."""
+"""The beginning of a run: its own checkpoint, if the file holds one, or the start."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from bilby.core.prior import PriorDict
 
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, simulations_per_round
-from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.core.config import STORAGE, SnpeConfig
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.storage.archive import ArchiveError, is_placeholder, read_archive
 from nbi_sampler.storage.checkpoint import Checkpoint, load
-from nbi_sampler.storage.fingerprint import TOLERANCE
-from nbi_sampler.storage.superseded import set_aside
+from nbi_sampler.storage.place import set_aside
 
 __all__ = ["begin", "find_checkpoint", "in_saved_order", "say_how_it_begins"]
 
@@ -32,19 +31,9 @@ def begin(
     resume: bool,
     log: logging.Logger,
 ) -> Checkpoint:
-    """Where a run starts: at a checkpoint of its own, or at the beginning, with the seed of ``config``.
+    """Start of a run: at a checkpoint of its own, or at the beginning, with the seed of ``config``.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    fingerprint : mapping
-    seed : int, optional
-        As asked for; None goes on with that of the file.
-    problem : Problem
-    config : SnpeConfig
-    resume : bool
-        Whether a checkpoint may be used; if not, it is removed.
-    log : logging.Logger
+    Without ``resume`` a checkpoint is removed. See `find_checkpoint` for the other arguments.
     """
     assert config.seed is not None
     start = Checkpoint(State(), config.seed, 0.0)
@@ -55,16 +44,7 @@ def begin(
 
 
 def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, log: logging.Logger) -> None:
-    """Write one line to the log on how draws are paid for, where networks train, and with which seed.
-
-    Parameters
-    ----------
-    start : Checkpoint
-        Where the run begins.
-    problem : Problem
-    config : SnpeConfig
-    log : logging.Logger
-    """
+    """Write one line to the log on how draws are evaluated, where networks train, and with which seed."""
     n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
     device, model = problem.networks.device, problem.start
     first = "" if model is None else f", first draws from model {model.digest}, p-value {model.p_value:.2g}"
@@ -78,14 +58,6 @@ def in_saved_order(path: Path, space: ParameterSpace, priors: PriorDict) -> Para
     """The space with its columns as in a checkpoint of the same parameters, or as it is where there is none.
 
     A run keeps the order of parameters that it began with, because its draws, proposals and networks have it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Of the checkpoint.
-    space : ParameterSpace
-    priors : bilby.core.prior.PriorDict
-        Of the space.
     """
     if not path.is_file() or is_placeholder(path):
         return space
@@ -106,7 +78,7 @@ def find_checkpoint(
     problem: Problem,
     log: logging.Logger,
 ) -> Checkpoint | None:
-    """The run that a file holds, if it is the one that is asked for.
+    """The run that a file holds, if it is the same as the present one.
 
     The likelihood is called once, at the most likely draw of the file: where the prior is wide, data may have
     changed without a trace in the values at its draws. A file that cannot be used is reported and renamed.
@@ -115,14 +87,11 @@ def find_checkpoint(
     ----------
     path : pathlib.Path
     fingerprint : mapping
+        See `fingerprint.fingerprint`.
     seed : int, optional
-        As asked for; None goes on with that of the file.
+        As given; None goes on with that of the file.
     problem : Problem
     log : logging.Logger
-
-    Returns
-    -------
-    Checkpoint or None
     """
     if not path.is_file():
         return None
@@ -137,7 +106,7 @@ def find_checkpoint(
     except ArchiveError as error:
         kept = set_aside(path)
         log.warning(
-            f"nbi: the checkpoint {path} is not used: {error}. It is kept as {kept.name}; the run starts anew"
+            f"nbi: the checkpoint {path} is not used: {error}. It is kept as {kept.name}; the run restarts"
         )
         return None
     log.info(f"nbi: goes on from {path}: {checkpoint.n_draws:,} draws, {checkpoint.seconds:,.0f} s before")
@@ -155,7 +124,7 @@ def _check_best_draw(state: State, evaluator: Evaluator) -> None:
         return
     best = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
     now = evaluator(z[[best]]).log_likelihood[0]
-    if not np.isclose(now, values[best], rtol=TOLERANCE, atol=TOLERANCE):
+    if not np.isclose(now, values[best], rtol=STORAGE.tolerance, atol=STORAGE.tolerance):
         raise ArchiveError(
             f"the likelihood has changed: its greatest value ({float(values[best])!r}) is now {float(now)!r}"
         )

@@ -1,8 +1,8 @@
 """The simulations of a forward model in one file: appended as they are made, read back in batches.
 
-Called by the engine. The store holds parameters, noiseless predictions and what else comes with a simulation
-(sampling times, masks, uncertainties); it may be larger than memory. What the simulations depend on is
-written down with them, and a store of other simulations is refused.
+The store holds parameters, noiseless predictions and what else comes with a simulation (sampling times,
+masks, uncertainties); it may be larger than memory. What the simulations depend on is written down with them,
+and a store of other simulations is refused.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import nbi_sampler
+from nbi_sampler.core.config import STORAGE
 from nbi_sampler.storage.appendable_table import AppendableTable
 
 __all__ = ["SimulationStore", "Simulations", "StoreMismatch", "read_ahead"]
 
-
-BUFFER_BYTES = 2**25
 
 OWN = ("theta", "predictions")
 
@@ -45,18 +44,18 @@ class Simulations(NamedTuple):
 
 
 class StoreMismatch(ValueError):
-    """A store holds other simulations than were asked for.
+    """A store holds other simulations than were required.
 
     Attributes
     ----------
     differences : dict of str to (object, object)
-        What the store has, and what was asked for.
+        Values of the store, and those required.
     """
 
     def __init__(self, path: Path, differences: dict[str, tuple[Any, Any]]) -> None:
         self.differences = differences
         listed = "; ".join(
-            f"{name}: {has} there, {asked} asked" for name, (has, asked) in differences.items()
+            f"{name}: {has} there, {required} required" for name, (has, required) in differences.items()
         )
         super().__init__(f"path: {path} holds other simulations ({listed}); give another path or delete it")
 
@@ -151,7 +150,7 @@ class SimulationStore:
         fingerprint: Mapping[str, str] | None = None,
         writable: bool = False,
     ) -> SimulationStore:
-        """Open a store that exists, if it holds the simulations asked for.
+        """Open a store that exists, if it holds the simulations required.
 
         Parameters
         ----------
@@ -159,7 +158,7 @@ class SimulationStore:
         names, shape, fingerprint
             As in `create`; compared where given.
         writable : bool
-            Whether simulations will be appended.
+            For simulations to be appended.
 
         Raises
         ------
@@ -181,7 +180,7 @@ class SimulationStore:
         if fingerprint is not None:
             for key in {**store.fingerprint, **fingerprint}:
                 pairs[f"fingerprint[{key!r}]"] = store.fingerprint.get(key), fingerprint.get(key)
-        differences = {name: (has, asked) for name, (has, asked) in pairs.items() if has != asked}
+        differences = {name: (has, required) for name, (has, required) in pairs.items() if has != required}
         if differences:
             store.close()
             raise StoreMismatch(Path(path), differences)
@@ -219,7 +218,7 @@ class SimulationStore:
         self._table.append({"theta": theta, "predictions": predictions, **extras})
 
     def read(self, rows: slice | ArrayLike = slice(None)) -> Simulations:
-        """Simulations in the order asked for; see `AppendableTable.read`."""
+        """Simulations in the order given; see `AppendableTable.read`."""
         return _simulations(self._table.read(rows), slice(None))
 
     def batches(
@@ -267,7 +266,7 @@ class SimulationStore:
         if rng is not None:
             chunks = rng.permutation(chunks)
         row_bytes = sum(kind.itemsize for kind in self._table.columns.values())
-        n_together = max(1, BUFFER_BYTES // (length * row_bytes))
+        n_together = max(1, STORAGE.buffer_bytes // (length * row_bytes))
         for i in range(0, len(chunks), n_together):
             together = chunks[i : i + n_together]
             yield np.concatenate([np.arange(max(k, start), min(k + length, stop)) for k in together])

@@ -1,15 +1,17 @@
-"""The HDF5 file below an appendable table: made whole, written by one process, repaired after a kill.
+"""The HDF5 file below an appendable table: made whole, written by one process, checked, mended after a kill.
 
-`appendable_table` knows rows; here are the layout, the lock and the repair. HDF5's
-single-writer mode (SWMR) orders its writes so that the structure on disk is sound at any moment. But it gives
-up HDF5's own lock, and a process that did not close the file leaves a mark that refuses all further writing.
-A file with that mark is repaired; one that is damaged is refused, and left as it is.
+HDF5's single-writer mode (SWMR) orders its writes so that the structure on disk is sound at any moment. But
+it gives up HDF5's own lock, and a process that did not close the file leaves a mark that refuses all further
+writing. There are no checksums for rows, and readers take what lies beyond the end of a file for zeros, or
+wait for it. So a file is locked and checked here: one with a writer's mark is repaired; a damaged one is
+refused, and left as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
 import sys
@@ -21,36 +23,42 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from nbi_sampler.storage.disk_space import forsaken, reserve
-from nbi_sampler.storage.superblock import UnmarkedFile, is_marked
-from nbi_sampler.storage.table_checks import (
-    CHECKS,
-    COLUMNS,
-    COUNTER,
-    HDF5_ERRORS,
-    METADATA,
-    METADATA_CHECK,
-    DamagedTable,
-    check_lengths,
-    check_whole,
-    checksums,
-    damaged,
-    damaged_rows,
-    metadata_of,
-    n_committed,
-    reading,
-    write_counter,
-)
+from nbi_sampler.core.config import STORAGE
+from nbi_sampler.storage.hdf5_file import UnmarkedFile, end_of, forsaken, is_marked, reserve
 
-__all__ = ["create_file", "is_table", "open_to_append", "open_to_read"]
+__all__ = [
+    "CHECKS",
+    "COLUMNS",
+    "DamagedTable",
+    "check_rows",
+    "checksums",
+    "create_file",
+    "is_table",
+    "metadata_of",
+    "n_committed",
+    "open_to_append",
+    "open_to_read",
+    "reading",
+    "refresh_counter",
+    "write_counter",
+]
 
-CHUNK_BYTES = 2**18
+COLUMNS, COUNTER, METADATA, CHECKS = "columns", "committed", "metadata", "checksums"
+METADATA_CHECK = "metadata_crc32"
 # Single-writer mode needs this version of the format at least.
 FORMAT = ("v110", "latest")
 # A copy that no process is making any more, where no lock tells.
 SECONDS_UNTIL_STALE = 60.0
 ROOM_FOR_LAYOUT = 2**16
+# Looks at what a writer may be writing.
+ATTEMPTS, SECONDS_BETWEEN = 10, 0.02
+HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
+
+
+class DamagedTable(ValueError):
+    """A table of which bytes are missing, or are not those that were written."""
 
 
 def create_file(path: Path, columns: Mapping[str, np.dtype[Any]], metadata: str) -> None:
@@ -62,7 +70,7 @@ def create_file(path: Path, columns: Mapping[str, np.dtype[Any]], metadata: str)
 
 
 def is_table(path: Path) -> bool:
-    """Whether the file has the layout of a table, be it sound or not."""
+    """Return whether the file has the layout of a table, be it sound or not."""
     if not h5py.is_hdf5(path):
         return False
     try:
@@ -74,17 +82,12 @@ def is_table(path: Path) -> bool:
 
 
 def open_to_read(path: Path) -> h5py.File:
-    """Open beside a writer, alive or killed.
-
-    Raises
-    ------
-    DamagedTable
-    """
-    check_whole(path)
+    """Open beside a writer, alive or killed; raises `DamagedTable`."""
+    _check_whole(path)
     with reading(path):
         file = h5py.File(path, "r", swmr=True, locking=False)
     try:
-        check_lengths(path, file)
+        _check_lengths(path, file)
     except BaseException:
         file.close()
         raise
@@ -125,6 +128,160 @@ def open_to_append(path: Path) -> tuple[h5py.File, int | None]:
     return file, lock
 
 
+def metadata_of(path: Path, file: h5py.File) -> str:
+    """Read the text that was given to `create_file`; raises `DamagedTable`."""
+    with reading(path):
+        text = str(file.attrs[METADATA])
+        if METADATA_CHECK in file.attrs and zlib.crc32(text.encode()) != file.attrs[METADATA_CHECK]:
+            raise _damaged(path, "its description")
+    return text
+
+
+def n_committed(path: Path, file: h5py.File) -> int:
+    """Number of rows that count; raises `DamagedTable`."""
+    return _read_counter(path, file)[0]
+
+
+def refresh_counter(file: h5py.File) -> None:
+    """See what a writer has committed since."""
+    file[COUNTER].refresh()
+
+
+def write_counter(file: h5py.File, n_rows: int, size: int = 0) -> None:
+    """Commit rows that are on disk.
+
+    Parameters
+    ----------
+    file : h5py.File
+    n_rows : int
+        Written with its complement, which tells damage.
+    size : int
+        Of the file now, in bytes, which it never falls below while it is being written; 0 says nothing.
+    """
+    file[COUNTER][...] = [n_rows, ~n_rows, size][: len(file[COUNTER])]
+    file[COUNTER].flush()
+
+
+def checksums(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
+    """CRC-32 of every row of every column, in the order of their names, shape (n, n_columns)."""
+    return np.stack([_checksums_of(columns[name]) for name in sorted(columns)], axis=1)
+
+
+def check_rows(
+    path: Path, columns: Mapping[str, NDArray[Any]], checks: NDArray[np.uint32], names: list[str], of: str
+) -> None:
+    """Refuse rows that are not as they were written.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    columns : mapping of str to ndarray
+    checks : ndarray, shape (n, n_names)
+        As written, of all columns of the table.
+    names : list of str
+        Of these, in any order.
+    of : str
+        Of which rows they are, for the message.
+
+    Raises
+    ------
+    DamagedTable
+    """
+    place = {name: i for i, name in enumerate(sorted(names))}
+    wrong = np.zeros(len(checks), dtype=bool)
+    for name, values in columns.items():
+        wrong |= _checksums_of(values) != checks[:, place[name]]
+    if wrong.any():
+        raise _damaged(path, f"{int(wrong.sum()):,} of {of}")
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what HDF5 raises within this block into a `DamagedTable` that names the file."""
+    try:
+        yield
+    except DamagedTable:
+        raise
+    except HDF5_ERRORS as error:
+        raise _damaged(path, f"something that HDF5 cannot read ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> DamagedTable:
+    """The error that says what is not as it was written, and the remedy."""
+    return DamagedTable(
+        f"path: expected a whole table, {path} is damaged: not as it was written is {what}; put back a copy "
+        "of it, or delete it and run again"
+    )
+
+
+def _checksums_of(values: NDArray[Any]) -> NDArray[np.uint32]:
+    rows = np.ascontiguousarray(values).reshape(len(values), math.prod(values.shape[1:]))
+    if not rows.nbytes:
+        return np.zeros(len(values), np.uint32)
+    return np.fromiter((zlib.crc32(row.data) for row in rows.view(np.uint8)), np.uint32, len(values))
+
+
+def _parts_of(file: h5py.File) -> list[h5py.Dataset]:
+    """All that has as many rows as the table."""
+    return [*file[COLUMNS].values(), *([file[CHECKS]] if CHECKS in file else [])]
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file that ends too early, or that HDF5 cannot read, without waiting for what never comes."""
+    size, end = path.stat().st_size, end_of(path)
+    if size < end:
+        raise _damaged(path, f"its length, {size:,} of {end:,} bytes")
+    for attempt in range(ATTEMPTS):
+        try:
+            with reading(path), UnmarkedFile(path) as content, h5py.File(content, "r") as file:
+                metadata_of(path, file)
+                for data in _parts_of(file):
+                    data.id.get_num_chunks()
+            return
+        except DamagedTable:
+            # A writer may be at it.
+            if attempt + 1 == ATTEMPTS or not is_marked(path):
+                raise
+            time.sleep(SECONDS_BETWEEN)
+
+
+def _check_lengths(path: Path, file: h5py.File) -> None:
+    """Refuse a file that has fewer rows than it says, or ends before the last of them."""
+    n_rows, size_then = _read_counter(path, file)
+    size = path.stat().st_size
+    if is_marked(path) and size < size_then:
+        raise _damaged(path, f"its length, {size:,} of {size_then:,} bytes")
+    with reading(path):
+        n_sound = n_rows
+        for data in _parts_of(file):
+            n_sound = min(n_sound, len(data))
+            # Checksums tell later, and at less cost.
+            starts = () if CHECKS in file else range(0, n_sound, data.chunks[0])
+            for start in starts:
+                chunk = data.id.get_chunk_info_by_coord((start, *(0 for _ in data.shape[1:])))
+                if chunk.byte_offset is None or chunk.byte_offset + chunk.size > size:
+                    n_sound = min(n_sound, start)
+    if n_sound < n_rows:
+        raise _damaged(path, f"its length: of {n_rows:,} rows those after {n_sound:,} are missing")
+
+
+def _read_counter(path: Path, file: h5py.File) -> tuple[int, int]:
+    """Rows that count, and the size of the file when the last was committed, 0 where it is not told."""
+    with reading(path):
+        for _ in range(ATTEMPTS):
+            numbers = [int(each) for each in file[COUNTER][()]]
+            if len(numbers) == 1 or numbers[1] == ~numbers[0]:
+                break
+            # A writer may be at it.
+            time.sleep(SECONDS_BETWEEN)
+            file[COUNTER].refresh()
+        else:
+            raise _damaged(path, "the number of its rows")
+    if numbers[0] < 0:
+        raise _damaged(path, "the number of its rows")
+    return numbers[0], numbers[2] if len(numbers) > 2 else 0
+
+
 def _lay_out(file: h5py.File, columns: Mapping[str, np.dtype[Any]], metadata: str) -> None:
     """Make everything that single-writer mode cannot add later."""
     file.attrs[METADATA] = metadata
@@ -136,7 +293,7 @@ def _lay_out(file: h5py.File, columns: Mapping[str, np.dtype[Any]], metadata: st
             name,
             shape=(0, *kind.shape),
             maxshape=(None, *kind.shape),
-            chunks=(max(1, CHUNK_BYTES // max(kind.itemsize, 1)), *kind.shape),
+            chunks=(max(1, STORAGE.chunk_bytes // max(kind.itemsize, 1)), *kind.shape),
             dtype=kind.base,
         )
 
@@ -201,9 +358,8 @@ def _copy_committed(path: Path) -> None:
                 with reading(path):
                     values = {name: source[f"{COLUMNS}/{name}"][rows] for name in columns}
                 if CHECKS in source:
-                    wrong = damaged_rows(values, source[CHECKS][rows], list(columns))
-                    if wrong.any():
-                        raise DamagedTable(damaged(path, f"{int(wrong.sum()):,} of its {n_rows:,} rows"))
+                    of = f"its {n_rows:,} rows"
+                    check_rows(path, values, source[CHECKS][rows], list(columns), of)
                 for name, data in values.items():
                     target[f"{COLUMNS}/{name}"][rows] = data
                 target[CHECKS][rows] = checksums(values)

@@ -16,7 +16,7 @@ from nbi_sampler.amortised.data_format import DataLayout
 from nbi_sampler.amortised.noise import NoiseLaw
 from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
 from nbi_sampler.amortised.training_set import ExamplesInMemory, ExamplesOnDisk, StoredSet, TrainingSet
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import StorageConfig, TrainingConfig
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
@@ -48,8 +48,8 @@ def an_engine(**changes):
 @pytest.fixture
 def small_buffers(monkeypatch):
     """Files of many chunks, and buffers of a few."""
-    monkeypatch.setattr(table_file, "CHUNK_BYTES", CHUNK)
-    monkeypatch.setattr(simulation_store, "BUFFER_BYTES", BUFFER)
+    for module in (table_file, simulation_store):
+        monkeypatch.setattr(module, "STORAGE", StorageConfig(chunk_bytes=CHUNK, buffer_bytes=BUFFER))
     monkeypatch.setattr(examples, "ROWS_AT_ONCE", 100)
 
 

@@ -85,7 +85,7 @@ class TestForwardModels:
         plugins.register(Simulating(), dataclasses.replace(MINE, version="1.3"))
         bilby_log.clear()
         fit(tmp_path, likelihood, resume=True)
-        assert "plugins" in bilby_log.text and "the run starts anew" in bilby_log.text
+        assert "plugins" in bilby_log.text and "the run restarts" in bilby_log.text
 
 
 class TestNamedThings:

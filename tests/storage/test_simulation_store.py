@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from nbi_sampler.core.config import StorageConfig
 from nbi_sampler.storage import simulation_store, table_file
 from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.simulation_store import SimulationStore, StoreMismatch
@@ -56,8 +57,9 @@ def same(simulations, index):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Files of many chunks and buffers of a few, with little data."""
-    monkeypatch.setattr(table_file, "CHUNK_BYTES", 2000)
-    monkeypatch.setattr(simulation_store, "BUFFER_BYTES", 8000)
+    small = StorageConfig(chunk_bytes=2000, buffer_bytes=8000)
+    for module in (table_file, simulation_store):
+        monkeypatch.setattr(module, "STORAGE", small)
 
 
 @pytest.fixture

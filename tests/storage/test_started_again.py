@@ -42,7 +42,7 @@ def test_another_seed_or_setting_is_another_run_and_both_results_are_kept(
     assert result.n_paid > 500
     assert not same_numbers(result, finished[1])
     assert f"x_result.json was made with another {named}: running again" in bilby_log.text
-    assert "the run starts anew" in bilby_log.text
+    assert "the run restarts" in bilby_log.text
     # The last of these is bilby's, which the next result overwrites.
     kept = ["x_result.old-1.json", "x_result.json.old"]
     assert set(names_in(outdir)) == {"nbi_x", "x_result.json", *kept}
@@ -113,7 +113,7 @@ def test_another_conversion_to_a_constraint_is_another_question_and_another_orde
     assert same_numbers(again, first)
     result = start(tmp_path, priors=with_a_constraint(-1, *"abc"))
     assert "was made with another conversion to the constraints" in bilby_log.text
-    assert "the run starts anew" in bilby_log.text
+    assert "the run restarts" in bilby_log.text
     assert (result.posterior["b"] >= result.posterior["a"]).all()
 
 

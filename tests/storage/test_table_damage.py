@@ -14,10 +14,10 @@ import pytest
 from tampering import flips
 
 from nbi_sampler.sampler.survey.table import Survey, columns_of, stored
-from nbi_sampler.storage import table_checks, table_file
+from nbi_sampler.storage import table_file
 from nbi_sampler.storage.appendable_table import AppendableTable, DamagedTable
+from nbi_sampler.storage.hdf5_file import checksum
 from nbi_sampler.storage.simulation_store import SimulationStore
-from nbi_sampler.storage.superblock import checksum
 
 N, LENGTH = 300, 60
 
@@ -235,4 +235,4 @@ def test_the_checksum_of_the_first_bytes_is_that_of_hdf5(request, state):
 
 
 def test_rows_of_zeros_have_a_checksum_that_is_not_zero():
-    assert table_checks.checksums({"x": np.zeros((2, 3))}).all()
+    assert table_file.checksums({"x": np.zeros((2, 3))}).all()
