@@ -1,7 +1,4 @@
-"""A batch of draws: while it is evaluated, when it is complete, and when an error or a signal cut it short.
-
-Values made by the evaluator, kept by the history, saved and taken up again by the sampler.
-"""
+"""A batch of draws: while it is evaluated, complete, or cut short by an error or a signal."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a batch of draws gave.
+    """A batch of draws that is complete.
 
     Attributes
     ----------
@@ -63,7 +60,7 @@ class Evaluation:
     seconds : float
         Of waiting for it, whatever the number of processes.
     predicted : Predicted, optional
-        What is left of the predictions of a batch of the result once nothing is learnt from them.
+        The predictions that are left of a batch of the result once nothing is learnt from them.
     """
 
     theta: Array
@@ -77,7 +74,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class PartialBatch:
-    """A batch that has not ended: all of its rows, and which of them are finished.
+    """A batch that has not ended: all of its rows, and a mask of those that are finished.
 
     Attributes
     ----------
@@ -108,7 +105,7 @@ class EvaluationError(RuntimeError):
     Attributes
     ----------
     partial : PartialBatch or None
-        What was finished of it.
+        Its finished rows.
     """
 
     partial: PartialBatch | None = None
@@ -120,7 +117,7 @@ class LikelihoodError(EvaluationError):
     Attributes
     ----------
     parameters : dict of str to float
-        Where it was called.
+        With which it was called.
     """
 
     def __init__(self, parameters: Mapping[str, float], error: Exception) -> None:
@@ -152,7 +149,7 @@ def _remedy(error: Exception) -> str:
 
 
 class Batch:
-    """A batch while it is evaluated: rows are filled in and marked as they are paid for."""
+    """A batch while it is evaluated: rows are filled in and marked as they are finished."""
 
     def __init__(
         self, z: Array, space: ParameterSpace, n_data: int | None, resume: PartialBatch | None = None
@@ -174,7 +171,7 @@ class Batch:
         return self._seconds_before + time.perf_counter() - self._start
 
     def pieces(self, size: int) -> Iterator[Rows]:
-        """Allowed rows, in pieces that do not depend on how far the batch is."""
+        """Allowed rows, in pieces that do not depend on the progress of the batch."""
         for first in range(0, len(self.z), size):
             rows = first + np.flatnonzero(self.allowed[first : first + size])
             if len(rows):

@@ -1,8 +1,8 @@
 """One call for many draws: functions that broadcast, and functions of jax under ``jax.vmap``.
 
 A function for one draw takes a dictionary of floats; a batched one takes columns, arrays of shape (n,), and
-gives an array with n rows. What is found here are candidates: `probing` compares them with single calls. jax
-is used where the user's program has imported it, and never imported by itself.
+gives an array with n rows. These are candidates: `probing` compares them with single calls. jax is used where
+the user's program has imported it, and never imported by itself.
 """
 
 from __future__ import annotations
@@ -10,29 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.config import EVALUATION
 from nbi_sampler.evaluation.numpy_by_jax import NumpyByJax
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.column_function import agree
 
-__all__ = ["PIECE", "BatchFunction", "agrees", "batched_likelihoods", "batched_models"]
+__all__ = ["BatchFunction", "agrees", "batched_likelihoods", "batched_models"]
 
 Array = NDArray[np.float64]
 BatchFunction: TypeAlias = Callable[[dict[str, Array]], Array]
-
-# Rows of one call; fixed, so that rounding is the same however a batch is cut, and compilers see one shape.
-PIECE = 200
-
-# Numbers in an array of one call of numpy, so that what it keeps in between stays in a processor's cache. The
-# benchmark's spectrum, of 1,000 points, takes 21 us a draw so, 23 us for 200 draws at once, 49 us for 4,000.
-IN_CACHE = 2**15
-
-# Half as long for the benchmark's spectrum; processors without such vectors are not affected.
-WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
 
 
 def batched_models(forward: ForwardModel) -> Iterator[BatchFunction]:
@@ -53,11 +45,11 @@ def batched_likelihoods(
     if "jax" in sys.modules:
         yield Vmapped(function)
     if vectorized is True:
-        yield Broadcast(function)
+        yield partial(_as_array, function)
 
 
 def agrees(values: Array, truth: Array) -> bool:
-    """Whether two arrays are equal but for rounding, at one finite number at least.
+    """Return whether two arrays are equal but for rounding, at one finite number at least.
 
     Where every true value fits single precision, as from jax unless told otherwise, its rounding counts.
     """
@@ -66,7 +58,12 @@ def agrees(values: Array, truth: Array) -> bool:
     # Numbers beyond the range of single precision, such as -1.8e308 for "impossible", become infinite there.
     with np.errstate(over="ignore", under="ignore"):
         single = np.array_equal(truth, truth.astype(np.float32), equal_nan=True)
-    return agree(values, truth, 1e-5 if single else 1e-8)
+    return agree(values, truth, EVALUATION.single_precision if single else EVALUATION.tolerance)
+
+
+def _as_array(function: Callable[[Any], Any], columns: dict[str, Array]) -> Array:
+    """Log-likelihoods, shape (n,), of one that takes arrays as it takes numbers."""
+    return np.array(function(columns), dtype=np.float64)
 
 
 def _numpy_vmapped(function: Callable[[Any], Any]) -> Vmapped:
@@ -74,18 +71,11 @@ def _numpy_vmapped(function: Callable[[Any], Any]) -> Vmapped:
 
 
 class InCache:
-    """A function of many draws, called with so few at a time that its arrays stay in the cache.
-
-    Parameters
-    ----------
-    function : callable
-        ``dict of columns -> ndarray, shape (n, n_data)``.
-    n_data : int
-    """
+    """A function of many draws, of n_data values each, called with as few at a time as a cache holds."""
 
     def __init__(self, function: BatchFunction, n_data: int) -> None:
         self._function = function
-        self._n_rows = max(1, IN_CACHE // max(n_data, 1))
+        self._n_rows = max(1, EVALUATION.in_cache // max(n_data, 1))
 
     def __call__(self, columns: dict[str, Array]) -> Array:
         """Values of all rows, shape (n, n_data)."""
@@ -93,17 +83,6 @@ class InCache:
         cuts = range(0, max(n, 1), self._n_rows)
         parts = ({name: column[i : i + self._n_rows] for name, column in columns.items()} for i in cuts)
         return np.concatenate([self._function(part) for part in parts])
-
-
-class Broadcast:
-    """A likelihood that takes arrays as it takes numbers."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-
-    def __call__(self, columns: dict[str, Array]) -> Array:
-        """Log-likelihoods, shape (n,)."""
-        return np.array(self._function(columns), dtype=np.float64)
 
 
 class Vmapped:
@@ -114,7 +93,7 @@ class Vmapped:
     function : callable
         ``dict of numbers -> number or array``.
     double : bool
-        Whether to compute in double precision, which jax does not unless its user has said so.
+        Compute in double precision, which jax does not unless its user has said so.
     """
 
     def __init__(self, function: Callable[[Any], Any], double: bool = False) -> None:
@@ -127,20 +106,17 @@ class Vmapped:
         return {**self.__dict__, "_compiled": None}
 
     def __call__(self, columns: Mapping[str, Any]) -> Array:
-        """Values of all rows, shape (n, ...).
-
-        Parameters
-        ----------
-        columns : mapping of str to ndarray, shape (n,) or (n, 1)
-        """
+        """Values of all rows, shape (n, ...), of columns of shape (n,) or (n, 1)."""
         if self._compiled is None:
             import jax
 
-            wide = WIDE_VECTORS if jax.default_backend() == "cpu" else None
-            self._compiled = jax.jit(jax.vmap(self._function), compiler_options=wide)
+            wide = {"xla_cpu_prefer_vector_width": EVALUATION.wide_vectors}
+            options = wide if jax.default_backend() == "cpu" else None
+            self._compiled = jax.jit(jax.vmap(self._function), compiler_options=options)
         n = len(next(iter(columns.values())))
         # One shape is compiled once; the last row fills up what is missing.
-        rows = np.minimum(np.arange(-(-n // PIECE) * PIECE), n - 1)
+        size = EVALUATION.rows_at_once
+        rows = np.minimum(np.arange(-(-n // size) * size), n - 1)
         with _double_precision() if self._double else nullcontext():
             values = self._compiled({name: np.reshape(column, -1)[rows] for name, column in columns.items()})
         found = np.asarray(values)[:n]

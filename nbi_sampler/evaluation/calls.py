@@ -1,7 +1,7 @@
 """The calls of the user's code that a draw costs: the only place that makes them.
 
-Made by the evaluator, which probes what is needed; run by it, or sent to worker processes (`workers`), which
-get parameters and give predictions and log-likelihoods back.
+They run in this process, or are sent to worker processes, which get parameters and give predictions and
+log-likelihoods back.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class Calls:
-    """What is called for each draw.
+    """The calls for each draw.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Calls:
     log_offset : float
         Added to the forward model's log-likelihood to give ``log_likelihood``.
     shared : bool
-        Whether the log-likelihood follows from the prediction, so that it needs no call of its own.
+        The log-likelihood follows from the prediction, so that it needs no call of its own.
     predict_at_once, log_likelihood_at_once : callable, optional
         The same for many draws by one call: columns to shape (n, n_data) and (n,).
     """
@@ -80,10 +80,7 @@ class Calls:
     def __call__(self, theta: Array, rows: Rows) -> Iterator[Done]:
         """Call the user's code for ``rows`` of theta, and hand over what is finished as soon as it is.
 
-        Raises
-        ------
-        LikelihoodError
-            When the user's code raises.
+        What the user's code raises becomes a `LikelihoodError`.
         """
         predictions = self._at_once(self.predict_at_once, self.prediction, theta)
         numbers = None if self.shared else self._at_once(self.log_likelihood_at_once, self.number, theta)
@@ -99,7 +96,7 @@ class Calls:
 
     @property
     def at_once(self) -> bool:
-        """Whether a call is made for many draws at once; its rounding then depends on which these are."""
+        """True where a call is made for many draws at once: its rounding depends on which these are."""
         return not (self.predict_at_once is None and self.log_likelihood_at_once is None)
 
     def number(self, theta_row: Array) -> float:
@@ -167,12 +164,9 @@ class Calls:
 
 
 def as_number(returned: Any) -> float:
-    """What a likelihood returned, as a float.
+    """Value that a likelihood returned, as a float.
 
-    Raises
-    ------
-    TypeError
-        For what is no real number, such as the None of a function without ``return``.
+    A TypeError for what is no real number, such as the None of a function without ``return``.
     """
     # A masked value would pass for the number beneath its mask.
     value = np.ma.filled(returned, np.nan)
@@ -189,21 +183,8 @@ def _rows(values: Array | None, rows: Rows) -> Array | None:
 def likelihood_function(likelihood: Likelihood, use_ratio: bool) -> Callable[[dict[str, float]], float]:
     """Log-likelihood, or log-likelihood ratio, as a function of a dictionary of parameters.
 
-    How it is called is chosen once, by the signature: methods that take ``parameters`` get them; those of
-    older likelihoods (all of bilby 2.7) read ``likelihood.parameters``, which is updated first.
-
-    Parameters
-    ----------
-    likelihood : bilby.core.likelihood.Likelihood
-    use_ratio : bool
-
-    Returns
-    -------
-    callable
-        ``dict of parameters, sampled and fixed -> float``.
-
-    Notes
-    -----
+    The signature decides once how it is called: methods that take ``parameters`` get them, sampled and fixed;
+    those of older likelihoods (all of bilby 2.7) read ``likelihood.parameters``, which is updated first.
     The ratio of bilby 2.8's base class takes ``parameters`` even where ``log_likelihood`` does not, and then
     loses them; so both have to take them.
     """

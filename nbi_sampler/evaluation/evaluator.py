@@ -1,7 +1,7 @@
 """Batches of draws to log-likelihoods and predictions, here or in other processes, in one go or in several.
 
-How draws are to be paid for is found out by `probing`, done by `calls` and distributed by `workers`; here a
-batch is held together, and what is paid for is kept when it is cut short. Called by the steps of a run.
+`probing` finds the calls that a draw needs, `calls` makes them and `dispatch` sends them to processes; here a
+batch is held together, and finished rows are kept when it is cut short.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.config import EVALUATION
 from nbi_sampler.evaluation.batch import Batch, Evaluation, EvaluationError, PartialBatch, listed
-from nbi_sampler.evaluation.batched_calls import PIECE
 from nbi_sampler.evaluation.calls import Calls, Done
-from nbi_sampler.evaluation.parallel.dispatch import Task, Workers
+from nbi_sampler.evaluation.parallel.dispatch import Chunk, ChunkDispatcher
 from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.evaluation.probing import probe
 from nbi_sampler.forward import ForwardModel
@@ -26,13 +26,10 @@ __all__ = ["Evaluator"]
 
 Array = NDArray[np.float64]
 
-N_PROBE = 6
-# Draws that cost less, in seconds, are evaluated sooner than they are sent to another process.
+# Draws that cost less, in seconds, are evaluated sooner than they are sent to another process; no number
+# depends on it.
 CHEAPEST = 50e-6
 SECONDS_BETWEEN_REPORTS = 0.2
-# Minus infinity by another name, such as the -1.8e308 of ``np.nan_to_num``: no difference from such a number
-# has a digit left.
-IMPOSSIBLE = -1e100
 
 
 class Evaluator:
@@ -44,16 +41,16 @@ class Evaluator:
     log_likelihood : callable
         ``dict of parameters -> float``: the function whose evidence is wanted.
     forward : ForwardModel, optional
-        Where absent, no predictions are made.
+        Without one, no predictions are made.
     rng : numpy.random.Generator
         For the draws from the prior at which everything is probed.
     log_offset : float
         Added to the forward model's log-likelihood to give ``log_likelihood`` (minus the noise
         log-likelihood, for ratios).
     vectorized : {"auto", True, False}
-        Whether the user's functions are called with whole batches; ``"auto"`` when a probe agrees.
+        Call the user's functions with whole batches; ``"auto"`` when a probe agrees.
     pool : Pool, optional
-        Where calls are made that are worth the way; in this process by default.
+        For calls that are worth the way; they are made in this process by default.
     between_calls : callable, optional
         Called between the calls of a batch, and while processes are waited for. Where it raises, the call
         that has just ended does not count: what it raises for may have reached the user's code too.
@@ -65,7 +62,7 @@ class Evaluator:
     seconds_per_call : float
         Of the likelihood at the probes.
     note : str
-        How draws are paid for, for people.
+        The calls that a draw needs, and where they are made, for people.
     """
 
     def __init__(
@@ -81,8 +78,8 @@ class Evaluator:
     ) -> None:
         self.space = space
         self.forward = forward
-        probes = space.to_theta(rng.normal(size=(8 * N_PROBE, space.n_dim)))
-        probes = probes[space.satisfies_constraints(probes)][:N_PROBE]
+        probes = space.to_theta(rng.normal(size=(8 * EVALUATION.n_probes, space.n_dim)))
+        probes = probes[space.satisfies_constraints(probes)][: EVALUATION.n_probes]
         calls = Calls(space.names, space.fixed, log_likelihood, forward, log_offset)
         found = probe(calls, probes, vectorized)
         self.probe_values = found.values
@@ -90,12 +87,12 @@ class Evaluator:
         self._calls = found.calls
         self._between_calls = between_calls or _go_on
         self._batch: Batch | None = None
-        self._workers: Workers | None = None
+        self._dispatcher: ChunkDispatcher | None = None
         where = "one process"
         if pool is not None and found.seconds_per_draw < CHEAPEST:
             where += f", as a draw takes {1e6 * found.seconds_per_draw:.0f} us, less than sending it"
         elif pool is not None:
-            self._workers = Workers(pool, self._calls, found.seconds_per_draw, self._between_calls)
+            self._dispatcher = ChunkDispatcher(pool, self._calls, found.seconds_per_draw, self._between_calls)
             where = pool.name
         self.note = f"{found.describe()}; {where}"
 
@@ -144,7 +141,7 @@ class Evaluator:
         log_likelihood = self._log_likelihood(batch)
         _reject_plus_infinity(log_likelihood, batch.theta, self.space)
         n_nan = int(np.isnan(log_likelihood).sum())
-        log_likelihood[~(log_likelihood > IMPOSSIBLE)] = -np.inf
+        log_likelihood[~(log_likelihood > EVALUATION.impossible)] = -np.inf
         return Evaluation(
             batch.theta, log_likelihood, batch.predictions, int(batch.allowed.sum()), n_nan, batch.seconds
         )
@@ -166,18 +163,20 @@ class Evaluator:
         )
 
     def _results(self, batch: Batch) -> Iterator[Done]:
-        """What is missing of a batch, as it is finished."""
-        if self._workers is not None and not self._calls.at_once:
-            yield from self._workers(self._workers.chunks(np.flatnonzero(~batch.finished), batch.theta))
+        """The missing rows of a batch, as they are finished."""
+        if self._dispatcher is not None and not self._calls.at_once:
+            yield from self._dispatcher(self._dispatcher.chunks(np.flatnonzero(~batch.finished), batch.theta))
             return
-        missing = ((piece, np.flatnonzero(~batch.finished[piece])) for piece in batch.pieces(PIECE))
-        tasks = (Task(piece, batch.theta[piece], rows) for piece, rows in missing if len(rows))
-        yield from self._workers(tasks) if self._workers is not None else self._made_here(tasks)
+        missing = (
+            (piece, np.flatnonzero(~batch.finished[piece])) for piece in batch.pieces(EVALUATION.rows_at_once)
+        )
+        chunks = (Chunk(piece, batch.theta[piece], rows) for piece, rows in missing if len(rows))
+        yield from self._dispatcher(chunks) if self._dispatcher is not None else self._made_here(chunks)
 
-    def _made_here(self, tasks: Iterable[Task]) -> Iterator[Done]:
-        for task in tasks:
-            for done in self._calls(task.theta, task.rows):
-                yield done._replace(rows=task.index[done.rows])
+    def _made_here(self, chunks: Iterable[Chunk]) -> Iterator[Done]:
+        for chunk in chunks:
+            for done in self._calls(chunk.theta, chunk.rows):
+                yield done._replace(rows=chunk.index[done.rows])
 
     def _log_likelihood(self, batch: Batch) -> Array:
         """Log-likelihoods of a batch, shape (n,), as far as it is finished."""
@@ -185,7 +184,7 @@ class Evaluator:
         if not self._calls.shared:
             return values
         assert batch.predictions is not None
-        for piece in batch.pieces(PIECE):
+        for piece in batch.pieces(EVALUATION.rows_at_once):
             rows = piece[batch.finished[piece]]
             values[rows] = self._calls.weighed(batch.predictions[rows], batch.theta[rows])
         return values

@@ -1,8 +1,8 @@
 """Functions written for numpy, run by jax: numbers that pass themselves on to ``jax.numpy``.
 
 numpy asks its arguments whether they would rather do the work (NEP 13 and 18); these do it with the function
-of the same name in ``jax.numpy``, so that jax sees what a model computes and can compile it. Called by
-`batched_calls`; where a model does something else with its arguments, an exception ends the attempt.
+of the same name in ``jax.numpy``, so that jax sees what a model computes and can compile it. Where a model
+does something else with its arguments, an exception ends the attempt.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""How a draw of a problem is to be paid for: found out once, at a few draws from the prior, before a run.
+"""The calls that a draw of a problem needs: probed once, at a few draws from the prior, before a run.
 
 One call of the user's model may serve training and weighting, or the likelihood has to be called beside it;
-many draws may be had by one call; one may cost so little that no other process should be asked. Called by the
-evaluator.
+one call may serve many draws; one may cost so little that it is not worth sending to another process.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees, batched_likelihoods, batched_models
 from nbi_sampler.evaluation.calls import Calls
+from nbi_sampler.priors.column_function import works_at_once
 
 __all__ = ["Probe", "probe"]
 
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found.
+    """The result of probing.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Probe:
     seconds_per_draw: float
 
     def describe(self) -> str:
-        """What is called, and how, for people."""
+        """The calls in words."""
         calls, forward = self.calls, self.calls.forward
         text = (
             "likelihood only: no forward model is known for it"
@@ -136,10 +136,11 @@ def _first_that_agrees(
     functions: Iterable[BatchFunction], columns: dict[str, Array], truth: Array
 ) -> BatchFunction | None:
     for function in functions:
-        # Given arrays, the user's code may raise and warn of anything; then it is called draw by draw.
-        with suppress(Exception), warnings.catch_warnings(), users_settings(), users_errors():
+        # Given arrays, the user's code may warn of anything.
+        with warnings.catch_warnings(), users_settings(), users_errors():
             warnings.simplefilter("ignore")
-            if agrees(function({name: column.copy() for name, column in columns.items()}), truth):
+            copies = {name: column.copy() for name, column in columns.items()}
+            if works_at_once(partial(function, copies), truth, agrees):
                 return function
     return None
 

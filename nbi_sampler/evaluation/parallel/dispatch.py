@@ -1,7 +1,8 @@
-"""Draws distributed over processes: chunks of equal cost, results as they come, workers that die or hang.
+"""Work handed out to processes and taken back as it is done, with processes that die or hang on the way.
 
-Called by the evaluator. Only parameters go out and results come back; the problem goes to each process once.
-Results do not depend on how many processes there are, nor on which of them answers first.
+Chunks of draws and targets of a survey are dispatched alike. What was in work when a process died, or when no
+answer came, is tried again, each item alone, so that it is known which one is at fault. Results do not depend
+on how many processes there are, nor on which of them answers first.
 """
 
 from __future__ import annotations
@@ -11,21 +12,26 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError, listed
 from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
-from nbi_sampler.evaluation.parallel.pools import Answers, Pool
+from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.evaluation.parallel.worker_process import Answer
 
-__all__ = ["Task", "Workers"]
+__all__ = ["Chunk", "ChunkDispatcher", "Dispatcher"]
+
+Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
+# None of these changes a number; those in seconds were not measured.
 # Seconds that a chunk should take, and how many every worker should get at least, so that all end together.
 CHUNK_SECONDS = 0.2
 CHUNKS_PER_WORKER = 8
@@ -39,9 +45,194 @@ SECONDS_BETWEEN_LOOKS = 0.2
 MOST_FAILURES = 3
 
 
+class Dispatcher(Generic[Item]):
+    """Hand items out to a pool, a few for each worker, and take results back in whatever order.
+
+    Parameters
+    ----------
+    pool : Pool
+        Started, and closed by whoever opened it.
+    work : str
+        The pool's work as a whole, for messages: "run" or "survey".
+    call : callable
+        ``call(item) -> Future``: hands one item to the pool.
+    ahead : int
+        Items in work for every worker: one to work on, the others so that it never waits.
+    while_waiting : callable, optional
+        Called several times a second while processes are waited for; may raise.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        work: str,
+        call: Callable[[Item], Future[Any]],
+        ahead: int = 2,
+        while_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        self.pool = pool
+        self._work, self._call, self._ahead, self._while_waiting = work, call, ahead, while_waiting
+        # Items, each with how often it has failed.
+        self._again: deque[tuple[Item, int]] = deque()
+        self._working: dict[Future[Any], tuple[Item, int]] = {}
+        self._is_over = False
+
+    def dispatch(self, items: Iterable[Item]) -> Generator[tuple[Item, Any], None, None]:
+        """Yield each item, taken when it is needed, with what came of it, in the order in which it is done.
+
+        Raises
+        ------
+        WorkerError
+            When the pool is lost, or an item has failed too often.
+        """
+        waiting = iter(items)
+        self._again.clear()
+        self._is_over = False
+        try:
+            while True:
+                self._hand_out(waiting)
+                if not self._working:
+                    return
+                yield from self._came_back()
+        finally:
+            self._cancel()
+
+    def _failed(
+        self, item: Item, n_failures: int, why: str, cause: BaseException | None
+    ) -> list[Item] | WorkerError:
+        """Parts to try again in place of an item; the error that is its result where it has failed alone."""
+        if not isinstance(cause, BrokenExecutor):
+            # The call itself raised: every other item would fare alike.
+            message = f"pool: {self.pool.name} raised {type(cause).__name__}: {cause}"
+            raise WorkerError(message) from cause
+        if n_failures < 2:
+            return [item]
+        return WorkerError(f"a worker died with this target alone ({type(cause).__name__})")
+
+    def _unanswered(self, item: Item, result: Any) -> Item | None:
+        """The item as it has to be given again, where a process needs more than it had."""
+        return None
+
+    def _patience(self) -> float:
+        """Seconds without any answer after which a pool is thought to hang."""
+        return math.inf
+
+    def _hand_out(self, waiting: Iterator[Item]) -> None:
+        """Keep every worker busy; an item under suspicion goes alone."""
+        while not self._is_over:
+            suspicious = [n for _, n in (*list(self._again)[:1], *self._working.values()) if n]
+            if len(self._working) >= (1 if suspicious else self._ahead * self.pool.n_workers):
+                return
+            if self._again:
+                item, n_failures = self._again.popleft()
+            else:
+                try:
+                    item, n_failures = next(waiting), 0
+                except StopIteration:
+                    return
+            self._working[self._submitted(item)] = item, n_failures
+
+    def _submitted(self, item: Item) -> Future[Any]:
+        try:
+            return self._call(item)
+        except BrokenExecutor as error:
+            # Workers may also die while they have nothing to do.
+            self._restart(error)
+            return self._call(item)
+        # Executors of other packages have exceptions of their own.
+        except Exception as error:
+            raise WorkerError(
+                f"pool: {self.pool.name} take no work ({type(error).__name__}: {error}); keep the pool open "
+                f"until the {self._work} has ended"
+            ) from error
+
+    def _came_back(self) -> list[tuple[Item, Any]]:
+        """Results that are there; what is lost is put back at the head of the queue."""
+        ready = self._ready()
+        if not ready:
+            return self._no_answer()
+        broken = next((e for e in map(_exception_of, ready) if isinstance(e, BrokenExecutor)), None)
+        results: list[tuple[Item, Any]] = []
+        lost: list[tuple[Item, int]] = []
+        cause: BaseException | None = broken
+        for future in list(self._working) if broken else ready:
+            (item, n_failures), error = self._working.pop(future), _exception_of(future)
+            if not future.done() or error is not None:
+                lost.append((item, n_failures))
+                cause = cause or error
+            elif (unanswered := self._unanswered(item, future.result())) is not None:
+                self._again.appendleft((unanswered, n_failures))
+            else:
+                results.append((item, future.result()))
+        # Processes that ended before they had begun did not do so because of an item.
+        at_fault = not self.pool.owned or self.pool.has_started()
+        if broken is not None:
+            self._restart(broken)
+        return results + self._lost(lost, f"a worker died ({type(cause).__name__})", at_fault, cause)
+
+    def _ready(self) -> set[Future[Any]]:
+        """Futures that have ended; none where patience has."""
+        until = time.monotonic() + self._patience()
+        while True:
+            left = max(until - time.monotonic(), 0.0)
+            ready = self.pool.wait(self._working, min(SECONDS_BETWEEN_LOOKS, left))
+            # Before a broken pool is mended: a signal may have gone to all processes alike.
+            if self._while_waiting is not None:
+                self._while_waiting()
+            if ready or left == 0.0:
+                return ready
+
+    def _no_answer(self) -> list[tuple[Item, Any]]:
+        """Do again what is in work, or, where processes may still be starting elsewhere, wait on."""
+        why = f"no answer from {self.pool.name} for {self._patience():.0f} s"
+        if not self._has_answered():
+            logger.warning("%s, which have not started yet: waiting", why)
+            return []
+        lost = list(self._working.values())
+        self._cancel()
+        if self.pool.owned:
+            self.pool.restart()
+        return self._lost(lost, why, True, None)
+
+    def _has_answered(self) -> bool:
+        return self.pool.has_started()
+
+    def _restart(self, error: BrokenExecutor) -> None:
+        if not self.pool.owned:
+            raise WorkerError(
+                f"pool: {self.pool.name} are lost ({type(error).__name__}: {error}); start the pool and the "
+                f"{self._work} again"
+            ) from error
+        self.pool.restart()
+
+    def _lost(
+        self, lost: list[tuple[Item, int]], why: str, at_fault: bool, cause: BaseException | None
+    ) -> list[tuple[Item, Any]]:
+        """Put items back at the head of the queue; those that have failed for the last time are results."""
+        if lost:
+            logger.warning(
+                "%s: what was in work is done again, %d part(s) of the %s", why, len(lost), self._work
+            )
+        results, again = [], []
+        for item, n_failures in lost:
+            n_failures += at_fault
+            found = self._failed(item, n_failures, why, cause)
+            if isinstance(found, WorkerError):
+                results.append((item, found))
+            else:
+                again += [(part, n_failures) for part in found]
+        self._again.extendleft(reversed(again))
+        return results
+
+    def _cancel(self) -> None:
+        for future in self._working:
+            future.cancel()
+        self._working.clear()
+
+
 @dataclass(frozen=True)
-class Task:
-    """A chunk to be evaluated.
+class Chunk:
+    """Draws to be evaluated.
 
     Attributes
     ----------
@@ -51,31 +242,28 @@ class Task:
         Their parameters.
     rows : ndarray of int, shape (n_missing,)
         Rows of theta that are wanted.
-    n_failures : int
-        How often a worker died or hung with it.
     with_problem : bool
-        Whether the problem is sent with it.
+        The problem is sent with it.
     """
 
     index: Rows
     theta: Array
     rows: Rows
-    n_failures: int = 0
     with_problem: bool = False
 
 
-class Workers:
-    """Evaluates tasks on a pool.
+class ChunkDispatcher(Dispatcher[Chunk]):
+    """Evaluate chunks of draws. Only parameters go out; the problem goes to each process once.
 
     Parameters
     ----------
     pool : Pool
-        Started here, closed by whoever opened it.
+        Started here.
     problem : Calls
     seconds_per_call : float
-        What a draw is thought to cost; corrected by what it does.
+        Expected cost of a draw, corrected by what chunks take.
     while_waiting : callable, optional
-        Called several times a second while processes are waited for; may raise.
+        See `Dispatcher`.
 
     Raises
     ------
@@ -90,49 +278,37 @@ class Workers:
         seconds_per_call: float,
         while_waiting: Callable[[], None] | None = None,
     ) -> None:
-        self.pool = pool
+        super().__init__(pool, "run", self._submit, AHEAD, while_waiting)
         self._problem = problem
-        self._while_waiting = while_waiting
         self._seconds_per_call = seconds_per_call
-        self._waiting: deque[Task] = deque()
-        self._working: dict[Answers, Task] = {}
         self._chunk_seconds: deque[float] = deque(maxlen=101)
         self._n_given = 0
         pool.start(problem)
 
-    def __call__(self, tasks: Iterable[Task]) -> Iterator[Done]:
-        """Hand tasks out, and what is finished back, in whatever order.
-
-        Parameters
-        ----------
-        tasks : iterable of Task
+    def __call__(self, chunks: Iterable[Chunk]) -> Iterator[Done]:
+        """Hand chunks out, and what is finished back, in whatever order.
 
         Raises
         ------
         LikelihoodError
-            When the user's code raised; the chunks in work, which are paid for, come first.
+            When the user's code raised; the chunks in work, which cost as much, come first.
         WorkerError
             When a chunk cannot be evaluated.
         """
-        self._waiting = deque(tasks)
         error: LikelihoodError | None = None
-        try:
-            while self._working or (self._waiting and error is None):
-                if error is None:
-                    self._hand_out()
-                for task, answer in self._answers():
-                    if answer.done is not None:
-                        yield answer.done._replace(rows=task.index[answer.done.rows])
-                    error = error or _error_of(answer)
-            if error is not None:
-                raise error from error.error
-        finally:
-            for future in self._working:
-                future.cancel()
-            self._working.clear()
+        with closing(self.dispatch(chunks)) as answers:
+            for chunk, answer in answers:
+                self._chunk_seconds.append(answer.seconds)
+                self._seconds_per_call += 0.1 * (answer.seconds / len(chunk.rows) - self._seconds_per_call)
+                if answer.done is not None:
+                    yield answer.done._replace(rows=chunk.index[answer.done.rows])
+                error = error or _error_of(answer)
+                self._is_over = error is not None
+        if error is not None:
+            raise error from error.error
 
-    def chunks(self, index: Rows, theta: Array) -> list[Task]:
-        """Tasks of equal size, as many for each worker, for calls that are made one by one.
+    def chunks(self, index: Rows, theta: Array) -> list[Chunk]:
+        """Chunks of equal size, as many for each worker, for calls that are made one by one.
 
         Parameters
         ----------
@@ -144,134 +320,49 @@ class Workers:
         wanted = max(len(index) * self._seconds_per_call / CHUNK_SECONDS, CHUNKS_PER_WORKER * n_workers)
         n_chunks = min(n_workers * math.ceil(wanted / n_workers), len(index))
         parts = np.array_split(index, n_chunks) if n_chunks else []
-        return [Task(part, theta[part], np.arange(len(part))) for part in parts]
+        return [Chunk(part, theta[part], np.arange(len(part))) for part in parts]
 
-    def _hand_out(self) -> None:
-        """Keep every worker busy; a chunk under suspicion goes alone, so that it is known who fails."""
-        while self._waiting:
-            suspicious = self._waiting[0].n_failures > 0 or any(t.n_failures for t in self._working.values())
-            if len(self._working) >= (1 if suspicious else AHEAD * self.pool.n_workers):
-                return
-            task = self._waiting.popleft()
-            # The first chunks find processes that know nothing yet.
-            with_problem = task.with_problem or self._n_given < self.pool.n_workers
-            self._n_given += 1
-            self._working[self._submitted(task, with_problem)] = task
+    def _submit(self, chunk: Chunk) -> Future[Answer]:
+        # The first chunks find processes that know nothing yet.
+        with_problem = chunk.with_problem or self._n_given < self.pool.n_workers
+        future = self.pool.submit(chunk.theta, chunk.rows, with_problem)
+        self._n_given += 1
+        return future
 
-    def _submitted(self, task: Task, with_problem: bool) -> Answers:
-        try:
-            return self.pool.submit(task.theta, task.rows, with_problem)
-        except BrokenExecutor as error:
-            # Workers may also die while they have nothing to do.
-            self._restart(error)
-            return self.pool.submit(task.theta, task.rows, True)
-        # Executors of other packages have exceptions of their own.
-        except Exception as error:
+    def _unanswered(self, item: Chunk, result: Answer) -> Chunk | None:
+        if result.unreadable:
             raise WorkerError(
-                f"pool: {self.pool.name} take no work ({type(error).__name__}: {error}); keep the pool open "
-                "until the run has ended"
-            ) from error
-
-    def _answers(self) -> list[tuple[Task, Answer]]:
-        """What has come back, less what has to be done again."""
-        ready = self._ready()
-        if not ready:
-            self._no_answer()
-            return []
-        answers, failed = [], {}
-        broken = next((e for e in map(_exception_of, ready) if isinstance(e, BrokenExecutor)), None)
-        for future in list(self._working) if broken else ready:
-            task = self._working.pop(future)
-            error = _exception_of(future)
-            if future.done() and error is None:
-                answers += self._read(task, future.result())
-            else:
-                failed[future] = task
-        # Processes that ended before they had begun did not do so because of a draw.
-        at_fault = not self.pool.owned or self.pool.has_started()
-        if broken is not None:
-            self._restart(broken)
-        if failed:
-            cause = broken or _exception_of(next(iter(failed)))
-            self._again(list(failed.values()), f"a worker died ({type(cause).__name__})", at_fault)
-        return answers
-
-    def _ready(self) -> set[Answers]:
-        """Futures that have ended; none where patience has."""
-        until = time.monotonic() + self._patience()
-        while True:
-            left = max(until - time.monotonic(), 0.0)
-            ready = self.pool.wait(self._working, min(SECONDS_BETWEEN_LOOKS, left))
-            # Before a broken pool is mended: a signal may have gone to all processes alike.
-            if self._while_waiting is not None:
-                self._while_waiting()
-            if ready or left == 0.0:
-                return ready
-
-    def _read(self, task: Task, answer: Answer) -> list[tuple[Task, Answer]]:
-        if answer.unreadable:
-            raise WorkerError(
-                f"pool: a worker cannot load the likelihood ({answer.unreadable}); install there what it is "
+                f"pool: a worker cannot load the likelihood ({result.unreadable}); install there what it is "
                 "made of, in the same versions, or define it in the script itself"
             )
-        if answer.lacking:
-            self._waiting.appendleft(replace(task, with_problem=True))
-            return []
-        self._chunk_seconds.append(answer.seconds)
-        self._seconds_per_call += 0.1 * (answer.seconds / len(task.rows) - self._seconds_per_call)
-        return [(task, answer)]
+        return replace(item, with_problem=True) if result.lacking else None
+
+    def _restart(self, error: BrokenExecutor) -> None:
+        super()._restart(error)
+        self._n_given = 0
 
     def _patience(self) -> float:
         typical = statistics.median(self._chunk_seconds) if self._chunk_seconds else 0.0
         return max(HANGING_SECONDS, HANGING_FACTOR * typical)
 
-    def _no_answer(self) -> None:
-        """Do again what is in work, or, where processes may still be starting elsewhere, wait on."""
-        why = f"no answer from {self.pool.name} for {self._patience():.0f} s"
-        if not (self.pool.has_started() if self.pool.owned else self._chunk_seconds):
-            logger.warning("%s, which have not started yet: waiting", why)
-            return
-        tasks = list(self._working.values())
-        for future in self._working:
-            future.cancel()
-        self._working.clear()
-        if self.pool.owned:
-            self.pool.restart()
-        self._again(tasks, why)
+    def _has_answered(self) -> bool:
+        return self.pool.has_started() if self.pool.owned else bool(self._chunk_seconds)
 
-    def _restart(self, error: BrokenExecutor) -> None:
-        if not self.pool.owned:
+    def _failed(self, item: Chunk, n_failures: int, why: str, cause: BaseException | None) -> list[Chunk]:
+        """The chunk again, one row each where it has failed alone."""
+        if n_failures >= MOST_FAILURES:
+            where = listed(self._problem.row(item.theta[item.rows[0]]))
+            more = f" and {len(item.rows) - 1} more draws" if len(item.rows) > 1 else ""
             raise WorkerError(
-                f"pool: {self.pool.name} are lost ({type(error).__name__}: {error}); start the pool and the "
-                "run again"
-            ) from error
-        self.pool.restart()
-        self._n_given = 0
-
-    def _again(self, tasks: Sequence[Task], why: str, at_fault: bool = True) -> None:
-        """Put tasks back at the head of the queue, one row each where one alone has failed."""
-        logger.warning("%s: %d chunk(s) are evaluated again", why, len(tasks))
-        again: list[Task] = []
-        for task in tasks:
-            n_failures = task.n_failures + at_fault
-            if n_failures >= MOST_FAILURES:
-                raise WorkerError(self._blame(task, why, n_failures))
-            alone = n_failures > 1 and not self._problem.at_once
-            parts = task.rows[:, None] if alone else [task.rows]
-            again += [replace(task, rows=part, n_failures=n_failures) for part in parts]
-        self._waiting.extendleft(reversed(again))
-
-    def _blame(self, task: Task, why: str, n_failures: int) -> str:
-        where = listed(self._problem.row(task.theta[task.rows[0]]))
-        more = f" and {len(task.rows) - 1} more draws" if len(task.rows) > 1 else ""
-        return (
-            f"likelihood: {why}, {n_failures} times, with {where}{more}; call it there by itself to see why, "
-            "or narrow the prior"
-        )
+                f"likelihood: {why}, {n_failures} times, with {where}{more}; call it there by itself to see "
+                "why, or narrow the prior"
+            )
+        alone = n_failures > 1 and not self._problem.at_once
+        return [replace(item, rows=part) for part in (item.rows[:, None] if alone else [item.rows])]
 
 
-def _exception_of(future: Answers) -> BaseException | None:
-    """What a future ended with other than an answer; None where it has not ended."""
+def _exception_of(future: Future[Any]) -> BaseException | None:
+    """Exception that a future ended with, also where it was cancelled; None where it has not ended."""
     if future.cancelled():
         return RuntimeError("cancelled")
     return future.exception() if future.done() else None

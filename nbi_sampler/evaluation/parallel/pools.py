@@ -1,7 +1,7 @@
 """Processes that evaluate chunks or whole targets, whoever made them, behind one interface.
 
-Our own for ``npool``, the user's pool, or any executor: for all of them a call becomes a future. Used by
-`workers`, which knows what to send and what to do when no answer comes, and by surveys.
+Our own for ``npool``, the user's pool, or any executor: for all of them a call becomes a future. What to
+send, and what to do when no answer comes, is for `dispatch`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
-    Executor,
     Future,
     ProcessPoolExecutor,
     wait,
@@ -34,7 +33,7 @@ __all__ = ["Pool", "check_main_is_not_imported", "opened_pool"]
 
 Answers = Future[Answer]
 
-# So often in a row the processes of a pool that has worked may end before they have begun again.
+# So often in a row may the processes of a pool that has worked end before they have begun again.
 MOST_STILLBORN = 3
 
 GUARD = """import the main script, and must not run it again. What it does belongs below the line
@@ -49,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def opened_pool(npool: int, pool: Any) -> Iterator[Pool | None]:
-    """Where chunks are to be evaluated, within a block.
+    """Open the processes that work within a block; None for this process alone.
 
     Parameters
     ----------
@@ -57,11 +56,6 @@ def opened_pool(npool: int, pool: Any) -> Iterator[Pool | None]:
         Processes to make, which end with the block; with a pool, how many it has, where it does not say.
     pool : object, optional
         An executor, or anything with ``map``; never closed.
-
-    Yields
-    ------
-    Pool or None
-        None for this process alone.
 
     Raises
     ------
@@ -82,7 +76,7 @@ def _adapted(pool: Any, n_workers: int) -> Pool:
     if hasattr(pool, "apply_async") and hasattr(pool, "imap_unordered"):
         return AsynchronousPool(pool, n_workers)
     if callable(getattr(pool, "submit", None)):
-        return ExecutorPool(pool, n_workers)
+        return UsersPool(pool, n_workers)
     if callable(getattr(pool, "map", None)):
         return MapPool(pool, n_workers)
     raise TypeError(
@@ -101,7 +95,7 @@ class Pool(ABC):
     n_workers : int
         How many calls are worked on at once.
     owned : bool
-        Whether it may be killed and made anew.
+        It may be killed and made again.
     """
 
     owned = False
@@ -129,7 +123,7 @@ class Pool(ABC):
         return wait(futures, timeout, FIRST_COMPLETED).done
 
     def has_started(self) -> bool:
-        """Whether any process is up; only where they are owned."""
+        """Return whether any process is up; only where they are owned."""
         raise NotImplementedError(f"{self.name} are not known from here")
 
     def restart(self) -> None:
@@ -189,7 +183,7 @@ class OwnPool(Pool):
         Raises
         ------
         WorkerError
-            Where processes end before they have begun to work: no draw can be at fault.
+            When processes end before they have begun to work: no draw can be at fault.
         """
         self._n_stillborn = 0 if self.has_started() else self._n_stillborn + 1
         if self._n_stillborn >= (MOST_STILLBORN if self._have_started else 1):
@@ -198,7 +192,7 @@ class OwnPool(Pool):
         self._make()
 
     def close(self) -> None:
-        """Kill the processes; what they work on is nothing that anyone waits for."""
+        """Kill the processes; nobody waits for what they work on."""
         if self._executor is not None:
             # Public only from Python 3.14 on, as kill_workers().
             processes = list((self._executor._processes or {}).values())
@@ -236,36 +230,27 @@ class OwnPool(Pool):
 
 
 def check_main_is_not_imported() -> None:
-    """Refuse to make processes while this one is still importing the main script of its maker.
-
-    Raises
-    ------
-    RuntimeError
-        With what is missing in the script.
-    """
+    """Refuse to make processes while this one imports the main script of its maker, by a RuntimeError."""
     # Python looks at the same attribute, once it is asked for a process.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"npool: processes of this one {GUARD}")
 
 
-class ExecutorPool(Pool):
+class UsersPool(Pool):
     """Any `concurrent.futures.Executor`: of mpi4py, dask, or the standard library."""
-
-    def __init__(self, executor: Executor, n_workers: int) -> None:
-        super().__init__(f"{n_workers} workers of {type(executor).__name__}", n_workers)
-        self._executor = executor
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """See `Pool.call`."""
-        return self._executor.submit(function, *arguments)
-
-
-class AsynchronousPool(Pool):
-    """A pool like `multiprocessing.Pool`, as ray has one too."""
 
     def __init__(self, pool: Any, n_workers: int) -> None:
         super().__init__(f"{n_workers} workers of {type(pool).__name__}", n_workers)
         self._pool = pool
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """See `Pool.call`."""
+        future: Future[Any] = self._pool.submit(function, *arguments)
+        return future
+
+
+class AsynchronousPool(UsersPool):
+    """A pool like `multiprocessing.Pool`, as ray has one too."""
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """See `Pool.call`."""
@@ -277,12 +262,11 @@ class AsynchronousPool(Pool):
         return future
 
 
-class MapPool(Pool):
+class MapPool(UsersPool):
     """An object of which only ``map(function, items)`` is known: it is given many chunks at a time."""
 
     def __init__(self, pool: Any, n_workers: int) -> None:
-        super().__init__(f"{n_workers} workers of {type(pool).__name__}", n_workers)
-        self._pool = pool
+        super().__init__(pool, n_workers)
         self._waiting: dict[Future[Any], tuple[Any, ...]] = {}
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -297,7 +281,7 @@ class MapPool(Pool):
         Raises
         ------
         WorkerError
-            Where answers are missing, or there are others than were asked for.
+            Where answers are missing, or there are too many.
         """
         given, self._waiting = self._waiting, {}
         items = [(number, *call) for number, call in enumerate(given.values())]

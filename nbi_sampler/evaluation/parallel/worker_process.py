@@ -1,7 +1,7 @@
-"""What runs in a worker process: it is given the problem once, then parameters, and answers with results.
+"""The work of a worker process: it is given the problem once, then parameters, and answers with results.
 
-Called through `pools`, in this machine's processes or in those of an executor anywhere. A process without the
-problem says so and is given it with the next chunk.
+The same in this machine's processes and in those of an executor anywhere. A process without the problem says
+so and is given it with the next chunk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -25,20 +25,21 @@ import torch
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
 from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
 
-__all__ = ["Answer", "end_with", "evaluate", "packed", "prepare_process"]
+__all__ = ["Answer", "end_with", "evaluate", "packed", "prepare_process", "remembered", "turn"]
 
 
-# The problem of the last run, by its digest: a process of a cluster may serve many runs.
-_problems: dict[str, Calls] = {}
+# The problem of the last run or survey, by its digest: a process of a cluster may serve many.
+_problems: dict[str, Any] = {}
 
-# Few models may be called by two threads at once, so threads of one process take turns.
-_turn = threading.Lock()
+# Few models may be called by two threads at once, and fits draw from torch's one generator, so threads of one
+# process take turns.
+turn = threading.Lock()
 
 DEEPEST = 6
 
 
 class Answer(NamedTuple):
-    """What became of a chunk.
+    """The answer to a chunk.
 
     Attributes
     ----------
@@ -47,11 +48,11 @@ class Answer(NamedTuple):
     error : LikelihoodError, optional
         Of the user's code.
     trace : str
-        Where in that code.
+        The place in that code.
     lacking : bool
-        Whether this process must be given the problem first.
+        This process must be given the problem first.
     unreadable : str
-        Why the problem could not be read; empty where it could.
+        The error where the problem could not be read, else empty.
     seconds : float
     """
 
@@ -69,33 +70,35 @@ def evaluate(digest: str, payload: bytes | None, theta: Array, rows: Rows) -> An
     Parameters
     ----------
     digest : str
-        Which problem.
+        Of the problem.
     payload : bytes, optional
         The problem, pickled, for a process that may lack it.
     theta : ndarray, shape (n, n_dim)
     rows : ndarray of int, shape (n_rows,)
     """
-    with _turn:
-        if digest not in _problems:
-            if payload is None:
-                return Answer(lacking=True)
-            try:
-                problem = cloudpickle.loads(payload)
-            # Reading imports the user's modules, which may be missing here or raise anything.
-            except Exception as error:
-                return Answer(unreadable=f"{type(error).__name__}: {error}")
-            _remember(digest, problem)
-        return _answer(_problems[digest], theta, rows)
+    with turn:
+        if digest not in _problems and payload is None:
+            return Answer(lacking=True)
+        try:
+            problem = remembered(digest, payload)
+        # Reading imports the user's modules, which may be missing here or raise anything.
+        except Exception as error:
+            return Answer(unreadable=f"{type(error).__name__}: {error}")
+        return _answer(problem, theta, rows)
+
+
+def remembered(digest: str, payload: bytes | None) -> Any:
+    """The object with this digest: that of before, or the pickled one in its place."""
+    if digest not in _problems:
+        assert payload is not None
+        _remember(digest, cloudpickle.loads(payload))
+    return _problems[digest]
 
 
 def prepare_process(digest: str, problem: Calls | None) -> None:
     """Make a process of our own pool ready: one thread, no part in signals, no life after its parent.
 
-    Parameters
-    ----------
-    digest : str
-    problem : Calls, optional
-        As inherited by fork; a spawned process is sent it.
+    The problem is there where it was inherited by fork; a spawned process is sent it.
     """
     # The main process saves and exits on these, and ends its workers; SIGTERM ends a worker as it is.
     for name in ("SIGINT", "SIGALRM"):
@@ -134,7 +137,7 @@ def _joined(parts: list[Done]) -> Done:
     )
 
 
-def _remember(digest: str, problem: Calls) -> None:
+def _remember(digest: str, problem: Any) -> None:
     _problems.clear()
     _problems[digest] = problem
 
@@ -148,13 +151,7 @@ def _survives_pickling(error: Exception) -> bool:
 
 
 def end_with(parent: int) -> None:
-    """End this process when the one that made it is gone, however it went.
-
-    Parameters
-    ----------
-    parent : int
-        Process id.
-    """
+    """End this process when the one that made it, by its process id, is gone, however it went."""
     _exit_unless(lambda: os.getppid() == parent)
 
 
@@ -178,19 +175,10 @@ def _exit_unless(alive: Callable[[], bool]) -> None:
 
 
 def packed(problem: Calls) -> tuple[str, bytes]:
-    """A problem for processes that do not inherit it.
+    """Digest and pickle of a problem, for processes that do not inherit it.
 
     Functions and classes of a script or a notebook, and closures, are sent with their code; those of modules
     by name, so that the other side must be able to import them.
-
-    Parameters
-    ----------
-    problem : Calls
-
-    Returns
-    -------
-    digest : str
-    payload : bytes
 
     Raises
     ------
@@ -229,7 +217,7 @@ def _culprit(value: object, path: str, depth: int = 0) -> str | None:
 
 
 def _parts(value: object) -> list[tuple[str, object]]:
-    """What an object holds, each with its name."""
+    """Parts of an object, each with its name."""
     if isinstance(value, dict):
         return [(f"[{key!r}]", part) for key, part in value.items()]
     if isinstance(value, list | tuple):

@@ -19,8 +19,8 @@ from bilby.core.utils import logger
 
 from nbi_sampler.core.config import SURVEY, nearest
 from nbi_sampler.core.guarded import in_own_settings
+from nbi_sampler.evaluation.parallel.dispatch import Dispatcher
 from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
-from nbi_sampler.evaluation.parallel.tasks import spread
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.names import check_names
 from nbi_sampler.reports.progress import SurveyProgress
@@ -163,9 +163,20 @@ class _Survey:
         pool.start()
         plan = cloudpickle.dumps(self._plan)
         digest = hashlib.sha256(plan).hexdigest()
-        return spread(
-            targets, pool, infer_in_worker, lambda target: (digest, plan, cloudpickle.dumps(target))
+        dispatcher: Dispatcher[tuple[Target, bytes]] = Dispatcher(
+            pool, "survey", lambda packed: pool.call(infer_in_worker, digest, plan, packed[1])
         )
+        return ((target, row) for (target, _), row in dispatcher.dispatch(self._packed(targets)))
+
+    def _packed(self, targets: Iterator[Target]) -> Iterator[tuple[Target, bytes]]:
+        for target in targets:
+            try:
+                packed = cloudpickle.dumps(target)
+            # What cannot be pickled raises anything.
+            except Exception as error:
+                self._unfit.append({**target.known, **failure(error)})
+            else:
+                yield target, packed
 
     def _targets(self, likelihoods: Iterable[Any]) -> Iterator[Target]:
         seen = set()

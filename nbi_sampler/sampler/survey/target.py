@@ -6,7 +6,6 @@ Whatever goes wrong with a target becomes the status of its row.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from nbi_sampler.algorithm.records import QUANTILES, Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.amortised import Estimator
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.evaluation.parallel.worker_process import remembered, turn
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
 from nbi_sampler.priors.space import ParameterSpace
@@ -34,11 +34,6 @@ from nbi_sampler.sampler.trained_model import Observed, start_at
 __all__ = ["Plan", "Target", "failure", "infer_in_worker"]
 
 logger = logging.getLogger(__name__)
-
-# Of the survey that this process worked for last, by its digest.
-_plans: dict[str, Plan] = {}
-# Fits draw from torch's one generator, and few models may be called by two threads at once.
-_turn = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -125,8 +120,6 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 def infer_in_worker(digest: str, plan: bytes, target: bytes) -> dict[str, Any]:
     """Run one target in a process that knows nothing, or only the plan of that digest; both come pickled."""
-    with _turn:
-        if digest not in _plans:
-            _plans.clear()
-            _plans[digest] = cloudpickle.loads(plan)
-        return _plans[digest].row(cloudpickle.loads(target))
+    with turn:
+        row: dict[str, Any] = remembered(digest, plan).row(cloudpickle.loads(target))
+        return row

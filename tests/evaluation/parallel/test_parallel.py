@@ -182,7 +182,7 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("seconds", [1e-4, 0.02, 30.0])
     def test_chunks_are_equal_in_number_and_take_the_time_they_should(self, two, seconds):
-        distribution = workers.Workers(two, None, seconds)
+        distribution = workers.ChunkDispatcher(two, None, seconds)
         tasks = distribution.chunks(np.arange(2000), np.zeros((2000, 1)))
         sizes = [len(task.rows) for task in tasks]
         assert len(tasks) % 2 == 0 and sum(sizes) == 2000 and max(sizes) - min(sizes) <= 1
