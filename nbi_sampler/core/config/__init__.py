@@ -3,21 +3,10 @@
 A file for each layer. Every number that steers a result is a field, with what was measured in its comment.
 """
 
-from nbi_sampler.core.config.amortised import (
-    OOD_THRESHOLD,
-)
-from nbi_sampler.core.config.building import (
-    build,
-    nearest,
-)
-from nbi_sampler.core.config.evaluation import (
-    EVALUATION,
-    EvaluationConfig,
-)
-from nbi_sampler.core.config.forward import (
-    FORWARD,
-    ForwardConfig,
-)
+from nbi_sampler.core.config.amortised import OOD_THRESHOLD
+from nbi_sampler.core.config.building import build, nearest
+from nbi_sampler.core.config.evaluation import EVALUATION, EvaluationConfig
+from nbi_sampler.core.config.forward import FORWARD, ForwardConfig
 from nbi_sampler.core.config.networks import (
     AttentionConfig,
     GmmConfig,
@@ -29,31 +18,19 @@ from nbi_sampler.core.config.networks import (
     SequenceConfig,
     TrainingConfig,
 )
-from nbi_sampler.core.config.priors import (
-    PRIORS,
-    PriorConfig,
-)
-from nbi_sampler.core.config.reliability import (
-    RELIABILITY,
-    ReliabilityConfig,
-)
-from nbi_sampler.core.config.reports import (
-    PRIOR_EDGES,
-    PriorEdgeConfig,
-)
-from nbi_sampler.core.config.run import (
-    SnpeConfig,
-)
+from nbi_sampler.core.config.priors import PRIORS, PriorConfig
+from nbi_sampler.core.config.reliability import RELIABILITY, ReliabilityConfig
+from nbi_sampler.core.config.reports import PRIOR_EDGES, PriorEdgeConfig
+from nbi_sampler.core.config.run import SnpeConfig
 from nbi_sampler.core.config.sampler import (
     MODEL_START,
+    SPELLING,
+    SURVEY,
     ModelStartConfig,
     SpellingConfig,
     SurveyConfig,
 )
-from nbi_sampler.core.config.storage import (
-    STORAGE,
-    StorageConfig,
-)
+from nbi_sampler.core.config.storage import STORAGE, StorageConfig
 
 __all__ = [
     "EVALUATION",
