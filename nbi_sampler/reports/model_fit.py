@@ -1,4 +1,4 @@
-"""Whether the model fits: a posterior predictive check of the draws of a result.
+"""The fit of the model: a posterior predictive check of the draws of a result.
 
 The predictions that it needs were made for the result, so it costs no call of the user's model.
 """
@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.core.config import MODEL_FIT
 from nbi_sampler.core.randomness import stage_generator, torch_generator
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.importance.residuals import (
@@ -39,21 +40,13 @@ Block: TypeAlias = tuple[Tensor, dict[str, Tensor]]
 
 logger = logging.getLogger(__name__)
 
-# Below which a p-value speaks against the model.
-LEAST_P_VALUES = {CHI_SQUARED: 1e-3, LARGEST: 1e-4, NEIGHBOURS: 1e-3}
-# Correlation of neighbouring residuals above which the model is wrong; below it the noise is not independent.
-# 0.32 for a season of photometry from the ground, 0.66 to 0.94 for velocity curves of 40 and 100 points whose
-# period is shut out while their noise level is free.
-MOST_CORRELATED = 0.5
-# Predictions must stand for this share of the result.
-LEAST_SHARE = 0.5
-# Numbers in memory at a time.
-MOST_AT_ONCE = 2_000_000
-# Replicas where the noise law has no closed form: until each discrepancy is exceeded so often, and as many as
-# these numbers pay for within limits. The most of them resolve the smaller of the p-values above.
-OFTEN_ENOUGH = 20.0
-FEWEST_REPLICAS, MOST_REPLICAS = 1_000, 20_000
-MOST_NUMBERS = 200_000_000
+# Of a block of predictions, so that memory does not grow with the run.
+MOST_NUMBERS_AT_ONCE = 2_000_000
+LEAST_P_VALUES = {
+    CHI_SQUARED: MODEL_FIT.chi_squared,
+    LARGEST: MODEL_FIT.largest,
+    NEIGHBOURS: MODEL_FIT.neighbours,
+}
 SMALLEST_SHOWN = 1e-10
 IN_WORDS = {
     CHI_SQUARED: "chi-squared",
@@ -91,7 +84,7 @@ class ModelFit:
     def against(self) -> dict[str, float]:
         """The p-values that speak against the model, the smallest first."""
         found = {name: p for name, p in self.p_values.items() if p < LEAST_P_VALUES[name]}
-        if self.correlation <= MOST_CORRELATED:
+        if self.correlation <= MODEL_FIT.most_correlated:
             found.pop(NEIGHBOURS, None)
         return dict(sorted(found.items(), key=lambda each: each[1]))
 
@@ -184,7 +177,7 @@ def _predicted(draws: Sequence[Draws], n_data: int) -> tuple[Array, Array, Array
             predictions.append(kept.predictions)
             weights.append(np.full(len(kept.rows), math.exp(mass - total) / len(kept.rows)))
     share = float(np.sum(np.concatenate(weights))) if weights else 0.0
-    if share < LEAST_SHARE:
+    if share < MODEL_FIT.least_share:
         return np.zeros((0, 0)), np.zeros((0, n_data)), np.zeros(0)
     return np.concatenate(theta), np.concatenate(predictions), np.concatenate(weights) / share
 
@@ -194,7 +187,7 @@ def _checked(
 ) -> ModelFit | None:
     """The p-values, from closed forms where the forward model has them and from replicas elsewhere."""
     rng = stage_generator(seed, "model fit")
-    size = max(MOST_AT_ONCE // predictions.shape[1], 1)
+    size = max(MOST_NUMBERS_AT_ONCE // predictions.shape[1], 1)
     blocks = []
     for first in range(0, len(theta), size):
         rows = slice(first, first + size)
@@ -234,7 +227,13 @@ def _replicated(
     observed = torch.as_tensor(forward.observed)[None]
     of_data = _joined([_discrepancies(forward, observed, block[0]) for block in blocks])
     exceeded = {name: np.zeros(len(weights)) for name in of_data}
-    most = int(np.clip(MOST_NUMBERS // len(forward.observed), 2 * FEWEST_REPLICAS, MOST_REPLICAS))
+    most = int(
+        np.clip(
+            MODEL_FIT.most_numbers // len(forward.observed),
+            2 * MODEL_FIT.fewest_replicas,
+            MODEL_FIT.most_replicas,
+        )
+    )
     n_rounds = 0
     while n_rounds * len(weights) < most:
         n_rounds += 1
@@ -247,7 +246,7 @@ def _replicated(
             exceeded[name] += ~(values < of_data[name])
         n_made = n_rounds * len(weights)
         counts = [n_made * float(weights @ each) / n_rounds for each in exceeded.values()]
-        if n_made >= FEWEST_REPLICAS and min(counts) >= OFTEN_ENOUGH:
+        if n_made >= MODEL_FIT.fewest_replicas and min(counts) >= MODEL_FIT.often_enough:
             break
     smallest = 1.0 / (n_rounds * len(weights))
     return {name: max(float(weights @ each) / n_rounds, smallest) for name, each in exceeded.items()}

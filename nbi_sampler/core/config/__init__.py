@@ -20,7 +20,7 @@ from nbi_sampler.core.config.networks import (
 )
 from nbi_sampler.core.config.priors import PRIORS, PriorConfig
 from nbi_sampler.core.config.reliability import RELIABILITY, ReliabilityConfig
-from nbi_sampler.core.config.reports import PRIOR_EDGES, PriorEdgeConfig
+from nbi_sampler.core.config.reports import MODEL_FIT, PRIOR_EDGES, ModelFitConfig, PriorEdgeConfig
 from nbi_sampler.core.config.run import SnpeConfig
 from nbi_sampler.core.config.sampler import (
     MODEL_START,
@@ -35,6 +35,7 @@ from nbi_sampler.core.config.storage import STORAGE, StorageConfig
 __all__ = [
     "EVALUATION",
     "FORWARD",
+    "MODEL_FIT",
     "MODEL_START",
     "OOD_THRESHOLD",
     "PRIORS",
@@ -50,6 +51,7 @@ __all__ = [
     "JoinedConfig",
     "MafConfig",
     "MlpConfig",
+    "ModelFitConfig",
     "ModelStartConfig",
     "NsfConfig",
     "PcaConfig",
