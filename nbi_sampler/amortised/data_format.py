@@ -1,19 +1,22 @@
-"""What the data of a target consist of, and how networks see them: scaled channels, missing points blank.
+"""The format of a survey's data: checks of what is given, and the rows of numbers that networks see.
 
 A target is a series with one or several channels, perhaps with uncertainties and a mask, all of one shape
-within a survey. Learnt from simulations with noise; called by the training data and by the estimator.
+within a survey. The format is learnt from simulations with noise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from nbi_sampler.core.config import nearest
+from nbi_sampler.core.config import DATA_FORMAT, nearest
 from nbi_sampler.forward.arrays import (
     as_mask,
     as_numbers,
@@ -23,38 +26,53 @@ from nbi_sampler.forward.arrays import (
     from_channels,
     to_channels,
 )
+from nbi_sampler.networks.featurizers.base import zero_and_unit
 
-__all__ = ["ROLES", "DataLayout", "Targets"]
+__all__ = ["ROLES", "DataFormat", "Observation"]
 
 Array = NDArray[np.float64]
 
 ROLES = ("value", "time", "band")
-# Beyond the range of the simulations by this share of it, networks see its edge: they may do anything there.
-MARGIN = 0.1
-LARGEST = 1e6
 
 
-class Targets(NamedTuple):
-    """Data of several targets, checked.
+class Observation(NamedTuple):
+    """Data of one or many targets, arrays or tensors: as they are given, or as `DataFormat` has checked them.
 
     Attributes
     ----------
-    x : ndarray, shape (n, n_channels, length)
-        Zero where a point is missing. Of complex data the real parts of all channels, then the imaginary
-        parts.
-    x_err : ndarray, shape (n, n_values, length), or None
-        One where a point is missing.
-    mask : ndarray of bool, shape (n, length)
-        Whether a point is present.
+    x : ndarray, shape (..., *data_shape)
+        Checked: shape (n, n_channels, length), zero where a point is missing; of complex data the real parts
+        of all channels, then the imaginary parts.
+    x_err : ndarray, or None
+        Uncertainties. Checked: shape (n, n_values, length), one where a point is missing.
+    mask : ndarray, or None
+        True where a point is present. Checked: shape (n, length).
     """
 
-    x: Array
-    x_err: Array | None
-    mask: NDArray[np.bool_]
+    x: Any
+    x_err: Any = None
+    mask: Any = None
+
+    @classmethod
+    def read(
+        cls, x: Any, x_err: Any = None, mask: Any = None, names: Sequence[str] = ("x_obs", "x_err", "x_mask")
+    ) -> Observation:
+        """Arrays of what a user gives, with the names of the three for messages.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what are no numbers.
+        """
+        return cls(
+            as_numbers(x, names[0]),
+            None if x_err is None else as_real_numbers(x_err, names[1]),
+            None if mask is None else as_mask(mask, names[2]),
+        )
 
 
 @dataclass(frozen=True)
-class DataLayout:
+class DataFormat:
     """Shape, channels and scales of the data of all targets.
 
     Attributes
@@ -64,13 +82,13 @@ class DataLayout:
     channels : tuple of str
         What each row of x is: "value", "time" or "band"; of complex data two values a row.
     has_uncertainty, has_mask : bool
-        Whether x_err and mask come with x.
+        True where networks see x_err, and mask.
     shift, scale : ndarray, shape (n_rows, 1)
         Of every row that networks see: those of x, the logarithms of x_err, the mask.
     low, high : ndarray, shape (n_rows, 1)
         Range of the simulations in these units.
     is_complex : bool
-        Whether x is complex.
+        True where x is complex.
     """
 
     data_shape: tuple[int, ...]
@@ -90,14 +108,14 @@ class DataLayout:
         x_err: ArrayLike | None = None,
         mask: ArrayLike | None = None,
         channels: Sequence[str] | None = None,
-    ) -> DataLayout:
+    ) -> DataFormat:
         """Learn shape and scales from simulations with noise.
 
         Parameters
         ----------
         x : array_like, shape (n, *data_shape)
         x_err, mask : array_like, optional
-            See `targets`.
+            See `observation`.
         channels : sequence of str, optional
             All are values when None.
 
@@ -112,24 +130,14 @@ class DataLayout:
         roles = ("value",) * n_channels if channels is None else tuple(channels)
         _check_channels(roles, n_channels, data_shape, is_complex)
         roles *= 1 + is_complex
-        n_rows = len(roles) + (x_err is not None) * roles.count("value") + (mask is not None)
-        zero, one = np.zeros((n_rows, 1)), np.ones((n_rows, 1))
-        plain = cls(
-            data_shape,
-            roles,
-            x_err is not None,
-            mask is not None,
-            zero,
-            one,
-            -np.inf * one,
-            np.inf * one,
-            is_complex,
-        )
-        targets = plain.targets(x, x_err, mask)
-        rows = plain._rows(targets)
-        scales = [_shift_and_scale(rows[:, i][targets.mask], role) for i, role in enumerate(plain.roles)]
+        has_parts = x_err is not None, mask is not None
+        one = np.ones((len(roles) + has_parts[0] * roles.count("value") + has_parts[1], 1))
+        plain = cls(data_shape, roles, *has_parts, 0.0 * one, one, -np.inf * one, np.inf * one, is_complex)
+        observation = plain.observation(x, x_err, mask)
+        rows, present = plain._rows(observation).numpy(), observation.mask
+        scales = [_shift_and_scale(rows[:, i][present], role) for i, role in enumerate(plain.roles)]
         shift, scale = (np.array(column)[:, None] for column in zip(*scales, strict=True))
-        scaled = np.where(targets.mask[:, None], (rows - shift) / scale, 0.0)
+        scaled = np.where(present[:, None], (rows - shift) / scale, 0.0)
         low, high = scaled.min((0, 2))[:, None], scaled.max((0, 2))[:, None]
         return replace(plain, shift=shift, scale=scale, low=low, high=high)
 
@@ -140,18 +148,12 @@ class DataLayout:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What each row is: the channels, then "log_uncertainty" of every value, then "mask"."""
+        """Meaning of each row: the channels, then "log_uncertainty" of every value, then "mask"."""
         uncertainties = ("log_uncertainty",) * (self.has_uncertainty * self.channels.count("value"))
         return (*self.channels, *uncertainties, *("mask",) * self.has_mask)
 
-    @property
-    def edges(self) -> tuple[Array, Array]:
-        """Least and largest number that networks see in each row, shape (n_rows, 1) each."""
-        margin = MARGIN * (self.high - self.low)
-        return self.low - margin, self.high + margin
-
     def is_single(self, x: ArrayLike) -> bool:
-        """Whether x is the data of one target and not of several."""
+        """Return whether x is the data of one target and not of several."""
         return as_numbers(x, "x_obs").ndim == len(self.data_shape)
 
     @property
@@ -167,15 +169,127 @@ class DataLayout:
         """Real channels, shape (n, n_channels, length), of data of shape (n, *data_shape)."""
         return to_channels(data.astype(complex) if self.is_complex else data, self.data_shape)
 
-    def as_checked(self, x: ArrayLike) -> Array:
-        """The same of data as users give them.
+    def as_errors(self, errors: Array) -> Array:
+        """Uncertainties of shape (n, *data_shape) of those of all channels, shape (n, n_channels, length)."""
+        return errors[:, : len(self.channels) // (1 + self.is_complex)].reshape(-1, *self.data_shape)
+
+    def observation(
+        self, x: Any, x_err: Any = None, mask: Any = None, *, for_networks: bool = True
+    ) -> Observation:
+        """Check data of one target or of several.
+
+        Parameters
+        ----------
+        x : array_like, shape (*data_shape) or (n, *data_shape)
+        x_err : array_like, optional
+            Anything that broadcasts to the values: one number, shape (length,), (n, length), (n, 1) or
+            (n, n_values, length).
+        mask : array_like of bool, shape (length,) or (n, length), optional
+            True where a point is present. Where networks see a mask, points that are not finite or have no
+            positive uncertainty count as missing too, and it can be left out where there are such points.
+        for_networks : bool
+            False allows uncertainties that networks do not see, for weights.
 
         Raises
         ------
         TypeError, ValueError
-            For what is no data of the shape and kind of the simulations.
+            For what is no data of the shape and kind of the simulations, for uncertainties that are missing
+            or not asked for, or for missing points where networks see no mask.
         """
-        data = as_numbers(x, "x_obs")
+        given = Observation.read(x, x_err, mask)
+        n_axes = len(self.data_shape)
+        if given.x.ndim == n_axes:
+            given = Observation(*(None if a is None else a[None] if a.ndim == n_axes else a for a in given))
+        data = self._checked(given.x)
+        if (x_err is None and self.has_uncertainty) or (
+            x_err is not None and not self.has_uncertainty and for_networks
+        ):
+            raise ValueError(
+                f"x_err: expected {'the uncertainties, as' if self.has_uncertainty else 'None, as none'} in "
+                f"the simulations, got {'None' if x_err is None else 'an array'}; the noise function returns "
+                "(x, x_err) where networks are to know the uncertainties"
+            )
+        n, _, length = data.shape
+        errors: Any = None
+        told, good = np.ones((n, length), dtype=bool), np.asarray(np.isfinite(data).all(1))
+        if mask is not None:
+            try:
+                told = self._mask(torch.from_numpy(np.array(given.mask)), n).numpy()
+            except RuntimeError as error:
+                raise ValueError(
+                    f"x_mask: expected shape ({length},) or ({n}, {length}), got {np.shape(mask)}; one value "
+                    "for each point, for all channels"
+                ) from error
+        if x_err is not None:
+            try:
+                errors = self._errors(torch.from_numpy(np.array(given.x_err)), n).numpy()
+            except RuntimeError as error:
+                raise ValueError(
+                    f"x_err: expected uncertainties that broadcast to {self._errors_shape(n)} (targets, "
+                    f"values, length), got shape {np.shape(x_err)}; (n, 1) is one uncertainty a target"
+                ) from error
+            good &= np.asarray((np.isfinite(errors) & (errors > 0)).all(1))
+        self._check_present(told, good, data, errors, mask is not None)
+        present = told & good
+        blank = ~present[:, None]
+        errors = None if errors is None else np.where(blank, 1.0, errors)
+        return Observation(np.where(blank, 0.0, data), errors, present)
+
+    def observation_of_tensors(self, x: Tensor, x_err: Tensor | None, mask: Tensor | None) -> Observation:
+        """The same of tensors as a noise law gives them, of several targets, unchecked: no device waits."""
+        n, rows = len(x), x.reshape(len(x), -1, self.shape[1])
+        if self.is_complex:
+            rows = rows if rows.is_complex() else rows + 0j
+            rows = torch.cat([rows.real, rows.imag], 1)
+        present = torch.isfinite(rows).all(1)
+        if x_err is not None:
+            x_err = self._errors(x_err, n)
+            present = present & (torch.isfinite(x_err) & (x_err > 0)).all(1)
+        if mask is not None:
+            present = present & self._mask(mask, n)
+        return Observation(rows, x_err, present)
+
+    def encode(self, observation: Observation, clip: bool = True) -> Tensor:
+        """Scaled rows that networks see, shape (n, n_rows, length), float32: zero where a point is missing.
+
+        Parameters
+        ----------
+        observation : Observation
+            Checked; on the device of its tensors.
+        clip : bool
+            True to move values far outside the range of the simulations to its edge.
+        """
+        rows = self._rows(observation)
+        shift, scale, low, high = self._scales_on(rows.device)
+        scaled = (rows - shift) / scale
+        if clip:
+            scaled = scaled.clamp(low, high)
+        present = _tensor(observation.mask)[:, None]
+        largest = DATA_FORMAT.largest
+        return torch.where(present, scaled.clamp(-largest, largest), 0.0).float()
+
+    def _rows(self, observation: Observation) -> Tensor:
+        rows = [_tensor(observation.x)]
+        if self.has_uncertainty:
+            rows.append(_tensor(observation.x_err).log())
+        if self.has_mask:
+            rows.append(_tensor(observation.mask)[:, None])
+        return torch.cat(rows, 1) if len(rows) > 1 else rows[0]
+
+    @cached_property
+    def _scales(self) -> dict[torch.device, tuple[Tensor, ...]]:
+        return {}
+
+    def _scales_on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Shift, scale and edges on a device, copied there once: a captured step cannot wait for a copy."""
+        if device not in self._scales:
+            margin = DATA_FORMAT.margin * (self.high - self.low)
+            parts = self.shift, self.scale, self.low - margin, self.high + margin
+            self._scales[device] = tuple(torch.tensor(part, device=device) for part in parts)
+        return self._scales[device]
+
+    def _checked(self, data: NDArray[Any]) -> Array:
+        """Real channels of data of several targets."""
         if data.ndim == 0 or not len(data) or data.shape[1:] != self.data_shape:
             shape = ", ".join(map(str, self.data_shape))
             raise ValueError(
@@ -190,91 +304,9 @@ class DataLayout:
             )
         return self.as_channels(data)
 
-    def as_errors(self, errors: Array) -> Array:
-        """Uncertainties of shape (n, *data_shape) of those of all channels, shape (n, n_channels, length)."""
-        return errors[:, : len(self.channels) // (1 + self.is_complex)].reshape(-1, *self.data_shape)
-
-    def several(
-        self, x: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> tuple[NDArray[Any], Array | None, NDArray[np.bool_] | None]:
-        """The same data as those of several targets, be it of one alone; what broadcasts is left as it is."""
-        x = as_numbers(x, "x_obs")
-        x_err = None if x_err is None else as_real_numbers(x_err, "x_err")
-        mask = None if mask is None else as_mask(mask, "x_mask")
-        if not self.is_single(x):
-            return x, x_err, mask
-        n_axes = len(self.data_shape)
-        return (
-            x[None],
-            x_err[None] if x_err is not None and x_err.ndim == n_axes else x_err,
-            mask[None] if mask is not None and mask.ndim == n_axes else mask,
-        )
-
-    def targets(self, x: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None) -> Targets:
-        """Check data of several targets.
-
-        Parameters
-        ----------
-        x : array_like, shape (n, *data_shape)
-        x_err : array_like, optional
-            Anything that broadcasts to the values: one number, shape (length,), (n, length), (n, 1) or
-            (n, n_values, length).
-        mask : array_like of bool, shape (length,) or (n, length), optional
-            True where a point is present. Where the layout has a mask, points that are not finite or have no
-            positive uncertainty count as missing too, and it can be left out where there are such points.
-
-        Raises
-        ------
-        ValueError
-            For another shape, for uncertainties that are missing or not asked for, or for missing points
-            where the layout has no mask.
-        """
-        data = self.as_checked(x)
-        n, _, length = data.shape
-        if (x_err is None) == self.has_uncertainty:
-            raise ValueError(
-                f"x_err: expected {'the uncertainties, as' if self.has_uncertainty else 'None, as none'} in "
-                f"the simulations, got {'None' if x_err is None else 'an array'}; the noise function returns "
-                "(x, x_err) where networks are to know the uncertainties"
-            )
-        present = np.ones((n, length), dtype=bool) if mask is None else self._mask(mask, n, length)
-        good = np.asarray(np.isfinite(data).all(1))
-        errors = None
-        if x_err is not None:
-            errors = self._errors(x_err, n)
-            good &= np.asarray((np.isfinite(errors) & (errors > 0)).all(1))
-        self._check_present(present, good, data, errors, mask is not None)
-        present &= good
-        blank = ~present[:, None]
-        return Targets(
-            np.where(blank, 0.0, data), None if errors is None else np.where(blank, 1.0, errors), present
-        )
-
-    def encode(self, targets: Targets, clip: bool = True) -> NDArray[np.float32]:
-        """What networks see, shape (n, n_rows, length): zero where a point is missing.
-
-        Parameters
-        ----------
-        targets : Targets
-        clip : bool
-            Whether values far outside the range of the simulations are moved to its edge.
-        """
-        scaled = (self._rows(targets) - self.shift) / self.scale
-        if clip:
-            scaled = np.clip(scaled, *self.edges)
-        return np.where(targets.mask[:, None], scaled, 0.0).clip(-LARGEST, LARGEST).astype(np.float32)
-
-    def _rows(self, targets: Targets) -> Array:
-        rows = [targets.x]
-        if targets.x_err is not None:
-            rows.append(np.log(targets.x_err))
-        if self.has_mask:
-            rows.append(targets.mask[:, None].astype(float))
-        return np.concatenate(rows, 1) if len(rows) > 1 else rows[0]
-
     def _check_present(
         self,
-        present: NDArray[np.bool_],
+        told: NDArray[np.bool_],
         good: NDArray[np.bool_],
         data: Array,
         errors: Array | None,
@@ -288,51 +320,43 @@ class DataLayout:
                     "that is NaN; pass x_mask=, True where a point is present (x_mask=True for complete data)"
                 )
             return
-        if present.all() and good.all():
+        if told.all() and good.all():
             return
-        wrong = {"masked": int((~present).sum()), "not finite": int((~np.isfinite(data)).any(1).sum())}
+        wrong = {"masked": int((~told).sum()), "not finite": int((~np.isfinite(data)).any(1).sum())}
         found = ", ".join(f"{n} {what}" for what, n in wrong.items() if n)
         if not found and errors is not None:
             bad = ~(np.isfinite(errors) & (errors > 0))
             raise ValueError(
                 f"x_err: expected positive finite uncertainties, got {int(bad.any(1).sum())} of "
-                f"{present.size} that are not, such as {errors[bad][0]:.6g}; points without one are missing, "
+                f"{told.size} that are not, such as {errors[bad][0]:.6g}; points without one are missing, "
                 "which networks know where the noise function returns (x, x_err, mask)"
             )
         raise ValueError(
-            f"x_obs: expected complete data, as in the training, got {present.size} points of which {found}; "
+            f"x_obs: expected complete data, as in the training, got {told.size} points of which {found}; "
             "train with a noise function that returns (x, x_err, mask)"
         )
 
-    def _errors(self, x_err: ArrayLike, n: int) -> Array:
+    def _errors_shape(self, n: int) -> tuple[int, int, int]:
+        """Shape of the uncertainties; that of a complex point holds for both of its parts."""
+        return n, self.channels.count("value") // (1 + self.is_complex), self.shape[1]
+
+    def _errors(self, errors: Tensor, n: int) -> Tensor:
         """Uncertainties of shape (n, n_values, length) from what broadcasts to the data."""
-        errors = as_real_numbers(x_err, "x_err")
-        # That of a complex point is the one of its real and of its imaginary part.
-        n_parts = 1 + self.is_complex
-        shape = (n, self.channels.count("value") // n_parts, self.channel_shape[1])
+        shape = self._errors_shape(n)
         if len(self.data_shape) > 2 and errors.shape[-len(self.data_shape) :] == self.data_shape:
             errors = errors.reshape(-1, 1, shape[2])
         if shape[1] == 1 and errors.ndim == 2:
             errors = errors[:, None]
-        try:
-            return np.tile(np.broadcast_to(errors, shape), (1, n_parts, 1))
-        except ValueError as error:
-            raise ValueError(
-                f"x_err: expected uncertainties that broadcast to {shape} (targets, values, length), got "
-                f"shape {np.shape(x_err)}; (n, 1) is one uncertainty a target"
-            ) from error
+        return errors.broadcast_to(shape).repeat(1, 1 + self.is_complex, 1)
 
-    def _mask(self, mask: ArrayLike, n: int, length: int) -> NDArray[np.bool_]:
-        present = as_mask(mask, "x_mask")
-        if self.data_shape == (1, length) and present.ndim == 3:
-            present = present[:, 0]
-        try:
-            return np.array(np.broadcast_to(present, (n, length)))
-        except ValueError as error:
-            raise ValueError(
-                f"x_mask: expected shape ({length},) or ({n}, {length}), got {present.shape}; one value for "
-                "each point, for all channels"
-            ) from error
+    def _mask(self, mask: Tensor, n: int) -> Tensor:
+        """Presence of points, shape (n, length)."""
+        mask = mask.reshape(len(mask), -1) if mask.ndim > 2 else mask
+        return mask.bool().broadcast_to(n, self.shape[1])
+
+
+def _tensor(part: Any) -> Tensor:
+    return part if isinstance(part, Tensor) else torch.from_numpy(part)
 
 
 def _check_channels(
@@ -354,10 +378,8 @@ def _check_channels(
 
 
 def _shift_and_scale(points: Array, role: str) -> tuple[float, float]:
-    """Zero and unit of a row: median and half the central 68 %, or start and range of times."""
+    """Zero and unit of a row; the standard deviation is the unit where most points are the same."""
     if role in ("band", "mask") or not len(points):
         return 0.0, 1.0
-    low, middle, high = np.quantile(points, [0.0, 0.5, 1.0] if role == "time" else [0.16, 0.5, 0.84])
-    spread = high - low if role == "time" else 0.5 * (high - low)
-    fallback = points.std() or 1.0
-    return float(low if role == "time" else middle), float(spread if spread > 0 else fallback)
+    shift, spread = zero_and_unit(points, role)
+    return shift, spread if spread > 0 else float(points.std() or 1.0)

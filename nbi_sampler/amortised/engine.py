@@ -1,42 +1,44 @@
-"""The engine: train once on simulations, then infer any number of targets, in the style of scikit-learn.
-
-`NBI` trains, and goes to a file and back; what it answers then is in `amortised.answers`. Networks, training
-loop and importance sampling are those of the sampler.
-"""
+"""The engine: train once on simulations, then infer any number of targets, in the style of scikit-learn."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
-from nbi_sampler.algorithm.records import Observer, Observers
-from nbi_sampler.amortised.answers import Answers, LogLikelihood, one_mask
+from nbi_sampler.algorithm.records import Observers
+from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.fitting import fit_estimator, monitored
-from nbi_sampler.amortised.given import check_fit
-from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning
+from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_likelihood
+from nbi_sampler.amortised.inference import Inferences, UnreliableWeightsWarning, infer, warn_of_weights
+from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_out_of_distribution
 from nbi_sampler.amortised.saving import Learnt, reopened, save_learnt
-from nbi_sampler.amortised.sequential import focus
-from nbi_sampler.amortised.setup import Setup, suited_to
-from nbi_sampler.amortised.unreliable import UnreliableWeightsWarning
+from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
+from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.core.config import TrainingConfig, build
+from nbi_sampler.core.config.building import require_count
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.reports.progress import TrainingProgress
 
 __all__ = ["NBI", "OutOfDistributionWarning", "UnreliableWeightsWarning"]
+
+Array = NDArray[np.float64]
+LogLikelihood = Callable[..., ArrayLike]
 
 # The sampler's, whose lines people see.
 logger = logging.getLogger("bilby")
 
 
-class NBI(Answers, BaseEstimator):
+class NBI(BaseEstimator):
     """Neural Bayesian inference: posteriors of many targets from one training.
 
     Parameters
@@ -84,8 +86,8 @@ class NBI(Answers, BaseEstimator):
         Losses of the last amortised fit.
     training_counts_ : SimulationCounts
         How many simulations it had, and how many were left out for which reason.
-    focused_ : Focused
-        After a sequential fit.
+    sequential_ : SequentialPosterior
+        After a sequential fit; ``focused_`` is its former name.
 
     References
     ----------
@@ -120,17 +122,10 @@ class NBI(Answers, BaseEstimator):
         pool: Any = None,
     ) -> None:
         # As given, so that scikit-learn can clone the engine; `Setup` knows what they mean.
-        self.flow = flow
-        self.featurizer = featurizer
-        self.simulator = simulator
-        self.noise = noise
-        self.priors = priors
-        self.labels = labels
-        self.channels = channels
-        self.seed = seed
-        self.device = device
-        self.n_jobs = n_jobs
-        self.pool = pool
+        self.flow, self.featurizer = flow, featurizer
+        self.simulator, self.noise, self.priors = simulator, noise, priors
+        self.labels, self.channels, self.seed = labels, channels, seed
+        self.device, self.n_jobs, self.pool = device, n_jobs, pool
         self._setup = Setup.read(self.get_params(deep=False))
 
     @in_own_settings
@@ -172,18 +167,18 @@ class NBI(Answers, BaseEstimator):
             few to compare with.
         y : array_like, shape (n, n_dim), optional
             Their parameters, drawn from the priors, in the order of these.
-        x_obs, x_err, x_mask, log_likelihood : optional
+        x_obs, x_err, x_mask, mask, log_likelihood : optional
             The target of sequential rounds; see `infer`.
         store : str or pathlib.Path, optional
             File in which the simulations are kept as they are made, and looked for first.
         in_memory : bool, optional
-            Whether the simulations of a store are read whole, or in batches by every epoch; when None, up to
-            a gigabyte of them is read whole.
+            True to read the simulations of a store whole, False to read batches in every epoch; when None,
+            up to a gigabyte of them is read whole.
         loss : {"nll", "apt"}
             Of sequential rounds; see docs/losses.md.
         refine : bool
-            Whether sequential rounds go over to fits of the weighted draws once the posterior is found. False
-            is the paper's Algorithm 1.
+            True to go over to fits of the weighted draws once rounds have found the posterior; False is the
+            paper's Algorithm 1.
         training : mapping, optional
             Further settings of `TrainingConfig`, such as ``batch_size`` and ``learning_rate``.
         on_epoch : callable, optional
@@ -191,8 +186,6 @@ class NBI(Answers, BaseEstimator):
         print_method : str, optional
             ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s;
             ``"interval-60"``: a line every 60 s; ``"none"``: silence. Lines go to bilby's log.
-        mask : array_like, optional
-            Another name of ``x_mask``.
 
         Raises
         ------
@@ -206,39 +199,37 @@ class NBI(Answers, BaseEstimator):
             Where some simulations are left out, or those given are not those of the simulator.
         """
         config = build(TrainingConfig, {**(training or {}), "n_epochs": n_epochs}, "training")
-        monitor = partial(monitored, self._setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch)
-        check_fit(n_sims, n_rounds, x, store)
-        with TrainingProgress(print_method, config.n_epochs, logger.info) as progress:
-            if n_rounds > 1:
-                target = (x_obs, x_err, one_mask(x_mask, mask))
-                rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
-                with monitor() as events:
-                    observer = Observers(events, progress)
-                    self.focused_ = focus(target, log_likelihood, self._setup, rounds, config, observer)
-                progress.finish(f"trained in {n_rounds} rounds")
-                return self
-            progress.begin("simulating", n_sims)
-            before = getattr(self, "training_set_", None)
-            self.training_set_ = self._setup.training_set(
-                n_sims, x, y, store, before, in_memory, progress.done
+        require_count("n_sims", n_sims)
+        require_count("n_rounds", n_rounds)
+        if n_rounds != 1 and (x is not None or store is not None):
+            name = "x, y" if x is not None else "store"
+            raise ValueError(
+                f"{name}: expected None with n_rounds={n_rounds}, as rounds make their own simulations; give "
+                "n_rounds=1, which is amortised"
             )
-            with monitor() as events:
-                self._train(config, Observers(events, progress))
-            progress.finish(f"trained on {self.training_counts_.n_used:,} simulations")
+        setup = self._setup
+        with TrainingProgress(print_method, config.n_epochs, logger.info) as progress:
+            if n_rounds == 1:
+                progress.begin("simulating", n_sims)
+                before = getattr(self, "training_set_", None)
+                made = setup.training_set(n_sims, x, y, store, before, in_memory, progress.done)
+                self.training_set_ = made
+            with monitored(setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch) as events:
+                observer = Observers(events, progress)
+                if n_rounds > 1:
+                    target = (x_obs, x_err, _one_mask(x_mask, mask))
+                    rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
+                    given = (log_likelihood, setup, rounds, config, observer)
+                    self.sequential_ = fit_sequentially(target, *given)
+                    done = f"trained in {n_rounds} rounds"
+                else:
+                    observer.training_started("amortised")
+                    rng, on_epoch = stage_generator(setup.entropy, "train"), observer.epoch_finished
+                    found = fit_estimator(made, setup, config, rng, self.channels, on_epoch)
+                    self.estimator_, self.training_info_, self.training_counts_ = found
+                    done = f"trained on {self.training_counts_.n_used:,} simulations"
+            progress.finish(done)
         return self
-
-    def _train(self, config: TrainingConfig, observer: Observer) -> None:
-        observer.training_started("amortised")
-        self.estimator_, self.training_info_, self.training_counts_ = fit_estimator(
-            self.training_set_,
-            self.noise,
-            self._setup.space,
-            lambda layout: self._setup.networks(suited_to(layout, self._setup.featurizer), config.n_threads),
-            config,
-            stage_generator(self._setup.entropy, "train"),
-            self.channels,
-            observer.epoch_finished,
-        )
 
     @in_own_settings
     def save(self, path: str | Path) -> None:
@@ -247,10 +238,10 @@ class NBI(Answers, BaseEstimator):
         Simulator, noise function and log-likelihood are code: the first two have to be given again to `load`,
         the last to `infer`.
         """
-        focused = getattr(self, "focused_", None)
-        estimator = getattr(self, "estimator_", None) if focused else self._fitted()
+        sequential = getattr(self, "sequential_", None)
+        estimator = getattr(self, "estimator_", None) if sequential else self._fitted()
         about = {**self._setup.about(), "channels": self.channels}
-        save_learnt(path, Learnt(self._setup.priors, estimator, focused, about))
+        save_learnt(path, Learnt(self._setup.priors, estimator, sequential, about))
 
     @classmethod
     @in_own_settings
@@ -275,7 +266,7 @@ class NBI(Answers, BaseEstimator):
         """
         learnt, restored = reopened(path, arguments)
         engine = cls(**restored)
-        for name, part in (("estimator_", learnt.estimator), ("focused_", learnt.focused)):
+        for name, part in (("estimator_", learnt.estimator), ("sequential_", learnt.sequential)):
             if part is not None:
                 setattr(engine, name, part)
         return engine
@@ -285,3 +276,174 @@ class NBI(Answers, BaseEstimator):
         super().set_params(**params)
         self._setup = Setup.read(self.get_params(deep=False))
         return self
+
+    @in_own_settings
+    def infer(
+        self,
+        x_obs: ArrayLike,
+        x_err: ArrayLike | None = None,
+        x_mask: ArrayLike | None = None,
+        *,
+        n_samples: int = 2000,
+        log_likelihood: LogLikelihood | None = None,
+        on_target: Callable[[], None] | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Inferences:
+        """Posterior, evidence and verdict of every target, by importance sampling from the trained network.
+
+        Parameters
+        ----------
+        x_obs : array_like, shape (*data_shape) or (n_targets, *data_shape)
+            Real, or complex where simulations or their noise are.
+        x_err : array_like, optional
+            Uncertainties of the values: one number, of shape (length,), (n_targets, 1) or that of the data.
+            Networks see them where the noise function gave some in training; weights are Gaussian in them.
+            Of complex data it is the standard deviation of the real and of the imaginary part each.
+        x_mask, mask : array_like of bool, shape (length,) or (n_targets, length), optional
+            Two names of one: True where a point is present. Needed where networks were trained with masks,
+            unless points that are NaN say which are missing; True for complete data.
+        n_samples : int
+            Draws, and simulations, for each target.
+        log_likelihood : callable, optional
+            ``(x, y, observation) -> ndarray, shape (n,)`` instead of Gaussian errors: simulations x, shape
+            (n, *shape), of parameters y, shape (n, n_dim), and an object with the target's ``x``, ``x_err``
+            and ``mask``.
+        on_target : callable, optional
+            Called after every target, for progress.
+
+        Returns
+        -------
+        list of Inference
+            One for each target; it prints a summary.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            For data that cannot be used; says what was expected and what was given.
+        """
+        x_mask = _one_mask(x_mask, mask)
+        require_count("n_samples", n_samples)
+        if self._is_sequential(x_obs, x_err, x_mask):
+            return infer_sequentially(self.sequential_, self._setup, n_samples, log_likelihood, on_target)
+        estimator = self._fitted()
+        if x_err is None and log_likelihood is None and not estimator.data_format.has_uncertainty:
+            x_err = errors_of_noise(self.noise)
+        # Data are checked before the simulator is called.
+        observation = estimator.observation(x_obs, x_err, x_mask, for_networks=False)
+        proposals, p_values = estimator.proposals(observation), estimator.p_value(observation)
+        with self._setup.evaluator() as (evaluator, model):
+            known = (estimator.data_format, model, observation, x_obs)
+            weigh, targets = target_likelihood(log_likelihood, *known)
+            entropy = self._setup.entropy
+            return infer(proposals, targets, p_values, evaluator, weigh, n_samples, entropy, on_target)
+
+    @in_own_settings
+    def predict(
+        self,
+        x_obs: ArrayLike,
+        x_err: ArrayLike | None = None,
+        x_mask: ArrayLike | None = None,
+        *,
+        n_samples: int = 2000,
+        log_likelihood: LogLikelihood | None = None,
+        mask: ArrayLike | None = None,
+    ) -> tuple[Array, Array]:
+        """Weighted samples of the posterior of one target, or of each of several; arguments as of `infer`.
+
+        Returns
+        -------
+        samples : ndarray, shape (n_samples, n_dim) or (n_targets, n_samples, n_dim)
+        weights : ndarray, shape (n_samples,) or (n_targets, n_samples)
+            Summing to 1 for each target; NaN where no likelihood was finite.
+
+        Warns
+        -----
+        OutOfDistributionWarning
+            Where data are unlike the simulations.
+        UnreliableWeightsWarning
+            Where weights are bad: the status that `infer` gives is not "ok", and not for few draws alone.
+        """
+        x_mask = _one_mask(x_mask, mask)
+        found = self.infer(x_obs, x_err, x_mask, n_samples=n_samples, log_likelihood=log_likelihood)
+        warn_out_of_distribution([each.p_value for each in found])
+        warn_of_weights(found)
+        samples, weights = np.stack([f.samples for f in found]), np.stack([f.weights for f in found])
+        single = self._is_sequential(x_obs, x_err, x_mask) or self._fitted().data_format.is_single(x_obs)
+        return (samples[0], weights[0]) if single else (samples, weights)
+
+    @in_own_settings
+    def sample(
+        self,
+        x_obs: ArrayLike,
+        x_err: ArrayLike | None = None,
+        x_mask: ArrayLike | None = None,
+        *,
+        n_samples: int = 2000,
+        mask: ArrayLike | None = None,
+    ) -> Array:
+        """Draws of the network's posterior as it is, without weights and without a simulation.
+
+        Their shape is (n_samples, n_dim) or (n_targets, n_samples, n_dim).
+        """
+        require_count("n_samples", n_samples)
+        estimator = self._fitted()
+        observation = estimator.observation(x_obs, x_err, _one_mask(x_mask, mask), for_networks=False)
+        warn_out_of_distribution(estimator.p_value(observation))
+        samples = []
+        for i, proposal in enumerate(estimator.proposals(observation)):
+            z = proposal.sample(n_samples, stage_generator(self._setup.entropy, "predict", i))
+            samples.append(estimator.space.to_theta(z))
+        return samples[0] if estimator.data_format.is_single(x_obs) else np.stack(samples)
+
+    @in_own_settings
+    def score(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        x_err: ArrayLike | None = None,
+        x_mask: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> float:
+        """Mean information gained about true parameters, in nats: their log posterior less their log prior.
+
+        Parameters
+        ----------
+        x : array_like, shape (n_targets, *data_shape)
+            With noise.
+        y : array_like, shape (n_targets, n_dim)
+            True parameters.
+        x_err, x_mask, mask : array_like, optional
+            See `infer`.
+        """
+        estimator = self._fitted()
+        observation = estimator.observation(x, x_err, _one_mask(x_mask, mask), for_networks=False)
+        theta = np.atleast_2d(as_real_numbers(y, "y"))
+        expected = (len(observation.x), estimator.space.n_dim)
+        if theta.shape != expected:
+            raise ValueError(f"y: expected parameters of the targets, shape {expected}, got {np.shape(y)}")
+        return float(np.mean(estimator.log_ratio(theta, observation)))
+
+    def _fitted(self) -> Estimator:
+        if hasattr(self, "estimator_"):
+            return self.estimator_
+        found = "that was not; call fit first, or load a trained one by NBI.load"
+        if hasattr(self, "sequential_"):
+            found = "for the target of its rounds alone; give that, or call fit with n_rounds=1"
+        raise NotFittedError(f"NBI: expected an engine that was trained for all targets, got one {found}")
+
+    def _is_sequential(self, x_obs: ArrayLike, x_err: ArrayLike | None, mask: ArrayLike | None) -> bool:
+        return hasattr(self, "sequential_") and self.sequential_.is_of(x_obs, x_err, mask)
+
+    @property
+    def focused_(self) -> Any:
+        """Former name of ``sequential_``."""
+        return self.sequential_
+
+
+def _one_mask(x_mask: ArrayLike | None, mask: ArrayLike | None) -> ArrayLike | None:
+    if x_mask is not None and mask is not None:
+        raise TypeError("x_mask: expected one mask, got mask= too, which is another name of it; leave it out")
+    return mask if x_mask is None else x_mask

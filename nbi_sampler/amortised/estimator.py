@@ -1,7 +1,6 @@
 """The posterior of any target: data in, a distribution over z out. Knows nothing of simulators.
 
-What training leaves behind and a file holds. Called by the engine, and by the sampler when it starts from a
-trained model.
+It is what a training leaves behind and a file holds; the sampler starts from it too.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from torch import Tensor
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal
-from nbi_sampler.amortised.data_format import DataLayout, Targets
-from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
+from nbi_sampler.amortised.data_format import DataFormat, Observation
+from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistributionTest
+from nbi_sampler.core.config import INFERENCE
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.flows import Density
@@ -27,9 +27,8 @@ __all__ = ["Estimator"]
 
 Array = NDArray[np.float64]
 
+# Targets of which features are computed at once, which bounds memory.
 ROWS_AT_ONCE = 1000
-# Points at which the density is averaged over the range of a discrete value.
-N_WITHIN_STEP = 16
 
 
 class Estimator:
@@ -38,14 +37,14 @@ class Estimator:
     Parameters
     ----------
     space : ParameterSpace
-    layout : DataLayout
+    data_format : DataFormat
     featurizer : Featurizer
         Fitted.
     flow : Density
     affine : AffineMap
         From the coordinates of the flow to z.
     summary : DataSummary
-    familiarity : Familiarity
+    ood_test : OutOfDistributionTest
         Of the summaries of simulations.
 
     Attributes
@@ -59,103 +58,66 @@ class Estimator:
     def __init__(
         self,
         space: ParameterSpace,
-        layout: DataLayout,
+        data_format: DataFormat,
         featurizer: Featurizer,
         flow: Density,
         affine: AffineMap,
         summary: DataSummary,
-        familiarity: Familiarity,
+        ood_test: OutOfDistributionTest,
     ) -> None:
         self.space = space
-        self.layout = layout
+        self.data_format = data_format
         self.featurizer = featurizer
         self.flow = flow
         self.affine = affine
         self.summary = summary
-        self.familiarity = familiarity
+        self.ood_test = ood_test
         self.names = space.names
-        self.data_shape = layout.data_shape
+        self.data_shape = data_format.data_shape
 
-    def targets(
-        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> Targets:
-        """Data of one target, of shape ``data_shape``, or of several, checked; see `DataLayout.targets`."""
-        return self.layout.targets(*self.layout.several(x_obs, x_err, mask))
+    def observation(
+        self, x_obs: Any, x_err: Any = None, mask: Any = None, *, for_networks: bool = True
+    ) -> Observation:
+        """Data of one target, of shape ``data_shape``, or of several, checked: `DataFormat.observation`."""
+        return self.data_format.observation(x_obs, x_err, mask, for_networks=for_networks)
 
-    def seen(
-        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> tuple[NDArray[Any], Array | None, NDArray[np.bool_] | None]:
-        """Data as of several targets, less the uncertainties where networks were trained without."""
-        return self.layout.several(x_obs, x_err if self.layout.has_uncertainty else None, mask)
-
-    def proposals(
-        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> list[FlowProposal]:
-        """The posterior of every target as a distribution over z.
-
-        Parameters
-        ----------
-        x_obs : array_like, shape ``data_shape`` or (n_targets, *data_shape)
-        x_err : array_like, optional
-            Uncertainties of the values; see `DataLayout.targets` for what broadcasts.
-        mask : array_like of bool, optional
-            True where a point is present.
-
-        Raises
-        ------
-        ValueError
-            For data of another shape than those of the simulations, or other ones.
-        """
-        features = self.features(self.targets(x_obs, x_err, mask))
+    def proposals(self, observation: Observation) -> list[FlowProposal]:
+        """The posterior of every target as a distribution over z."""
         uncut = np.zeros(self.space.n_dim)
+        features = self.features(observation)
         return [FlowProposal(self.flow, row[None], self.affine, uncut) for row in features]
 
-    def proposal(
-        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> FlowProposal:
-        """The posterior of one target; see `proposals`."""
-        if not self.layout.is_single(x_obs):
-            raise ValueError(
-                f"x_obs: expected the data of one target, of shape {self.data_shape}, got {np.shape(x_obs)}"
-            )
-        return self.proposals(x_obs, x_err, mask)[0]
-
-    def p_value(
-        self, x_obs: ArrayLike, x_err: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> Array:
+    def p_value(self, observation: Observation) -> Array:
         """Chance that a simulation is as unlike the others as these data are, shape (n_targets,)."""
-        return self.familiarity.p_value(self.summary(self.layout, self.targets(x_obs, x_err, mask)))
+        return self.ood_test.p_value(self.summary(self.data_format, observation))
 
     @torch.no_grad()
-    def features(self, targets: Targets) -> Tensor:
+    def features(self, observation: Observation) -> Tensor:
         """Features of several targets, shape (n_targets, n_features)."""
         device = next(self.flow.parameters(), torch.zeros(1)).device
-        data = torch.as_tensor(self.layout.encode(targets)).flatten(1)
+        data = self.data_format.encode(observation).flatten(1)
         parts = (part.to(device) for part in data.split(ROWS_AT_ONCE))
         return torch.cat([self.featurizer(self.featurizer.reduce(part)) for part in parts])
 
     @torch.no_grad()
-    def log_ratio(self, theta: ArrayLike, targets: Targets) -> Array:
-        """``log q(theta | x) - log prior(theta)`` of one parameter set a target.
+    def log_ratio(self, theta: ArrayLike, observation: Observation) -> Array:
+        """``log q(theta | x) - log prior(theta)`` of one parameter set a target, shape (n_targets,).
 
         Parameters
         ----------
         theta : array_like, shape (n_targets, n_dim)
-        targets : Targets
-
-        Returns
-        -------
-        ndarray, shape (n_targets,)
+        observation : Observation
+            Checked.
         """
         theta = as_real_numbers(theta, "theta")
         z, rng = self.space.to_z(theta), np.random.default_rng(0)
-        uncut, features = np.zeros(self.space.n_dim), self.features(targets)
+        uncut, features = np.zeros(self.space.n_dim), self.features(observation)
         proposals = [
             (slice(start, start + ROWS_AT_ONCE), FlowProposal(self.flow, part, self.affine, uncut))
             for start, part in zip(range(0, len(z), ROWS_AT_ONCE), features.split(ROWS_AT_ONCE), strict=True)
         ]
         # A discrete value is a range of z, over which the density is averaged.
-        others = [self.space.to_z(theta, rng) for _ in range(N_WITHIN_STEP)]
+        others = [self.space.to_z(theta, rng) for _ in range(INFERENCE.n_within_step)]
         points = others if not np.array_equal(others[0], z) else [z]
         values = [
             np.concatenate([proposal.log_ratio(each[rows]) for rows, proposal in proposals])

@@ -1,13 +1,12 @@
 """Train an estimator on simulations from the prior: the amortised counterpart of the sampler's rounds.
 
-Layout, featurizer and flow are fitted here with the loss and the loop that the rounds use. Called by the
-engine.
+Data format, featurizer and flow are fitted here with the loss and the loop that the rounds use.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,21 +15,18 @@ import numpy as np
 from torch import nn
 
 from nbi_sampler.algorithm.records import Observer, Observers
-from nbi_sampler.algorithm.rounds import Networks
-from nbi_sampler.amortised.data_format import DataLayout
+from nbi_sampler.amortised.data_format import DataFormat, Observation
 from nbi_sampler.amortised.estimator import Estimator
-from nbi_sampler.amortised.noise import NoiseLaw, Observation
-from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
-from nbi_sampler.amortised.setup import Setup
-from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
-from nbi_sampler.amortised.training_set import StoredSet, TrainingSet, opened_examples
+from nbi_sampler.amortised.noise import NoiseLaw
+from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistributionTest
+from nbi_sampler.amortised.setup import Setup, suited_to
+from nbi_sampler.amortised.training_set import SimulatedTargets, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import SimulationCounts
 from nbi_sampler.core.config import TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
-from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.events import Outcome, Run, RunEvents
 from nbi_sampler.reports.meta_data import describable
 
@@ -39,9 +35,7 @@ __all__ = ["fit_estimator", "monitored"]
 
 def fit_estimator(
     simulations: TrainingSet | StoredSet,
-    noise: Any,
-    space: ParameterSpace,
-    networks_for: Callable[[DataLayout], Networks],
+    setup: Setup,
     config: TrainingConfig,
     rng: np.random.Generator,
     channels: Sequence[str] | None = None,
@@ -53,53 +47,46 @@ def fit_estimator(
     ----------
     simulations : TrainingSet or StoredSet
         Of parameters drawn from the prior; those that are not finite, or outside the prior, are left out.
-    noise : object
-        See `NoiseLaw`.
-    space : ParameterSpace
-    networks_for : callable
-        ``layout -> Networks``, once it is known what the data consist of.
+    setup : Setup
+        Noise, priors, and the networks that suit the data.
     config : TrainingConfig
     rng : numpy.random.Generator
     channels : sequence of str, optional
-        See `DataLayout`.
+        See `DataFormat`.
     on_epoch : callable, optional
         See `training.fit`.
-
-    Returns
-    -------
-    Estimator, TrainingInfo, SimulationCounts
 
     Raises
     ------
     ValueError
         With fewer than 100 simulations that can be used, or where more than half cannot.
     """
-    with opened_examples(simulations, space, rng) as examples:
-        law = NoiseLaw(noise, examples.some, examples.some_theta)
-        layout = _learnt(law(examples.some, rng, examples.some_theta), law, channels)
-        networks = networks_for(layout)
-        on_device = TensorLayout(layout, networks.device)
-        seen = partial(SimulatedTargets, noise=law, layout=on_device)
-        some = seen(examples.some, theta=examples.some_theta)
+    space = setup.space
+    with simulations.examples(space, rng) as examples:
+        law = NoiseLaw(setup.noise, examples.some, examples.some_theta)
+        data_format = _learnt(law(examples.some, rng, examples.some_theta), law, channels)
+        networks = setup.networks(suited_to(setup.featurizer, data_format), config.n_threads)
+        seen = partial(SimulatedTargets, noise=law, data_format=data_format, device=networks.device)
+        some = seen(examples.some, examples.some_theta)
         with limited_threads(networks.n_threads):
             with seeded_modules(rng):
-                featurizer = networks.featurizer(layout.shape, space.n_dim).to(networks.device)
+                featurizer = networks.featurizer(data_format.shape, space.n_dim).to(networks.device)
                 featurizer.fit(some, rng)
                 flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
             objective = examples.objective(flow, featurizer, seen, config, rng)
             info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
     # Noise differs between the halves, so that what one teaches is tested on the other.
     first, second = (some.observe(half, rng) for half in np.array_split(np.arange(len(some)), 2))
-    summary = DataSummary.learnt(layout, first)
-    familiarity = Familiarity.fit(summary(layout, second), rng)
-    estimator = Estimator(space, layout, featurizer, flow, examples.affine, summary, familiarity)
+    summary = DataSummary.learnt(data_format, first)
+    ood_test = OutOfDistributionTest.fit(summary(data_format, second), rng)
+    estimator = Estimator(space, data_format, featurizer, flow, examples.affine, summary, ood_test)
     return estimator, info, examples.counts
 
 
-def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) -> DataLayout:
-    """What data with noise consist of; an error in them is that of the noise function."""
+def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) -> DataFormat:
+    """Format of data with noise; an error in them is that of the noise function."""
     try:
-        return DataLayout.learnt(*some, channels=channels)
+        return DataFormat.learnt(*some, channels=channels)
     except ValueError as error:
         if law.of_tensors is not None or str(error).startswith("channels"):
             raise
@@ -110,7 +97,7 @@ def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) ->
 def monitored(
     setup: Setup, settings: Mapping[str, Any], on_epoch: OnEpoch | None = None
 ) -> Iterator[Observer]:
-    """Within this block, plugins are told what the observer is told.
+    """Within this block, plugins are told what the observer is told, and a function of epochs.
 
     Parameters
     ----------
@@ -118,11 +105,10 @@ def monitored(
     settings : mapping of str to object
         Of engine and training.
     on_epoch : callable, optional
-        Told of epochs besides; see `training.fit`.
+        See `training.fit`.
     """
-    label = f"training-{time.strftime('%Y%m%d-%H%M%S')}"
     run = Run(
-        label=label,
+        label=f"training-{time.strftime('%Y%m%d-%H%M%S')}",
         outdir="",
         names=setup.space.names,
         settings=describable(settings),

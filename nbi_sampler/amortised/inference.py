@@ -1,7 +1,7 @@
 """Exact answers from proposals: draws, weights by the likelihood, evidence and a verdict for every target.
 
 The importance sampler of the sampler, for many targets at once; simulations for several of them are made
-together. Called by the engine.
+together.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.amortised.noise import Observation
+from nbi_sampler.amortised.data_format import Observation
+from nbi_sampler.core.config import INFERENCE
+from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.importance.reliability import Status, judge, summarise
 from nbi_sampler.importance.weights import log_evidence, normalised_weights
 
-__all__ = ["Inference", "Inferences", "LogLikelihood", "infer"]
+__all__ = [
+    *("Inference", "Inferences", "LogLikelihood", "UnreliableWeightsWarning", "infer", "warn_of_weights"),
+]
 
 Array = NDArray[np.float64]
 LogLikelihood = Callable[[Array, Array, Observation], ArrayLike]
 
-# Numbers of simulated data held at a time.
+# Numbers of simulated data held at a time, which bounds memory.
 MOST_NUMBERS = 5_000_000
 # Targets, and parameters of each, in a summary of many.
 MOST_SHOWN, MOST_NAMED = 10, 4
@@ -213,4 +217,32 @@ def _judged(
         p_value=p_value,
         status=status,
         message="" if status == Status.OK else status.remedy_of_model,
+    )
+
+
+class UnreliableWeightsWarning(UserWarning):
+    """Weighted samples do not represent the posterior; `NBI.infer` tells more."""
+
+
+def warn_of_weights(found: Sequence[Inference]) -> None:
+    """Warn on behalf of the caller's caller where weights are bad, as the status of an `Inference` says.
+
+    Parameters
+    ----------
+    found : sequence of Inference
+    """
+    bad = [
+        each
+        for each in found
+        if each.status != Status.OK
+        and (each.status != Status.FEW_DISTINCT_SAMPLES or each.efficiency < INFERENCE.least_efficiency)
+    ]
+    if not bad:
+        return
+    worst = min(bad, key=lambda each: each.ess)
+    warn_user(
+        f"weights: {len(bad)} of {len(found)} targets have bad ones; the worst: {worst.status}, "
+        f"{worst.ess:.0f} effective samples of {len(worst.samples)}, k_hat {worst.k_hat:.2f}: "
+        f"{worst.message}. `infer` tells more of every target",
+        UnreliableWeightsWarning,
     )

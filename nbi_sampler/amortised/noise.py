@@ -1,52 +1,32 @@
 """The noise of a survey: predictions in, observed data with uncertainties and masks out.
 
-What a user gives as ``noise=``, as one law for many simulations at once: drawn as tensors where it is known,
+One law for many simulations at once, of what a user gives as ``noise=``: drawn as tensors where it is known,
 else a function, called in batches where a probe finds that it treats rows of a batch as independent, else row
-by row. Called by the training data.
+by row.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nbi_sampler.amortised.data_format import Observation
+from nbi_sampler.core.config import NOISE_PROBE
 from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import torch_generator
-from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
+from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
 
-__all__ = ["NoNoise", "NoiseLaw", "NoiseLevels", "Observation", "TensorNoise", "WhiteNoise"]
+__all__ = ["NoNoise", "NoiseLaw", "NoiseLevels", "TensorNoise", "WhiteNoise"]
 
 
 Array = NDArray[np.float64]
-
-N_PROBES = 8
-
-N_REPEATS = 40
-
-# Of some 100 comparisons, none is as unlikely by chance.
-LARGEST_DEVIATION = 6.0
-
-
-class Observation(NamedTuple):
-    """Data of one or many targets, as a noise function gives them.
-
-    Attributes
-    ----------
-    x : ndarray, shape (..., *data_shape)
-        All three may be tensors.
-    x_err, mask : ndarray, or None
-    """
-
-    x: Any
-    x_err: Any = None
-    mask: Any = None
 
 
 class NoiseLaw:
@@ -68,9 +48,9 @@ class NoiseLaw:
     of_tensors : TensorNoise or None
         The law, where it can be drawn on any device.
     batched : bool
-        Whether the function is called with many predictions at once.
+        True where the function is called with many predictions at once.
     takes_parameters : bool
-        Whether it is called with parameters, one simulation at a time.
+        True where it is called with parameters, one simulation at a time.
 
     Raises
     ------
@@ -119,13 +99,9 @@ class NoiseLaw:
     def _read(self, x: Array, rng: np.random.Generator, theta: Array | None = None) -> Observation:
         # A copy, because a function may add its noise in place.
         parts = self._function(x.copy(), rng, None if theta is None else theta.copy())
-        names = ("x of noise(...)", "x_err of noise(...)", "mask of noise(...)")
-        read = (as_numbers, as_real_numbers, as_real_numbers)
-        arrays: Any = (
-            None if part is None else convert(part, name)
-            for convert, part, name in zip(read, parts, names, strict=False)
-        )
-        observation = Observation(*arrays)
+        names = [f"{part} of noise(...)" for part in ("x", "x_err", "mask")]
+        x, x_err, mask = (*parts, None, None)[:3]
+        observation = Observation.read(x, x_err, mask, names)
         if observation.x.ndim == 0:
             raise ValueError("noise: expected data with noise, an array, got a single number; return x")
         return observation
@@ -146,19 +122,19 @@ def _known(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> TensorNoi
 
 
 def _treats_rows_alike(read: Callable[..., Observation], predictions: Array) -> bool:
-    """Whether rows of a batch get what single calls give: the same law, and independent of each other.
+    """Return whether rows of a batch get the law of single calls, independent of each other.
 
     A function may run on a batch and be wrong: one noise level drawn for all rows, or one taken from all of
     them. So means and spreads of several statistics are compared with those of single calls, and
     statistics of different rows are correlated.
     """
     rng = np.random.default_rng(0)
-    rows = predictions[:N_PROBES]
+    rows = predictions[: NOISE_PROBE.n_probes]
     if len(rows) < 2:
         return False
-    single = np.stack([[_statistics(read(row, rng)) for row in rows] for _ in range(N_REPEATS)])
+    single = np.stack([[_statistics(read(row, rng)) for row in rows] for _ in range(NOISE_PROBE.n_repeats)])
     try:
-        together = [read(rows, rng) for _ in range(N_REPEATS)]
+        together = [read(rows, rng) for _ in range(NOISE_PROBE.n_repeats)]
         with np.errstate(all="ignore"):
             batch = np.stack([_rows_of(observation, len(rows)) for observation in together])
     # This is user code, and an array may make it raise anything; row by row it works.
@@ -189,12 +165,12 @@ def _statistics(observation: Observation) -> Array:
 
 
 def _same_law(single: Array, batch: Array) -> bool:
-    """Whether means and spreads agree over the repeats, shape (n_repeats, n_rows, n_statistics)."""
+    """Return whether means and spreads over the repeats agree, shape (n_repeats, n_rows, n_statistics)."""
     spread = np.sqrt(0.5 * (single.var(0) + batch.var(0)))
     tolerance = 1e-9 * (np.abs(single).max(0) + 1e-300)
     shift = (
         np.abs(single.mean(0) - batch.mean(0))
-        <= LARGEST_DEVIATION * spread * np.sqrt(2.0 / N_REPEATS) + tolerance
+        <= NOISE_PROBE.largest_deviation * spread * np.sqrt(2.0 / NOISE_PROBE.n_repeats) + tolerance
     )
     first, second = single.std(0), batch.std(0)
     # Of heavy tails the spread is uncertain by far more than for a normal law.
@@ -203,7 +179,7 @@ def _same_law(single: Array, batch: Array) -> bool:
 
 
 def _independent(batch: Array) -> bool:
-    """Whether statistics of two rows of a batch are uncorrelated, on average over all pairs of rows."""
+    """Return whether statistics of two rows of a batch are uncorrelated, on average over all pairs."""
     deviation = batch - batch.mean(0)
     spread = deviation.std(0)
     varies = (spread > 1e-9 * (np.abs(batch).max(0) + 1e-300)).all(0)
@@ -213,7 +189,9 @@ def _independent(batch: Array) -> bool:
     n_rows = scaled.shape[1]
     # Of independent rows the mean over rows has a variance of 1 / n_rows.
     inflation = n_rows * (scaled.mean(1) ** 2).mean(0)
-    return bool((inflation < 1.0 + LARGEST_DEVIATION * np.sqrt(2.0 / N_REPEATS)).all())
+    return bool(
+        (inflation < 1.0 + NOISE_PROBE.largest_deviation * np.sqrt(2.0 / NOISE_PROBE.n_repeats)).all()
+    )
 
 
 class TensorNoise(ABC):
@@ -283,7 +261,7 @@ class NoiseLevels(TensorNoise):
     low, high : float
         Range of the standard deviation.
     logarithmic : bool
-        Whether it is uniform in its logarithm.
+        True where it is uniform in its logarithm.
 
     Examples
     --------

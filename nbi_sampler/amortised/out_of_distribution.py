@@ -1,8 +1,7 @@
-"""Whether observed data are like the simulations that a network was trained on, with an exact p-value.
+"""A test for data out of the distribution of a training's simulations, with exact p-values.
 
-A network may say anything about data unlike all that it has seen. Called by the engine, which warns, and by
-users. Works on any summary of the data: the features of a featurizer, principal components, or the data
-themselves.
+A network may say anything about data unlike all that it has seen. The test works on any summary of the data:
+the features of a featurizer, principal components, or the data themselves.
 """
 
 from __future__ import annotations
@@ -14,24 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from sklearn.covariance import ledoit_wolf
 
-from nbi_sampler.amortised.data_format import DataLayout, Targets
-from nbi_sampler.core.config import OOD_THRESHOLD
+from nbi_sampler.amortised.data_format import DataFormat, Observation
+from nbi_sampler.core.config import OOD_THRESHOLD, OUT_OF_DISTRIBUTION
 from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.forward.arrays import as_real_numbers
 
-__all__ = ["DataSummary", "Familiarity", "OutOfDistributionWarning", "warn_of_unfamiliar"]
-
+__all__ = ["DataSummary", "OutOfDistributionTest", "OutOfDistributionWarning", "warn_out_of_distribution"]
 
 Array = NDArray[np.float64]
 
-MOST_COMPONENTS = 32
-
-# Components that hold this share of the variance hold the signal.
-SHARE = 0.999
-
 
 @dataclass(frozen=True)
-class Familiarity:
+class OutOfDistributionTest:
     r"""Distance from the simulations, calibrated on simulations that were held out; made by `fit`.
 
     The score is the squared Mahalanobis distance over the dimension,
@@ -40,7 +33,7 @@ class Familiarity:
 
     and the p-value the share of m held-out simulations that lie as far out, :math:`(1 + \#\{s_j \geq s\}) /
     (m + 1)`, which holds in any dimension and for any distribution of the features, because held-out
-    simulations and familiar data are exchangeable.
+    simulations and data of their distribution are exchangeable.
 
     Attributes
     ----------
@@ -68,7 +61,7 @@ class Familiarity:
     scores: Array
 
     @classmethod
-    def fit(cls, features: ArrayLike, rng: np.random.Generator) -> Familiarity:
+    def fit(cls, features: ArrayLike, rng: np.random.Generator) -> OutOfDistributionTest:
         """Learn from features of simulations with noise: covariance from one half, scores from the other.
 
         Parameters
@@ -94,16 +87,12 @@ class Familiarity:
         return cls(mean, whitening, np.sort(unscored.score(second)))
 
     def score(self, features: ArrayLike) -> Array:
-        """Mean squared deviation in units of the simulations' spread, about 1 where familiar.
+        """Mean squared deviation in units of the simulations' spread, shape (n,), about 1 in distribution.
 
         Parameters
         ----------
         features : array_like, shape (n, k) or (k,)
-
-        Returns
-        -------
-        ndarray, shape (n,)
-            Infinite for a row that is not finite.
+            The score of a row that is not finite is infinite.
         """
         rows = np.atleast_2d(as_real_numbers(features, "features"))
         finite = np.isfinite(rows).all(1)
@@ -112,16 +101,7 @@ class Familiarity:
         return scores
 
     def p_value(self, features: ArrayLike) -> Array:
-        """Chance that a simulation is as unlike the others as this.
-
-        Parameters
-        ----------
-        features : array_like, shape (n, k) or (k,)
-
-        Returns
-        -------
-        ndarray, shape (n,)
-        """
+        """Chance that a simulation is as unlike the others as these features, shape (n,); see `score`."""
         n_beyond = len(self.scores) - np.searchsorted(self.scores, self.score(features), side="left")
         return np.asarray((1.0 + n_beyond) / (len(self.scores) + 1.0))
 
@@ -130,8 +110,8 @@ class OutOfDistributionWarning(UserWarning):
     """Observed data are unlike all simulations that the networks were trained on."""
 
 
-def warn_of_unfamiliar(p_values: ArrayLike) -> None:
-    """Warn on behalf of the caller's caller where more p-values are small than those of familiar targets.
+def warn_out_of_distribution(p_values: ArrayLike) -> None:
+    """Warn on behalf of the caller's caller where more p-values are small than by chance.
 
     Parameters
     ----------
@@ -140,7 +120,7 @@ def warn_of_unfamiliar(p_values: ArrayLike) -> None:
     """
     p = np.asarray(p_values, dtype=float)
     n_small = int((p < OOD_THRESHOLD).sum())
-    # Of many familiar targets some have a small p-value.
+    # Of many targets in distribution some have a small p-value.
     if stats.binom.sf(n_small - 1, len(p), OOD_THRESHOLD) > OOD_THRESHOLD:
         return
     smallest = float(np.nanmin(p))
@@ -166,35 +146,36 @@ class DataSummary:
     components: Array
 
     @classmethod
-    def learnt(cls, layout: DataLayout, targets: Targets) -> DataSummary:
+    def learnt(cls, data_format: DataFormat, observation: Observation) -> DataSummary:
         """Learn the components from simulations with noise."""
-        data = _flat(layout, targets)
+        data, rules = _flat(data_format, observation), OUT_OF_DISTRIBUTION
         mean = data.mean(0)
         _, singular, vectors = np.linalg.svd(data - mean, full_matrices=False)
         held = np.cumsum(singular**2) / max(float(np.sum(singular**2)), 1e-300)
-        n_kept = min(int(np.searchsorted(held, SHARE)) + 1, MOST_COMPONENTS, len(singular))
+        n_kept = min(int(np.searchsorted(held, rules.share)) + 1, rules.most_components, len(singular))
         return cls(mean, vectors[:n_kept].T.copy())
 
-    def __call__(self, layout: DataLayout, targets: Targets) -> Array:
+    def __call__(self, data_format: DataFormat, observation: Observation) -> Array:
         """Coefficients and the logarithm of what is left, per point, shape (n, k + 1 or k + 2).
 
-        Where there are uncertainties, what is left is measured in units of these too.
+        Where networks see uncertainties, what is left is measured in units of these too.
         """
-        data = _flat(layout, targets)
+        data = _flat(data_format, observation)
         coefficients = (data - self.mean) @ self.components
-        left = (data - self.mean - coefficients @ self.components.T).reshape(len(data), *layout.shape)
-        values = [i for i, role in enumerate(layout.roles) if role == "value"]
-        present = targets.mask[:, None]
-        n_present = len(values) * np.maximum(targets.mask.sum(1), 1)
+        left = (data - self.mean - coefficients @ self.components.T).reshape(len(data), *data_format.shape)
+        values = [i for i, role in enumerate(data_format.roles) if role == "value"]
+        present = observation.mask[:, None]
+        n_present = len(values) * np.maximum(observation.mask.sum(1), 1)
         square = np.where(present, left[:, values], 0.0) ** 2
         columns = [coefficients, _log_mean(square, n_present)]
-        if targets.x_err is not None:
-            columns.append(_log_mean(square * (layout.scale[values] / targets.x_err) ** 2, n_present))
+        if data_format.has_uncertainty:
+            relative = square * (data_format.scale[values] / observation.x_err) ** 2
+            columns.append(_log_mean(relative, n_present))
         return np.concatenate(columns, 1)
 
 
-def _flat(layout: DataLayout, targets: Targets) -> Array:
-    return layout.encode(targets, clip=False).reshape(len(targets.x), -1).astype(float)
+def _flat(data_format: DataFormat, observation: Observation) -> Array:
+    return data_format.encode(observation, clip=False).flatten(1).numpy().astype(float)
 
 
 def _log_mean(square: Array, n_present: NDArray[np.int_]) -> Array:

@@ -1,6 +1,6 @@
-"""What a training has learnt, in one file: arrays and JSON, so that reading it executes no code.
+"""Files of trained engines: arrays and JSON, so that reading one executes no code.
 
-An estimator for all targets, what rounds have found about one, or both.
+A file holds an estimator for all targets, the posterior that rounds have found of one, or both.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from nbi_sampler import __version__
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.records import RoundRecord
-from nbi_sampler.amortised.data_format import DataLayout
+from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.estimator import Estimator
-from nbi_sampler.amortised.out_of_distribution import DataSummary, Familiarity
-from nbi_sampler.amortised.sequential import Focused
+from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistributionTest
+from nbi_sampler.amortised.sequential import SequentialPosterior
 from nbi_sampler.amortised.setup import qualified_name
 from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.core.randomness import seeded_modules
@@ -63,7 +63,7 @@ FORMAT = "nbi_sampler estimator"
 
 FORMAT_VERSION = 1
 
-KINDS = (*PROPOSAL_KINDS, DataLayout, DataSummary, Familiarity, Focused, RoundRecord)
+KINDS = (*PROPOSAL_KINDS, DataFormat, DataSummary, OutOfDistributionTest, SequentialPosterior, RoundRecord)
 
 # Of the header, whatever was learnt; and what it has besides where that is an estimator.
 FIELDS: dict[str, Any] = {
@@ -84,8 +84,8 @@ ABOUT: dict[str, Any] = {
 }
 
 PARTS = {
-    **{"layout": DataLayout, "flow": Density, "affine": AffineMap},
-    **{"summary": DataSummary, "familiarity": Familiarity},
+    **{"data_format": DataFormat, "flow": Density, "affine": AffineMap},
+    **{"summary": DataSummary, "ood_test": OutOfDistributionTest},
 }
 
 
@@ -95,22 +95,22 @@ class UnknownPrior(ArchiveError, NotPortable):
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a file holds.
+    """Content of a file.
 
     Attributes
     ----------
     priors : PriorDict
     estimator : Estimator, optional
         For all targets.
-    focused : Focused, optional
+    sequential : SequentialPosterior, optional
         For one.
     about : dict
-        What else is to be known of them; what JSON can hold.
+        More about them, of types that JSON can hold.
     """
 
     priors: PriorDict
     estimator: Estimator | None = None
-    focused: Focused | None = None
+    sequential: SequentialPosterior | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -124,7 +124,7 @@ def save_learnt(path: str | Path, learnt: Learnt) -> None:
     """
     packer = Packer(KINDS)
     space = ParameterSpace(learnt.priors)
-    focused = learnt.focused and replace(learnt.focused, function=None)
+    sequential = learnt.sequential and replace(learnt.sequential, function=None)
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -132,7 +132,7 @@ def save_learnt(path: str | Path, learnt: Learnt) -> None:
         "names": list(space.names),
         "priors": _portable(learnt.priors),
         "probes": space.signature().tolist(),
-        "focused": packer.pack(focused),
+        "focused": packer.pack(sequential),
         **({} if learnt.estimator is None else _taken_apart(learnt.estimator, packer)),
         "objects": packer.objects,
         "about": learnt.about,
@@ -195,8 +195,8 @@ def _load(path: Path, priors: PriorDict | None, featurizer: Any, flow: Any, devi
     priors, space = _priors_and_space(header, priors)
     own_flow = flow_factory(flow) if flow is not None else _missing("flow")
     wanted = [header.get("parts"), header["focused"]]
-    parts, focused = unpack(wanted, header["objects"], arrays, KINDS, own_flow, device, space.n_dim)
-    check_field("focused", focused, Focused | None)
+    parts, sequential = unpack(wanted, header["objects"], arrays, KINDS, own_flow, device, space.n_dim)
+    check_field("focused", sequential, SequentialPosterior | None)
     estimator = None
     if parts is not None:
         check_field("parts", parts, tuple)
@@ -204,11 +204,11 @@ def _load(path: Path, priors: PriorDict | None, featurizer: Any, flow: Any, devi
             raise ArchiveError(f"it is damaged: its field 'parts' has {len(parts)} parts, not {len(PARTS)}")
         for (name, kind), part in zip(PARTS.items(), parts, strict=True):
             check_field(f"parts.{name}", part, kind)
-        network = _network(header, arrays, space, parts[0], featurizer).to(device).eval()
-        layout, density, affine, summary, familiarity = parts
-        estimator = Estimator(space, layout, network, density, affine, summary, familiarity)
+        network = _network(header, arrays, space, parts[0].shape, featurizer).to(device).eval()
+        data_format, *rest = parts
+        estimator = Estimator(space, data_format, network, *rest)
     check_seal(header)
-    return Learnt(priors, estimator, focused, header["about"])
+    return Learnt(priors, estimator, sequential, header["about"])
 
 
 def load_estimator(path: str | Path, *, priors: PriorDict | None = None) -> Estimator:
@@ -227,7 +227,7 @@ def load_estimator(path: str | Path, *, priors: PriorDict | None = None) -> Esti
 
 def _taken_apart(estimator: Estimator, packer: Packer) -> dict[str, Any]:
     state = estimator.featurizer.state_dict()
-    parts = (estimator.layout, estimator.flow, estimator.affine, estimator.summary, estimator.familiarity)
+    parts = (estimator.data_format, estimator.flow, estimator.affine, estimator.summary, estimator.ood_test)
     return {
         "parts": packer.pack(parts, "parts"),
         "featurizer": dict(estimator.featurizer.recipe),
@@ -239,7 +239,7 @@ def _network(
     header: Mapping[str, Any],
     arrays: Mapping[str, NDArray[Any]],
     space: ParameterSpace,
-    layout: DataLayout,
+    shape: tuple[int, int],
     own: Any,
 ) -> Featurizer:
     """The featurizer, made from its recipe or the user's module, with the state in the file."""
@@ -255,7 +255,7 @@ def _network(
         # What it starts from is overwritten; no global generator may move.
         with seeded_modules(np.random.default_rng(0)):
             with bounded_modules(recipe, n_values) if recipe else nullcontext():
-                network = make(layout.shape, space.n_dim)
+                network = make(shape, space.n_dim)
         network.load_state_dict(state)
     return network
 
@@ -365,5 +365,7 @@ def _networks(learnt: Learnt, flow: Any, featurizer: Any) -> dict[str, Any]:
         "flow": {key: value for key, value in recipe.items() if key != "n_context"} or flow,
         "featurizer": dict(learnt.estimator.featurizer.recipe) or featurizer,
         # Those of complex data are values, and half as many.
-        "channels": None if learnt.estimator.layout.is_complex else learnt.estimator.layout.channels,
+        "channels": None
+        if learnt.estimator.data_format.is_complex
+        else learnt.estimator.data_format.channels,
     }

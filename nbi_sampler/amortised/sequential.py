@@ -1,7 +1,7 @@
 """Sequential inference of one target: the sampler's rounds, run from the engine.
 
 Algorithm 1 of Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824) without bilby's sampler around it; the
-rounds are those of `snpe`. Called by the engine.
+rounds are those of `snpe`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.step import Problem
+from nbi_sampler.amortised.data_format import Observation
+from nbi_sampler.amortised.importance_weighting import target_model
 from nbi_sampler.amortised.inference import Inferences, infer
-from nbi_sampler.amortised.noise import Observation
 from nbi_sampler.amortised.setup import Setup, qualified_name
 from nbi_sampler.amortised.simulator import target_evaluator
-from nbi_sampler.amortised.weighing import sequential_target
 from nbi_sampler.core.config import SnpeConfig, TrainingConfig
-from nbi_sampler.forward.arrays import as_mask, as_numbers, as_real_numbers
+from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.importance.weights import normalised_weights
 
-__all__ = ["Focused", "focus", "infer_focused"]
+__all__ = ["SequentialPosterior", "fit_sequentially", "infer_sequentially"]
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,8 @@ NONE_AT_ALL = 1e-9
 
 
 @dataclass(frozen=True)
-class Focused:
-    """What the rounds have learnt about one target.
+class SequentialPosterior:
+    """The posterior of one target as rounds have learnt it.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Focused:
         return normalised_weights(self.log_weights)
 
     def is_of(self, x_obs: ArrayLike, x_err: ArrayLike | None, mask: ArrayLike | None) -> bool:
-        """Whether this is the target with these data; uncertainties and mask need not be told again."""
+        """Return whether these are the data of the target; uncertainties and mask need not be told again."""
         if not np.array_equal(self.x_obs, as_numbers(x_obs, "x_obs"), equal_nan=True):
             return False
         shape = self.x_obs.shape
@@ -87,20 +87,20 @@ class Focused:
         )
 
 
-def focus(
+def fit_sequentially(
     target: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
     function: Callable[..., ArrayLike] | None,
     setup: Setup,
     config: Mapping[str, Any],
     training: TrainingConfig,
     observer: Observer | None = None,
-) -> Focused:
+) -> SequentialPosterior:
     """Simulate and train in rounds, each where the last one has found the posterior.
 
     Parameters
     ----------
     target : tuple
-        Data, uncertainties and mask; see `weighing.sequential_target`.
+        Data, uncertainties and mask, as the user gives them.
     function : callable, optional
         The user's log-likelihood.
     setup : Setup
@@ -113,9 +113,12 @@ def focus(
     Raises
     ------
     ValueError
-        When no simulation has a finite likelihood.
+        Without data, or when no simulation has a finite likelihood; see `target_model` too.
     """
-    model = sequential_target(setup, *target, function)
+    if target[0] is None:
+        raise ValueError("x_obs: expected one for sequential rounds, got None; n_rounds=1 is amortised")
+    given = Observation.read(*target)
+    model = target_model(setup, given, function)
     asked = SnpeConfig(
         n_effective=UNREACHED if config["refine"] else NONE_AT_ALL,
         # The first batch has twice as many.
@@ -130,11 +133,13 @@ def focus(
         raise ValueError(
             "x_obs: log L was -inf or NaN at all draws from the prior; check data, simulator and likelihood"
         )
-    x_obs, x_err, mask = target
-    return Focused(
-        x_obs=as_numbers(x_obs, "x_obs").copy(),
-        x_err=None if x_err is None else as_real_numbers(x_err, "x_err").copy(),
-        mask=None if mask is None else as_mask(mask, "x_mask"),
+    # Copies: the user may change his own.
+    x_obs, x_err, mask = (None if part is None else part.copy() for part in given)
+    assert x_obs is not None
+    return SequentialPosterior(
+        x_obs=x_obs,
+        x_err=x_err,
+        mask=mask,
         proposal=state.best.proposal,
         records=state.records,
         samples=np.concatenate([draws.evaluation.theta for draws in state.history.batches]),
@@ -145,8 +150,8 @@ def focus(
     )
 
 
-def infer_focused(
-    focused: Focused,
+def infer_sequentially(
+    posterior: SequentialPosterior,
     setup: Setup,
     n_samples: int,
     function: Callable[..., ArrayLike] | None = None,
@@ -159,21 +164,23 @@ def infer_focused(
     ValueError
         Where it was a user's function that weighed, which a file does not hold, and none is given.
     """
-    function = function or focused.function
-    if function is None and focused.weighed_by is not None:
+    function = function or posterior.function
+    if function is None and posterior.weighed_by is not None:
         raise ValueError(
-            f"log_likelihood: expected the function of the rounds, {focused.weighed_by}, got None; a file "
+            f"log_likelihood: expected the function of the rounds, {posterior.weighed_by}, got None; a file "
             "holds no code, pass it again"
         )
-    model = sequential_target(setup, focused.x_obs, focused.x_err, focused.mask, function)
+    given = Observation(posterior.x_obs, posterior.x_err, posterior.mask)
+    model = target_model(setup, given, function)
 
     def weigh(predictions: Array, y: Array, observation: Observation) -> Array:
         return model.log_likelihood(predictions, setup.space.columns(y))
 
-    data, unknown = [Observation(focused.x_obs)], np.full(1, np.nan)
+    unknown = np.full(1, np.nan)
     with setup.opened_pool() as pool:
         evaluator = target_evaluator(model, setup.space, pool)
-        return infer([focused.proposal], data, unknown, evaluator, weigh, n_samples, setup.entropy, on_target)
+        proposals, entropy = [posterior.proposal], setup.entropy
+        return infer(proposals, [given], unknown, evaluator, weigh, n_samples, entropy, on_target)
 
 
 def _broadcast(part: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:

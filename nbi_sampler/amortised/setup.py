@@ -1,7 +1,4 @@
-"""What the arguments of an engine mean: priors, simulator, networks, processes, checked and put in one form.
-
-Made by the engine, which keeps the arguments themselves as they were given.
-"""
+"""Arguments of an engine, checked and put in one form: priors, simulator, networks, processes."""
 
 from __future__ import annotations
 
@@ -17,18 +14,17 @@ from bilby.core.prior import PriorDict
 from numpy.typing import ArrayLike
 
 from nbi_sampler.algorithm.rounds import Networks
-from nbi_sampler.amortised.data_format import DataLayout
-from nbi_sampler.amortised.given import by_name, check_columns, check_consistency
+from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simulating_evaluator
-from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet, filled
+from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet
+from nbi_sampler.amortised.usable import by_name, check_given
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
 from nbi_sampler.networks.devices import find_device, thread_count
-from nbi_sampler.networks.featurizers import featurizer_factory
-from nbi_sampler.networks.flows import flow_factory
-from nbi_sampler.networks.flows.refinement import refinement_flows
+from nbi_sampler.networks.featurizers import automatic_featurizer, featurizer_factory
+from nbi_sampler.networks.flows import flow_factory, refinement_flows
 from nbi_sampler.priors.portable import priors_from
 from nbi_sampler.priors.space import ParameterSpace
 
@@ -116,20 +112,20 @@ class Setup:
         )
 
     def networks(self, featurizer: Any, n_threads: int | None = None) -> Networks:
-        """How networks are made, with a featurizer as `featurizer_factory` takes it."""
+        """Factories of networks, with a featurizer as `featurizer_factory` takes it."""
         threads = n_threads or thread_count(featurizer)
         flows = refinement_flows(self.flow)
         return Networks(featurizer_factory(featurizer), flow_factory(self.flow), flows, self.device, threads)
 
     @contextmanager
     def opened_pool(self) -> Iterator[Pool | None]:
-        """Where simulations are made, within a block."""
+        """Pool in which simulations are made, within a block."""
         with opened_pool(self.n_processes, self.pool) as pool:
             yield pool
 
     @contextmanager
     def evaluator(self) -> Iterator[tuple[Evaluator, TargetModel]]:
-        """What makes simulations within a block, and the model that knows their form."""
+        """Evaluator that makes simulations within a block, and the model that knows their form."""
         if self.simulator is None:
             raise ValueError(
                 "simulator: expected a function, got None; give the engine one, or to `NBI.load`"
@@ -152,23 +148,21 @@ class Setup:
             raise ValueError("x, y: expected both or none; y are the parameters of the simulations x")
         if x is not None and y is not None:
             given = TrainingSet(by_name(y, self.space), x)
-            check_columns(given, self.space)
-            if self.simulator is not None and self.noise is not None:
-                check_consistency(given, self.space, self.simulator)
+            # Without noise of the engine they have their own, unlike the simulator's.
+            check_given(given.theta, given.x, self.space, None if self.noise is None else self.simulator)
             return given
         if before is not None and store is None and len(before) >= n_sims:
             return before
         store = before.path if store is None and isinstance(before, StoredSet) else store
-        with self.evaluator() as (evaluator, model):
+        with self.evaluator() as (evaluator, _):
             if store is not None:
                 about = (self._fingerprint(), in_memory, on_chunk)
-                return filled(store, n_sims, evaluator, self.entropy, *about)
-            empty = TrainingSet.empty(self.space.n_dim, model.data_shape)
-            kept = before if isinstance(before, TrainingSet) else empty
-            return kept.grown(n_sims, evaluator, self.entropy, on_chunk)
+                return StoredSet.grown(store, n_sims, evaluator, self.entropy, *about)
+            kept = before if isinstance(before, TrainingSet) else None
+            return TrainingSet.grown(kept, n_sims, evaluator, self.entropy, on_chunk)
 
     def about(self) -> dict[str, Any]:
-        """What a file of the trained engine says about it; what JSON can hold."""
+        """Description for a file of the trained engine, of types that JSON can hold."""
         noise = qualified_name(self.noise) if callable(self.noise) else np.asarray(self.noise).tolist()
         networks = {"flow": self.flow, "featurizer": self.featurizer}
         plain = {name: each for name, each in networks.items() if isinstance(each, str | Mapping | list)}
@@ -195,26 +189,26 @@ def featurizer_settings(featurizer: Any) -> Any:
     return {key: value for key, value in named.items() if key not in _FEATURIZER_FIXED}
 
 
-def suited_to(layout: DataLayout, featurizer: Any) -> Any:
-    """A featurizer as `featurizer_factory` takes it, for data of some layout.
+def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
+    """A featurizer as `featurizer_factory` takes it, for the data of a survey.
 
     Parameters
     ----------
-    layout : DataLayout
     featurizer : str, dict, list or nn.Module
-        ``"auto"`` is attention where points may be missing or times differ, else the ResNet-GRU; ``dim_in``
-        is the number of rows of x, as in the paper.
+        ``"auto"`` is decided by `automatic_featurizer`; ``dim_in`` is the number of rows of x, as in the
+        paper.
+    data_format : DataFormat
     """
     if not isinstance(featurizer, str | Mapping):
         return featurizer
     settings = {"type": featurizer} if isinstance(featurizer, str) else dict(featurizer)
     if settings.setdefault("type", "auto") == "auto":
-        settings["type"] = "attention" if layout.has_mask or "time" in layout.channels else "resnet-gru"
+        settings["type"] = automatic_featurizer(data_format.roles)
     if settings["type"] == "attention":
-        settings.setdefault("channels", layout.roles)
-    n_channels = len(layout.channels)
-    if settings.get("dim_in") in (n_channels, n_channels // (1 + layout.is_complex)):
-        settings["dim_in"] = layout.shape[0]
+        settings.setdefault("channels", data_format.roles)
+    n_channels = len(data_format.channels)
+    if settings.get("dim_in") in (n_channels, n_channels // (1 + data_format.is_complex)):
+        settings["dim_in"] = data_format.shape[0]
     return settings
 
 

@@ -1,7 +1,6 @@
 """The user's simulator as a forward model: alone for a training set, or with one target's data.
 
-Called by the engine, which hands it to the evaluator of the sampler; batches, pools and failing draws are
-dealt with there.
+Batches, pools and failing draws are dealt with by the evaluator of the sampler.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ class TargetModel(UserModel):
 
 
 def gaussian_log_likelihood(observed: Array, x_err: Array, predictions: Array) -> Array:
-    r"""Log-likelihood of independent Gaussian errors.
+    r"""Log-likelihood of independent Gaussian errors, shape (n,).
 
     .. math:: -\frac12 \sum_i \left[ (x_i - m_i)^2 / \sigma_i^2 + \log 2 \pi \sigma_i^2 \right]
 
@@ -108,10 +107,6 @@ def gaussian_log_likelihood(observed: Array, x_err: Array, predictions: Array) -
     ----------
     observed, x_err : ndarray, shape (n_data,)
     predictions : ndarray, shape (n, n_data)
-
-    Returns
-    -------
-    ndarray, shape (n,)
     """
     with np.errstate(over="ignore", invalid="ignore"):
         square = (((observed - predictions) / x_err) ** 2).sum(1)
@@ -119,14 +114,14 @@ def gaussian_log_likelihood(observed: Array, x_err: Array, predictions: Array) -
 
 
 def target_evaluator(model: TargetModel, space: ParameterSpace, pool: Pool | None = None) -> Evaluator:
-    """What simulates and weighs draws of z for one target."""
+    """Evaluator that simulates and weighs draws of z for one target."""
     return Evaluator(space, model.of_parameters, model, stage_generator(0, "probe"), pool=pool)
 
 
 def simulating_evaluator(
     simulator: Callable[[dict[str, float]], ArrayLike], space: ParameterSpace, pool: Pool | None = None
 ) -> tuple[Evaluator, TargetModel]:
-    """What makes simulations at draws of z, and the model that knows their form.
+    """Evaluator that makes simulations at draws of z, and the model that knows their form.
 
     Parameters
     ----------

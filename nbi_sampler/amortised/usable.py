@@ -1,33 +1,36 @@
-"""Which simulations a training can learn from: finite ones, of parameters that the priors allow.
+"""Checks of simulations: which a training can learn from, and whether those given are the simulator's.
 
-The others are counted, by what is wrong with them. Examples in memory and on disk are judged alike.
+Usable are finite ones, of parameters that the priors allow; the others are counted, by what is wrong with
+them. Columns of y in another order than the priors would train a wrong posterior without a sign of it.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from nbi_sampler.core.guarded import warn_user
+from nbi_sampler.core.config import TRAINING_SET
+from nbi_sampler.core.guarded import users_errors, users_settings, warn_user
+from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["SimulationCounts", "UsableRows"]
+__all__ = ["SimulationCounts", "UsableRows", "by_name", "check_given"]
 
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-FEWEST = 100
-# Of the simulations; beyond, what is left speaks for other priors than those asked for.
-MOST_LOST = 0.5
-
 
 @dataclass(frozen=True)
 class SimulationCounts:
-    """How many simulations a training had, and why others were left out.
+    """Numbers of simulations of a training, and of those left out for each reason.
 
     Attributes
     ----------
@@ -69,16 +72,22 @@ class UsableRows:
         self._outside = np.zeros(space.n_dim, dtype=int)
         self._range = np.array([np.full(space.n_dim, np.inf), np.full(space.n_dim, -np.inf)])
 
-    def __call__(self, theta: Array, predictions: NDArray[np.generic]) -> NDArray[np.bool_]:
+    def __call__(
+        self, theta: Array, predictions: NDArray[np.generic], with_priors: bool = True
+    ) -> NDArray[np.bool_]:
         """Rows that can be used, shape (n,).
 
         Parameters
         ----------
         theta : ndarray, shape (n, n_dim)
         predictions : ndarray, shape (n, *shape)
+        with_priors : bool
+            False where the priors are known to allow all parameters; then nothing is counted.
         """
         known = np.asarray(np.isfinite(theta).all(1))
         made = np.isfinite(predictions).reshape(len(predictions), -1)
+        if not with_priors:
+            return np.asarray(known & made.all(1))
         inside = np.ones(theta.shape, dtype=bool)
         allowed = np.zeros(len(theta), dtype=bool)
         if known.any():
@@ -113,15 +122,15 @@ class UsableRows:
         counts = self.counts()
         n_made = counts.n_given - counts.n_unconstrained
         why = self._why(counts)
-        if counts.n_lost > MOST_LOST * n_made:
+        if counts.n_lost > TRAINING_SET.most_lost * n_made:
             raise ValueError(
                 f"simulations: expected most of them to be of use, got {counts.n_used:,} of {n_made:,}; {why}"
             )
-        if counts.n_used < FEWEST:
+        if counts.n_used < TRAINING_SET.fewest:
             raise ValueError(
-                f"n_sims: expected {FEWEST} finite simulations to learn from, got {counts.n_used} of "
-                f"{counts.n_given}; make more, or narrow the priors to where the model exists"
-                + (f" ({why})" if why else "")
+                f"n_sims: expected {TRAINING_SET.fewest} finite simulations to learn from, got "
+                f"{counts.n_used} of {counts.n_given}; make more, or narrow the priors to where the model "
+                "exists" + (f" ({why})" if why else "")
             )
         logger.info("training on %s of %s simulations", f"{counts.n_used:,}", f"{counts.n_given:,}")
         if why:
@@ -131,7 +140,7 @@ class UsableRows:
         return counts
 
     def _why(self, counts: SimulationCounts) -> str:
-        """What is wrong with those that are lost, and what to do."""
+        """Reasons why simulations are lost, each with a remedy."""
         reasons = []
         if counts.n_not_finite:
             reasons.append(
@@ -158,3 +167,83 @@ class UsableRows:
     def _edges(self) -> Array:
         """Ends of the priors, shape (n_dim, 2)."""
         return np.sort(self._space.unit_to_theta(np.array([[0.0], [1.0]]) * np.ones(self._space.n_dim)).T)
+
+
+def by_name(y: Any, space: ParameterSpace) -> Any:
+    """Columns of a data frame in the order of the priors, where it names them all; else y as it is."""
+    names = [str(each) for each in getattr(y, "columns", ())]
+    return y[list(space.names)] if set(space.names) <= set(names) else y
+
+
+def check_given(
+    theta: Array, x: NDArray[Any], space: ParameterSpace, simulator: Callable[[Any], ArrayLike] | None
+) -> None:
+    """Compare a few of the simulations given with those of the simulator.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n, n_columns)
+    x : ndarray, shape (n, *shape)
+        Without noise.
+    space : ParameterSpace
+    simulator : callable, optional
+        Of a mapping of parameters; nothing is compared without one.
+
+    Raises
+    ------
+    ValueError
+        For another number of columns than of parameters, and where another order of them would agree.
+
+    Warns
+    -----
+    UserWarning
+        Where nothing agrees.
+    """
+    if theta.shape[1] != space.n_dim:
+        raise ValueError(
+            f"y: expected {space.n_dim} columns, one for each of {', '.join(space.names)}, got "
+            f"{theta.shape[1]}; give the sampled parameters in the order of the priors"
+        )
+    rows = np.flatnonzero(np.isfinite(theta).all(1) & np.isfinite(x).reshape(len(x), -1).all(1))
+    if simulator is None or len(rows) < 2:
+        return
+    rules = TRAINING_SET
+    spread = float(np.sqrt(np.var(x[rows[:1000]], axis=0).mean()))
+    shown = rows[np.linspace(0, len(rows) - 1, min(rules.n_compared, len(rows))).astype(int)]
+
+    def difference(order: tuple[int, ...]) -> float:
+        return max(_difference(simulator, space.row(theta[i][list(order)]), x[i]) for i in shown)
+
+    # The simulator may be noisy, or cannot be called here: then nothing is found out.
+    found = difference(tuple(range(space.n_dim)))
+    if not found > rules.disagreement * spread:
+        return
+    if math.factorial(min(space.n_dim, 10)) <= rules.most_orders:
+        for order in itertools.permutations(range(space.n_dim)):
+            if difference(order) <= rules.agreement * spread:
+                # theta[order] are the parameters in the order of the priors.
+                names = [space.names[order.index(i)] for i in range(space.n_dim)]
+                raise ValueError(
+                    f"y: expected columns in the order of the priors, {', '.join(space.names)}, got them in "
+                    f"the order {', '.join(names)}, in which the simulator gives x; reorder the columns"
+                )
+    warn_user(
+        f"x, y: simulations differ from those of the simulator at the parameters y by {found:.3g}, where "
+        f"their own spread is {spread:.3g}; x has to be without noise, y in the order of the priors "
+        f"({', '.join(space.names)}), and both of the simulator that weighs",
+        UserWarning,
+    )
+
+
+def _difference(simulator: Callable[[Any], ArrayLike], parameters: Any, x: NDArray[Any]) -> float:
+    """Root mean square difference of one simulation; NaN where it cannot be compared."""
+    try:
+        with users_settings(), users_errors():
+            simulated = simulator(dict(parameters))
+        made = as_numbers(simulated, "simulator")
+    # This is user code, called for a comparison only.
+    except Exception:
+        return math.nan
+    if made.size != x.size:
+        return math.nan
+    return float(np.sqrt(np.mean(np.abs(made.ravel() - x.ravel()) ** 2)))

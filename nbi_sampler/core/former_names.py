@@ -7,11 +7,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-__all__ = ["keep_former_names"]
+__all__ = ["RENAMED", "keep_former_names"]
 
 # Names before, and where what they named lives now; the first that has an attribute gives it.
 FORMER = {
     "amortised.noise_laws": ("amortised.noise",),
+    "amortised.unreliable": ("amortised.inference",),
     "colours": ("reports.plots.style",),
     "config": ("core.config",),
     "diagnostics": ("reports.diagnostics", "amortised.out_of_distribution"),
@@ -31,6 +32,12 @@ FORMER = {
     "training.losses": ("networks.training.losses",),
     "training.noisy_data": ("networks.training.noisy_data",),
     "training.objectives": ("networks.training.objectives",),
+}
+# Classes that are called otherwise now.
+RENAMED = {
+    "DataLayout": "DataFormat",
+    "Familiarity": "OutOfDistributionTest",
+    "Targets": "Observation",
 }
 
 
@@ -53,6 +60,7 @@ class _Former(ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         for each in self._present:
             module = import_module(each)
-            if hasattr(module, name):
-                return getattr(module, name)
+            for present in (name, RENAMED.get(name, name)):
+                if hasattr(module, present):
+                    return getattr(module, present)
         raise AttributeError(f"module {self.__name__!r}, now {self._present[0]!r}, has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 Their matrices are small. On a machine that does other work, threads that wait for each other cost many times
 what they save, and with another number of them sums end in other digits. What the user's likelihood does is
-left alone. Called by the steps of a run and by trainings.
+left alone.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from contextlib import contextmanager
 import threadpoolctl
 import torch
 
-from nbi_sampler.core.config import MlpConfig, PcaConfig
-from nbi_sampler.networks.featurizers import FEATURIZERS
+from nbi_sampler.core.config import FIT, MlpConfig, PcaConfig
+from nbi_sampler.networks.featurizers import FEATURIZERS, automatic_featurizer
 
 __all__ = ["find_device", "limited_threads", "thread_count"]
 
 
 # Settings of perceptrons, those of plugins that derive from them included.
 _SMALL = (PcaConfig, MlpConfig)
-
-_MOST_THREADS = 4
 
 
 @contextmanager
@@ -66,10 +64,10 @@ def find_device(device: object) -> torch.device:
 def thread_count(featurizer: object) -> int:
     """Threads for torch: small networks are bound by dispatch and gain nothing from a second one."""
     name = featurizer.get("type", "auto") if isinstance(featurizer, Mapping) else featurizer
-    if isinstance(name, str) and (name == "auto" or _is_small(name)):
+    if isinstance(name, str) and _is_small(automatic_featurizer() if name == "auto" else name):
         return 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, _MOST_THREADS)
+    return min(usable, FIT.most_threads)
 
 
 def _is_small(name: str) -> bool:

@@ -16,8 +16,7 @@ from nbi_sampler.core.config import SnpeConfig, TrainingConfig, build
 from nbi_sampler.core.config.building import require, require_count
 from nbi_sampler.networks.devices import find_device, thread_count
 from nbi_sampler.networks.featurizers import featurizer_factory
-from nbi_sampler.networks.flows import flow_factory
-from nbi_sampler.networks.flows.refinement import refinement_flows
+from nbi_sampler.networks.flows import flow_factory, refinement_flows
 from nbi_sampler.networks.training.losses import LOSSES
 from nbi_sampler.reports.progress import print_interval
 from nbi_sampler.sampler.other_samplers import nearest_of, taken_elsewhere

@@ -8,7 +8,6 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.step import Start
-from nbi_sampler.amortised import Estimator, Targets
+from nbi_sampler.amortised import Estimator, Observation
 from nbi_sampler.amortised.saving import KINDS, load_estimator
 from nbi_sampler.core.config import MODEL_START
 from nbi_sampler.core.randomness import torch_generator
@@ -29,22 +28,7 @@ from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.storage.archive import ArchiveError
 from nbi_sampler.storage.objects import Packer
 
-__all__ = ["ModelCheck", "Observed", "check_priors", "digest_of", "estimator_of", "observed_by", "start_at"]
-
-
-class Observed(NamedTuple):
-    """Data of one target as a model takes them; see `amortised.DataLayout.targets`.
-
-    Attributes
-    ----------
-    x_obs : array_like, shape ``data_shape``
-    x_err : array_like, optional
-    mask : array_like of bool, optional
-    """
-
-    x_obs: ArrayLike
-    x_err: ArrayLike | None = None
-    mask: ArrayLike | None = None
+__all__ = ["ModelCheck", "check_priors", "digest_of", "estimator_of", "observed_by", "start_at"]
 
 
 def estimator_of(model: object, priors: PriorDict) -> Estimator:
@@ -92,7 +76,7 @@ def observed_by(
     x_obs: ArrayLike | None = None,
     x_err: ArrayLike | None = None,
     mask: ArrayLike | None = None,
-) -> Observed:
+) -> Observation:
     """Data that the model is to be put at: as given, or those of the likelihood where that is recognised.
 
     Raises
@@ -100,8 +84,8 @@ def observed_by(
     ValueError
         For data of another shape than those of the training, or where there are none.
     """
-    layout = estimator.layout
-    alike = forward is not None and forward.shape == layout.channel_shape
+    data_format = estimator.data_format
+    alike = forward is not None and forward.shape == data_format.channel_shape
     if x_obs is None:
         if forward is None or not alike:
             found = "it is not recognised" if forward is None else f"it has data of shape {forward.shape}"
@@ -109,22 +93,22 @@ def observed_by(
                 f"model: expected data of shape {estimator.data_shape} from the likelihood, but {found}; "
                 "pass them as x_obs=, with x_err= and x_mask= where the model was trained with these"
             )
-        x_obs = layout.as_data(forward.observed[None])[0]
-        if layout.has_mask and mask is None:
+        x_obs = data_format.as_data(forward.observed[None])[0]
+        if data_format.has_mask and mask is None:
             # Those of a likelihood are complete.
             mask = np.ones(1, dtype=bool)
-    if x_err is None and layout.has_uncertainty and forward is not None and alike:
-        errors = forward.uncertainty
-        x_err = None if errors is None else layout.as_errors(errors.reshape(1, *layout.channel_shape))[0]
-    observed = Observed(x_obs, x_err, mask)
-    if len(estimator.targets(*observed).x) != 1:
+    if x_err is None and data_format.has_uncertainty and forward is not None and alike:
+        errors, shape = forward.uncertainty, (1, *data_format.channel_shape)
+        x_err = None if errors is None else data_format.as_errors(errors.reshape(shape))[0]
+    observed = Observation(x_obs, x_err, mask)
+    if len(estimator.observation(*observed).x) != 1:
         raise ValueError(
             f"x_obs: expected the data of one target, of shape {estimator.data_shape}, got {np.shape(x_obs)}"
         )
     return observed
 
 
-def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | None) -> Start:
+def start_at(estimator: Estimator, observed: Observation, forward: ForwardModel | None) -> Start:
     """Make the first proposal of a run: the model at the observed data, with a share of the prior.
 
     Simulations of the likelihood test the model where its data are the observed ones.
@@ -133,20 +117,20 @@ def start_at(estimator: Estimator, observed: Observed, forward: ForwardModel | N
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
-    members = (estimator.proposal(*observed), PriorProposal(estimator.space.n_dim))
+    observation = estimator.observation(*observed)
+    members = (estimator.proposals(observation)[0], PriorProposal(estimator.space.n_dim))
     proposal = MixtureProposal(members, np.array([1.0 - MODEL_START.prior_share, MODEL_START.prior_share]))
-    targets = estimator.targets(*observed)
     check = None
-    seen = np.ravel(estimator.layout.as_channels(as_numbers(observed.x_obs, "x_obs")[None]))
+    seen = np.ravel(estimator.data_format.as_channels(as_numbers(observed.x, "x_obs")[None]))
     if forward is not None and np.array_equal(forward.observed, seen):
-        check = ModelCheck(estimator, targets, forward)
-    return Start(proposal, float(estimator.p_value(*observed)[0]), digest_of(estimator), check)
+        check = ModelCheck(estimator, observation, forward)
+    return Start(proposal, float(estimator.p_value(observation)[0]), digest_of(estimator), check)
 
 
 def digest_of(estimator: Estimator) -> str:
     """Digest of a trained model: of its networks' state and of its scales."""
     packer = Packer(KINDS)
-    packed = packer.pack((estimator.layout, estimator.flow, estimator.affine))
+    packed = packer.pack((estimator.data_format, estimator.flow, estimator.affine))
     for name, tensor in estimator.featurizer.state_dict().items():
         packer.pack(tensor, f"featurizer.{name}")
     content = hashlib.sha256(json.dumps([packed, packer.objects]).encode())
@@ -183,14 +167,14 @@ class ModelCheck:
     Attributes
     ----------
     estimator : Estimator
-    observed : Targets
+    observed : Observation
         The observed data, whose uncertainties and mask the simulations get.
     forward : ForwardModel
         Of the likelihood; its data are those that the model takes.
     """
 
     estimator: Estimator
-    observed: Targets
+    observed: Observation
     forward: ForwardModel
 
     def __call__(self, draws: Draws, rng: np.random.Generator) -> bool:
@@ -215,7 +199,7 @@ class ModelCheck:
         predictions = torch.as_tensor(evaluation.predictions[rows])
         data = self.forward.noise(predictions, columns, torch_generator(rng)).numpy()
         x_err = self.observed.x_err
-        simulated = Targets(
+        simulated = Observation(
             np.where(self.observed.mask[:, None], data.reshape(len(rows), *self.observed.x.shape[1:]), 0.0),
             None if x_err is None else np.repeat(x_err, len(rows), axis=0),
             np.repeat(self.observed.mask, len(rows), axis=0),

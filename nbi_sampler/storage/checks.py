@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from nbi_sampler.storage.archive import ArchiveError
 
-__all__ = ["bounded_modules", "check_arguments", "check_field"]
+__all__ = ["bounded_modules", "check_arguments", "check_field", "name_in_files"]
 
 # Sizes of what classes are made of, by name of the class and path of attributes: a letter is the same number
 # within one object, n_dim in a whole file. A tuple counts as its length, an integer as itself. A proposal has
@@ -63,6 +63,19 @@ FOR_ALL_PARAMETERS = {
     "Pending": ("proposal",),
 }
 _KINDS_OF_ARRAYS = {np.float64: "f", np.bool_: "b"}
+# Classes that files have by the names of the first version: files of all versions are read, and the digest of
+# a model stays what it was.
+FORMER_NAMES = {
+    "DataFormat": "DataLayout",
+    "OutOfDistributionTest": "Familiarity",
+    "SequentialPosterior": "Focused",
+}
+
+
+def name_in_files(kind: type) -> str:
+    """Name of a class in files, which does not change with the name of the class."""
+    return FORMER_NAMES.get(kind.__name__, kind.__name__)
+
 
 # Numbers that may be made for each one that the file holds: starting values, masks and what makes these.
 SLACK = 64
@@ -113,7 +126,7 @@ def check_arguments(
             raise ArchiveError(f"it is damaged: it has a field '{name}.{key}', which nothing takes")
         check_field(f"{name}.{key}", value, hints[key])
     own: dict[str, int] = {}
-    for path, expected in SIZES.get(kind.__name__, {}).items():
+    for path, expected in SIZES.get(name_in_files(kind), {}).items():
         _check_sizes(f"{name}.{path}", _at(arguments, path), expected.split(), own, sizes)
     for path, member, n_coordinates in _members(kind.__name__, arguments, sizes.get("n_dim")):
         found = _n_coordinates(member)

@@ -26,7 +26,7 @@ from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.flows import Density, flow_factory
 from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.storage.archive import ArchiveError, naming_field
-from nbi_sampler.storage.checks import bounded_modules, check_arguments, check_field
+from nbi_sampler.storage.checks import bounded_modules, check_arguments, check_field, name_in_files
 
 __all__ = ["PROPOSAL_KINDS", "Packer", "unpack"]
 
@@ -107,7 +107,7 @@ class Packer:
         )
 
     def _packed_object(self, value: Any) -> dict[str, str]:
-        kind = type(value).__name__
+        kind = name_in_files(type(value))
         name = self._name(kind)
         arguments = {
             each: self.pack(getattr(value, each), f"{name}.{each}")
@@ -161,7 +161,7 @@ def unpack(
     KeyError
         For a class that is not among ``kinds``, and an object that is not there.
     """
-    makers = {kind.__name__: kind for kind in kinds}
+    makers = {name_in_files(kind): kind for kind in kinds}
     made: dict[str, Any] = {}
     sizes = {} if n_dim is None else {"n_dim": n_dim}
 

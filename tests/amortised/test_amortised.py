@@ -1,4 +1,4 @@
-"""What an engine is given: priors, from files too, arguments that mean nothing, unfamiliar data."""
+"""What an engine is given: priors, from files too, arguments that mean nothing, data out of distribution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_of_unfamiliar
+from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_out_of_distribution
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.priors.portable import NotPortable, priors_from, priors_from_json, priors_to_json
 from nbi_sampler.priors.space import ParameterSpace
@@ -108,12 +108,12 @@ def test_arguments_of_an_engine_that_mean_nothing_are_refused(change, message):
         Setup.read({**given, **change})
 
 
-def test_a_warning_where_more_is_unfamiliar_than_by_chance(recwarn):
-    warn_of_unfamiliar([0.5])
-    warn_of_unfamiliar([np.nan])
-    warn_of_unfamiliar([0.001, *np.linspace(0.02, 1.0, 200)])
+def test_a_warning_where_more_is_out_of_distribution_than_by_chance(recwarn):
+    warn_out_of_distribution([0.5])
+    warn_out_of_distribution([np.nan])
+    warn_out_of_distribution([0.001, *np.linspace(0.02, 1.0, 200)])
     assert not recwarn
     with pytest.warns(OutOfDistributionWarning, match=r"1 of 1 targets.*0\.001"):
-        warn_of_unfamiliar([0.001])
+        warn_out_of_distribution([0.001])
     with pytest.warns(OutOfDistributionWarning, match="20 of 220"):
-        warn_of_unfamiliar([*[0.001] * 20, *np.linspace(0.02, 1.0, 200)])
+        warn_out_of_distribution([*[0.001] * 20, *np.linspace(0.02, 1.0, 200)])

@@ -28,7 +28,7 @@ def test_rounds_for_one_target(focused):
     mean, covariance, log_evidence = exact(x[0], x_err[0])
     assert abs(found.log_evidence - log_evidence) < 5.0 * found.log_evidence_err + 1e-6
     assert found.efficiency > 0.3
-    rounds = focused.focused_
+    rounds = focused.sequential_
     assert {record.phase for record in rounds.records} >= {"prior", "rounds"}
     assert len(rounds.samples) == sum(each.n_draws for each in rounds.records if each.phase != "final")
     ess = 1.0 / np.sum(rounds.weights**2)
@@ -47,7 +47,7 @@ def test_rounds_for_one_target(focused):
 def test_the_paper_s_algorithm_for_one_target():
     _, x, x_err = targets(1)
     paper = an_engine().fit(300, 2, 15, x_obs=x[0], x_err=x_err[0], refine=False, training={"n_threads": 1})
-    assert {record.phase for record in paper.focused_.records[:2]} == {"prior", "rounds"}
+    assert {record.phase for record in paper.sequential_.records[:2]} == {"prior", "rounds"}
     log_evidence = exact(x[0], x_err[0])[2]
     assert abs(paper.infer(x[0], n_samples=1000)[0].log_evidence - log_evidence) < 0.3
 
@@ -60,9 +60,9 @@ def test_rounds_come_back_from_their_file(focused, tmp_path):
     np.testing.assert_array_equal(before.samples, after.samples)
     np.testing.assert_array_equal(before.log_weights, after.log_weights)
     for name in ("samples", "weights", "log_likelihood", "x_obs", "x_err"):
-        np.testing.assert_array_equal(getattr(focused.focused_, name), getattr(again.focused_, name))
-    assert [each.as_dict() for each in again.focused_.records] == [
-        each.as_dict() for each in focused.focused_.records
+        np.testing.assert_array_equal(getattr(focused.sequential_, name), getattr(again.sequential_, name))
+    assert [each.as_dict() for each in again.sequential_.records] == [
+        each.as_dict() for each in focused.sequential_.records
     ]
     parameters = again.get_params()
     assert parameters["seed"] == 3 and parameters["featurizer"] == SMALL

@@ -11,7 +11,7 @@ from engine_cases import QUICK, an_engine, line, targets, with_gaps
 from tampering import flips, tampered, truncations, written
 
 from nbi_sampler import NBI
-from nbi_sampler.amortised.unreliable import UnreliableWeightsWarning
+from nbi_sampler.amortised.engine import UnreliableWeightsWarning
 from nbi_sampler.storage.archive import ArchiveError, read_archive
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import bilby.core.prior as bp
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from nbi_sampler import NBI
-from nbi_sampler.algorithm.rounds import Networks
 from nbi_sampler.amortised import NoiseLevels, TensorNoise
-from nbi_sampler.amortised.data_format import DataLayout
-from nbi_sampler.amortised.fitting import fit_estimator
-from nbi_sampler.amortised.noise import NoiseLaw, Observation
-from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
-from nbi_sampler.amortised.training_set import TrainingSet
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.amortised.data_format import DataFormat, Observation
+from nbi_sampler.amortised.noise import NoiseLaw
+from nbi_sampler.amortised.training_set import SimulatedTargets
 from nbi_sampler.networks.featurizers.base import SequenceInputs
-from nbi_sampler.networks.flows import flow_factory
-from nbi_sampler.priors.space import ParameterSpace
 
 CPU = torch.device("cpu")
 T = np.linspace(0.0, 1.0, 12)
@@ -37,8 +30,8 @@ class OwnNoise(TensorNoise):
 
 def targets_of(noise, predictions=PREDICTIONS):
     law = NoiseLaw(noise, predictions)
-    layout = DataLayout.learnt(*law(predictions, np.random.default_rng(0)))
-    return SimulatedTargets(predictions, law, TensorLayout(layout, CPU)), layout
+    data_format = DataFormat.learnt(*law(predictions, np.random.default_rng(0)))
+    return SimulatedTargets(predictions, np.zeros((len(predictions), 1)), law, data_format, CPU), data_format
 
 
 def survey(n=50):
@@ -58,22 +51,22 @@ def test_tensors_are_seen_as_arrays_are(parts):
         # Points that are not finite, or of no uncertainty, are missing where points may be.
         "x, x_err, nan": (np.where(x < 18.0, np.nan, x), np.where(x > 22.0, 0.0, x_err), mask),
     }[parts]
-    layout = DataLayout.learnt(*(part[10:] for part in given))
+    data_format = DataFormat.learnt(*(part[10:] for part in given))
     # The largest and smallest of all are moved to the edge of what was learnt.
     given[0][0, :2] = 1e9, -1e9
-    seen = layout.encode(layout.targets(*given))
+    seen = data_format.encode(data_format.observation(*given))
     tensors = Observation(*(torch.from_numpy(part) for part in given))
-    np.testing.assert_allclose(TensorLayout(layout, CPU).encode(tensors).numpy(), seen, rtol=1e-6, atol=1e-6)
-    assert np.abs(seen).max() > 1.0
+    assert torch.equal(data_format.encode(data_format.observation_of_tensors(*tensors)), seen)
+    assert seen.abs().max() > 1.0
 
 
 @pytest.mark.parametrize("sigma", [0.3, np.linspace(0.1, 2.0, 12)])
 def test_white_noise_has_its_size_in_every_point(sigma):
-    data, layout = targets_of(sigma)
+    data, data_format = targets_of(sigma)
     index = torch.full((20_000,), 7)
-    drawn = data.draw(index, torch.Generator().manual_seed(1)).double() * layout.scale[0, 0]
+    drawn = data.draw(index, torch.Generator().manual_seed(1)).double() * data_format.scale[0, 0]
     np.testing.assert_allclose(drawn.std(0).numpy(), np.broadcast_to(sigma, 12), rtol=5 / np.sqrt(2 * 20_000))
-    centre = (PREDICTIONS[7] - layout.shift[0, 0]) / np.broadcast_to(sigma, 12)
+    centre = (PREDICTIONS[7] - data_format.shift[0, 0]) / np.broadcast_to(sigma, 12)
     assert np.abs(drawn.mean(0).numpy() / sigma - centre).max() < 5 / np.sqrt(20_000)
 
 
@@ -143,16 +136,11 @@ def test_a_featurizer_learns_on_the_device_of_its_data():
             calls.append("fit")
             super().fit(data, rng)
 
-    def networks(layout):
-        def featurizer(shape, n_params):
-            return Moved(torch.nn.Linear(shape[0] * shape[1], 4), 4, shape, flat=True)
-
-        return Networks(featurizer, flow_factory("maf"), (), CPU, 1)
-
+    with torch.random.fork_rng():
+        featurizer = Moved(torch.nn.Linear(12, 4), 4, (1, 12), flat=True)
+    engine = NBI("maf", featurizer, None, 0.3, [stats.uniform(0, 1)], seed=1, device="cpu")
     theta = np.random.default_rng(0).uniform(size=(200, 1))
-    space = ParameterSpace(bp.PriorDict({"a": bp.Uniform(0.0, 1.0)}))
-    config, rng = TrainingConfig(n_epochs=1), np.random.default_rng(1)
-    fit_estimator(TrainingSet(theta, theta * T), 0.3, space, networks, config, rng)
+    engine.fit(x=theta * T, y=theta, n_epochs=1)
     assert calls[:2] == ["to", "fit"]
 
 
@@ -172,7 +160,7 @@ def test_a_law_of_a_user_trains_without_arrays():
         "maf", "auto", lambda theta: theta[0] * T, Watched(), [stats.uniform(0, 1)], seed=1, device="cpu"
     )
     engine.fit(300, n_epochs=2, training={"n_threads": 1, "batch_size": 64})
-    assert Watched.n_draws > 10 and engine.estimator_.layout.has_mask
+    assert Watched.n_draws > 10 and engine.estimator_.data_format.has_mask
     samples, _ = engine.predict(0.5 * T, 0.3, np.ones(12, dtype=bool), n_samples=50)
     assert samples.shape == (50, 1)
 

@@ -15,7 +15,7 @@ from small_runs import run_nbi
 
 from nbi_sampler import NBI
 from nbi_sampler.amortised import NoiseLevels, TensorNoise
-from nbi_sampler.amortised.unreliable import UnreliableWeightsWarning
+from nbi_sampler.amortised.engine import UnreliableWeightsWarning
 from nbi_sampler.core import guarded
 from nbi_sampler.priors.constraints import idle_constraints
 from nbi_sampler.priors.space import ParameterSpace

@@ -3,12 +3,28 @@
 A file for each layer. Every number that steers a result is a field, with what was measured in its comment.
 """
 
-from nbi_sampler.core.config.amortised import OOD_THRESHOLD
-from nbi_sampler.core.config.building import build, nearest
+from nbi_sampler.core.config.amortised import (
+    DATA_FORMAT,
+    INFERENCE,
+    NOISE_PROBE,
+    OOD_THRESHOLD,
+    OUT_OF_DISTRIBUTION,
+    TRAINING_SET,
+    DataFormatConfig,
+    InferenceConfig,
+    NoiseProbeConfig,
+    OutOfDistributionConfig,
+    TrainingSetConfig,
+)
+from nbi_sampler.core.config.building import build, nearest, require_counts
 from nbi_sampler.core.config.evaluation import EVALUATION, EvaluationConfig
 from nbi_sampler.core.config.forward import FORWARD, ForwardConfig
 from nbi_sampler.core.config.networks import (
+    FEATURES,
+    FIT,
     AttentionConfig,
+    FeaturesConfig,
+    FitConfig,
     GmmConfig,
     JoinedConfig,
     MafConfig,
@@ -33,27 +49,40 @@ from nbi_sampler.core.config.sampler import (
 from nbi_sampler.core.config.storage import STORAGE, StorageConfig
 
 __all__ = [
+    "DATA_FORMAT",
     "EVALUATION",
+    "FEATURES",
+    "FIT",
     "FORWARD",
+    "INFERENCE",
     "MODEL_FIT",
     "MODEL_START",
+    "NOISE_PROBE",
     "OOD_THRESHOLD",
+    "OUT_OF_DISTRIBUTION",
     "PRIORS",
     "PRIOR_EDGES",
     "RELIABILITY",
     "SPELLING",
     "STORAGE",
     "SURVEY",
+    "TRAINING_SET",
     "AttentionConfig",
+    "DataFormatConfig",
     "EvaluationConfig",
+    "FeaturesConfig",
+    "FitConfig",
     "ForwardConfig",
     "GmmConfig",
+    "InferenceConfig",
     "JoinedConfig",
     "MafConfig",
     "MlpConfig",
     "ModelFitConfig",
     "ModelStartConfig",
+    "NoiseProbeConfig",
     "NsfConfig",
+    "OutOfDistributionConfig",
     "PcaConfig",
     "PriorConfig",
     "PriorEdgeConfig",
@@ -64,6 +93,8 @@ __all__ = [
     "StorageConfig",
     "SurveyConfig",
     "TrainingConfig",
+    "TrainingSetConfig",
     "build",
     "nearest",
+    "require_counts",
 ]

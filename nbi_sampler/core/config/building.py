@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["build", "nearest", "require", "require_count"]
+__all__ = ["build", "nearest", "require", "require_count", "require_counts"]
 
 Config = TypeVar("Config")
 
@@ -46,3 +46,9 @@ def require_count(argument: str, value: object, minimum: int = 1) -> None:
     """Raise ValueError unless ``value`` is an integer of at least ``minimum``."""
     valid = isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= minimum
     require(valid, argument, f"an integer of at least {minimum}", value)
+
+
+def require_counts(config: object, *names: str, minimum: int = 1) -> None:
+    """Raise ValueError unless all fields with these names are integers of at least ``minimum``."""
+    for name in names:
+        require_count(name, getattr(config, name), minimum)

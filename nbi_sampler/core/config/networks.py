@@ -6,18 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nbi_sampler.core.config.building import require, require_count
+from nbi_sampler.core.config.building import require, require_count, require_counts
 
 __all__ = [
-    "AttentionConfig",
-    "GmmConfig",
-    "JoinedConfig",
-    "MafConfig",
-    "MlpConfig",
-    "NsfConfig",
-    "PcaConfig",
-    "SequenceConfig",
-    "TrainingConfig",
+    *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "JoinedConfig"),
+    *("MafConfig", "MlpConfig", "NsfConfig", "PcaConfig", "SequenceConfig", "TrainingConfig"),
 ]
 
 
@@ -32,10 +25,8 @@ class MafConfig:
     log_scale_bound: float = 3.0
 
     def __post_init__(self) -> None:
-        require_count("flow_hidden", self.flow_hidden)
+        require_counts(self, "flow_hidden", "num_layers", "n_mog")
         require_count("num_blocks", self.num_blocks, minimum=0)
-        require_count("num_layers", self.num_layers)
-        require_count("n_mog", self.n_mog)
         require(self.log_scale_bound > 0, "log_scale_bound", "a positive number", self.log_scale_bound)
 
 
@@ -49,8 +40,7 @@ class NsfConfig:
     bins: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("flow_hidden", "num_blocks", "num_layers", "bins"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "flow_hidden", "num_blocks", "num_layers", "bins")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +52,7 @@ class GmmConfig:
     n_mog: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("flow_hidden", "num_layers", "n_mog"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "flow_hidden", "num_layers", "n_mog")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +65,7 @@ class PcaConfig:
     hidden: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("n_components", "dim_out", "hidden"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "n_components", "dim_out", "hidden")
         require(self.minimum_signal > 0, "minimum_signal", "a positive number", self.minimum_signal)
 
 
@@ -90,8 +78,7 @@ class MlpConfig:
     depth: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("dim_out", "hidden", "depth"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "dim_out", "hidden", "depth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +98,7 @@ class SequenceConfig:
     n_gru: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("dim_conv", "dim_conv_max", "n_gru"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "dim_conv", "dim_conv_max", "n_gru")
         for name, minimum in (("dim_in", 1), ("dim_out", 1), ("depth", 0)):
             if getattr(self, name) is not None:
                 require_count(name, getattr(self, name), minimum)
@@ -137,16 +123,11 @@ class AttentionConfig:
     n_frequencies: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("n_bands", "dim_token", "depth", "n_heads", "n_frequencies"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "n_bands", "dim_token", "depth", "n_heads", "n_frequencies")
         if self.dim_out is not None:
             require_count("dim_out", self.dim_out)
-        require(
-            self.dim_token % self.n_heads == 0,
-            "dim_token",
-            f"a multiple of n_heads={self.n_heads}",
-            self.dim_token,
-        )
+        divides = self.dim_token % self.n_heads == 0
+        require(divides, "dim_token", f"a multiple of n_heads={self.n_heads}", self.dim_token)
         if self.channels is not None:
             object.__setattr__(self, "channels", tuple(self.channels))
             self._check_channels(self.channels)
@@ -193,8 +174,64 @@ class TrainingConfig:
     n_threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("n_epochs", "patience", "batch_size"):
-            require_count(name, getattr(self, name))
+        require_counts(self, "n_epochs", "patience", "batch_size")
         require_count("n_atoms", self.n_atoms, minimum=2)
         require(0 < self.validation_share < 1, "validation_share", "a share in (0, 1)", self.validation_share)
         require(self.learning_rate > 0, "learning_rate", "a positive number", self.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """Sizes of feature vectors, and the simulations from which featurizers learn. Nothing was measured."""
+
+    per_parameter: int = 16
+    """Features for each parameter, rounded up to a multiple."""
+    multiple: int = 32
+    """Of which the number of features is a multiple, as vector units like it."""
+    least: int = 64
+    """Fewest features."""
+    most: int = 256
+    """Most features, which bounds the context of a flow."""
+    most_rows_pca: int = 3000
+    """Simulations of which principal components are taken: many times the 64 components."""
+    most_rows_attention: int = 1000
+    """Simulations for the scales of attention's channels, each of which gives all its points."""
+    n_seeds: int = 4
+    """Learnt tokens of attention that gather what the points say."""
+    largest: float = 1e6
+    """Noise scales at which data are clipped, so that their squares stay in single precision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Rules of a fit that users do not set. Nothing was measured where no figure is given."""
+
+    least_gain: float = 1e-4
+    """Fall of the validation loss that counts as progress; its own error is far above that."""
+    warm_up: float = 0.1
+    """Share of the steps in which the learning rate rises."""
+    n_batches: int = 20
+    """Batches of an epoch where simulations are few: the batches are as much smaller, down to the next."""
+    least_batch: int = 32
+    """Smallest batch of simulations."""
+    passes: float = 4.0
+    """Draws of an epoch of weighted draws, in units of their effective size."""
+    least_batches: int = 8
+    """Fewest batches of such an epoch."""
+    most_batches: int = 24
+    """Most batches of such an epoch, which bounds the time of a refinement."""
+    most_in_a_set: int = 512
+    """Held-out simulations of which the loss is taken at once: that of atoms costs the square of them."""
+    worth_a_capture: int = 100
+    """Steps that are worth a CUDA graph, an estimate: the first few are as slow as ever, one is computed
+    twice to check the graph, and to build it is put at ten more."""
+    n_warm_up: int = 3
+    """Steps without the graph that come first, as torch asks for: libraries set themselves up in them."""
+    tolerance: float = 1e-3
+    """Of the first loss of a graph: arithmetic in another order stays far below, frozen numbers do not."""
+    most_threads: int = 4
+    """Threads for networks that gain from more than one."""
+
+
+FEATURES = FeaturesConfig()
+FIT = FitConfig()

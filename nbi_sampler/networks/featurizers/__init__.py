@@ -35,7 +35,14 @@ from nbi_sampler.networks.featurizers.pca import PrincipalComponents
 from nbi_sampler.networks.featurizers.sequence import sequence_featurizer
 from nbi_sampler.plugins import Registry
 
-__all__ = ["FEATURIZERS", "Featurizer", "FeaturizerKind", "SimulatedData", "featurizer_factory"]
+__all__ = [
+    "FEATURIZERS",
+    "Featurizer",
+    "FeaturizerKind",
+    "SimulatedData",
+    "automatic_featurizer",
+    "featurizer_factory",
+]
 
 FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
 
@@ -77,22 +84,31 @@ _OWN = {
 FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
 
+def automatic_featurizer(roles: Sequence[str] | None = None) -> str:
+    """Name of the featurizer that ``"auto"`` stands for.
+
+    Parameters
+    ----------
+    roles : sequence of str, optional
+        What each row of the data of many targets is: attention where points may be missing or times differ,
+        else the ResNet-GRU. For one target (None) principal components of its simulations.
+    """
+    if roles is None:
+        return "pca"
+    return "attention" if {"mask", "time"} & set(roles) else "resnet-gru"
+
+
 def featurizer_factory(
     featurizer: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | nn.Module,
 ) -> FeaturizerFactory:
-    """What makes a featurizer for data of given shape.
+    """Factory of featurizers for data of given shape, ``(shape, n_params) -> Featurizer``.
 
     Parameters
     ----------
     featurizer : str, dict, list of dict or nn.Module
-        ``"auto"`` (``"pca"``) or another name; a dictionary with ``"type"`` and settings; a list of such for
-        several inputs, each with its ``"shape"``; a `Featurizer`; or any module that takes whitened data of
-        shape (n, n_channels, length) to (n, n_features).
-
-    Returns
-    -------
-    callable
-        ``(shape, n_params) -> Featurizer``.
+        ``"auto"`` (see `automatic_featurizer`) or another name; a dictionary with ``"type"`` and settings; a
+        list of such for several inputs, each with its ``"shape"``; a `Featurizer`; or any module that takes
+        whitened data of shape (n, n_channels, length) to (n, n_features).
 
     Raises
     ------
@@ -115,7 +131,7 @@ def featurizer_factory(
         )
     settings = dict(featurizer)
     name = settings.pop("type", "auto")
-    name = "pca" if name == "auto" else name
+    name = automatic_featurizer() if name == "auto" else name
     kind = FEATURIZERS.named(name)
     config: Any = build(kind.settings, settings, "featurizer")
 

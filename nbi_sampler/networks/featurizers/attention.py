@@ -14,14 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nbi_sampler.core.config import AttentionConfig
+from nbi_sampler.core.config import FEATURES, AttentionConfig
 from nbi_sampler.core.randomness import torch_generator
-from nbi_sampler.networks.featurizers.base import Featurizer, SimulatedData, number_of_features
+from nbi_sampler.networks.featurizers.base import Featurizer, SimulatedData, number_of_features, zero_and_unit
 
 __all__ = ["AttentionFeaturizer"]
 
-MOST_ROWS = 1000
-N_SEEDS = 4
 UNCERTAINTIES = ("uncertainty", "log_uncertainty")
 
 
@@ -59,15 +57,13 @@ class AttentionFeaturizer(Featurizer):
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
         """Shift and scale of every channel, over the points present in noisy simulations."""
-        rows = torch.as_tensor(rng.permutation(len(data))[:MOST_ROWS], device=data.device)
+        rows = torch.as_tensor(rng.permutation(len(data))[: FEATURES.most_rows_attention], device=data.device)
         channels, present = self._channels(data.draw(rows, torch_generator(rng, data.device)))
         for i, role in enumerate(self.channels):
             points = channels[:, i][present].double().cpu().numpy()
             if role in ("band", "mask") or not len(points):
                 continue
-            low, middle, high = np.quantile(points, [0.0, 0.5, 1.0] if role == "time" else [0.16, 0.5, 0.84])
-            spread = high - low if role == "time" else 0.5 * (high - low)
-            self.shift[i] = low if role == "time" else middle
+            self.shift[i], spread = zero_and_unit(points, role)
             self.scale[i] = spread if spread > 0 else 1.0
 
     def reduce(self, data: Tensor) -> Tensor:
@@ -132,9 +128,11 @@ class TokenNetwork(nn.Module):
         self.register_buffer("frequencies", torch.as_tensor(frequencies, dtype=torch.float32))
         dim = config.dim_token
         self.embedding = nn.Sequential(nn.Linear(width, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
-        self.seeds = nn.Parameter(torch.randn(1, N_SEEDS, dim) / math.sqrt(dim))
+        self.seeds = nn.Parameter(torch.randn(1, FEATURES.n_seeds, dim) / math.sqrt(dim))
         self.blocks = nn.ModuleList(AttentionBlock(dim, config.n_heads) for _ in range(config.depth))
-        self.head = nn.Sequential(nn.LayerNorm(N_SEEDS * dim), nn.Linear(N_SEEDS * dim, n_features))
+        self.head = nn.Sequential(
+            nn.LayerNorm(FEATURES.n_seeds * dim), nn.Linear(FEATURES.n_seeds * dim, n_features)
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Scaled channels (n, n_channels, length) to features (n, n_features)."""
@@ -143,14 +141,14 @@ class TokenNetwork(nn.Module):
         present = None
         if "mask" in self.channels:
             mask = inputs[:, self.channels.index("mask")] > 0.5
-            present = torch.cat([mask.new_ones(n, N_SEEDS), mask], 1)
+            present = torch.cat([mask.new_ones(n, FEATURES.n_seeds), mask], 1)
         *inner, last = self.blocks
         for block in inner:
             tokens = block(tokens, tokens, present)
-        return self.head(last(tokens[:, :N_SEEDS], tokens, present).flatten(1))
+        return self.head(last(tokens[:, : FEATURES.n_seeds], tokens, present).flatten(1))
 
     def _tokens(self, inputs: Tensor) -> Tensor:
-        """What the points are, shape (n, length, width)."""
+        """Tokens of the points, shape (n, length, width)."""
         roles = list(zip(self.channels, inputs.unbind(1), strict=True))
         values = torch.stack([x for role, x in roles if role == "value"], -1)
         uncertainties = [x[..., None] for role, x in roles if role in UNCERTAINTIES]
@@ -186,7 +184,7 @@ class AttentionBlock(nn.Module):
         )
 
     def forward(self, query: Tensor, tokens: Tensor, present: Tensor | None) -> Tensor:
-        """What ``query`` (n, n_query, dim) becomes by attending to ``tokens`` (n, n_tokens, dim)."""
+        """Attend with ``query`` (n, n_query, dim) to ``tokens`` (n, n_tokens, dim); shape of the query."""
         key, value = self.key_value(self.norm(tokens)).chunk(2, -1)
         q, k, v = (self._heads(x) for x in (self.query(self.norm(query)), key, value))
         mask = None if present is None else present[:, None, None]

@@ -1,4 +1,4 @@
-"""What a featurizer is: noisy data in, a short vector of features out.
+"""Featurizers (embedding networks): noisy data in, a short vector of features out.
 
 A featurizer has three parts: `fit` learns scalings (and projections) from the simulations of a round,
 `inputs` turns noisy data into what the trainable part takes, and `forward` is that trainable part.
@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nbi_sampler.core.config import MlpConfig
+from nbi_sampler.core.config import FEATURES, MlpConfig
 
 __all__ = [
     "Featurizer",
@@ -26,11 +27,12 @@ __all__ = [
     "number_of_stages",
     "perceptron",
     "perceptron_featurizer",
+    "zero_and_unit",
 ]
 
 
 class SimulatedData(Protocol):
-    """What a featurizer learns from: `NoisyData` of one target, or simulations for many targets.
+    """Data that a featurizer learns from: `NoisyData` of one target, or simulations for many targets.
 
     Attributes
     ----------
@@ -39,7 +41,7 @@ class SimulatedData(Protocol):
     scale : Tensor, shape (n,), or None
         Of the noise where it is exactly white.
     has_noise_parameters : bool
-        Whether residuals carry information.
+        True where residuals carry information.
     """
 
     shape: tuple[int, int]
@@ -52,7 +54,7 @@ class SimulatedData(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors live."""
+        """Device of the tensors."""
 
     def __len__(self) -> int: ...
 
@@ -140,15 +142,23 @@ class SequenceInputs(Featurizer):
         return self.network(inputs)
 
 
+def zero_and_unit(points: NDArray[np.float64], role: str) -> tuple[float, float]:
+    """Median and half the central 68 % of the points of a row; of times their start and range."""
+    low, middle, high = np.quantile(points, [0.0, 0.5, 1.0] if role == "time" else [0.16, 0.5, 0.84])
+    return (float(low), float(high - low)) if role == "time" else (float(middle), float(0.5 * (high - low)))
+
+
 def number_of_features(n_params: int) -> int:
-    """Length of the feature vector: 16 a parameter in multiples of 32, between 64 and 256.
+    """Length of the feature vector, which grows with the number of parameters.
 
     Examples
     --------
     >>> [number_of_features(n) for n in (1, 4, 5, 10, 50)]
     [64, 64, 96, 160, 256]
     """
-    return min(max(32 * math.ceil(n_params / 2), 64), 256)
+    rules = FEATURES
+    n_multiples = math.ceil(n_params * rules.per_parameter / rules.multiple)
+    return min(max(rules.multiple * n_multiples, rules.least), rules.most)
 
 
 def number_of_stages(length: int) -> int:

@@ -14,13 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nbi_sampler.core.config import PcaConfig
+from nbi_sampler.core.config import FEATURES, PcaConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.featurizers.base import Featurizer, SimulatedData, perceptron
 
 __all__ = ["PrincipalComponents", "strongest_components"]
-
-MOST_ROWS = 3000
 
 
 class PrincipalComponents(Featurizer):
@@ -57,7 +55,7 @@ class PrincipalComponents(Featurizer):
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
         """Components of the noiseless simulations; makes the perceptron, whose width depends on them."""
         mean = data.signal.double().mean(0)
-        rows = rng.permutation(len(data))[:MOST_ROWS]
+        rows = rng.permutation(len(data))[: FEATURES.most_rows_pca]
         chosen = data.signal[torch.as_tensor(rows, device=data.device)]
         sample = chosen.double().sub_(mean).cpu().numpy()
         components, variance = self.find_components(sample, rng)

@@ -31,9 +31,12 @@ __all__ = [
     "ModuleFlow",
     "ZukoFlow",
     "flow_factory",
+    "refinement_flows",
 ]
 
 FlowFactory = Callable[[int, int], Density]
+# The flow that is taken where nobody names one.
+DEFAULT = "maf"
 
 
 class FlowKind(NamedTuple):
@@ -52,7 +55,7 @@ FLOWS = Registry("flows", "flow", FlowKind, _OWN)
 
 
 def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
-    """What makes a flow of given size.
+    """Factory of flows of given size, ``(n_dims, n_context) -> Density``.
 
     Parameters
     ----------
@@ -60,11 +63,6 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
         A name (``"maf"``, ``"nsf"``, ``"mdn"``); a dictionary of settings, with ``"type"`` for the name
         (``"maf"`` when absent) and optionally ``"n_dims"``, which must then agree with the priors; or a
         module with ``log_prob`` and ``sample``, of which every round trains a copy.
-
-    Returns
-    -------
-    callable
-        ``(n_dims, n_context) -> Density``.
 
     Raises
     ------
@@ -82,7 +80,7 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
             f"names: {', '.join(sorted(FLOWS.offers()))}"
         )
     settings = dict(flow)
-    name = settings.pop("type", "maf")
+    name = settings.pop("type", DEFAULT)
     expected_dims = settings.pop("n_dims", None)
     kind = FLOWS.named(name)
     config: Any = build(kind.settings, settings, "flow")
@@ -97,3 +95,17 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
         return flow
 
     return make
+
+
+def refinement_flows(flow: object) -> tuple[FlowFactory, ...]:
+    """Factories of unconditional flows, which successive refinements take in turn.
+
+    Parameters
+    ----------
+    flow : str, dict or torch.nn.Module
+        As the keyword ``flow`` takes it. Where it is named it serves; a module has a condition, so the usual
+        flows of one and two layers take its place.
+    """
+    if isinstance(flow, Mapping) or (isinstance(flow, str) and flow != DEFAULT):
+        return (flow_factory(flow),)
+    return tuple(flow_factory({"type": DEFAULT, "num_blocks": n_blocks}) for n_blocks in (1, 2))

@@ -1,4 +1,4 @@
-"""What a flow is: a density that can be evaluated, differentiated and drawn from, given a context or none."""
+"""Base class of flows: densities to be evaluated, differentiated and drawn from, given a context or none."""
 
 from __future__ import annotations
 
@@ -26,24 +26,20 @@ class Density(nn.Module):
 
     @abstractmethod
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log density.
+        """Log density, shape (n,).
 
         Parameters
         ----------
         z : Tensor, shape (n, n_dims)
         context : Tensor, shape (n, n_context), optional
             Also (1, n_context), shared by all rows; None for an unconditional density.
-
-        Returns
-        -------
-        Tensor, shape (n,)
         """
 
     @abstractmethod
     def sample(
         self, n: int, context: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Independent draws.
+        """Independent draws, shape (n, n_dims).
 
         Parameters
         ----------
@@ -51,8 +47,4 @@ class Density(nn.Module):
         context : Tensor, shape (1, n_context) or (n, n_context), optional
         generator : torch.Generator, optional
             Source of all randomness.
-
-        Returns
-        -------
-        Tensor, shape (n, n_dims)
         """

@@ -1,1 +1,1 @@
-"""What a fit minimises, by name, and the one loop that minimises it."""
+"""Losses by name, and the one loop that minimises them."""

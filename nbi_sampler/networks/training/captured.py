@@ -2,7 +2,7 @@
 
 The graph holds noise, features, loss, gradient and its clipping. The step of the optimiser, one fused kernel,
 stays outside: its learning rate and momentum are Python numbers, new every time, which a graph would freeze.
-Called by `fit`; the objectives of `objectives` are what it can record.
+The objectives of `objectives` can be recorded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,12 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from nbi_sampler.core.config import FIT
 from nbi_sampler.networks.training.cuda_graph import Graph
 
 __all__ = ["ByRows", "CapturedStep", "gives_rows"]
 
 logger = logging.getLogger(__name__)
-
-# Steps without the graph that come first, as torch asks for: libraries set themselves up in them.
-N_WARM_UP = 3
-# Of the first loss of the graph: arithmetic in another order stays far below, frozen random numbers do not.
-TOLERANCE = 1e-3
 
 
 class ByRows(ABC):
@@ -57,7 +53,7 @@ class ByRows(ABC):
 
 
 def gives_rows(objective: object) -> TypeGuard[ByRows]:
-    """Whether the losses of an objective are those of its rows; one with batches of its own has others."""
+    """Return whether the losses of an objective are those of its rows, not of batches of its own."""
     return isinstance(objective, ByRows) and getattr(objective.batches, "__func__", None) is ByRows.batches
 
 
@@ -97,7 +93,7 @@ class CapturedStep:
         self._optimiser: Any = optimiser
         self._gradient_norm = gradient_norm
         self._graph: Graph | None = graph
-        self._n_to_come = N_WARM_UP
+        self._n_to_come = FIT.n_warm_up
         self._n_replayed = 0
         self._rows: Tensor | None = None
         device = self._parameters[0].device
@@ -145,7 +141,7 @@ class CapturedStep:
             self._drop_gradients()
 
     def _gradient(self) -> None:
-        """What is recorded: the clipped gradient for the rows, and whether it is to be left out."""
+        """Clipped gradient for the rows, and whether it is to be left out: the part that is recorded."""
         assert self._rows is not None
         # In a capture gradients are then made in the memory of the graph, and a repetition overwrites them.
         self._drop_gradients()
@@ -186,7 +182,7 @@ class CapturedStep:
             self._loss.fill_(math.nan)
             graph.replay()
             found = float(self._loss)
-            same = math.isclose(expected, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+            same = math.isclose(expected, found, rel_tol=FIT.tolerance, abs_tol=FIT.tolerance)
             if not same and (math.isfinite(expected) or math.isfinite(found)):
                 raise RuntimeError(f"its loss is {found:.6g} where {expected:.6g} was expected")
         except Exception:

@@ -1,7 +1,6 @@
 """CUDA graphs: the arithmetic of a Python function, recorded once and repeated without Python.
 
-Everything that is peculiar to torch's captures is here, what is left behind by one that breaks off above all.
-Called by `fit`, through `captured`, which a stand-in serves as well.
+Everything that is peculiar to torch's captures is here, above all what one leaves behind that breaks off.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ __all__ = ["CudaGraph", "Graph", "GraphOn", "cuda_graph"]
 
 
 class Graph(Protocol):
-    """What records the arithmetic of a function once, and repeats it on the same memory.
+    """Record of the arithmetic of a function, repeated on the same memory.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Fit a module to an objective: AdamW, one-cycle schedule, early stopping. Remembers nothing between fits.
 
 The objective yields the losses of an epoch and a validation value; this file knows neither flows nor data.
-Called by the rounds, the refinement and the engine. On a GPU steps are repeated as `captured` records them.
+On a GPU steps are repeated as `captured` records them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.networks.training.captured import CapturedStep, gives_rows
 from nbi_sampler.networks.training.cuda_graph import GraphOn, cuda_graph
 
@@ -28,13 +28,9 @@ logger = logging.getLogger(__name__)
 
 OnEpoch = Callable[[int, float, float], None]
 
-# Steps of a fit that are worth a capture, an estimate: the first few are as slow as ever, one is computed
-# twice to check the graph, and to build it is put at ten more.
-WORTH_A_CAPTURE = 100
-
 
 class Objective(Protocol):
-    """What a fit minimises."""
+    """Losses that a fit minimises."""
 
     n_batches: int
 
@@ -47,7 +43,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """What happened in a fit.
+    """Record of a fit.
 
     Attributes
     ----------
@@ -88,10 +84,6 @@ def fit(
         Called after every epoch with its number and its training and validation losses.
     graph_on : callable, optional
         Gives the graph in which steps are captured on a device, or None where they are not.
-
-    Returns
-    -------
-    TrainingInfo
     """
     start = time.perf_counter()
     optimiser, schedule = _optimiser(module, config, objective.n_batches)
@@ -110,7 +102,7 @@ def fit(
         validation.append(value)
         if on_epoch is not None:
             on_epoch(epoch, training[-1], value)
-        if value < best - 1e-4:
+        if value < best - FIT.least_gain:
             best, best_state, n_stale = value, _snapshot(module), 0
         else:
             n_stale += 1
@@ -137,7 +129,7 @@ def _captured(
     """The step that is repeated, where device and objective can do so and it is worth it."""
     devices = {parameter.device for parameter in module.parameters()}
     n_steps = objective.n_batches * config.n_epochs
-    if not gives_rows(objective) or len(devices) != 1 or n_steps < WORTH_A_CAPTURE:
+    if not gives_rows(objective) or len(devices) != 1 or n_steps < FIT.worth_a_capture:
         return None
     graph = graph_on(devices.pop())
     if graph is None:
@@ -198,7 +190,7 @@ def _optimiser(
     n_total = n_batches * config.n_epochs + 1
     # Two steps of warming up at least: OneCycleLR divides by the length of it.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=n_total, pct_start=max(0.1, 2.0 / n_total)
+        optimiser, config.learning_rate, total_steps=n_total, pct_start=max(FIT.warm_up, 2.0 / n_total)
     )
     return optimiser, schedule
 

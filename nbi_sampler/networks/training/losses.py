@@ -1,7 +1,4 @@
-"""What the rounds minimise, by name: the paper's loss, its alternative, and those of plugins.
-
-The arithmetic is in `objectives`. Called by the rounds and by the check of their keywords.
-"""
+"""Losses of the rounds by name: the paper's, its alternative, and those of plugins; see `objectives`."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ class LossKind(NamedTuple):
     make : callable
         ``(flow, featurizer, data, y, config, rng, log_prior) -> NllObjective``, as `NllObjective` takes them.
     all_rounds : bool
-        Whether it learns from the simulations of all rounds, or of the last alone. Only a loss that allows
-        for what they were drawn from can do so.
+        True to learn from the simulations of all rounds and not of the last alone, which only a loss can
+        that allows for what they were drawn from.
     """
 
     make: Callable[..., NllObjective]

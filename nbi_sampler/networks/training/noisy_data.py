@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nbi_sampler.core.config import FEATURES
 from nbi_sampler.forward import ForwardModel
 
 __all__ = ["NoisyData"]
-
-LARGEST = 1e6
 
 
 class NoisyData:
@@ -40,7 +39,7 @@ class NoisyData:
     scale : Tensor, shape (n,), or None
         Standard deviation of the whitened noise where it is exactly white; None for any other law.
     has_noise_parameters : bool
-        Whether the noise law itself is inferred, so that residuals carry information.
+        True where the noise law itself is inferred, so that residuals carry information.
     """
 
     def __init__(
@@ -75,21 +74,16 @@ class NoisyData:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors live."""
+        """Device of the tensors."""
         return self.signal.device
 
     def draw(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        """Noisy data sets of the simulations ``index``.
+        """Noisy data of simulations ``index``, shape (n, n_data): float32, relative to those observed.
 
         Parameters
         ----------
         index : Tensor of int, shape (n,)
         generator : torch.Generator
-
-        Returns
-        -------
-        Tensor, shape (n, n_data)
-            Float32, whitened, relative to the observed data.
         """
         if self.scale is not None:
             signal = self.signal[index]
@@ -101,4 +95,4 @@ class NoisyData:
 
     def _relative(self, data: Tensor) -> Tensor:
         difference = self.forward.stabilise(data) - self._reference
-        return difference.nan_to_num_(nan=0.0).clamp_(-LARGEST, LARGEST).float()
+        return difference.nan_to_num_(nan=0.0).clamp_(-FEATURES.largest, FEATURES.largest).float()

@@ -1,4 +1,4 @@
-"""What the fits minimise: NLL and APT on noisy simulations, weighted likelihood on draws.
+"""Objectives of fits: NLL and APT on noisy simulations, weighted likelihood on draws.
 
 Each is an `Objective` of `fit`: it yields the losses of an epoch, and a validation value on draws and noise
 that stay the same. Where the data stay in memory a loss is one of rows, so that steps can be captured.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.core.randomness import torch_generator
 from nbi_sampler.forward.draws import numpy_generator
 from nbi_sampler.networks.featurizers import Featurizer, SimulatedData
@@ -24,8 +24,6 @@ __all__ = ["AtomicObjective", "NllObjective", "Stream", "StreamedObjective", "We
 
 # ``(batch_size, rng) -> batches of simulations in random order, with their parameters``.
 Stream = Callable[[int, np.random.Generator], Iterator[tuple[SimulatedData, Tensor]]]
-
-MOST_IN_A_SET = 512
 
 
 class NllObjective(ByRows):
@@ -81,11 +79,11 @@ class NllObjective(ByRows):
 
     def _sizes(self, n_training: int) -> tuple[int, int]:
         """Size and number of the batches."""
-        batch_size = int(np.clip(n_training // 20, 32, self.config.batch_size))
+        batch_size = int(np.clip(n_training // FIT.n_batches, FIT.least_batch, self.config.batch_size))
         return batch_size, max(n_training // batch_size, 1)
 
     def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
-        """What is minimised: the one method that another loss has to replace.
+        """Loss of a batch, a scalar: the one method that another loss has to replace.
 
         Parameters
         ----------
@@ -95,10 +93,6 @@ class NllObjective(ByRows):
             Rows of ``y`` and of ``log_prior``.
         generator : torch.Generator
             Source of every random number.
-
-        Returns
-        -------
-        Tensor, shape ()
         """
         return -self.flow.log_prob(self.y[index], features).mean()
 
@@ -118,7 +112,7 @@ class NllObjective(ByRows):
         generator = torch.Generator(self.data.device).manual_seed(self._validation_seed)
         features = self.featurizer(self._validation_inputs)
         # In parts, because a loss may cost the square of their number.
-        n_parts = -(-len(self._held_out) // MOST_IN_A_SET)
+        n_parts = -(-len(self._held_out) // FIT.most_in_a_set)
         rows = self._held_out.tensor_split(n_parts)
         parts = zip(features.tensor_split(n_parts), rows, strict=True)
         # Read together, so that a GPU is waited for once.
@@ -245,7 +239,8 @@ class WeightedObjective(ByRows):
         self._held_out = y[held_out]
         self._held_out_weights = weights[held_out] / weights[held_out].sum().clamp(min=1e-30)
         self._batch_size = config.batch_size
-        self.n_batches = int(np.clip(4.0 * ess / config.batch_size, 8, 24))
+        n_batches = FIT.passes * ess / config.batch_size
+        self.n_batches = int(np.clip(n_batches, FIT.least_batches, FIT.most_batches))
 
     def rows(self) -> Iterator[Tensor]:
         """Draws of one epoch, resampled by weight."""

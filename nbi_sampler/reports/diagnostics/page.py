@@ -18,7 +18,7 @@ from nbi_sampler.reports.plots.style import COLOURS, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from nbi_sampler.amortised.out_of_distribution import Familiarity
+    from nbi_sampler.amortised.out_of_distribution import OutOfDistributionTest
 
 __all__ = ["page"]
 
@@ -30,7 +30,7 @@ def page(
     path: str | Path,
     assessment: Assessment,
     *,
-    familiarity: Familiarity | None = None,
+    familiarity: OutOfDistributionTest | None = None,
     features: ArrayLike | None = None,
     predictive: PredictiveCheck | None = None,
 ) -> Path:
@@ -42,7 +42,7 @@ def page(
         Its ending is the format, for example ``.png`` or ``.pdf``; its folder is made where missing.
     assessment : Assessment
         Calibration, p-values and coverage, always drawn.
-    familiarity : Familiarity, optional
+    familiarity : OutOfDistributionTest, optional
         Adds the out-of-distribution scores,
     features : array_like, shape (n, k) or (k,), optional
         with those of the observed data.
@@ -125,7 +125,7 @@ def _draw_coverage(axis: Axes, assessment: Assessment) -> None:
     axis.legend(fontsize=8)
 
 
-def _draw_familiarity(axis: Axes, familiarity: Familiarity, features: ArrayLike | None) -> None:
+def _draw_familiarity(axis: Axes, familiarity: OutOfDistributionTest, features: ArrayLike | None) -> None:
     """Scores of held-out simulations, and of the observed data."""
     observed = np.empty(0) if features is None else familiarity.score(features)
     observed = observed[np.isfinite(observed)]

@@ -17,6 +17,7 @@ from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 from bilby.core.utils import logger
 
+from nbi_sampler.amortised import Observation
 from nbi_sampler.core.config import SURVEY, nearest
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.evaluation.parallel.dispatch import Dispatcher
@@ -28,7 +29,7 @@ from nbi_sampler.sampler.keywords import DEFAULTS, translate
 from nbi_sampler.sampler.problem import make_forward_model
 from nbi_sampler.sampler.survey.table import Survey, finished_targets, opened_table, stored
 from nbi_sampler.sampler.survey.target import Plan, Target, failure, infer_in_worker
-from nbi_sampler.sampler.trained_model import Observed, check_priors, digest_of, estimator_of, observed_by
+from nbi_sampler.sampler.trained_model import check_priors, digest_of, estimator_of, observed_by
 from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.fingerprint import described, priors_described, versions
 
@@ -240,8 +241,8 @@ def _about(plan: Plan, seed: int | None) -> dict[str, Any]:
     }
 
 
-def _digest(observed: Observed) -> str:
-    """Digest of data: 16 hexadecimal digits."""
+def _digest(observed: Observation) -> str:
+    """What tells data from others: 16 hexadecimal digits."""
     content = hashlib.sha256()
     for part in observed:
         array = as_numbers(np.nan if part is None else part, "observed")

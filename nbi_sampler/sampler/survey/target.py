@@ -20,7 +20,7 @@ from bilby.core.prior import PriorDict
 
 from nbi_sampler.algorithm.records import QUANTILES, Observer
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.amortised import Estimator
+from nbi_sampler.amortised import Estimator, Observation
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.parallel.worker_process import remembered, turn
 from nbi_sampler.importance.reliability import Status
@@ -29,7 +29,7 @@ from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.result import finished_run
 from nbi_sampler.sampler.keywords import Settings, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem
-from nbi_sampler.sampler.trained_model import Observed, start_at
+from nbi_sampler.sampler.trained_model import start_at
 
 __all__ = ["Plan", "Target", "failure", "infer_in_worker"]
 
@@ -43,7 +43,7 @@ class Target:
     index: int
     name: str
     likelihood: Likelihood
-    observed: Observed
+    observed: Observation
     data: str
     seed: int
 

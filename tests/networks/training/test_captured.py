@@ -14,13 +14,13 @@ from capture_cases import Broken, Counting, Frozen, Recorded, Rows, Slope, Waiti
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
-from nbi_sampler.networks.training.captured import N_WARM_UP, ByRows, gives_rows
+from nbi_sampler.networks.training.captured import ByRows, gives_rows
 from nbi_sampler.networks.training.cuda_graph import cuda_graph
-from nbi_sampler.networks.training.fit import WORTH_A_CAPTURE, fit
+from nbi_sampler.networks.training.fit import fit
 from nbi_sampler.networks.training.noisy_data import NoisyData
 from nbi_sampler.networks.training.objectives import (
     AtomicObjective,
@@ -52,7 +52,7 @@ def fitted_objective(kind, graph):
     else:
         objective, _ = test_objectives.problem(kind, "prior", n=1000, config=config)
         module = nn.ModuleList([objective.featurizer, objective.flow])
-    assert objective.n_batches * config.n_epochs >= WORTH_A_CAPTURE
+    assert objective.n_batches * config.n_epochs >= FIT.worth_a_capture
     info = fit(module, objective, config, graph_on=lambda device: graph)
     return state_of(module), info, objective
 
@@ -66,7 +66,7 @@ def test_captured_steps_are_those_taken_one_by_one(kind, caplog):
     torch.testing.assert_close(state, expected, rtol=1e-4, atol=1e-5)
     assert info.training == pytest.approx(expected_info.training, rel=1e-4, abs=1e-4)
     assert info.validation == pytest.approx(expected_info.validation, rel=1e-4, abs=1e-4)
-    assert info.n_steps == expected_info.n_steps == graph.n_replays + N_WARM_UP
+    assert info.n_steps == expected_info.n_steps == graph.n_replays + FIT.n_warm_up
     # No random number is lost or drawn twice.
     assert torch.equal(objective.generator.get_state(), expected_objective.generator.get_state())
     assert not caplog.records

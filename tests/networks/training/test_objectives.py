@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ import torch
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import UserModel
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, normalised_weights
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
+from nbi_sampler.networks.training import objectives
 from nbi_sampler.networks.training.fit import fit
 from nbi_sampler.networks.training.noisy_data import NoisyData
 from nbi_sampler.networks.training.objectives import AtomicObjective, NllObjective, WeightedObjective
@@ -165,7 +167,7 @@ class TestAtoms:
     def test_many_held_out_simulations_are_looked_at_in_parts(self, monkeypatch):
         objective, _ = problem("apt", "prior", n=3000)
         whole = value(objective)
-        monkeypatch.setattr("nbi_sampler.networks.training.objectives.MOST_IN_A_SET", 60)
+        monkeypatch.setattr(objectives, "FIT", replace(FIT, most_in_a_set=60))
         sizes = []
         atomic = objective.loss
         objective.loss = lambda features, index, generator: (

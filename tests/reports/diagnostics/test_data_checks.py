@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbi_sampler.amortised.out_of_distribution import Familiarity
+from nbi_sampler.amortised.out_of_distribution import OutOfDistributionTest
 from nbi_sampler.reports.diagnostics import Assessment, chi_squared, page, predictive_check
 
 
@@ -62,7 +62,7 @@ class TestPredictiveCheck:
             )
 
 
-class TestFamiliarity:
+class TestOutOfDistribution:
     @staticmethod
     def features(rng, n, k):
         """Heavy-tailed, two heaps, of very different scales, some of them nearly copies of others."""
@@ -76,7 +76,7 @@ class TestFamiliarity:
         found = []
         for _ in range(250):
             known = self.features(rng, n + 1, k)
-            found.append(Familiarity.fit(known[:-1], rng).p_value(known[-1])[0])
+            found.append(OutOfDistributionTest.fit(known[:-1], rng).p_value(known[-1])[0])
         # On a lattice of 1 / (m + 1): made continuous within its steps.
         step = 1 / (n // 2 + 1)
         assert stats.kstest(np.array(found) - step * rng.random(250), "uniform").pvalue > 1e-3
@@ -84,7 +84,7 @@ class TestFamiliarity:
     @pytest.mark.parametrize("k", [3, 60])
     def test_strange_data_are_seen_in_few_and_many_dimensions(self, rng, k):
         mixing = rng.normal(size=(k, k))
-        familiarity = Familiarity.fit(rng.normal(size=(1000, k)) @ mixing, rng)
+        familiarity = OutOfDistributionTest.fit(rng.normal(size=(1000, k)) @ mixing, rng)
         shifted = rng.normal(size=(50, k))
         shifted[:, 0] += 12.0
         assert np.quantile(familiarity.p_value(shifted @ mixing), 0.9) < 0.02
@@ -95,18 +95,19 @@ class TestFamiliarity:
         known[:, 3] = new[:, 3] = 2.0
         units = np.array([1e-8, 1.0, 1e8, 5.0])
         first, other = (
-            Familiarity.fit(known * u, np.random.default_rng(0)).p_value(new * u) for u in (1.0, units)
+            OutOfDistributionTest.fit(known * u, np.random.default_rng(0)).p_value(new * u)
+            for u in (1.0, units)
         )
         np.testing.assert_array_equal(first, other)
 
     def test_what_is_not_finite_is_strange(self, rng):
-        familiarity = Familiarity.fit(rng.normal(size=(100, 2)), rng)
+        familiarity = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
         assert familiarity.p_value([np.nan, 0.0]) == familiarity.p_value([np.inf, 0.0]) == 1 / 51
 
     def test_too_few_or_broken_simulations_are_refused(self, rng):
         for known in (np.zeros((19, 2)), np.full((50, 2), np.nan), np.zeros(50)):
             with pytest.raises(ValueError, match=r"features: expected finite ones of shape \(n, k\)"):
-                Familiarity.fit(known, rng)
+                OutOfDistributionTest.fit(known, rng)
 
 
 class TestPage:
@@ -122,7 +123,7 @@ class TestPage:
     @pytest.mark.parametrize(("n_dim", "ending"), [(1, "pdf"), (30, "png")])
     @pytest.mark.parametrize("more", [False, True])
     def test_it_is_written_with_what_there_is(self, tmp_path, rng, n_dim, ending, more):
-        familiarity = Familiarity.fit(rng.normal(size=(100, 2)), rng)
+        familiarity = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
         check = predictive_check(
             np.zeros(3), rng.normal(size=(20, 3)), np.zeros((20, 3)), chi_squared(np.ones(3))
         )

@@ -148,7 +148,7 @@ def _log_weights_of_truths(
     simulations = np.array([simulator(estimator.space.row(row)) for row in theta])
     terms = -0.5 * ((x - simulations) / x_err) ** 2 - 0.5 * np.log(2.0 * np.pi * x_err**2)
     log_likelihood = np.where(mask, terms, 0.0).sum(1)
-    return log_likelihood - estimator.log_ratio(theta, estimator.targets(x, x_err, mask))
+    return log_likelihood - estimator.log_ratio(theta, estimator.observation(x, x_err, mask))
 
 
 def _calibration(name: str, ranks: Array) -> Iterator[Figure]:
@@ -187,7 +187,7 @@ def _rounds_of_the_demo(flow: Any, featurizer: Any, seed: int, **given: Any) -> 
 
     engine = NBI(flow, featurizer, simulator, None, problem.priors, seed=seed, device="cpu")
     engine.fit(**{"n_sims": 2560, "n_rounds": 3, "x_obs": likelihood.y, "x_err": 0.1, **given})
-    return [record.efficiency for record in engine.focused_.records if record.phase != "prior"]
+    return [record.efficiency for record in engine.sequential_.records if record.phase != "prior"]
 
 
 def _percent(shares: list[float]) -> str:

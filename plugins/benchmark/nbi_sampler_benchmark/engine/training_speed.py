@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import UserModel
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.training.cuda_graph import CudaGraph, Graph
-from nbi_sampler.networks.training.fit import WORTH_A_CAPTURE, fit
+from nbi_sampler.networks.training.fit import fit
 from nbi_sampler.networks.training.noisy_data import NoisyData
 from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler_benchmark.arguments import names
@@ -170,7 +170,7 @@ def _objective(
 def _steps_per_second(objective: NllObjective, graph: Graph | None) -> float:
     """Of the median epoch after the first."""
     ends: list[float] = []
-    n_epochs = N_EPOCHS if graph is None else max(N_EPOCHS, -(-WORTH_A_CAPTURE // objective.n_batches))
+    n_epochs = N_EPOCHS if graph is None else max(N_EPOCHS, -(-FIT.worth_a_capture // objective.n_batches))
     module = nn.ModuleList([objective.featurizer, objective.flow])
     # Every epoch ends with the value of the validation, for which the host waits.
     fit(

@@ -26,12 +26,12 @@ class _Trained:
 
     def log_prob(self, theta: Array, x: Array) -> Array:
         """See `worker.Estimator`."""
-        targets = self._estimator.targets(np.array(x))
-        return self._estimator.log_ratio(theta, targets) + _log_normal(theta)
+        observation = self._estimator.observation(np.array(x))
+        return self._estimator.log_ratio(theta, observation) + _log_normal(theta)
 
     def sample(self, x: Array, n: int) -> Array:
         """See `worker.Estimator`."""
-        return self._estimator.proposal(x).sample(n, self._rng)
+        return self._estimator.proposals(self._estimator.observation(x))[0].sample(n, self._rng)
 
 
 def train(task: Any, options: dict[str, Any]) -> _Trained:

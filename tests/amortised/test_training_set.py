@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import bilby.core.prior as bp
@@ -10,13 +11,11 @@ import pytest
 import torch
 
 from nbi_sampler import NBI
-from nbi_sampler.amortised import training_set as examples
-from nbi_sampler.amortised import training_set as simulations
-from nbi_sampler.amortised.data_format import DataLayout
+from nbi_sampler.amortised import training_set
+from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.noise import NoiseLaw
-from nbi_sampler.amortised.simulated_targets import SimulatedTargets, TensorLayout
-from nbi_sampler.amortised.training_set import ExamplesInMemory, ExamplesOnDisk, StoredSet, TrainingSet
-from nbi_sampler.core.config import StorageConfig, TrainingConfig
+from nbi_sampler.amortised.training_set import SimulatedTargets, StoredSet, TrainingSet
+from nbi_sampler.core.config import TRAINING_SET, StorageConfig, TrainingConfig
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
@@ -50,7 +49,7 @@ def small_buffers(monkeypatch):
     """Files of many chunks, and buffers of a few."""
     for module in (table_file, simulation_store):
         monkeypatch.setattr(module, "STORAGE", StorageConfig(chunk_bytes=CHUNK, buffer_bytes=BUFFER))
-    monkeypatch.setattr(examples, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(training_set, "ROWS_AT_ONCE", 100)
 
 
 @pytest.fixture
@@ -66,26 +65,28 @@ def lines():
 def store(tmp_path, small_buffers, lines):
     with SimulationStore.create(tmp_path / "lines.h5", SPACE.names, (10,)) as writer:
         writer.append(*lines)
-    with SimulationStore.open(tmp_path / "lines.h5") as reader:
-        yield reader
+    return StoredSet(tmp_path / "lines.h5", 2000)
 
 
 def objective_of(learnt_from, share=0.1):
     law = NoiseLaw(None, learnt_from.some)
-    layout = TensorLayout(DataLayout.learnt(learnt_from.some), torch.device("cpu"))
-    seen = partial(SimulatedTargets, noise=law, layout=layout)
+    data_format = DataFormat.learnt(learnt_from.some)
+    seen = partial(SimulatedTargets, noise=law, data_format=data_format, device=torch.device("cpu"))
     featurizer = featurizer_factory("mlp")((1, 10), 2)
-    featurizer.fit(seen(learnt_from.some), np.random.default_rng(0))
+    featurizer.fit(seen(learnt_from.some, learnt_from.some_theta), np.random.default_rng(0))
     flow = flow_factory("maf")(2, featurizer.n_features)
     config = TrainingConfig(batch_size=50, validation_share=share)
-    return learnt_from.objective(flow, featurizer, seen, config, np.random.default_rng(1)), layout
+    return learnt_from.objective(flow, featurizer, seen, config, np.random.default_rng(1)), data_format
 
 
 @told
 def test_an_epoch_shows_every_simulation_once_and_none_that_is_held_out(store, lines):
-    with torch.random.fork_rng():
-        objective, layout = objective_of(ExamplesOnDisk(store, SPACE, np.random.default_rng(2)))
-    theta, x = lines
+    with torch.random.fork_rng(), store.examples(SPACE, np.random.default_rng(2)) as learnt_from:
+        objective, data_format = objective_of(learnt_from)
+        check_epochs(objective, data_format, *lines)
+
+
+def check_epochs(objective, data_format, theta, x):
     order = []
     batches = list(objective._stream(50, np.random.default_rng(7)))
     for data, y in batches:
@@ -94,7 +95,7 @@ def test_an_epoch_shows_every_simulation_once_and_none_that_is_held_out(store, l
         index = np.linalg.norm(y.numpy()[:, None] - objective_standard(objective, z)[None], axis=2).argmin(1)
         rows = np.flatnonzero(np.isfinite(x[:, 0]))[index]
         found = data.draw(torch.arange(len(y)), torch.Generator())
-        expected = layout.of_arrays.encode(layout.of_arrays.targets(x[rows])).reshape(len(rows), -1)
+        expected = data_format.encode(data_format.observation(x[rows])).flatten(1).numpy()
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
         order.append(rows)
     order = np.concatenate(order)
@@ -107,14 +108,17 @@ def test_an_epoch_shows_every_simulation_once_and_none_that_is_held_out(store, l
 
 def objective_standard(objective, z):
     """Parameters of all lines in the coordinates of the flow."""
-    spread = ExamplesInMemory(TrainingSet(SPACE.to_theta(z), z), SPACE, np.random.default_rng(0)).affine
-    return spread.backward(z)
+    with TrainingSet(SPACE.to_theta(z), z).examples(SPACE, np.random.default_rng(0)) as learnt_from:
+        return learnt_from.affine.backward(z)
 
 
 @told
 def test_scales_are_those_of_the_same_simulations_in_memory(store, lines):
-    on_disk = ExamplesOnDisk(store, SPACE, np.random.default_rng(0))
-    in_memory = ExamplesInMemory(TrainingSet(*lines), SPACE, np.random.default_rng(0))
+    with (
+        store.examples(SPACE, np.random.default_rng(0)) as on_disk,
+        TrainingSet(*lines).examples(SPACE, np.random.default_rng(0)) as in_memory,
+    ):
+        pass
     np.testing.assert_allclose(on_disk.affine.mean, in_memory.affine.mean, atol=1e-12)
     np.testing.assert_allclose(on_disk.affine.factor, in_memory.affine.factor, atol=1e-12)
     assert np.isfinite(on_disk.some).all() and on_disk.some.shape == in_memory.some.shape == (1714, 10)
@@ -123,8 +127,8 @@ def test_scales_are_those_of_the_same_simulations_in_memory(store, lines):
 def test_no_more_than_a_buffer_is_read_at_a_time(tmp_path, small_buffers, monkeypatch):
     path = tmp_path / "simulations.h5"
     an_engine().fit(4000, n_epochs=1, store=path, in_memory=False, training=QUICK)
-    monkeypatch.setattr(examples, "MOST_FOR_SCALES", 150)
-    monkeypatch.setattr(examples, "MOST_HELD_OUT", 100)
+    rules = replace(TRAINING_SET, most_for_scales=150, most_held_out=100)
+    monkeypatch.setattr(training_set, "TRAINING_SET", rules)
     read, sizes = AppendableTable.read, []
 
     def counted(table, *arguments, **keywords):
@@ -158,7 +162,7 @@ def test_it_learns_as_much_as_in_memory_and_the_same_every_time(tmp_path, small_
 
 def test_a_large_store_is_not_read_whole_unless_asked_and_grows(tmp_path, monkeypatch):
     path = tmp_path / "simulations.h5"
-    monkeypatch.setattr(simulations, "MOST_IN_MEMORY", 300 * 80)
+    monkeypatch.setattr(training_set, "TRAINING_SET", replace(TRAINING_SET, most_in_memory=300 * 80))
     engine = an_engine().fit(300, n_epochs=1, store=path, training=QUICK)
     assert isinstance(engine.training_set_, TrainingSet)
     engine = an_engine().fit(301, n_epochs=1, store=path, training=QUICK)
@@ -194,9 +198,9 @@ def test_a_store_whose_first_simulations_have_failed_is_refused(tmp_path, lines)
     x[:100] = np.nan
     with SimulationStore.create(tmp_path / "failed.h5", SPACE.names, (10,)) as writer:
         writer.append(theta, x)
-    with SimulationStore.open(tmp_path / "failed.h5") as reader:
-        learnt_from = ExamplesOnDisk(reader, SPACE, np.random.default_rng(0))
-        with torch.random.fork_rng(), pytest.raises(ValueError, match="among the first 100, which are held"):
+    failed = StoredSet(tmp_path / "failed.h5", len(x))
+    with failed.examples(SPACE, np.random.default_rng(0)) as learnt_from, torch.random.fork_rng():
+        with pytest.raises(ValueError, match="among the first 100, which are held"):
             objective_of(learnt_from, share=0.05)
 
 

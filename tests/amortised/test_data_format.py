@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nbi_sampler.amortised.data_format import DataLayout
+from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.setup import featurizer_settings, flow_settings, suited_to
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.featurizers import featurizer_factory
@@ -22,26 +22,26 @@ def a_survey(n=300, seed=0):
 
 def test_what_networks_see_is_scaled_and_blank_where_points_are_missing():
     x, x_err, mask = a_survey()
-    layout = DataLayout.learnt(x, x_err, mask)
-    assert layout.roles == ("value", "log_uncertainty", "mask")
-    assert layout.shape == (3, 12)
-    seen = layout.encode(layout.targets(x, x_err, mask))
+    data_format = DataFormat.learnt(x, x_err, mask)
+    assert data_format.roles == ("value", "log_uncertainty", "mask")
+    assert data_format.shape == (3, 12)
+    seen = data_format.encode(data_format.observation(x, x_err, mask)).numpy()
     assert np.all(seen[~np.repeat(mask[:, None], 3, 1)] == 0.0)
     values, log_errors = seen[:, 0][mask], seen[:, 1][mask]
     assert abs(np.median(values)) < 0.1 and 0.8 < values.std() < 1.2
     # Four decades of uncertainties are as wide as the values: their logarithm is what is scaled.
     assert np.abs(log_errors).max() < 2.5
     hidden = np.where(mask, x, np.nan)
-    np.testing.assert_array_equal(layout.encode(layout.targets(hidden, x_err, mask)), seen)
-    np.testing.assert_array_equal(layout.encode(layout.targets(hidden, x_err)), seen)
+    np.testing.assert_array_equal(data_format.encode(data_format.observation(hidden, x_err, mask)), seen)
+    np.testing.assert_array_equal(data_format.encode(data_format.observation(hidden, x_err)), seen)
 
 
 def test_data_beyond_the_simulations_are_moved_to_their_edge():
     x, _, _ = a_survey()
-    layout = DataLayout.learnt(x)
-    far = layout.targets(np.full((1, 12), 1e9))
-    assert layout.encode(far).max() < 8.0
-    assert layout.encode(far, clip=False).max() == 1e6
+    data_format = DataFormat.learnt(x)
+    far = data_format.observation(np.full((1, 12), 1e9))
+    assert data_format.encode(far).max() < 8.0
+    assert data_format.encode(far, clip=False).max() == 1e6
 
 
 @pytest.mark.parametrize(
@@ -58,30 +58,30 @@ def test_data_beyond_the_simulations_are_moved_to_their_edge():
 def test_other_data_than_those_of_the_simulations_are_refused(x, x_err, mask, message):
     survey, errors, _ = a_survey()
     with pytest.raises(ValueError, match=message):
-        DataLayout.learnt(survey, errors).targets(x, x_err, mask)
+        DataFormat.learnt(survey, errors).observation(x, x_err, mask)
 
 
 @pytest.mark.parametrize("x_err", [0.5, np.full(12, 0.5), np.full((4, 1), 0.5), np.full((4, 12), 0.5)])
 def test_uncertainties_broadcast(x_err):
     survey, errors, _ = a_survey()
-    targets = DataLayout.learnt(survey, errors).targets(survey[:4], x_err)
-    np.testing.assert_array_equal(targets.x_err, np.full((4, 1, 12), 0.5))
+    observation = DataFormat.learnt(survey, errors).observation(survey[:4], x_err)
+    np.testing.assert_array_equal(observation.x_err, np.full((4, 1, 12), 0.5))
 
 
 def test_times_are_a_channel_without_uncertainty():
     x, x_err, _ = a_survey()
     series = np.stack([100.0 + T + np.zeros_like(x), x], 1)
-    layout = DataLayout.learnt(series, x_err, channels=("time", "value"))
-    assert layout.roles == ("time", "value", "log_uncertainty")
-    seen = layout.encode(layout.targets(series, x_err))
+    data_format = DataFormat.learnt(series, x_err, channels=("time", "value"))
+    assert data_format.roles == ("time", "value", "log_uncertainty")
+    seen = data_format.encode(data_format.observation(series, x_err))
     assert seen[:, 0].min() == 0.0 and seen[:, 0].max() == 1.0
     for wrong in (("time", "flux"), ("time", "time"), ("value",)):
         with pytest.raises(ValueError, match="channels"):
-            DataLayout.learnt(series, channels=wrong)
+            DataFormat.learnt(series, channels=wrong)
 
 
 def test_the_names_of_the_paper_are_understood():
-    layout = DataLayout.learnt(*a_survey())
+    data_format = DataFormat.learnt(*a_survey())
     paper = {
         "type": "resnet-gru",
         "norm": "weight_norm",
@@ -91,7 +91,7 @@ def test_the_names_of_the_paper_are_understood():
         "depth": 2,
     }
     with seeded_modules(np.random.default_rng(0)):
-        made = featurizer_factory(suited_to(layout, featurizer_settings(paper)))(layout.shape, 3)
+        made = featurizer_factory(suited_to(featurizer_settings(paper), data_format))(data_format.shape, 3)
     assert made.recipe["n_gru"] == 2 and made.recipe["dim_in"] == 3
     flow = {
         "n_dims": 3,
@@ -105,5 +105,5 @@ def test_the_names_of_the_paper_are_understood():
         assert flow_factory(flow_settings(flow))(3, made.n_features).recipe["n_mog"] == 4
     with pytest.raises(ValueError, match="did you mean 'flow_hidden'"):
         flow_factory(flow_settings({"flow_hiden": 3}))
-    assert suited_to(layout, "auto")["type"] == "attention"
-    assert suited_to(DataLayout.learnt(a_survey()[0]), "auto")["type"] == "resnet-gru"
+    assert suited_to("auto", data_format)["type"] == "attention"
+    assert suited_to("auto", DataFormat.learnt(a_survey()[0]))["type"] == "resnet-gru"
