@@ -14,8 +14,7 @@ from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.algorithm.rounds import Networks
-from nbi_sampler.algorithm.step import Problem
+from nbi_sampler.algorithm.step import Networks, Problem
 from nbi_sampler.core.config import TrainingConfig
 from nbi_sampler.evaluation.batch import Evaluation
 from nbi_sampler.evaluation.calls import likelihood_function

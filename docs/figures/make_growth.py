@@ -3,8 +3,8 @@
     nbi-sampler benchmark search --runs 200
     python docs/figures/make_growth.py build/search.jsonl
 
-The law is fitted to the mixtures of five parameters and more, in which a run climbs; with one or two the scan
-of the prior decides.
+The law is fitted to the mixtures of five parameters and more, where a run searches for modes; with one or
+two the scan of the prior decides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """All draws of a run with the proposals they came from, and their weights.
 
-Values, not behaviour: each round makes a new `History` with one more batch. Called by the rounds, the
-refinement and the result.
+Values, not behaviour: each batch makes a new `History` with one more.
 """
 
 from __future__ import annotations
@@ -14,20 +13,13 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
+from nbi_sampler.core.config.algorithm import HISTORY
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
 
-__all__ = ["RECENT", "Draws", "History"]
+__all__ = ["Draws", "History"]
 
 Array = NDArray[np.float64]
-
-HELD_OUT = 8
-# Batches whose proposals keep a density of each member at every draw.
-RECENT = 3
-# Predictions that are kept of a batch of the result: so many, with so many numbers, but some in any case.
-MOST_KEPT = 200
-MOST_NUMBERS_KEPT = 1_000_000
-FEWEST_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ class History:
     batches : tuple of Draws
     proposals : tuple of MixtureProposal
     members : tuple of Proposal
-        Of the last `RECENT` proposals, each once.
+        Of the last proposals, each once.
     counts : ndarray, shape (n_members,)
         Expected number of draws from each.
     log_ratios : ndarray, shape (n_members, n_draws)
@@ -116,12 +108,12 @@ class History:
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """Draws that no fit learns from, shape (n_draws,): every eighth finite one, the same in all rounds.
+        """Draws that no fit learns from, shape (n_draws,): one in eight finite ones, the same in all rounds.
 
         Counted among those of finite likelihood and from the eighth on, so that a handful is learnt whole.
         """
         finite = [np.isfinite(batch.log_likelihood) for batch in self.batches]
-        return np.concatenate([each & (np.cumsum(each) % HELD_OUT == 0) for each in finite])
+        return np.concatenate([each & (np.cumsum(each) % HISTORY.held_out == 0) for each in finite])
 
     @property
     def log_mixture_ratio(self) -> Array:
@@ -192,7 +184,7 @@ class History:
         return history._with_old_members_retired()
 
     def recent(self, n_batches: int) -> History:
-        """The last batches alone, at most `RECENT`, as if only their proposals had been used."""
+        """The last batches alone, at most ``HISTORY.recent``, as if only their proposals had been used."""
         if n_batches >= len(self.batches):
             return self
         batches, proposals = self.batches[-n_batches:], self.proposals[-n_batches:]
@@ -208,7 +200,7 @@ class History:
         return np.array([id(member) in used for member in self.members])
 
     def _with_old_members_retired(self) -> History:
-        serves = self._serves(RECENT)
+        serves = self._serves(HISTORY.recent)
         if serves.all():
             return self
         old = tuple(member for member, kept in zip(self.members, serves, strict=True) if not kept)
@@ -233,7 +225,8 @@ def _some_predicted(log_weights: Array, predictions: Array | None) -> Predicted 
     """Predictions at equally spaced quantiles of the weights: draws are in random order already."""
     if predictions is None or not np.isfinite(log_weights).any():
         return None
-    n_kept = int(np.clip(MOST_NUMBERS_KEPT // predictions.shape[1], FEWEST_KEPT, MOST_KEPT))
+    n_kept = HISTORY.most_numbers_kept // predictions.shape[1]
+    n_kept = int(np.clip(n_kept, HISTORY.fewest_kept, HISTORY.most_kept))
     total = np.cumsum(normalised_weights(log_weights))
     rows = np.searchsorted(total, total[-1] * (np.arange(n_kept) + 0.5) / n_kept)
     return Predicted(rows, predictions[rows])

@@ -1,157 +1,226 @@
-"""Which draws make up the result, and which proposal its last draws come from. Pure functions of the state.
+"""Rules of a run on plain numbers: which batches make up the result, and when another fit is of no use.
 
-Every batch by itself gives the evidence without bias. What is decided here is which of them are worth
-pooling: not those that a few draws dominate, and not those that are dead weight. Called by `snpe`.
+Every batch by itself gives the evidence without bias. Decided here is which of them are worth pooling: not
+those that a few draws dominate, and not those that cost more effective draws than they bring.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from itertools import takewhile
+from collections.abc import Sequence
 
-from nbi_sampler.algorithm.state import Best, State
-from nbi_sampler.algorithm.step import WARM
+import numpy as np
+from numpy.typing import NDArray
+
 from nbi_sampler.core.config import RELIABILITY
+from nbi_sampler.core.config.algorithm import (
+    POOLING,
+    REFINEMENT,
+    PoolingConfig,
+    RefinementConfig,
+)
 from nbi_sampler.importance.reliability import reliable, summarise
-from nbi_sampler.importance.weights import Evidence, effective_sample_size, log_evidence
+from nbi_sampler.importance.weights import Evidence, effective_sample_size, efficiency
 
 __all__ = [
-    "anew_if_doubted",
-    "better_by_all_draws",
-    "lost_ground",
-    "more_mass",
-    "without_dead_weight",
-    "without_less_mass",
+    "drop_batches_missing_mass",
+    "drop_inefficient_batches",
+    "ess_dropped",
+    "falls_short",
+    "has_gained",
+    "has_more_mass",
+    "has_stalled",
+    "is_stuck",
+    "no_fit_can_pay",
+    "unreliable",
 ]
 
-# The result begins anew when more draws leave less than this share of its effective size.
-LOST = 0.5
-# Errors by which a batch has to have more evidence than the result before it to take its place.
-CERTAIN = 3.0
-# A complete result whose weights are unreliable begins anew so many times at most.
-MOST_DOUBTED = 2
+Array = NDArray[np.float64]
 
 
-def lost_ground(before: State, after: State) -> bool:
-    """Whether more draws left fewer effective ones: a few dominate, the proposal is too thin there.
+def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> bool:
+    """True where more draws leave far fewer effective ones, so that the result has to restart.
 
-    The first draws of a result have none to compare with: they count unless they are poor and a few of them
-    dominate, as where a mode has just been found that their proposal did not know.
+    Guards against a proposal that is too thin somewhere: there a few draws dominate all others. The first
+    batch of a result has none to compare with: it counts unless it is poor and a few of its draws dominate,
+    as where a mode has just been found that its proposal did not know. Measured: where a proposal misses a
+    mode of equal mass but for the prior's 0.5 %, the run ends "ok" with both modes at 0.4 to 0.6 of the mass,
+    and without such a share 10 errors too low.
 
     Parameters
     ----------
-    before, after : State
-        The last batch is part of the result after, if of any.
+    before, after : ndarray, shapes (n,) and (n + m,)
+        Log weights of the result without and with its last batch.
+    rules : PoolingConfig
     """
-    if not before.final:
-        return bool(after.final) and after.records[-1].efficiency < WARM and not _sound(after)
-    now, then = (effective_sample_size(state.final_log_weights) for state in (after, before))
-    return now < LOST * then
+    if not len(before):
+        weights = summarise(after) if len(after) else None
+        if weights is None or efficiency(after) >= rules.warm:
+            return False
+        return not (
+            weights.k_hat < RELIABILITY.heavy_tail and weights.largest_share < RELIABILITY.largest_share
+        )
+    return effective_sample_size(after) < rules.lost * effective_sample_size(before)
 
 
-def anew_if_doubted(state: State, n_left: int) -> State:
-    """A state that goes on, where its result has all the draws it needs but a few of them dominate.
+def unreliable(log_weights: Array, n_before: int, n_left: int, rules: PoolingConfig = POOLING) -> bool:
+    """True where a complete result has to restart, as a few of its draws dominate.
 
-    They show a region that the proposal is too thin in, and now its draws train the next one. Their weights
-    would stay what they are, and leaving out only those that are large would lower the evidence: so the
-    result begins anew, if what is left of the budget pays for as much again.
+    They show a region that the proposal is too thin in, and can train the next one. Their weights would stay
+    what they are, and leaving out only the large ones would lower the evidence. Measured: gw_fast, seed 2,
+    for 2,000 effective draws ended with log Z 0.086 too low (4.5 errors) under "ok", and with this rule and
+    the two on mass below 0.024 high (2.3 errors).
 
     Parameters
     ----------
-    state : State
-        Whose result has as many effective samples as were asked for.
+    log_weights : ndarray, shape (n,)
+        Of the result.
+    n_before : int
+        Results that have restarted for this reason.
     n_left : int
-        Likelihood calls that the budget has left.
-
-    Returns
-    -------
-    State
-        The same one where there is no doubt, or nothing to be done about it.
+        Likelihood calls that the budget has left, which have to suffice for as many draws again.
+    rules : PoolingConfig
     """
-    n_final = sum(len(draws) for draws in state.final)
-    if state.n_doubted == MOST_DOUBTED or n_left < n_final or reliable(summarise(state.final_log_weights)):
-        return state
-    history = state.history
-    # Of the last proposal; from others the refinement has learnt in its time.
-    n_new = len(list(takewhile(lambda record: record.phase == "final", reversed(state.records))))
-    for draws in state.final[len(state.final) - n_new :]:
-        assert state.best is not None
-        history = history.extended(draws, state.best.proposal)
-    return replace(
-        state.without_result(),
-        history=history,
-        phase="refinement",
-        best=None,
-        n_stalls=0,
-        n_doubted=state.n_doubted + 1,
-    )
+    affordable = n_before < rules.most_unreliable and n_left >= len(log_weights)
+    return affordable and not reliable(summarise(log_weights))
 
 
-def without_dead_weight(state: State) -> State:
-    """A state whose result leaves out batches that were poor, where the last batch is worth more alone.
+def drop_inefficient_batches(
+    ess: Sequence[float], efficiencies: Sequence[float], ess_pooled: float, rules: PoolingConfig = POOLING
+) -> bool:
+    """True where all batches before the last are to go, as it is worth more without them.
 
-    While a result consists of poor batches, a proposal three times as efficient is better off without them.
+    Guards against results that drag along the first, poor refinements: weights of one that is three times as
+    efficient count for less beside theirs. Batches are judged so while all of them were poor.
 
     Parameters
     ----------
-    state : State
-        Whose last record is that of the last batch of its result, if it has any.
+    ess, efficiencies : sequence of float
+        Of each batch of the result.
+    ess_pooled : float
+        Of all their draws together.
+    rules : PoolingConfig
     """
-    pooled = [record for record in state.records if record.pooled]
-    if len(pooled) < 2 or any(record.efficiency >= WARM for record in pooled[:-1]):
-        return state
-    if pooled[-1].ess <= effective_sample_size(state.final_log_weights):
-        return state
-    return _of_last_batch(state)
+    if len(ess) < 2 or max(efficiencies[:-1]) >= rules.warm:
+        return False
+    return ess[-1] > ess_pooled
 
 
-def without_less_mass(before: State, after: State) -> State:
-    """The state after a batch, without the result before it where that has significantly less evidence.
+def drop_batches_missing_mass(former: Evidence, last: Evidence, rules: PoolingConfig = POOLING) -> bool:
+    """True where the batches before the last are to go, as they have significantly less evidence.
 
-    The proposals of the former batches were too thin somewhere, whatever their own weights say of their
-    errors. By chance alone this happens once in 700 batches.
-
-    Parameters
-    ----------
-    before, after : State
-        The last batch is part of the result after, if of any.
+    Guards against proposals that were too thin somewhere, whatever their own weights say of their errors. By
+    chance alone this happens once in 700 batches. Measured: gw_fast, seed 2, for 5,000 effective draws was
+    0.040 too low under "ok", and is 0.009 high (1.4 errors).
     """
-    if not before.final or not after.records[-1].pooled:
-        return after
-    former = log_evidence(before.final_log_weights)
-    return _of_last_batch(after) if more_mass(former, after.records[-1].evidence, CERTAIN) else after
+    return has_more_mass(former, last, rules.certain)
 
 
-def more_mass(former: Evidence, now: Evidence, n_errors: float) -> bool:
-    """Whether an evidence is larger than what came before, by more than so many of both errors together."""
+def has_more_mass(former: Evidence, now: Evidence, n_errors: float) -> bool:
+    """True where an evidence exceeds the one before by more than so many of both errors together."""
     return now.log_evidence > former.log_evidence + n_errors * math.hypot(former.error, now.error)
 
 
-def _of_last_batch(state: State) -> State:
-    """A state whose result is the last batch alone."""
-    anew = state.without_result()
-    records = (*anew.records[:-1], replace(anew.records[-1], pooled=True))
-    return replace(anew, final=state.final[-1:], records=records)
+def has_gained(
+    efficiency: float,
+    best: float,
+    former: Evidence | None,
+    now: Evidence,
+    rules: RefinementConfig = REFINEMENT,
+) -> bool:
+    """True where a refinement is more efficient than the best before, or has found mass.
 
-
-def better_by_all_draws(state: State, latest: Best) -> Best:
-    """The best proposal so far or the latest, whichever all draws speak for.
-
-    Its own batch flatters a proposal whose thin tail it happened to miss, and blames one where it was hit.
+    A batch that hits a thin tail for the first time looks less efficient than those that missed it: gw_fast,
+    seed 2, ended on the latter (see `unreliable`).
 
     Parameters
     ----------
-    state : State
-    latest : Best
-        With the record of its batch.
+    efficiency, best : float
+        Of the last batch, and of the best proposal before.
+    former : Evidence, optional
+        Of the batch before, where it is a refinement's too.
+    now : Evidence
+    rules : RefinementConfig
     """
-    if state.best is None or state.best.proposal is latest.proposal:
-        return latest
-    return max((state.best, latest), key=lambda each: state.history.efficiency_of(each.proposal))
+    found = former is not None and has_more_mass(former, now, rules.found_mass)
+    return efficiency > rules.smallest_gain * best or found
 
 
-def _sound(state: State) -> bool:
-    """Whether no few draws dominate the result, however little most of its draws count for."""
-    weights = summarise(state.final_log_weights)
-    return weights.k_hat < RELIABILITY.heavy_tail and weights.largest_share < RELIABILITY.largest_share
+def has_stalled(n_stalls: int, n_missing: int, n_sims: int, rules: RefinementConfig = REFINEMENT) -> bool:
+    """True where so many refinements in a row have gained nothing that the best has to do.
+
+    More of them are tried while many draws are missing, which a better proposal would spare. Not measured.
+
+    Parameters
+    ----------
+    n_stalls : int
+        Refinements since the last one that gained.
+    n_missing, n_sims : int
+        Draws that would complete the result, and those of a round.
+    rules : RefinementConfig
+    """
+    few = n_missing <= rules.few_rounds * n_sims
+    return n_stalls >= (rules.most_stalls if few else rules.patience * rules.most_stalls)
+
+
+def is_stuck(exponents: Sequence[float], rules: RefinementConfig = REFINEMENT) -> bool:
+    """True where the power of the likelihood has hardly grown for many refinements.
+
+    Guards against runs without an end, where the posterior is narrower than the spacing of floating-point
+    numbers, or noise drowns it. Measured: a spike 1e-150 wide ends within 10,000 calls.
+
+    Parameters
+    ----------
+    exponents : sequence of float
+        Of all refinements, in order.
+    rules : RefinementConfig
+    """
+    before, since = exponents[: -rules.most_stuck], exponents[-rules.most_stuck :]
+    return bool(before) and max(exponents) < 1.0 and max(since) < rules.least_progress * max(before)
+
+
+def no_fit_can_pay(
+    rate: float, n_pooled: int, n_missing: int, n_at_best: int, rules: RefinementConfig = REFINEMENT
+) -> bool:
+    """True where the best proposal completes the result in hardly more draws than a perfect one would.
+
+    Guards against fits that cost more time than the draws they save. Not measured.
+
+    Parameters
+    ----------
+    rate : float
+        Efficiency of the best proposal.
+    n_pooled, n_missing, n_at_best : int
+        Draws of the result; those that would complete it at this rate; at an efficiency of one.
+    rules : RefinementConfig
+    """
+    saving = n_missing - n_at_best
+    return rate >= rules.least_converged and saving < rules.least_saving * (n_pooled + n_missing)
+
+
+def falls_short(
+    efficiency: float,
+    expected: float,
+    n_returns: int,
+    n_missing: int,
+    n_sims: int,
+    rules: PoolingConfig = POOLING,
+) -> bool:
+    """True where final draws are much less efficient than expected, and a fit may be worth more of them.
+
+    Guards against proposals flattered by the small batch that they were chosen for: microlensing, seed 1,
+    took 3.5 calls for an effective draw from one that had missed a tail by chance (89 % by its own 1,200
+    draws, 75 % by 50,000 others).
+
+    Parameters
+    ----------
+    efficiency, expected : float
+        Of the last batch, and of those before it from this proposal.
+    n_returns : int
+        Returns of the run to the refinement so far.
+    n_missing, n_sims : int
+        Draws that would complete the result at this efficiency, and those of a round.
+    rules : PoolingConfig
+    """
+    poor = efficiency < rules.holds * expected and n_returns < rules.most_returns
+    return poor and n_missing > n_sims

@@ -1,4 +1,4 @@
-"""What people read about a run: a record for every round, and the observer that is told of events.
+"""What people read about a run: a record for every batch, and the observer that is told of events.
 
 Records are plain values (they go to the result's meta data as dictionaries); an observer that does nothing is
 the null object.
@@ -6,7 +6,7 @@ the null object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from nbi_sampler.algorithm.history import Draws
     from nbi_sampler.algorithm.state import State
 
-__all__ = ["QUANTILES", "Observer", "Observers", "RoundRecord"]
+__all__ = ["FORMER_PHASES", "QUANTILES", "Observer", "Observers", "RoundRecord"]
 
 # Of the draws of a batch: the median, and what lies within one and within two sigma of a Gaussian.
 QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
+# Names that phases had in results and checkpoints of before.
+FORMER_PHASES = {"climb": "mode search"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class RoundRecord:
     Attributes
     ----------
     phase : str
-        "model", "prior", "rounds", "refinement", "ascent", "climb" or "final".
+        "model", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
     n_draws, n_calls, n_nan : int
         Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
     n_eff : float
@@ -41,9 +43,9 @@ class RoundRecord:
     exponent : float
         Power of the weights that the proposal was fitted to.
     out_of_distribution : float
-        See `fitting.FitInfo`.
+        See `state.FitInfo`.
     pooled : bool
-        Whether these draws are part of the result.
+        True where these draws are part of the result.
     training_loss, validation_loss : tuple of float
         By epoch, empty without a fit.
     quantiles : tuple of tuple of float, shape (n_dim, 5)
@@ -92,6 +94,7 @@ class RoundRecord:
     def from_dict(cls, values: Mapping[str, Any]) -> RoundRecord:
         """The record of which `as_dict` gave these values, whatever format they have been through."""
         known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        known["phase"] = FORMER_PHASES.get(known["phase"], known["phase"])
         for name in ("training_loss", "validation_loss"):
             known[name] = tuple(map(float, known.get(name, ())))
         known["quantiles"] = tuple(tuple(map(float, each)) for each in known.get("quantiles", ()))
@@ -132,39 +135,12 @@ class Observers(Observer):
     """
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
+        def telling(event: str) -> Callable[..., None]:
+            def tell(*details: Any, **named: Any) -> None:
+                for observer in observers:
+                    getattr(observer, event)(*details, **named)
 
-    def training_started(self, phase: str) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.training_started(phase)
+            return tell
 
-    def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.epoch_finished(epoch, training_loss, validation_loss)
-
-    def drawing_started(self, phase: str, n_draws: int) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.drawing_started(phase, n_draws)
-
-    def drawn(self, n_draws: int) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.drawn(n_draws)
-
-    def simulations_drawn(self, phase: str, draws: Draws) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.simulations_drawn(phase, draws)
-
-    def round_finished(self, record: RoundRecord, effective: float) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.round_finished(record, effective)
-
-    def state_changed(self, state: State) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.state_changed(state)
+        for event in (name for name in vars(Observer) if not name.startswith("_")):
+            setattr(self, event, telling(event))

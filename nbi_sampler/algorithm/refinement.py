@@ -1,211 +1,57 @@
-"""Fit the next proposal to the posterior itself: all draws so far, weighted, by a committee of densities.
-
-A flow, the flows before it, Gaussian mixtures and local kernels are fitted to the same weighted draws; shares
-fitted to draws that none of them has seen decide how much of each the proposal is made of. Mixtures are
-fitted in the latent space and in the unit cube, kernels in one of them. Called by `snpe` once the rounds have
-found the posterior, or from the prior when there is nothing to simulate.
-"""
+"""The refinement: fit a mixture proposal to all draws so far, draw from it, decide how to go on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from nbi_sampler.algorithm.by_state import RARE_SHARES, fit_by_state, flows_of_state
-from nbi_sampler.algorithm.history import History
-from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart
-from nbi_sampler.algorithm.proposals.local_regression import scouting_kernels
-from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
-from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
-from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
-from nbi_sampler.algorithm.rounds import FitInfo, Networks
+from nbi_sampler.algorithm.ascent import ascent_is_due
+from nbi_sampler.algorithm.by_state import fit_by_state
+from nbi_sampler.algorithm.mixture import Fitting, fit_mixture, with_regression_guided_kernels
+from nbi_sampler.algorithm.mode_search import mode_search_is_due
+from nbi_sampler.algorithm.pooling import (
+    drop_batches_missing_mass,
+    drop_inefficient_batches,
+    ess_dropped,
+    has_gained,
+    has_stalled,
+    is_stuck,
+    no_fit_can_pay,
+)
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
+from nbi_sampler.algorithm.state import Best, FitInfo, State
+from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.core.config import TrainingConfig
-from nbi_sampler.core.randomness import seeded_modules
-from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
-from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
-from nbi_sampler.networks.training.objectives import WeightedObjective
-from nbi_sampler.priors.discrete import States
+from nbi_sampler.core.config.algorithm import POOLING, REFINEMENT
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
+from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["fit_to_weights"]
-
-Array = NDArray[np.float64]
-
-# Effective held-out draws from which shares are fitted to them.
-FEWEST_TESTED = 8.0
-# Mass of the states with committees of their own from which none for all is needed.
-WELL_COVERED = 0.9
-# What is so far below the largest log-likelihood, tempered, says nothing of its shape near the top.
-REACH = 60.0
-# The committee: flows (the last ones are kept), Gaussian mixtures, local kernels, and its fixed shares: wider
-# kernels, the prior, and while the weights are tempered the local kernels. Of the
-# rest the Gaussian mixtures get a least share: on transit it takes the efficiency from 8-60 % to 34-57 %.
-MOST_FLOWS = 3
-EM_KERNELS = (1, 3, 10, 30)
-WIDE_SHARES = (0.06, 0.015)
-PRIOR_SHARE = 0.005
-MIXTURES_SHARE = 0.25
-EXPLORING_SHARE = 0.15
-# Latent coordinate beyond which a bounded prior is stretched, and the mass out there that makes the unit cube
-# worth a fit.
-STRETCHED = 1.5
-LEAST_STRETCHED = 0.01
-# Beyond it the unit cube has no digits left to tell places apart.
-RESOLVED = 6.0
-# Share of the kernels on draws that stand out by their weight: the mass of these, within limits.
-FRONTIER_SHARES = (0.03, 0.3)
+__all__ = ["fit_to_weights", "refine"]
 
 
 def fit_to_weights(
-    history: History,
-    space: ParameterSpace,
-    networks: Networks,
-    config: TrainingConfig,
-    rng: np.random.Generator,
-    located: bool,
-    on_epoch: OnEpoch | None = None,
+    target: Target, space: ParameterSpace, fitting: Fitting
 ) -> tuple[MixtureProposal, FitInfo]:
-    """Next proposal from all draws, weighted under the mixture of all proposals.
-
-    While too few of the weights count, they are tempered. From the prior, the likelihood is raised to the
-    largest power that leaves enough of them. Once rounds have located the posterior, the power works on the
-    weights of the last batches relative to their own proposals (the bridge), which starts from where the
-    rounds have got to.
+    """Next proposal, fitted to draws that are weighted under the mixture of all proposals.
 
     Parameters
     ----------
-    history : History
-        With at least one finite log-likelihood.
+    target : Target
     space : ParameterSpace
-    networks : Networks
-    config : TrainingConfig
-    rng : numpy.random.Generator
-    located : bool
-        Whether rounds have come before.
-    on_epoch : callable, optional
-        See `training.fit`.
-
-    Returns
-    -------
-    MixtureProposal, FitInfo
+    fitting : Fitting
 
     References
     ----------
-    Owen & Zhou (2000), JASA 95, 135; Koblents & Miguez (2015, arXiv:1208.5600); Cappé et al. (2008,
-    arXiv:0710.4242) for adapting the shares of a mixture.
+    Owen & Zhou (2000), JASA 95, 135; Cappé et al. (2008, arXiv:0710.4242) for adapting the shares of a
+    mixture.
     """
-    target = choose_target(history, space.n_dim, located)
-    settings = _Settings(networks, config, rng, located, on_epoch)
     if space.discrete:
-        proposal, trainings = _by_state(target, history, space, settings)
-        return proposal, FitInfo(_joined(trainings), target.exponent)
-    former, number = _flows(history.members), len(_flows(_all_members(history)))
-    committee = _committee(target, space.periodic, settings, former, number)
-    proposal = committee.proposal
-    if not located:
-        proposal = _with_scouts(committee, history, target, rng)
-    return proposal, FitInfo(_joined(committee.trainings), target.exponent)
-
-
-class _Settings(NamedTuple):
-    """What all fits of a refinement have in common."""
-
-    networks: Networks
-    config: TrainingConfig
-    rng: np.random.Generator
-    located: bool
-    on_epoch: OnEpoch | None
-
-
-class _Committee(NamedTuple):
-    """A mixture of all kinds of densities, and what its kernels are made in."""
-
-    proposal: MixtureProposal
-    wider: list[Proposal]
-    cut: Array
-    chart: Chart
-    trainings: tuple[TrainingInfo, ...]
-
-
-def _committee(
-    target: Target,
-    periodic: NDArray[np.bool_],
-    settings: _Settings,
-    former: list[FlowProposal],
-    number: int,
-    with_flow: bool = True,
-) -> _Committee:
-    """Fit every kind of density to a target.
-
-    ``former`` are the flows of the latest proposals, oldest first, and ``number`` is how many there were.
-    """
-    rng = settings.rng
-    weights = normalised_weights(target.log_weights)
-    cut = thinnest_cut(target.z, weights, periodic)
-    flows: list[Proposal] = []
-    trainings: tuple[TrainingInfo, ...] = ()
-    if with_flow:
-        flow, info = _fit_flow(target, weights, cut, settings, number)
-        latest = [each for each in former if each.context is None]
-        flows, trainings = [flow, *latest[::-1][: MOST_FLOWS - 1]], (info,)
-    test_z, test_weights = _held_out(target, weights)
-    mixtures, chart = _mixtures_in_charts(target, weights, cut, settings.located, test_z, test_weights, rng)
-    local, fixed, shares = _kernels(target, weights, cut, chart, rng)
-    fitted, wider = [*flows, *mixtures, *local], [*local, *fixed[-len(WIDE_SHARES) :]]
-    fixed.append(PriorProposal(target.z.shape[1]))
-    shares = np.concatenate([np.zeros(len(fitted)), shares, [PRIOR_SHARE]])
-    if target.exponent < 1.0 and local:
-        shares[len(fitted) - 1] = EXPLORING_SHARE
-    smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(mixtures)))
-    proposal = MixtureProposal.fitted((*fitted, *fixed), shares, test_z, test_weights, smooth, MIXTURES_SHARE)
-    return _Committee(proposal, wider, cut, chart, trainings)
-
-
-def _by_state(
-    target: Target, history: History, space: ParameterSpace, settings: _Settings
-) -> tuple[MixtureProposal, tuple[TrainingInfo, ...]]:
-    """A committee for every discrete state; beside them one for all where they leave out too much."""
-    parts, trainings = space.discrete, list[TrainingInfo]()
-    whole = np.array([len(each) == 0 for each in parts.lower])
-
-    def fitted(of_state: Target, continuous: NDArray[np.intp], state: States, with_flow: bool) -> Proposal:
-        periodic = (space.periodic & whole)[continuous]
-        former = flows_of_state(history.members, parts, state, continuous)
-        number = len(flows_of_state(_all_members(history), parts, state, continuous))
-        made = _committee(of_state, periodic, settings, former, number, with_flow)
-        trainings.extend(made.trainings)
-        return made.proposal
-
-    fit = fit_by_state(target, parts, fitted, history.members)
-    members, shares = fit.members, fit.shares
-    if fit.covered < WELL_COVERED:
-        former, number = _flows(history.members), len(_flows(_all_members(history)))
-        one = _committee(target, space.periodic, settings, former, number)
-        trainings.extend(one.trainings)
-        test_z, test_weights = _held_out(target, normalised_weights(target.log_weights))
-        every = (*members, one.proposal)
-        divided = MixtureProposal.fitted(every, np.zeros(len(every)), test_z, test_weights)
-        rare, members, shares = members[-1], divided.members, divided.shares
-        if not any(member is rare for member in members):
-            members, shares = (*members, rare), np.append(shares, RARE_SHARES[0])
-    prior = PriorProposal(space.n_dim)
-    shares = np.append((1.0 - PRIOR_SHARE) * shares / shares.sum(), PRIOR_SHARE)
-    return MixtureProposal((*members, prior), shares), tuple(trainings)
-
-
-def _held_out(target: Target, weights: Array) -> tuple[Array, Array]:
-    """Draws on which shares are fitted, and their weights: the held-out ones, all where these are too few."""
-    test = target.held_out & (weights > 0.0)
-    if not test.any() or effective_sample_size(target.log_weights[test]) < FEWEST_TESTED:
-        test = weights > 0.0
-    return target.z[test], weights[test] / weights[test].sum()
+        proposal, trainings = fit_by_state(target, space, fitting)
+    else:
+        made = fit_mixture(target, space.periodic, fitting)
+        proposal, trainings = with_regression_guided_kernels(made, target, fitting.rng), made.trainings
+    return proposal, FitInfo(_joined(trainings), target.exponent)
 
 
 def _joined(trainings: Sequence[TrainingInfo]) -> TrainingInfo:
@@ -215,120 +61,72 @@ def _joined(trainings: Sequence[TrainingInfo]) -> TrainingInfo:
     return replace(trainings[0], seconds=sum(each.seconds for each in trainings))
 
 
-def _fit_flow(
-    target: Target, weights: Array, cut: Array, settings: _Settings, number: int
-) -> tuple[FlowProposal, TrainingInfo]:
-    networks, config, rng = settings.networks, settings.config, settings.rng
-    z = apply_cut(target.z, cut)
-    affine = AffineMap.standardising(z, weights)
-    device = networks.device
-    y = torch.as_tensor(affine.backward(z), dtype=torch.float32, device=device)
-    w = torch.as_tensor(weights, dtype=torch.float32, device=device)
-    held_out = torch.as_tensor(target.held_out, device=device)
-    make = networks.refinement_flows[number % len(networks.refinement_flows)]
-    with seeded_modules(rng):
-        flow = make(z.shape[1], 0)
-    flow = flow.to(device)
-    ess = effective_sample_size(target.log_weights)
-    objective = WeightedObjective(flow, y, w, held_out, ess, config, rng)
-    return FlowProposal(flow, None, affine, cut), fit(flow, objective, config, settings.on_epoch)
+def refine(step: Step) -> tuple[State, str]:
+    """Fit a proposal to the posterior itself and draw from it."""
+    state = step.state
+    proposal, info = step.fitted("refinement", lambda: _fit(step))
+    best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
+    to_search = mode_search_is_due(step, info.exponent)
+    pooled = best >= POOLING.warm and not to_search
+    missing = step.missing_draws(best)
+    larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
+    n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
+    state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
+    latest = Best(proposal, state.records[-1])
+    state = _with_gain(step.state, state, latest, best)
+    state = _without_poor_batches(step.state, state)
+    exponents = [record.exponent for record in state.records if record.phase == "refinement"]
+    if is_stuck(exponents):
+        return state, "stuck"
+    if info.exponent < 1.0 and ascent_is_due(step, state):
+        return state, "outrun by a few draws"
+    if to_search and info.exponent == 1.0:
+        return state, "tempering done"
+    if not to_search and (latest.record.efficiency >= REFINEMENT.converged or _is_good_enough(step, state)):
+        return state, "converged"
+    if has_stalled(state.n_stalls, missing, step.n_sims):
+        return replace(state, best=state.better_by_all_draws(latest)), "converged"
+    return state, "gaining"
 
 
-def _near_edges(z: Array, weights: Array, cut: Array) -> bool:
-    """Whether enough of the target lies where the latent space is stretched, but not in a far tail."""
-    farthest = np.abs(apply_cut(z, cut)).max(axis=1)
-    far = float(weights @ (farthest > RESOLVED))
-    return float(weights @ (farthest > STRETCHED)) > LEAST_STRETCHED >= far
+def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
+    state, problem = step.state, step.problem
+    space = problem.evaluator.space
+    located = state.count("rounds") > 0 or not state.count("prior")
+    target = choose_target(state.history, space.n_dim, located)
+    config, rng = problem.refinement_training, step.generator("train")
+    fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
+    return fit_to_weights(target, space, fitting)
 
 
-def _mixtures_in_charts(
-    target: Target,
-    weights: Array,
-    cut: Array,
-    located: bool,
-    test_z: Array,
-    test_weights: Array,
-    rng: np.random.Generator,
-) -> tuple[list[Proposal], Chart]:
-    """Gaussian mixtures in every chart that is worth it, and the chart for the largest and for kernels."""
-    charts = CHARTS if _near_edges(target.z, weights, cut) else CHARTS[:1]
-    families = [_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[:-1], rng) for chart in charts]
-    # Tempered from the prior, kernels in the latent space lose what reaches into an edge (rosenbrock).
-    chart = charts[-1]
-    if located and len(charts) > 1:
-        chart = charts[int(np.argmax([_score(family, test_z, test_weights) for family in families]))]
-    families.append(_gaussian_mixtures(target, weights, cut, chart, EM_KERNELS[-1:], rng))
-    return [member for family in families for member in family], chart
+def _with_gain(before: State, after: State, latest: Best, best: float) -> State:
+    """The state after a refinement with its best proposal, and how many refinements gained nothing."""
+    now, previous = latest.record, before.records[-1]
+    former = previous.evidence if previous.phase == "refinement" else None
+    if now.efficiency > best or not before.count("refinement"):
+        after = replace(after, best=latest)
+    gained = now.exponent < 1.0 or has_gained(now.efficiency, best, former, now.evidence)
+    return replace(after, n_stalls=0 if gained else after.n_stalls + 1)
 
 
-def _gaussian_mixtures(
-    target: Target,
-    weights: Array,
-    cut: Array,
-    chart: Chart,
-    n_kernels: Sequence[int],
-    rng: np.random.Generator,
-) -> list[Proposal]:
-    """Gaussian mixtures of as many kernels as the effective size supports."""
-    learnt = np.where(target.held_out, 0.0, weights)
-    learnt /= learnt.sum()
-    ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
-    y = chart.coordinates(target.z, cut)
-    supported = [n for n in n_kernels if n * (y.shape[1] + 2) <= ess]
-    fits = [chart.of(fitted_by_em(y, learnt, n, rng), cut, rng) for n in supported]
-    return [each for each in fits if each is not None]
+def _without_poor_batches(before: State, after: State) -> State:
+    """The state with the batches of the result that are worth pooling."""
+    if ess_dropped(before.final_log_weights, after.final_log_weights):
+        return replace(after.without_result(), n_stalls=0 if before.final else after.n_stalls)
+    if before.final and after.records[-1].pooled:
+        former = log_evidence(before.final_log_weights)
+        if drop_batches_missing_mass(former, after.records[-1].evidence):
+            return after.without_result(n_kept=1)
+    pooled = [record for record in after.records if record.pooled]
+    ess, efficiencies = [record.ess for record in pooled], [record.efficiency for record in pooled]
+    if drop_inefficient_batches(ess, efficiencies, effective_sample_size(after.final_log_weights)):
+        return after.without_result(n_kept=1)
+    return after
 
 
-def _kernels(
-    target: Target, weights: Array, cut: Array, chart: Chart, rng: np.random.Generator
-) -> tuple[list[Proposal], list[Proposal], Array]:
-    """Local kernels; those with a fixed share (wider ones, and where weights stand out); and these shares."""
-    y, seen = chart.coordinates(target.z, cut), ~target.held_out
-    local = chart.of(local_kernels(y[seen], target.log_weights[seen], rng), cut, rng)
-    fixed: list[tuple[Proposal | None, float]] = []
-    frontier, mass = frontier_kernels(y, weights, rng)
-    if frontier is not None:
-        fixed.append((chart.of(frontier, cut, rng), float(np.clip(mass, *FRONTIER_SHARES))))
-    for wide, share in zip(target.wider, WIDE_SHARES, strict=True):
-        mixture = local_kernels(chart.coordinates(wide.z, cut), wide.log_weights, rng)
-        fixed.append((chart.of(mixture, cut, rng), share))
-    made = [(proposal, share) for proposal, share in fixed if proposal is not None]
-    return [local] if local else [], [each for each, _ in made], np.array([share for _, share in made])
-
-
-def _with_scouts(
-    committee: _Committee, history: History, target: Target, rng: np.random.Generator
-) -> MixtureProposal:
-    """The proposal with kernels where it is predicted to be too thin."""
-    proposal, wider, cut, chart, _ = committee
-    finite = np.isfinite(history.log_likelihood)
-    z, log_likelihood = history.z[finite], history.log_likelihood[finite]
-    log_target = target.exponent * (log_likelihood - log_likelihood.max())
-    known = log_target > log_target.max() - REACH
-    kernels, share = scouting_kernels(
-        z[known], log_target[known], proposal, wider, target.log_norm, chart, cut, rng
-    )
-    if kernels is None:
-        return proposal
-    return MixtureProposal((*proposal.members, kernels), np.append((1.0 - share) * proposal.shares, share))
-
-
-def _score(family: list[Proposal], z: Array, weights: Array) -> float:
-    """Weighted mean log density of held-out draws under mixtures of a family with fitted shares."""
-    if not family:
-        return -np.inf
-    mixture = MixtureProposal.fitted(tuple(family), np.zeros(len(family)), z, weights)
-    return float(weights @ np.maximum(mixture.log_ratio(z), -1e3))
-
-
-def _all_members(history: History) -> tuple[Proposal, ...]:
-    return (*(history.retired.members if history.retired else ()), *history.members)
-
-
-def _flows(members: Iterable[Proposal]) -> list[FlowProposal]:
-    """Flows among members of proposals, and among those of committees that are members."""
-    found: list[FlowProposal] = []
-    for member in members:
-        inner = member.members if isinstance(member, MixtureProposal) else (member,)
-        found += [each for each in inner if isinstance(each, FlowProposal)]
-    return found
+def _is_good_enough(step: Step, state: State) -> bool:
+    if state.best is None or state.records[-1].exponent < 1.0:
+        return False
+    after, rate = replace(step, state=state), state.best.record.efficiency
+    n_pooled = sum(len(draws) for draws in state.final)
+    return no_fit_can_pay(rate, n_pooled, after.missing_draws(rate), after.missing_draws(1.0))

@@ -1,13 +1,10 @@
-"""Fit the next proposal to simulations: featurizer and flow, put at the observed data.
-
-Called by `snpe` in its rounds; the arithmetic of the losses is in `objectives`, the loop in `training`.
-"""
+"""The rounds: featurizer and flow fitted to simulations, put at the observed data and drawn from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,64 +14,61 @@ from torch import nn
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
-from nbi_sampler.algorithm.proposals.proposal import FlowProposal
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal
+from nbi_sampler.algorithm.state import Best, FitInfo, State
+from nbi_sampler.algorithm.step import Networks, Step
+from nbi_sampler.core.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.config.algorithm import ROUNDS
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import Featurizer
-from nbi_sampler.networks.flows import Density
-from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
+from nbi_sampler.networks.training.fit import OnEpoch, fit
 from nbi_sampler.networks.training.losses import LOSSES
 from nbi_sampler.networks.training.noisy_data import NoisyData
 from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["FitInfo", "Networks", "fit_to_simulations"]
+__all__ = ["fit_to_simulations", "n_learnt_from", "simulate_and_train"]
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Networks:
-    """How networks are made and where they live.
-
-    Attributes
-    ----------
-    featurizer : callable
-        ``(shape, n_params) -> Featurizer``.
-    flow : callable
-        ``(n_dims, n_context) -> Density``.
-    refinement_flows : tuple of callable
-        ``(n_dims, 0) -> nn.Module``: unconditional flows that the refinement takes in turn.
-    device : torch.device
-    n_threads : int
-        Threads for torch while it trains and samples.
-    """
-
-    featurizer: Callable[[tuple[int, int], int], Featurizer]
-    flow: Callable[[int, int], Density]
-    refinement_flows: tuple[Callable[[int, int], Density], ...]
-    device: torch.device
-    n_threads: int
+def simulate_and_train(step: Step) -> tuple[State, str]:
+    """Train on the simulations, draw from the estimate at the observed data (Algorithm 1)."""
+    state, config = step.state, step.config
+    proposal, info = step.fitted("rounds", lambda: _fit(step))
+    before = state.records[-1]
+    state = step.drawn("rounds", proposal, step.n_sims, info)
+    now = state.records[-1]
+    fell = before.phase == "rounds" and now.ess < before.ess
+    if not fell:
+        state = replace(state, best=Best(proposal, now))
+    if fell or state.count("rounds") >= config.n_rounds:
+        return state, "located" if config.refine else "ended"
+    return state, "located" if config.refine and step.has_located(state) else "gaining"
 
 
-@dataclass(frozen=True)
-class FitInfo:
-    """What people read about a fit.
+def n_learnt_from(state: State, config: SnpeConfig) -> int:
+    """Batches that the next round learns from: with NLL the last, or all those before the first round."""
+    if LOSSES.named(config.loss).all_rounds or not state.count("rounds"):
+        return len(state.history.batches)
+    return 1
 
-    Attributes
-    ----------
-    training : TrainingInfo
-    exponent : float
-        Power of the weights that was fitted; 1 for the target itself.
-    out_of_distribution : float
-        How far outside the range of the simulated inputs the observed ones lie, in units of that range; 0
-        inside, and 0 for fits that use no data.
-    """
 
-    training: TrainingInfo
-    exponent: float = 1.0
-    out_of_distribution: float = 0.0
+def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
+    state, problem = step.state, step.problem
+    assert problem.evaluator.forward is not None
+    proposal, info = fit_to_simulations(
+        state.history.batches[-n_learnt_from(state, step.config) :],
+        problem.evaluator.forward,
+        problem.evaluator.space,
+        problem.networks,
+        problem.training,
+        step.generator("train"),
+        step.config.loss,
+        on_epoch=step.observer.epoch_finished,
+    )
+    return MixtureProposal.single(proposal), info
 
 
 def fit_to_simulations(
@@ -110,7 +104,7 @@ def fit_to_simulations(
     Raises
     ------
     ValueError
-        With fewer than 20 finite predictions to learn from.
+        With too few finite predictions to learn from.
     """
     z, theta, predictions = _usable(batches)
     uniform = np.full(len(z), 1.0 / len(z))
@@ -138,7 +132,7 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     # Predictions of long data are most of the memory of a run: they are copied only where rows are left out.
     predictions = made[0] if len(made) == 1 else np.concatenate(made)
     finite = np.asarray(np.isfinite(predictions).all(axis=1))
-    if finite.sum() < 20:
+    if finite.sum() < ROUNDS.fewest_predictions:
         raise ValueError(
             f"simulator: expected finite predictions, got {int(finite.sum())} of {len(finite)} draws; narrow "
             "the priors to where the model exists"
@@ -157,7 +151,7 @@ def _observed_features(featurizer: Featurizer, objective: NllObjective) -> tuple
     simulated = objective.example_inputs().flatten(1)
     observed = featurizer.reduce(torch.zeros(1, math.prod(objective.data.shape), device=simulated.device))
     low, high = simulated.amin(0), simulated.amax(0)
-    margin = 0.1 * (high - low)
+    margin = ROUNDS.margin * (high - low)
     flat = observed.flatten(1)
     clipped = torch.minimum(torch.maximum(flat, low - margin), high + margin)
     excess = ((flat - clipped).abs() / (high - low + 1e-6)).max()

@@ -1,13 +1,13 @@
-"""The state of a run: all that its next step needs, and so all that a checkpoint holds.
+"""The state of a run: all that its next stage needs, and so all that a checkpoint holds.
 
-Values, not behaviour: every step makes a new one. Made by `step` and `snpe`, kept by `checkpoint`, read by
-`result`.
+Values, not behaviour: every stage makes a new one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import takewhile
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,33 @@ from numpy.typing import NDArray
 from nbi_sampler.algorithm.history import Draws, History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import RoundRecord
-from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.evaluation.batch import PartialBatch
+from nbi_sampler.networks.training.fit import TrainingInfo
 
-__all__ = ["Best", "Pending", "State"]
+__all__ = ["Best", "FitInfo", "Pending", "State"]
 
 Array = NDArray[np.float64]
+
+Reason = Literal["mode reached", "falls short", "ess dropped", "unreliable"]
+
+
+@dataclass(frozen=True)
+class FitInfo:
+    """The outcome of a fit, for people.
+
+    Attributes
+    ----------
+    training : TrainingInfo
+    exponent : float
+        Power of the weights that was fitted; 1 for the target itself.
+    out_of_distribution : float
+        How far outside the range of the simulated inputs the observed ones lie, in units of that range; 0
+        inside, and 0 for fits that use no data.
+    """
+
+    training: TrainingInfo
+    exponent: float = 1.0
+    out_of_distribution: float = 0.0
 
 
 class Best(NamedTuple):
@@ -57,7 +78,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class State:
-    """All that the next step needs.
+    """All that the next stage needs.
 
     Attributes
     ----------
@@ -67,17 +88,17 @@ class State:
         Draws of the result; each is independent of the training of the proposal that weights it.
     records : tuple of RoundRecord
     phase : str
-        "model", "prior", "rounds", "refinement", "ascent", "climb", "final" or "done".
+        "model", "prior", "rounds", "refinement", "ascent", "mode search", "final" or "done".
     best : Best, optional
         The most efficient proposal of the last phase that fitted any.
     n_stalls : int
         Refinements since the last one that gained.
-    n_doubted : int
-        Results that were complete and began anew, because their weights spoke against them.
+    n_unreliable : int
+        Results that were complete and restarted, because their weights were unreliable.
     n_sims : int
-        Draws of a round, chosen by the first step; 0 before.
+        Draws of a round, chosen by the first stage; 0 before.
     pending : Pending, optional
-        The batch of the next step, where a run was stopped within it.
+        The batch of the next stage, where a run was stopped within it.
     """
 
     history: History = field(default_factory=History)
@@ -86,7 +107,7 @@ class State:
     phase: str = "prior"
     best: Best | None = None
     n_stalls: int = 0
-    n_doubted: int = 0
+    n_unreliable: int = 0
     n_sims: int = 0
     pending: Pending | None = None
 
@@ -104,9 +125,48 @@ class State:
         """Batches drawn in a phase."""
         return sum(record.phase == phase for record in self.records)
 
-    def without_result(self) -> State:
-        """The same state with a result that starts anew; its draws still train proposals."""
-        return replace(self, final=(), records=tuple(replace(r, pooled=False) for r in self.records))
+    @property
+    def final_batches(self) -> tuple[RoundRecord, ...]:
+        """Records of the final draws since the last batch of another phase, the last one first."""
+        return tuple(takewhile(lambda record: record.phase == "final", reversed(self.records)))
+
+    def without_result(self, n_kept: int = 0) -> State:
+        """The same state with a result that restarts, from its last batch where ``n_kept`` is 1.
+
+        The draws that are left out still train proposals.
+        """
+        n_left_out = len(self.records) - n_kept
+        records = tuple(replace(r, pooled=i >= n_left_out) for i, r in enumerate(self.records))
+        return replace(self, final=self.final[len(self.final) - n_kept :], records=records)
+
+    def restarted(self, reason: Reason) -> State:
+        """The state from which the refinement starts over, with final draws since it ended to learn from.
+
+        Without the result so far where this is the reason: the weights of its draws would stay what they are.
+        """
+        history = self.history
+        for draws in self.final[len(self.final) - len(self.final_batches) :]:
+            assert self.best is not None
+            history = history.extended(draws, self.best.proposal)
+        kept = self if reason in ("mode reached", "falls short") else self.without_result()
+        return replace(
+            kept,
+            history=history,
+            phase="refinement",
+            best=None,
+            n_stalls=0,
+            n_unreliable=self.n_unreliable + (reason == "unreliable"),
+        )
+
+    def better_by_all_draws(self, latest: Best) -> Best:
+        """The best proposal so far or the latest, whichever all draws speak for.
+
+        Its own batch flatters a proposal whose thin tail it happened to miss, and blames one where it was
+        hit.
+        """
+        if self.best is None or self.best.proposal is latest.proposal:
+            return latest
+        return max((self.best, latest), key=lambda each: self.history.efficiency_of(each.proposal))
 
     def without_predictions(self, n_kept: int = 0) -> State:
         """The same state without the predictions of its batches, but for the last ``n_kept``.

@@ -1,7 +1,4 @@
-"""What every step of a run does alike: fit, draw, weigh, record, within the budget.
-
-The steps themselves, and their order, are in `snpe`; what they hand on is in `state`.
-"""
+"""One step of a run, whatever its stage: fit, draw, weigh, record, within the budget."""
 
 from __future__ import annotations
 
@@ -11,36 +8,51 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import QUANTILES, Observer, RoundRecord
-from nbi_sampler.algorithm.rounds import FitInfo, Networks
-from nbi_sampler.algorithm.state import Pending, State
+from nbi_sampler.algorithm.state import FitInfo, Pending, State
 from nbi_sampler.core.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.config.algorithm import BATCHES, ROUNDS
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
 from nbi_sampler.networks.devices import limited_threads
+from nbi_sampler.networks.featurizers import Featurizer
+from nbi_sampler.networks.flows import Density
 
-__all__ = ["WARM", "Problem", "Start", "Step", "budget", "simulations_per_round"]
+__all__ = ["Networks", "Problem", "Start", "Step", "budget", "simulations_per_round"]
 
-MOST_AT_ONCE = 20_000
-# Numbers that the predictions of a batch may have from which nothing is learnt.
-MOST_PREDICTED = 50_000_000
-# Efficiency from which the batches after it are worth pooling.
-WARM = 0.25
-# Effective draws, at least and for each dimension, from which the refinement can bridge to the posterior.
-LOCATED = 50.0
-LOCATED_PER_DIMENSION = 4.0
-COST_STEPS = ((0.02, 1.0), (0.5, 0.7), (np.inf, 0.5))
-# A search for modes in many dimensions takes (D - 1) / 3 times the draws of a round, within limits.
-MOST_EXPLORING = 3.0
+
+@dataclass(frozen=True)
+class Networks:
+    """How networks are made and where they live.
+
+    Attributes
+    ----------
+    featurizer : callable
+        ``(shape, n_params) -> Featurizer``.
+    flow : callable
+        ``(n_dims, n_context) -> Density``.
+    refinement_flows : tuple of callable
+        ``(n_dims, 0) -> nn.Module``: unconditional flows that the refinement takes in turn.
+    device : torch.device
+    n_threads : int
+        Threads for torch while it trains and samples.
+    """
+
+    featurizer: Callable[[tuple[int, int], int], Featurizer]
+    flow: Callable[[int, int], Density]
+    refinement_flows: tuple[Callable[[int, int], Density], ...]
+    device: torch.device
+    n_threads: int
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a run draws from first, where it does not begin with the prior: a trained model at the data.
+    """A trained model at the data, from which a run draws first, in place of the prior.
 
     Attributes
     ----------
@@ -51,7 +63,7 @@ class Start:
     digest : str
         Tells the model.
     check : callable, optional
-        ``(draws, rng) -> bool``: whether the model knows the simulations that came with draws.
+        ``(draws, rng) -> bool``: True where the model knows the simulations that came with draws.
     """
 
     proposal: MixtureProposal
@@ -62,12 +74,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be solved.
+    """A likelihood, as it is called, and the networks to learn its posterior with.
 
     Attributes
     ----------
     evaluator : Evaluator
-        Where draws are paid for.
+        Where draws are evaluated.
     networks : Networks
         With which proposals are learnt from them.
     training, refinement_training : TrainingConfig
@@ -85,22 +97,20 @@ class Problem:
 
 
 def budget(config: SnpeConfig) -> int:
-    """Most likelihood calls of a run: as asked, or 200 for each wanted effective sample."""
+    """Most likelihood calls of a run: as asked, or by the effective samples that are wanted."""
     if config.max_likelihood_calls is not None:
         return config.max_likelihood_calls
-    return int(max(200 * config.n_effective, 200_000))
+    return int(max(BATCHES.calls_per_effective * config.n_effective, BATCHES.fewest_calls))
 
 
 def simulations_per_round(config: SnpeConfig, evaluator: Evaluator) -> int:
-    """Draws of a round: as asked, or by dimension, by what is learnt from one and by what the model costs.
-
-    The cost counts in three coarse steps, so that a run can be repeated in spite of the clock.
-    """
+    """Draws of a round: as asked, or by dimension, by what is learnt from one and by what the model costs."""
     if config.n_sims != "auto":
         return config.n_sims
-    base = (400 if evaluator.forward is not None else 600) + 150 * evaluator.space.n_dim
-    factor = next(share for seconds, share in COST_STEPS if evaluator.seconds_per_call < seconds)
-    return int(round(np.clip(base, 800, 2000) * factor, -2))
+    base = BATCHES.round_without if evaluator.forward is None else BATCHES.round_with_model
+    base += BATCHES.round_per_dimension * evaluator.space.n_dim
+    factor = next(share for seconds, share in BATCHES.cost_steps if evaluator.seconds_per_call < seconds)
+    return int(round(np.clip(base, *BATCHES.round_limits) * factor, -2))
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ class Step:
         """Draws from which all modes are to be found, where nothing is simulated."""
         if self.problem.evaluator.forward is not None or self.config.n_sims != "auto":
             return self.n_sims
-        times = np.clip((self.problem.evaluator.space.n_dim - 1) / 3.0, 1.0, MOST_EXPLORING)
+        times = np.clip((self.problem.evaluator.space.n_dim - 1) / 3.0, 1.0, BATCHES.most_exploring)
         return int(round(self.n_sims * times, -2))
 
     @property
@@ -131,17 +141,19 @@ class Step:
         """Draws of a batch from which nothing is learnt: all of their predictions are in memory at a time."""
         forward = self.problem.evaluator.forward
         if forward is None:
-            return MOST_AT_ONCE
-        return int(np.clip(MOST_PREDICTED // len(forward.observed), self.n_sims, MOST_AT_ONCE))
+            return BATCHES.most_at_once
+        at_once = BATCHES.most_predicted // len(forward.observed)
+        return int(np.clip(at_once, self.n_sims, BATCHES.most_at_once))
 
     def missing_draws(self, rate: float) -> int:
         """Draws that should complete the result at an efficiency of ``rate``."""
         missing = self.config.n_effective - effective_sample_size(self.state.final_log_weights)
-        return int(np.clip(1.03 * missing / max(rate, 1e-4) + 20, 200, MOST_AT_ONCE))
+        n_draws = BATCHES.margin * missing / max(rate, BATCHES.least_rate) + BATCHES.spare
+        return int(np.clip(n_draws, BATCHES.fewest, BATCHES.most_at_once))
 
     def has_located(self, state: State) -> bool:
-        """Whether the weights of all draws of ``state`` are enough for the refinement to start from."""
-        needed = max(LOCATED, LOCATED_PER_DIMENSION * self.problem.evaluator.space.n_dim)
+        """True where the weights of all draws of ``state`` are enough for the refinement to start from."""
+        needed = max(ROUNDS.located, ROUNDS.located_per_dimension * self.problem.evaluator.space.n_dim)
         return effective_sample_size(state.history.log_weights) >= needed
 
     def threads(self) -> AbstractContextManager[None]:
@@ -155,7 +167,7 @@ class Step:
     def fitted(
         self, phase: str, fit: Callable[[], tuple[MixtureProposal, FitInfo]]
     ) -> tuple[MixtureProposal, FitInfo]:
-        """What ``fit`` gives; where the run was stopped after it, what it gave then."""
+        """A proposal of ``fit``; where the run was stopped after it, the one that it gave then."""
         pending = self.state.pending
         if pending is not None and pending.info is not None:
             return pending.proposal, pending.info

@@ -1,39 +1,34 @@
-"""What the refinement aims at: weighted draws, their weights tempered where too few of them count."""
+"""The target of a refinement: weighted draws, their weights tempered where too few of them count."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from nbi_sampler.algorithm.history import RECENT, History
-from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.proposal import Proposal
+from nbi_sampler.core.config.algorithm import HISTORY, MIXTURE, REFINEMENT
+from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
 
-__all__ = ["WIDE_EXPONENTS", "Target", "choose_target"]
+__all__ = ["Target", "choose_target"]
 
 Array = NDArray[np.float64]
 
-# Log weights so far below the largest cannot matter.
-NEGLIGIBLE = 25.0
-# Effective draws that a fit needs before it aims at the posterior itself: at least, for each dimension, and
-# for each draw of the first scan, which has to carry all modes down.
-MINIMUM_ESS = 200.0
-ESS_PER_DIMENSION = 20.0
-ESS_PER_SCAN = 0.05
-# Powers of the weights in the targets of the wider kernels.
-WIDE_EXPONENTS = (0.5, 0.1)
 
-
-class Target(NamedTuple):
-    """Draws to fit.
+@dataclass(frozen=True)
+class Target:
+    """All that a fit takes from the history: draws and weights, and the densities before.
 
     Attributes
     ----------
     z : ndarray, shape (n, n_dim)
     held_out : ndarray of bool, shape (n,)
+        Draws for the shares of a mixture, from which its members do not learn.
     log_weights : ndarray, shape (n,)
     exponent : float
         The power that the weights are raised to.
@@ -41,6 +36,14 @@ class Target(NamedTuple):
         Log of the mean of the weights over all draws.
     wider : tuple of Target
         The same with smaller powers.
+    located : bool
+        True where rounds have come before.
+    members : tuple of Proposal
+        Of all proposals so far, oldest first.
+    n_retired : int
+        The first of these, which none of the latest proposals has.
+    surface : tuple of ndarray, shapes (m, n_dim) and (m,), optional
+        Draws and their tempered log-likelihoods, for a regression; None where rounds have come before.
     """
 
     z: Array
@@ -49,10 +52,31 @@ class Target(NamedTuple):
     exponent: float
     log_norm: float
     wider: tuple[Target, ...] = ()
+    located: bool = False
+    members: tuple[Proposal, ...] = ()
+    n_retired: int = 0
+    surface: tuple[Array, Array] | None = None
+
+    @cached_property
+    def weights(self) -> Array:
+        """Weights that sum to one, shape (n,)."""
+        return normalised_weights(self.log_weights)
+
+    @cached_property
+    def tested(self) -> tuple[Array, Array]:
+        """Draws for the shares, shape (k, n_dim), and their weights: held-out ones, or all if too few."""
+        test = self.held_out & (self.weights > 0.0)
+        if not test.any() or effective_sample_size(self.log_weights[test]) < MIXTURE.fewest_tested:
+            test = self.weights > 0.0
+        return self.z[test], self.weights[test] / self.weights[test].sum()
 
 
 def choose_target(history: History, n_dim: int, located: bool) -> Target:
     """Draws and weights for the next fit, by the largest power that leaves enough of the weights.
+
+    From the prior, the likelihood is raised to that power. Once rounds have located the posterior, the power
+    works on the weights of the last batches relative to their own proposals (the bridge), which starts from
+    where the rounds have got to.
 
     Parameters
     ----------
@@ -60,30 +84,44 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         With at least one finite log-likelihood.
     n_dim : int
     located : bool
-        Whether rounds have come before.
+        True where rounds have come before.
+
+    References
+    ----------
+    Koblents & Miguez (2015, arXiv:1208.5600).
     """
-    wanted = max(MINIMUM_ESS, ESS_PER_DIMENSION * n_dim)
+    retired = history.retired.members if history.retired else ()
+    members = (*retired, *history.members)
+    wanted = max(REFINEMENT.minimum_ess, REFINEMENT.ess_per_dimension * n_dim)
     if located and effective_sample_size(history.log_weights) < wanted:
-        history = history.recent(RECENT)
+        history = history.recent(HISTORY.recent)
         finite = np.isfinite(history.log_likelihood)
         steps = np.where(finite, history.log_weights, 0.0)
         base = np.where(finite, 0.0, -np.inf)
     else:
         # The scan comes after the draws of a trained model, where there is one.
         n_scan = max(len(batch) for batch in history.batches[:2])
-        wanted = max(wanted, 0.0 if located else ESS_PER_SCAN * n_scan)
+        wanted = max(wanted, 0.0 if located else REFINEMENT.ess_per_scan * n_scan)
         finite = np.isfinite(history.log_likelihood)
         # Of large log-likelihoods the differences are left, whatever constant they have in common.
         steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
         base = np.where(finite, -history.log_mixture_ratio, -np.inf)
+    z, held_out = history.z, history.held_out
     exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
-    wider = tuple(_tempered(history, base, steps, power * exponent) for power in WIDE_EXPONENTS)
-    return _tempered(history, base, steps, exponent)._replace(wider=wider)
 
+    def tempered(power: float) -> Target:
+        """The draws that are not negligible under ``base + power * steps``."""
+        log_weights = base + power * steps
+        kept = log_weights > log_weights.max() - REFINEMENT.negligible
+        log_norm = float(logsumexp(log_weights[kept])) - math.log(len(z))
+        return Target(z[kept], held_out[kept], log_weights[kept], power, log_norm)
 
-def _tempered(history: History, base: Array, steps: Array, exponent: float) -> Target:
-    """Log weights ``base + exponent * steps``, of the draws that are not negligible in them."""
-    log_weights = base + exponent * steps
-    kept = log_weights > log_weights.max() - NEGLIGIBLE
-    log_norm = float(logsumexp(log_weights[kept])) - math.log(len(history))
-    return Target(history.z[kept], history.held_out[kept], log_weights[kept], exponent, log_norm)
+    near = finite & (exponent * steps > -REFINEMENT.regressed)
+    return replace(
+        tempered(exponent),
+        wider=tuple(tempered(power * exponent) for power in REFINEMENT.wide_exponents),
+        located=located,
+        members=members,
+        n_retired=len(retired),
+        surface=None if located else (z[near], exponent * steps[near]),
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from bilby.core.prior import PriorDict
 from numpy.typing import ArrayLike
 
-from nbi_sampler.algorithm.rounds import Networks
+from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simulating_evaluator
 from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet

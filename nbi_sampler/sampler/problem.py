@@ -13,8 +13,7 @@ import numpy as np
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
-from nbi_sampler.algorithm.rounds import Networks
-from nbi_sampler.algorithm.step import Problem, Start
+from nbi_sampler.algorithm.step import Networks, Problem, Start
 from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.calls import likelihood_function

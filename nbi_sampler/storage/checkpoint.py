@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws, History
-from nbi_sampler.algorithm.records import Observer, RoundRecord
-from nbi_sampler.algorithm.rounds import FitInfo, Networks
-from nbi_sampler.algorithm.state import Best, Pending, State
+from nbi_sampler.algorithm.records import FORMER_PHASES, Observer, RoundRecord
+from nbi_sampler.algorithm.state import Best, FitInfo, Pending, State
+from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.evaluation.batch import Evaluation, PartialBatch, Predicted
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.storage.archive import (
@@ -41,7 +41,9 @@ __all__ = ["FORMAT", "Checkpoint", "CheckpointWriter", "load", "read_draws", "sa
 
 FORMAT = "nbi_sampler checkpoint"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Names of fields and phases in version 1, and those of today.
+FORMER_FIELDS = {"n_doubted": "n_unreliable"}
 
 KINDS = (
     *(State, Pending, Best, History, Draws, Evaluation, Predicted, PartialBatch),
@@ -126,17 +128,20 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
         When the file is none, is broken or was written for something else.
     """
     header, arrays = _read(path)
-    if header.get("format_version") != FORMAT_VERSION:
-        version = header.get("format_version")
+    version = header.get("format_version")
+    if version not in (1, FORMAT_VERSION):
         raise ArchiveError(f"its format is {version}, this version reads {FORMAT_VERSION}")
     for name, kind in FIELDS.items():
         check_field(name, header.get(name), kind)
     differing = differences(header["fingerprint"], fingerprint)
     if differing:
         raise ArchiveError(f"it was written for something else: {'; '.join(differing)}")
+    objects = header["objects"]
     made_by, n_dim = (networks.flow, networks.device), len(header["names"])
     with naming_field("state"):
-        state = unpack(header.get("state"), header["objects"], arrays, KINDS, *made_by, n_dim)
+        if version != FORMAT_VERSION:
+            objects = [_renamed(each) for each in objects]
+        state = unpack(header.get("state"), objects, arrays, KINDS, *made_by, n_dim)
     if not isinstance(state, State):
         raise ArchiveError("it is damaged: it holds no state")
     if state.history.log_ratios.shape != (len(state.history.members), len(state.history)):
@@ -150,6 +155,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     if header.get("format") != FORMAT:
         raise ArchiveError("it is another program's")
     return header, arrays
+
+
+def _renamed(part: dict[str, Any]) -> dict[str, Any]:
+    """An object of version 1 with the names of today."""
+    arguments = part.get("arguments")
+    if not isinstance(arguments, dict) or part.get("kind") not in ("State", "RoundRecord"):
+        return part
+    given = {FORMER_FIELDS.get(name, name): value for name, value in arguments.items()}
+    phase = given.get("phase")
+    known = FORMER_PHASES.get(phase, phase) if isinstance(phase, str) else phase
+    return {**part, "arguments": {**given, "phase": known}}
 
 
 class CheckpointWriter(Observer):

@@ -7,9 +7,9 @@ import pytest
 import toys
 from snpe_cases import NOT_TRAINED, QUIET, pull, settings, status_of
 
-from nbi_sampler.algorithm import snpe
-from nbi_sampler.algorithm.rounds import FitInfo
+from nbi_sampler.algorithm import rounds
 from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.state import FitInfo
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.importance.weights import effective_sample_size
 
@@ -47,7 +47,7 @@ class TestAlgorithmOne:
         posterior = exact_posterior(problem)
         widths = (6.0, 3.0, 1.1, 0.15)
         script = Script(toys.student(posterior[0], width * posterior[1]) for width in widths)
-        monkeypatch.setattr(snpe, "fit_to_simulations", script)
+        monkeypatch.setattr(rounds, "fit_to_simulations", script)
         return script, run(problem, PLAIN, 3, QUIET), evidence
 
     def test_each_round_learns_from_the_last_simulations_only(self, scripted):
@@ -77,7 +77,7 @@ class TestAlgorithmOne:
         problem, _ = toys.linear_gaussian(1, n_data=3)
         mean, width = exact_posterior(problem)
         monkeypatch.setattr(
-            snpe, "fit_to_simulations", Script([toys.student(mean, k * width) for k in (5, 2)])
+            rounds, "fit_to_simulations", Script([toys.student(mean, k * width) for k in (5, 2)])
         )
         state = run(problem, settings(refine=False, n_rounds=2), 3, QUIET)
         assert [record.phase for record in state.records][:4] == ["prior", "rounds", "rounds", "final"]
@@ -86,7 +86,7 @@ class TestAlgorithmOne:
         problem, _ = toys.linear_gaussian(1, n_data=3)
         mean, width = exact_posterior(problem)
         script = Script([toys.student(mean, k * width) for k in (5, 2)])
-        monkeypatch.setattr(snpe, "fit_to_simulations", script)
+        monkeypatch.setattr(rounds, "fit_to_simulations", script)
         run(problem, settings(refine=False, n_rounds=2, loss="apt"), 3, QUIET)
         assert [len(batches) for batches in script.learnt] == [1, 2]
 

@@ -13,6 +13,7 @@ from nbi_sampler.algorithm.ascent import ascend, ascent_is_due
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
+from nbi_sampler.algorithm.snpe import STAGES
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
@@ -76,7 +77,8 @@ def test_a_narrow_mode_at_the_end_of_a_valley_is_reached_at_few_calls():
     state = replace(state_after(valley, (0.5, 0.1), 20.0), history=History().extended(drawn, prior))
     state = replace(state, phase="ascent")
     while state.phase == "ascent":
-        state = ascend(step_of(state))
+        state, outcome = ascend(step_of(state))
+        state = replace(state, phase=STAGES["ascent"].then[outcome])
     assert state.phase == "refinement"
     assert choose_target(state.history, D, False).exponent == 1.0
     assert sum(record.n_calls for record in state.records if record.phase == "ascent") < 3000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import bilby
 import numpy as np
@@ -12,8 +13,10 @@ import toys
 from scipy.special import logsumexp
 from small_runs import run_nbi
 
-from nbi_sampler.algorithm.by_state import _extrapolated, fit_by_state
+from nbi_sampler.algorithm import by_state
+from nbi_sampler.algorithm.by_state import _extrapolated, fit_states
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
 from nbi_sampler.algorithm.proposals.by_state import StateMixture, SubspaceProposal
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
@@ -104,15 +107,16 @@ def mixed():
     return space, log_likelihood, history
 
 
-def test_each_state_is_fitted_in_the_parameters_that_matter_in_it(mixed):
+def test_each_state_is_fitted_in_the_parameters_that_matter_in_it(mixed, monkeypatch):
     space, _, history = mixed
     seen = {}
 
-    def committee(target, continuous, state, with_flow):
-        seen[int(state[0])] = continuous.tolist()
-        return PriorProposal(target.z.shape[1])
+    def fit_mixture(target, periodic, fitting, former, with_flow):
+        seen[int(former.keywords["state"][0])] = former.keywords["continuous"].tolist()
+        return MixtureFit(PriorProposal(target.z.shape[1]), [], None, None, ())
 
-    fit = fit_by_state(choose_target(history, 3, False), space.discrete, committee, ())
+    monkeypatch.setattr(by_state, "fit_mixture", fit_mixture)
+    fit = fit_states(choose_target(history, 3, False), space, None)
     assert seen == {1: [1], 2: [1, 2]}
     assert fit.covered == pytest.approx(1.0)
     mixture = fit.members[0]
@@ -122,8 +126,8 @@ def test_each_state_is_fitted_in_the_parameters_that_matter_in_it(mixed):
 
 def test_a_proposal_by_state_is_efficient_where_steps_would_have_to_be_drawn(mixed):
     space, log_likelihood, history = mixed
-    rng = np.random.default_rng(1)
-    proposal, _ = fit_to_weights(history, space, toys.networks(), toys.QUICK, rng, False)
+    fitting = Fitting(toys.networks(), toys.QUICK, np.random.default_rng(1))
+    proposal, _ = fit_to_weights(choose_target(history, 3, False), space, fitting)
     draws = toys.drawn(proposal, log_likelihood, 4000, np.random.default_rng(2))
     assert efficiency(draws.log_weights) > 0.8
 
@@ -146,7 +150,7 @@ def test_a_state_with_few_effective_draws_is_found_from_what_a_smaller_power_sho
         Target(z, np.zeros(160, dtype=bool), power * log_likelihood, 1.0, 0.0) for power in (1.0, 0.5, 0.1)
     ]
     assert effective_sample_size(made[0].log_weights) < 8.0
-    kernels = _extrapolated(made[0]._replace(wider=tuple(made[1:])))
+    kernels = _extrapolated(replace(made[0], wider=tuple(made[1:])))
     y = kernels.sample(4000, rng)
     log_weights = -0.5 * ((y[:, 0] - 0.9) / 0.05) ** 2 - kernels.log_ratio(y)
     assert efficiency(log_weights) > 0.2

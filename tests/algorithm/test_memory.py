@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import toys
@@ -18,7 +20,8 @@ from nbi_sampler.core.config import SnpeConfig
 
 def final_batches(most_predicted, monkeypatch):
     """Draws of each batch that a run makes which has only its final draws to make, from the prior."""
-    monkeypatch.setattr(steps, "MOST_PREDICTED", most_predicted)
+    batches = replace(steps.BATCHES, most_predicted=most_predicted)
+    monkeypatch.setattr(steps, "BATCHES", batches)
     problem, _ = toys.linear_gaussian(1, n_data=20, sigma=5.0)
     prior = MixtureProposal.single(PriorProposal(1))
     record = RoundRecord("final", 100, 100, 0, 50.0, 0.5, 0.0, 0.1)

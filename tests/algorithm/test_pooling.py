@@ -1,4 +1,4 @@
-"""Which batches the result is made of, and which proposal the last draws come from."""
+"""The rules of a run: on plain arrays, and in runs whose fits are given."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import numpy as np
 import pytest
 import toys
 
-from nbi_sampler.algorithm import pooling, snpe
+from nbi_sampler.algorithm import pooling, refinement, snpe
+from nbi_sampler.algorithm.final_draws import draw_final
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.pooling import (
-    anew_if_doubted,
-    better_by_all_draws,
-    lost_ground,
-    without_less_mass,
+    drop_batches_missing_mass,
+    drop_inefficient_batches,
+    ess_dropped,
+    falls_short,
+    has_gained,
+    has_stalled,
+    is_stuck,
+    no_fit_can_pay,
+    unreliable,
 )
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
-from nbi_sampler.algorithm.rounds import FitInfo
-from nbi_sampler.algorithm.state import Best, State
-from nbi_sampler.algorithm.step import WARM, Step
+from nbi_sampler.algorithm.state import Best, FitInfo, State
+from nbi_sampler.algorithm.step import Step
 from nbi_sampler.core.config import SnpeConfig
-from nbi_sampler.importance.weights import effective_sample_size, log_evidence
+from nbi_sampler.core.config.algorithm import POOLING
+from nbi_sampler.importance.weights import Evidence, effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 
 NOT_TRAINED = TrainingInfo(best=0.0, training=(), validation=(), n_steps=0, n_skipped=0, seconds=0.0)
@@ -42,7 +48,7 @@ def pull(state):
 
 def refined(monkeypatch, proposals, **changes):
     fits = iter([wider(4.0), *proposals])
-    monkeypatch.setattr(snpe, "fit_to_weights", lambda *_, **__: (next(fits), FitInfo(NOT_TRAINED)))
+    monkeypatch.setattr(refinement, "fit_to_weights", lambda *_, **__: (next(fits), FitInfo(NOT_TRAINED)))
     problem = toys.likelihood_only(FUNCTION, 1)
     return snpe.run(problem, SnpeConfig(**({"n_effective": 600, "n_sims": 500} | changes)), 2, Observer())
 
@@ -50,13 +56,13 @@ def refined(monkeypatch, proposals, **changes):
 def test_they_count_where_nothing_better_comes(monkeypatch):
     state = refined(monkeypatch, [wider(9.0)] * 20, max_likelihood_calls=100_000)
     after = state.records[2:]
-    assert all(record.efficiency < WARM for record in after if record.phase == "refinement")
+    assert all(record.efficiency < POOLING.warm for record in after if record.phase == "refinement")
     assert all(record.pooled for record in after)
     assert effective_sample_size(state.final_log_weights) >= 600
     assert abs(pull(state)) < 4
 
 
-def test_they_are_left_out_once_they_are_dead_weight(monkeypatch):
+def test_they_are_left_out_once_the_result_is_worth_more_without(monkeypatch):
     proposals = [wider(9.0), wider(1.1), wider(1.1)]
     state = refined(monkeypatch, proposals, n_effective=550)
     assert [record.pooled for record in state.records[:4]] == [False, False, False, True]
@@ -71,10 +77,8 @@ def test_the_first_one_counts_unless_a_few_draws_dominate(dominated):
         likelihoods = draws.log_likelihood.copy()
         likelihoods[7] = draws.log_ratio[7] + draws.log_weights.max() + 5.0
         draws = replace(draws, evaluation=replace(draws.evaluation, log_likelihood=likelihoods))
-    ess = effective_sample_size(draws.log_weights)
-    record = RoundRecord("refinement", 500, 500, 0, ess, ess / 500, *log_evidence(draws.log_weights))
-    assert record.efficiency < WARM
-    assert lost_ground(State(), State(final=(draws,), records=(record,))) == dominated
+    assert effective_sample_size(draws.log_weights) < POOLING.warm * 500
+    assert ess_dropped(np.zeros(0), draws.log_weights) == dominated
 
 
 def test_final_draws_come_from_the_proposal_that_all_draws_speak_for():
@@ -88,11 +92,11 @@ def test_final_draws_come_from_the_proposal_that_all_draws_speak_for():
             Best(each, RoundRecord("refinement", 2000, 2000, 0, 2000 * efficiency, efficiency, 0.0, 0.1))
         )
     lucky, latest = candidates
-    assert better_by_all_draws(State(history, best=lucky), latest) is latest
-    assert better_by_all_draws(State(history, best=latest), lucky) is latest
+    assert State(history, best=lucky).better_by_all_draws(latest) is latest
+    assert State(history, best=latest).better_by_all_draws(lucky) is latest
 
 
-def thin_tailed(n_doubted=0, factor=0.4):
+def thin_tailed(factor=0.4):
     """A complete result of 3,000 draws whose proposal is too narrow, and what the refinement knew before."""
     rng = np.random.default_rng(4)
     poor, narrow = wider(4.0), wider(factor)
@@ -103,39 +107,48 @@ def thin_tailed(n_doubted=0, factor=0.4):
         for phase in ("refinement", "final")
     )
     best = Best(narrow, records[0])
-    return State(history, (draws,), records, "final", best, n_stalls=2, n_doubted=n_doubted)
+    return State(history, (draws,), records, "final", best, n_stalls=2)
 
 
-def test_a_complete_result_with_unreliable_weights_teaches_the_refinement_and_begins_anew():
-    doubted = thin_tailed()
-    anew = anew_if_doubted(doubted, n_left=3000)
-    assert (anew.phase, anew.n_stalls, anew.n_doubted, anew.best) == ("refinement", 0, 1, None)
-    assert not anew.final and not any(record.pooled for record in anew.records)
-    assert anew.history.batches[-1] is doubted.final[0]
-    assert anew.history.proposals[-1] is doubted.best.proposal
+def test_a_result_that_restarts_teaches_the_refinement():
+    complete = thin_tailed()
+    state = complete.restarted("unreliable")
+    assert (state.phase, state.n_stalls, state.n_unreliable, state.best) == ("refinement", 0, 1, None)
+    assert not state.final and not any(record.pooled for record in state.records)
+    assert state.history.batches[-1] is complete.final[0]
+    assert state.history.proposals[-1] is complete.best.proposal
+
+
+def test_a_return_to_the_refinement_keeps_what_is_no_reason_for_it():
+    state = thin_tailed().restarted("falls short")
+    assert (state.phase, state.n_unreliable, len(state.final), state.records[-1].pooled) == (
+        "refinement",
+        0,
+        1,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    "changes, n_left",
-    [({"n_doubted": 2}, 9000), ({}, 2999), ({"factor": 1.2}, 9000)],
-    ids=["doubted before", "nothing left to pay with", "sound"],
+    "factor, n_before, n_left, restarts",
+    [(0.4, 0, 3000, True), (0.4, 2, 9000, False), (0.4, 0, 2999, False), (1.2, 0, 9000, False)],
+    ids=["thin tail", "unreliable before", "nothing left to pay with", "sound"],
 )
-def test_otherwise_a_complete_result_stays(changes, n_left):
-    state = thin_tailed(**changes)
-    assert anew_if_doubted(state, n_left) is state
+def test_a_complete_result_with_unreliable_weights_restarts(factor, n_before, n_left, restarts):
+    assert unreliable(thin_tailed(factor).final_log_weights, n_before, n_left) == restarts
 
 
 def test_a_run_does_not_end_on_unreliable_weights_while_it_can_go_on(monkeypatch):
     verdicts = iter([False, True])
     monkeypatch.setattr(pooling, "reliable", lambda _: next(verdicts))
     state = refined(monkeypatch, [wider(1.1)] * 9)
-    assert next(verdicts, None) is None and state.n_doubted == 1
+    assert next(verdicts, None) is None and state.n_unreliable == 1
     assert effective_sample_size(state.final_log_weights) >= 600
     assert sum(record.n_draws for record in state.records if record.pooled) < state.n_calls / 3
     assert abs(pull(state)) < 4
 
 
-def refinement(log_evidence, pooled=True):
+def refined_batch(log_evidence, pooled=True):
     return RoundRecord("refinement", 1000, 1000, 0, 500.0, 0.5, log_evidence, 0.04, pooled=pooled)
 
 
@@ -143,29 +156,29 @@ def refinement(log_evidence, pooled=True):
 def test_a_batch_with_significantly_more_evidence_takes_the_place_of_the_result_before_it(gap, replaced):
     rng = np.random.default_rng(6)
     former, batch = (toys.drawn(wider(1.5), FUNCTION, 1000, rng) for _ in range(2))
-    before = State(final=(former,), records=(refinement(EVIDENCE),))
+    before = State(final=(former,), records=(refined_batch(EVIDENCE),))
     found = log_evidence(former.log_weights)
-    now = refinement(found.log_evidence + gap * np.hypot(found.error, 0.04))
+    now = refined_batch(found.log_evidence + gap * np.hypot(found.error, 0.04))
     after = replace(before, final=(former, batch), records=(*before.records, now))
-    kept = without_less_mass(before, after)
+    kept = refinement._without_poor_batches(before, after)
     assert kept.final == ((batch,) if replaced else (former, batch))
     assert [record.pooled for record in kept.records] == [not replaced, True]
 
 
 def test_a_batch_that_is_no_part_of_the_result_takes_no_place():
-    """As where its draws cost the result so many effective samples that it has begun anew."""
+    """As where its draws cost the result so many effective samples that it has restarted."""
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
-    before = State(final=(draws,), records=(refinement(EVIDENCE),))
-    richer = refinement(EVIDENCE + 9.0)
+    before = State(final=(draws,), records=(refined_batch(EVIDENCE),))
+    richer = refined_batch(EVIDENCE + 9.0)
     dropped = replace(before, final=(draws, draws), records=(*before.records, richer)).without_result()
-    kept = without_less_mass(before, dropped)
+    kept = refinement._without_poor_batches(before, dropped)
     assert not kept.final and not any(record.pooled for record in kept.records)
 
 
 def test_the_first_batch_of_a_result_has_nothing_to_be_compared_with():
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
-    after = State(final=(draws,), records=(refinement(EVIDENCE),))
-    assert without_less_mass(State(), after) is after
+    after = State(final=(draws,), records=(refined_batch(EVIDENCE),))
+    assert refinement._without_poor_batches(State(), after) is after
 
 
 @pytest.mark.parametrize("rise, n_stalls", [(0.0, 1), (0.2, 0)])
@@ -173,19 +186,19 @@ def test_a_refinement_that_finds_more_of_the_posterior_has_not_stalled(monkeypat
     """As where a thin tail is hit: such a batch looks less efficient than those that missed it."""
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
     history = History().extended(draws, wider(1.5))
-    best = Best(wider(1.5), refinement(EVIDENCE))
-    before = State(history, (draws,), (refinement(EVIDENCE),), "refinement", best)
-    after = replace(before, final=(draws, draws), records=(*before.records, refinement(EVIDENCE + rise)))
+    best = Best(wider(1.5), refined_batch(EVIDENCE))
+    before = State(history, (draws,), (refined_batch(EVIDENCE),), "refinement", best)
+    after = replace(before, final=(draws, draws), records=(*before.records, refined_batch(EVIDENCE + rise)))
     monkeypatch.setattr(Step, "fitted", lambda *_: (wider(1.5), FitInfo(NOT_TRAINED)))
     monkeypatch.setattr(Step, "drawn", lambda *_, **__: after)
     step = Step(before, toys.likelihood_only(FUNCTION, 1), SnpeConfig(n_effective=5000), 1, Observer())
-    assert snpe.refine(step).n_stalls == n_stalls
+    assert refinement.refine(step)[0].n_stalls == n_stalls
 
 
 def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_many(monkeypatch):
     """What is missing after them is drawn next; what is too much has been paid for."""
     asked = []
-    record = replace(refinement(EVIDENCE), ess=50.0, efficiency=0.05)
+    record = replace(refined_batch(EVIDENCE), ess=50.0, efficiency=0.05)
     state = State(History(), (), (record,), "final", Best(wider(1.5), record))
     final = replace(record, phase="final", n_draws=2000, ess=1000.0)
 
@@ -195,8 +208,8 @@ def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_man
 
     monkeypatch.setattr(Step, "drawn", drawn)
     step = Step(state, toys.likelihood_only(FUNCTION, 1), SnpeConfig(n_effective=1000), 1, Observer())
-    after = snpe.draw_final(step)
-    snpe.draw_final(replace(step, state=after))
+    after, _ = draw_final(step)
+    draw_final(replace(step, state=after))
     # As if half were effective; but no more than twice as many as it was chosen for.
     assert asked[0] == min(int(1.03 * 1000 / 0.5 + 20), 2 * record.n_draws)
     assert asked[1] == int(1.03 * 1000 / (1050.0 / 3000.0) + 20)
@@ -204,7 +217,7 @@ def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_man
 
 def final_batches(monkeypatch, n_left, efficiencies, n_effective=5000):
     """Final draws after a batch of 500 that was half effective, the later ones as efficient as given."""
-    first = replace(refinement(EVIDENCE), n_draws=500, ess=250.0, efficiency=0.5)
+    first = replace(refined_batch(EVIDENCE), n_draws=500, ess=250.0, efficiency=0.5)
     state = State(History(), (), (first,), "final", Best(wider(1.2), first))
     asked, left = [], iter(efficiencies)
 
@@ -219,7 +232,7 @@ def final_batches(monkeypatch, n_left, efficiencies, n_effective=5000):
     problem = toys.likelihood_only(FUNCTION, 1)
     for _ in range(n_left):
         step = Step(state, problem, SnpeConfig(n_effective=n_effective, n_sims=500), 1, Observer())
-        state = snpe.draw_final(step)
+        state, _ = draw_final(step)
         if state.phase != "final":
             break
     return asked, state
@@ -243,3 +256,80 @@ def test_final_draws_stop_where_the_efficiency_was_flattered_and_teach_the_refin
 def test_draws_that_one_more_batch_completes_are_not_stopped_by_a_low_efficiency(monkeypatch):
     _, state = final_batches(monkeypatch, 1, [0.2], n_effective=900)
     assert state.phase == "final"
+
+
+def log_weights(n, heavy=()):
+    """Equal log weights but for some heavy ones."""
+    return np.concatenate([np.zeros(n - len(heavy)), heavy])
+
+
+@pytest.mark.parametrize(
+    "heavy, dropped",
+    [((), False), ((np.log(40.0),), True), ((np.log(5.0),), False)],
+    ids=["none", "x40", "x5"],
+)
+def test_one_heavy_draw_makes_a_result_restart(heavy, dropped):
+    """500 effective draws, and 100 more of which one outweighs all others: of 600, 186 or 585 are left."""
+    assert ess_dropped(log_weights(500), log_weights(600, heavy)) == dropped
+
+
+def test_a_result_of_no_draws_at_all_has_not_dropped():
+    assert not ess_dropped(np.zeros(0), np.zeros(0))
+
+
+@pytest.mark.parametrize(
+    "ess, efficiencies, pooled, dropped",
+    [
+        ([50.0, 400.0], [0.1, 0.4], 350.0, True),
+        ([50.0, 400.0], [0.1, 0.4], 420.0, False),
+        ([150.0, 400.0], [0.3, 0.4], 350.0, False),
+        ([400.0], [0.4], 350.0, False),
+    ],
+    ids=["worth more alone", "worth more together", "the first was sound", "only one"],
+)
+def test_poor_batches_go_once_the_last_is_worth_more_alone(ess, efficiencies, pooled, dropped):
+    assert drop_inefficient_batches(ess, efficiencies, pooled) == dropped
+
+
+@pytest.mark.parametrize("rise, dropped", [(0.14, False), (0.16, True), (-1.0, False)])
+def test_batches_go_that_miss_mass_by_three_errors(rise, dropped):
+    """Both with an error of 0.03 and 0.04, so of 0.05 together."""
+    assert drop_batches_missing_mass(Evidence(-7.0, 0.03), Evidence(-7.0 + rise, 0.04)) == dropped
+
+
+@pytest.mark.parametrize(
+    "efficiency, rise, gained",
+    [(0.53, 0.0, True), (0.51, 0.0, False), (0.2, 0.11, True), (0.2, 0.09, False)],
+)
+def test_a_gain_is_in_efficiency_or_in_mass(efficiency, rise, gained):
+    assert has_gained(efficiency, 0.5, Evidence(-7.0, 0.03), Evidence(-7.0 + rise, 0.04)) == gained
+    assert has_gained(efficiency, 0.5, None, Evidence(0.0, 0.04)) == (efficiency > 0.52)
+
+
+@pytest.mark.parametrize(
+    "n_stalls, n_missing, stalled", [(2, 4000, True), (1, 4000, False), (5, 4001, False)]
+)
+def test_more_stalls_are_borne_while_many_draws_are_missing(n_stalls, n_missing, stalled):
+    assert has_stalled(n_stalls, n_missing, 1000) == stalled
+    assert has_stalled(6, n_missing, 1000)
+
+
+def test_tempering_is_stuck_where_the_power_stands_still():
+    assert not is_stuck([]) and not is_stuck([0.1] * 25)
+    assert is_stuck([0.1] * 26) and not is_stuck([*[0.1] * 25, 0.12]) and not is_stuck([*[0.1] * 25, 1.0])
+
+
+@pytest.mark.parametrize(
+    "rate, n_pooled, useless", [(0.8, 40_000, True), (0.8, 1_000, False), (0.4, 400_000, False)]
+)
+def test_no_fit_pays_that_saves_a_twentieth_of_the_draws(rate, n_pooled, useless):
+    assert no_fit_can_pay(rate, n_pooled, int(4000 / rate), 4000) == useless
+
+
+@pytest.mark.parametrize(
+    "efficiency, n_returns, n_missing, short",
+    [(0.2, 0, 5000, True), (0.3, 0, 5000, False), (0.2, 3, 5000, False), (0.2, 0, 500, False)],
+    ids=["less than half", "holds", "too often", "one more batch completes it"],
+)
+def test_final_draws_fall_short_of_half_of_what_was_expected(efficiency, n_returns, n_missing, short):
+    assert falls_short(efficiency, 0.5, n_returns, n_missing, 500) == short

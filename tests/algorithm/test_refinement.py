@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import toys
 
-from nbi_sampler.algorithm import refinement, target
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
+from nbi_sampler.algorithm.target import choose_target
+from nbi_sampler.core.config.algorithm import MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
 
 PRIOR = PriorProposal(2)
 ALONE = MixtureProposal.single(PRIOR)
-WANTED_ESS = max(target.MINIMUM_ESS, 2 * target.ESS_PER_DIMENSION)
+WANTED_ESS = max(REFINEMENT.minimum_ess, 2 * REFINEMENT.ess_per_dimension)
 
 
 def history_of(log_likelihood, *batches):
@@ -28,9 +30,8 @@ def history_of(log_likelihood, *batches):
 
 
 def fitted(history, located, training=toys.QUICK, seed=0):
-    space = toys.gaussian_space(2)
-    rng = np.random.default_rng(seed)
-    return fit_to_weights(history, space, toys.networks(), training, rng, located)
+    fitting = Fitting(toys.networks(), training, np.random.default_rng(seed))
+    return fit_to_weights(choose_target(history, 2, located), toys.gaussian_space(2), fitting)
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +110,10 @@ class TestHeldOut:
         monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or ALONE)
         for each in (history, moved):
             fitted(each, located=False)
-        # The last of the fits of shares is that of the committee; the others choose the coordinates.
-        committees = seen[len(seen) // 2 - 1 :: len(seen) // 2]
-        # The frontier and the wide kernels, before the prior, are there for defence and may stand anywhere.
-        kernels = [
-            [m.mixture for m in members[:-4] if isinstance(m, LatentKernels)] for members in committees
-        ]
+        # The last of the fits of shares is that of the mixture proposal; the others choose the coordinates.
+        mixtures = seen[len(seen) // 2 - 1 :: len(seen) // 2]
+        # High-weight and wider kernels, before the prior, are there for defence and may stand anywhere.
+        kernels = [[m.mixture for m in members[:-4] if isinstance(m, LatentKernels)] for members in mixtures]
         assert len(kernels[0]) == len(kernels[1]) >= 2
         for one, two in zip(*kernels, strict=True):
             assert np.abs(two.centres).max() < 5
@@ -136,25 +135,25 @@ class TestShares:
         proposal, _ = fit_of_easy
         assert proposal.shares.sum() == pytest.approx(1.0) and (proposal.shares > 0).all()
         assert isinstance(proposal.members[-1], PriorProposal)
-        defence = (*refinement.WIDE_SHARES, refinement.PRIOR_SHARE)
+        defence = (*MIXTURE.wide_shares, MIXTURE.prior_share)
         # What is left out below a hundredth only makes the others larger.
         assert (proposal.shares[-len(defence) :] >= np.array(defence) * 0.99).all()
 
     def test_weights_are_bounded_by_the_share_of_the_prior(self, fit_of_easy):
         proposal, _ = fit_of_easy
         z = np.random.default_rng(3).normal(size=(2000, 2)) * 3.0
-        assert (proposal.log_ratio(z) >= np.log(refinement.PRIOR_SHARE) - 0.02).all()
+        assert (proposal.log_ratio(z) >= np.log(MIXTURE.prior_share) - 0.02).all()
 
     def test_local_kernels_explore_while_the_weights_are_tempered(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
         proposal, info = fitted(history_of(function, (PRIOR, 2000)), located=False)
         assert info.exponent < 1.0
-        n_defence = len(refinement.WIDE_SHARES) + 2
+        n_defence = len(MIXTURE.wide_shares) + 2
         local = proposal.members[-1 - n_defence]
         assert isinstance(local, LatentKernels | UnitCubeKernels)
-        assert proposal.shares[-1 - n_defence] >= 0.99 * refinement.EXPLORING_SHARE
+        assert proposal.shares[-1 - n_defence] >= 0.99 * MIXTURE.exploring_share
 
-    def test_earlier_flows_stay_in_the_committee(self, easy, fit_of_easy, monkeypatch):
+    def test_earlier_flows_stay_in_the_mixture(self, easy, fit_of_easy, monkeypatch):
         history, function, _ = easy
         proposal, _ = fit_of_easy
         draws = toys.drawn(proposal, function, 500, np.random.default_rng(6))

@@ -7,12 +7,11 @@ import pytest
 import toys
 from snpe_cases import NOT_TRAINED, QUIET, pull, settings, status_of
 
-from nbi_sampler.algorithm import snpe
+from nbi_sampler.algorithm import first_draws, refinement, rounds
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.records import Observer
-from nbi_sampler.algorithm.rounds import FitInfo
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.state import FitInfo, State
 from nbi_sampler.algorithm.step import Problem, Step, budget
 from nbi_sampler.core.config import TrainingConfig
 from nbi_sampler.evaluation.calls import likelihood_function
@@ -40,10 +39,10 @@ class TestSeeds:
     def test_a_step_is_a_function_of_its_state_and_changes_nothing(self):
         problem, _ = toys.linear_gaussian(1)
         config = settings()
-        state = snpe.draw_from_prior(Step(State(), problem, config, 7, QUIET))
+        state, _ = first_draws.draw_from_prior(Step(State(), problem, config, 7, QUIET))
         before = len(state.history), state.phase, len(state.records)
-        for step in (snpe.simulate_and_train, snpe.refine):
-            one, two = (step(Step(state, problem, config, 7, QUIET)) for _ in range(2))
+        for step in (rounds.simulate_and_train, refinement.refine):
+            one, two = (step(Step(state, problem, config, 7, QUIET))[0] for _ in range(2))
             np.testing.assert_array_equal(one.history.z, two.history.z)
             np.testing.assert_array_equal(one.history.log_weights, two.history.log_weights)
             assert before == (len(state.history), state.phase, len(state.records))
@@ -64,7 +63,7 @@ class TestSeeds:
 @pytest.mark.parametrize("constant", [-3.0e4, 512.0])
 def test_a_constant_moves_the_evidence_by_itself_and_leaves_the_effective_size(constant, monkeypatch):
     function, evidence = toys.bump([0.8], 0.3)
-    monkeypatch.setattr(snpe, "fit_to_weights", lambda *_, **__: (proposal, FitInfo(NOT_TRAINED)))
+    monkeypatch.setattr(refinement, "fit_to_weights", lambda *_, **__: (proposal, FitInfo(NOT_TRAINED)))
     proposal = MixtureProposal((toys.student(0.75, 0.35), PriorProposal(1)), np.array([0.9, 0.1]))
     plain, moved = (
         run(toys.likelihood_only(lambda theta, c=c: function(theta) + c, 1), settings(), 4, QUIET)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trained_lines as lines
@@ -10,7 +12,7 @@ from bilby.core.prior import PriorDict, Uniform
 from small_runs import assert_agrees, run_nbi
 
 from nbi_sampler import NBI
-from nbi_sampler.algorithm import warm_start as model_step
+from nbi_sampler.algorithm import first_draws
 from nbi_sampler.core.config import ModelStartConfig
 from nbi_sampler.sampler import trained_model
 from nbi_sampler.sampler.trained_model import digest_of
@@ -70,8 +72,8 @@ class TestAGoodModel:
         assert kept[0].meta_data["nbi"]["model"] == kept[1].meta_data["nbi"]["model"]
 
     def test_is_refined_where_it_does_not_suffice_and_calls_are_dear(self, run, monkeypatch):
-        monkeypatch.setattr(model_step, "CHEAP", 0.0)
-        monkeypatch.setattr(model_step, "WARM", 0.99)
+        monkeypatch.setattr(first_draws, "START", replace(first_draws.START, cheap=0.0))
+        monkeypatch.setattr(first_draws, "POOLING", replace(first_draws.POOLING, warm=0.99))
         likelihood = lines.likelihood()
         result = run(likelihood, model=lines.model())
         assert phases(result)[:2] == ["model", "refinement"]

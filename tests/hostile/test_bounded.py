@@ -9,10 +9,7 @@ from bilby.core.prior import Constraint, PriorDict, Uniform
 from scipy import stats
 from small_runs import N_SIGMA, run_nbi
 
-from nbi_sampler.algorithm.history import History
-from nbi_sampler.algorithm.records import RoundRecord
-from nbi_sampler.algorithm.snpe import _is_stuck
-from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.pooling import is_stuck
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
 
@@ -94,11 +91,7 @@ def test_a_spike_that_no_floating_point_number_resolves_ends_with_a_status(tmp_p
 
 @pytest.mark.parametrize("last, stuck", [(1e-20, True), (1e-19, False), (1.0, False)])
 def test_a_likelihood_whose_tempering_stands_still_is_given_up(last, stuck):
-    def record(exponent):
-        return RoundRecord("refinement", 10, 10, 0, 1.0, 0.1, -1.0, 0.1, exponent=exponent)
-
-    records = (*(record(1e-20) for _ in range(26)), record(last))
-    assert _is_stuck(State(History(), records=records)) == stuck
+    assert is_stuck([1e-20] * 26 + [last]) == stuck
 
 
 def test_equal_weights_of_what_was_never_seen_say_how_small_a_mode_could_hide(tmp_path):

@@ -9,17 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from nbi_sampler.algorithm.mode_search import climbed, first_tracks, kernels_around
+from nbi_sampler.algorithm.mode_search import first_starts, kernels_around, moved
 from nbi_sampler.algorithm.proposals.affine import AffineMap, spread_of
-from nbi_sampler.algorithm.proposals.kernels import CHARTS
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, kernels_on_draws
 from nbi_sampler.algorithm.proposals.local_regression import local_regression
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut, thinnest_cut
 from nbi_sampler.algorithm.proposals.student_mixture import (
     StudentMixture,
     fitted_by_em,
-    frontier_kernels,
-    local_kernels,
+    weighted_kernels,
 )
+from nbi_sampler.core.config.algorithm import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import (
     effective_sample_size,
@@ -128,7 +128,8 @@ def test_regression_through_any_points_predicts_no_more_than_it_knows(z, data):
 def test_kernels_on_any_points_have_a_density_and_draws(case):
     z, log_weights, rng = case
     weights = normalised_weights(log_weights)
-    mixtures = [local_kernels(z, log_weights, rng), frontier_kernels(z, weights, rng)[0]]
+    settings = (LOCAL_KERNELS, HIGH_WEIGHT_KERNELS)
+    mixtures = [weighted_kernels(z, log_weights, rng, each)[0] for each in settings]
     mixtures += [fitted_by_em(z, weights, n, rng) for n in (1, 3)]
     for mixture in filter(None, mixtures):
         assert np.isfinite(mixture.log_prob(z)).all()
@@ -140,7 +141,7 @@ def test_kernels_on_any_points_have_a_density_and_draws(case):
 def test_kernels_of_either_chart_stay_in_the_latent_space(case, chart, shift):
     z, log_weights, rng = case
     cut = np.full(z.shape[1], shift)
-    proposal = chart.of(local_kernels(chart.coordinates(z, cut), log_weights, rng), cut, rng)
+    proposal = kernels_on_draws(z, log_weights, chart, cut, rng, LOCAL_KERNELS)[0]
     if proposal is not None:
         drawn = proposal.sample(50, rng)
         assert np.isfinite(drawn).all()
@@ -167,14 +168,14 @@ def test_any_points_on_a_circle_can_be_cut(case):
 
 @bounded
 @given(points(st.one_of(st.sampled_from([0.0, 1.0, 0.5]), st.floats(0.0, 1.0)), n_least=2), st.data())
-def test_a_climb_over_any_values_stays_in_the_cube(u, data):
+def test_a_mode_search_over_any_values_stays_in_the_cube(u, data):
     values = data.draw(arrays.arrays(float, len(u), elements=ANY))
-    tracks = first_tracks(u, values)
-    kernels = kernels_around(tracks, np.zeros(u.shape[1]), np.random.default_rng(0))
-    shares = np.full(len(tracks.centres), 1.0 / len(tracks.centres))
-    mixture = kernels.mixture if kernels else StudentMixture(shares, tracks.centres, tracks.factors, 10.0)
+    starts = first_starts(u, values)
+    kernels = kernels_around(starts, np.zeros(u.shape[1]), np.random.default_rng(0))
+    shares = np.full(len(starts.centres), 1.0 / len(starts.centres))
+    mixture = kernels.mixture if kernels else StudentMixture(shares, starts.centres, starts.factors, 10.0)
     for _ in range(4):
-        moved = climbed(mixture, u, values)
-        assert ((moved.centres >= 0.0) & (moved.centres <= 1.0)).all()
-        assert np.isfinite(moved.factors).all()
-        mixture = StudentMixture(np.full(len(moved.centres), 1 / len(moved.centres)), *moved[:2], 10.0)
+        now = moved(mixture, u, values)
+        assert ((now.centres >= 0.0) & (now.centres <= 1.0)).all()
+        assert np.isfinite(now.factors).all()
+        mixture = StudentMixture(np.full(len(now.centres), 1 / len(now.centres)), *now[:2], 10.0)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from checkpoint_cases import ASKED, find
 from toys import QUICK, bump, likelihood_only
 
-from nbi_sampler.storage.archive import ArchiveError, read_archive, write_archive
-from nbi_sampler.storage.checkpoint import load, read_draws
+from nbi_sampler.storage.archive import ArchiveError, read_archive, sealed, write_archive
+from nbi_sampler.storage.checkpoint import Checkpoint, load, read_draws, save
 
 
 def test_a_checkpoint_is_found_again(saved, problem, state, caplog):
@@ -39,6 +40,34 @@ def test_an_empty_file_is_no_cause_for_a_warning(path, problem, caplog):
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
+def in_version_1(path):
+    """A checkpoint with the names that phases and fields had before."""
+    header, arrays = read_archive(path)
+    del header["seal"]
+    former = {"n_unreliable": "n_doubted"}
+    for each in header["objects"]:
+        arguments = {former.get(name, name): part for name, part in each.get("arguments", {}).items()}
+        if arguments.get("phase") == "mode search":
+            arguments["phase"] = "climb"
+        if "arguments" in each:
+            each["arguments"] = arguments
+    write_archive(path, sealed({**header, "format_version": 1}, arrays), arrays)
+    return header
+
+
+def test_a_checkpoint_of_version_1_is_read_with_the_names_of_today(path, problem, state):
+    """As where a run was stopped in its search for modes, with a result that had restarted once."""
+    searching = (*state.records[:-1], replace(state.records[-1], phase="mode search"))
+    stopped = replace(state, phase="mode search", records=searching, n_unreliable=1)
+    save(path, ("p0", "p1"), ASKED, Checkpoint(stopped, 5, 12.5))
+    header = in_version_1(path)
+    assert '"climb"' in str(header["objects"]).replace("'", '"') and "n_doubted" in str(header["objects"])
+    found = find(path, problem).state
+    assert (found.phase, found.n_unreliable, found.records) == ("mode search", 1, searching)
+    np.testing.assert_array_equal(found.history.z, state.history.z)
+    np.testing.assert_array_equal(read_draws(path)["z"], state.history.z)
+
+
 def edited(path, **changes):
     header, arrays = read_archive(path)
     write_archive(path, {**header, **changes}, arrays)
@@ -53,7 +82,7 @@ def foreign(path):
 
 
 def newer(path):
-    edited(path, format_version=2)
+    edited(path, format_version=3)
 
 
 def of_another_program(path):
@@ -78,7 +107,7 @@ def of_no_state(path):
 UNUSABLE = {
     "truncated": truncated,
     "another program": foreign,
-    "its format is 2, this version reads 1": newer,
+    "its format is 3, this version reads 2": newer,
     "another program's": of_another_program,
     "damaged \\(KeyError": without_an_object,
     "damaged \\(KeyError: 'Popen'": of_a_dangerous_class,

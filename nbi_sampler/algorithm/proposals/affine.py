@@ -1,4 +1,4 @@
-"""Affine maps between latent and standardised coordinates: what every fitted proposal starts from."""
+"""Affine maps between latent and standardised coordinates, from which every fit starts."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 The latent space has no edges, but stretches those of a bounded prior to infinity; in the unit cube a mode
 that the edge of the prior cuts keeps its shape. A class of kernels is at once the chart in which they are
-fitted: it gives the coordinates of draws, and makes a proposal over z of a `StudentMixture` in these. Called
-by `refinement`.
+fitted: it gives the coordinates of draws, and makes a proposal over z of a `StudentMixture` in these.
 """
 
 from __future__ import annotations
@@ -16,17 +15,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
-from nbi_sampler.algorithm.proposals.proposal import log_normal
-from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.algorithm.proposals.proposal import Proposal, log_normal
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, weighted_kernels
+from nbi_sampler.core.config.algorithm import PROPOSALS, KernelConfig
 
-__all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels"]
+__all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels", "kernels_on_draws"]
 
 Array = NDArray[np.float64]
-
-# Draws that measure how much of a mixture lies inside the cube: its density is known to 1e-3 or better.
-N_INSIDE = 200_000
-CHUNK = 20_000
-LEAST_INSIDE = 1e-3
 
 
 class LatentKernels:
@@ -88,11 +83,11 @@ class UnitCubeKernels:
     @classmethod
     def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
         """A mixture in these coordinates as a proposal; None where most of it lies outside."""
-        share = float(_is_inside(mixture.sample(CHUNK, rng)).mean())
+        chunk, n_parts = PROPOSALS.inside_chunk, PROPOSALS.n_inside // PROPOSALS.inside_chunk
+        share = float(_is_inside(mixture.sample(chunk, rng)).mean())
         if 0.0 < share < 1.0:
-            n_parts = N_INSIDE // CHUNK
-            share = float(np.mean([_is_inside(mixture.sample(CHUNK, rng)).mean() for _ in range(n_parts)]))
-        return cls(mixture, cut, math.log(share)) if share > LEAST_INSIDE else None
+            share = float(np.mean([_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(n_parts)]))
+        return cls(mixture, cut, math.log(share)) if share > PROPOSALS.least_inside else None
 
     @staticmethod
     def coordinates(z: Array, cut: Array) -> Array:
@@ -104,7 +99,7 @@ class UnitCubeKernels:
         drawn = np.zeros((0, len(self.cut)))
         while len(drawn) < n:
             wanted = math.ceil(1.1 * (n - len(drawn)) / math.exp(self.log_inside)) + 10
-            u = self.mixture.sample(min(wanted, CHUNK), rng)
+            u = self.mixture.sample(min(wanted, PROPOSALS.inside_chunk), rng)
             drawn = np.concatenate([drawn, u[_is_inside(u)]])
         return remove_cut(ndtri(drawn[:n]), self.cut)
 
@@ -115,6 +110,22 @@ class UnitCubeKernels:
 
 Chart: TypeAlias = type[LatentKernels] | type[UnitCubeKernels]
 CHARTS: tuple[Chart, ...] = (LatentKernels, UnitCubeKernels)
+
+
+def kernels_on_draws(
+    z: Array,
+    log_weights: Array,
+    chart: Chart,
+    cut: Array,
+    rng: np.random.Generator,
+    settings: KernelConfig,
+) -> tuple[Proposal | None, float]:
+    """Kernels on weighted draws as a proposal, and the mass that they stand for: see `weighted_kernels`.
+
+    None where no weight stands out, or most of the kernels lie outside of the chart.
+    """
+    mixture, mass = weighted_kernels(chart.coordinates(z, cut), log_weights, rng, settings)
+    return None if mixture is None else chart.of(mixture, cut, rng), mass
 
 
 def _is_inside(u: Array) -> NDArray[np.bool_]:

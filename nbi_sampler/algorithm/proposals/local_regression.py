@@ -1,9 +1,9 @@
-r"""Where the next proposal would be too thin, as far as the draws so far can tell; no likelihood is called.
+r"""Kernels where the next proposal would be too thin, as far as the draws so far can tell; at no call.
 
 While the likelihood is tempered, the end of a curved ridge may drop out of the proposals, and then no draw
 tells of it any more. But a regression of log L on the draws so far reaches a little beyond them: candidates
 from wide distributions are weighted by what it predicts, and kernels are put where these weights are larger
-than the proposal allows for. The likelihood itself decides once they are drawn from. Called by `refinement`.
+than the proposal allows for. The likelihood itself decides once they are drawn from.
 """
 
 from __future__ import annotations
@@ -17,48 +17,22 @@ from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.affine import spread_of
-from nbi_sampler.algorithm.proposals.kernels import Chart
+from nbi_sampler.algorithm.proposals.kernels import Chart, kernels_on_draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.algorithm.proposals.student_mixture import local_kernels
+from nbi_sampler.core.config.algorithm import REGRESSION, REGRESSION_KERNELS
 
-__all__ = ["local_regression", "n_terms", "scouting_kernels", "terms"]
-
+__all__ = ["local_regression", "n_terms", "regression_guided_kernels", "terms"]
 
 Array = NDArray[np.float64]
 
-# Candidates; in more dimensions than five fewer, with the square of their number, as each costs more.
-N_CANDIDATES = 16_000
-
-N_KERNELS = 50
-
-# So many have their neighbours' terms in the cache of a processor.
+# Guards of rounding and memory: points so many spreads away are all equally far, values so far below their
+# neighbours all equally low, and so many candidates have their neighbours' terms in the cache of a processor.
+FARTHEST = 1e100
+LOWEST = -1e30
 CHUNK = 500
 
-# Candidates that would weigh this many times the mean are too thinly covered; kernels pay from a least mass.
-LEAST_EXCESS = 2.0
 
-LEAST_MASS = 1e-3
-
-FEWEST_THIN = 20
-
-SHARES = (0.03, 0.3)
-
-# Log weights so far below the largest cannot matter.
-NEGLIGIBLE = 12.0
-
-# In more dimensions the regression would need too many neighbours to be a local one.
-MOST_DIMENSIONS = 8
-
-# Points so many spreads away are all equally far, and values so far below their neighbours all equally low.
-FARTHEST = 1e100
-
-LOWEST = -1e30
-
-# How far beyond the best of its neighbours a prediction is believed.
-MOST_BEYOND = 3.0
-
-
-def scouting_kernels(
+def regression_guided_kernels(
     draws: Array,
     log_target: Array,
     proposal: MixtureProposal,
@@ -77,7 +51,7 @@ def scouting_kernels(
     log_target : ndarray, shape (n,)
         Log of the target relative to the prior, not normalised: the (tempered) log-likelihood.
     proposal : MixtureProposal
-        What would be drawn from next.
+        The next one, as it would be.
     wider : sequence of Proposal
         Where candidates come from.
     log_norm : float
@@ -95,23 +69,23 @@ def scouting_kernels(
         Predicted mass of what is too thinly covered, within limits; 0 for none.
     """
     n_dim = draws.shape[1]
-    if n_dim > MOST_DIMENSIONS or len(draws) < 2 * n_terms(n_dim):
+    if n_dim > REGRESSION.most_dimensions or len(draws) < 2 * n_terms(n_dim):
         return None, 0.0
     source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
-    z = source.sample(int(N_CANDIDATES / max(1.0, n_dim / 5.0) ** 2), rng)
-    y = chart.coordinates(z, cut)
-    predicted = local_regression(chart.coordinates(draws, cut), log_target, y)
+    n_candidates = int(REGRESSION.n_candidates / max(1.0, n_dim / REGRESSION.full_until) ** 2)
+    z = source.sample(n_candidates, rng)
+    predicted = local_regression(chart.coordinates(draws, cut), log_target, chart.coordinates(z, cut))
     log_weights = predicted - source.log_ratio(z)
-    relevant = np.flatnonzero(log_weights > log_weights.max() - NEGLIGIBLE)
+    relevant = np.flatnonzero(log_weights > log_weights.max() - REGRESSION.negligible)
     excess = predicted[relevant] - proposal.log_ratio(z[relevant]) - log_norm
-    thin = relevant[excess > math.log(LEAST_EXCESS)]
-    if len(thin) < FEWEST_THIN:
+    thin = relevant[excess > math.log(REGRESSION.least_excess)]
+    if len(thin) < REGRESSION.fewest_thin:
         return None, 0.0
     mass = math.exp(min(float(logsumexp(log_weights[thin])) - math.log(len(z)) - log_norm, 0.0))
-    if mass < LEAST_MASS:
+    if mass < REGRESSION.least_mass:
         return None, 0.0
-    kernels = chart.of(local_kernels(y[thin], log_weights[thin], rng, n_kernels=N_KERNELS), cut, rng)
-    return kernels, float(np.clip(mass, *SHARES)) if kernels is not None else 0.0
+    kernels, _ = kernels_on_draws(z[thin], log_weights[thin], chart, cut, rng, REGRESSION_KERNELS)
+    return kernels, float(np.clip(mass, *REGRESSION.shares)) if kernels is not None else 0.0
 
 
 def local_regression(known: Array, values: Array, wanted: Array) -> Array:
@@ -142,7 +116,8 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
     >>> local_regression(x, 1 - 3 * x[:, 0] ** 2, np.array([[0.33]])).round(4)
     array([0.6733])
     """
-    n_neighbours = min(int(1.7 * n_terms(known.shape[1])) + 5, len(known))
+    n_neighbours = int(REGRESSION.neighbours_per_term * n_terms(known.shape[1]))
+    n_neighbours = min(n_neighbours + REGRESSION.more_neighbours, len(known))
     centre, spread = known[0], spread_of(known)
     known, wanted = (known - centre) / spread, np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
     distance, index = cKDTree(known).query(wanted, k=n_neighbours)
@@ -155,7 +130,7 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
         reach = np.where(reach > 0.0, reach, 1.0)
         offsets = (known[near] - wanted[part, None]) / reach[:, :, None]
         columns = terms(offsets, *np.triu_indices(known.shape[1]))
-        weighted = columns * np.exp(-2.3 * (distance[part] / reach) ** 2)[:, :, None]
+        weighted = columns * np.exp(-REGRESSION.fading * (distance[part] / reach) ** 2)[:, :, None]
         normal = weighted.transpose(0, 2, 1) @ columns
         diagonal = np.einsum("mtt->mt", normal)
         diagonal += 1e-6
@@ -165,12 +140,12 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
         right = np.einsum("mkt,mk->mt", weighted, below)
         # The constant term is the value at the point that is wanted.
         fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
-        predicted[part] = top + np.minimum(fitted, MOST_BEYOND)
+        predicted[part] = top + np.minimum(fitted, REGRESSION.most_beyond)
     return predicted
 
 
 def n_terms(n_dim: int) -> int:
-    """How many terms there are, mixed ones included."""
+    """Number of terms of second degree and less, mixed ones included."""
     return (n_dim + 1) * (n_dim + 2) // 2
 
 

@@ -1,4 +1,4 @@
-"""The cut of periodic parameters: where the circle is opened to become an interval.
+"""The cut of periodic parameters: the place at which the circle is opened to become an interval.
 
 Draws are kept in uncut coordinates; each proposal has its own cut, a shift of the unit interval for every
 periodic parameter. The prior is uniform on the circle of its own quantiles: it stays N(0, I) under any cut.
@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from nbi_sampler.core.config.algorithm import PROPOSALS
+
 __all__ = ["apply_cut", "remove_cut", "thinnest_cut"]
 
 Array = NDArray[np.float64]
 
+# Guards the quantile of the normal distribution from 0 and 1.
 SMALLEST = 1e-15
 
 
@@ -38,7 +41,9 @@ def remove_cut(z: Array, cut: Array) -> Array:
     return _rotate(z, cut)
 
 
-def thinnest_cut(z: Array, weights: Array, periodic: NDArray[np.bool_], n_bins: int = 24) -> Array:
+def thinnest_cut(
+    z: Array, weights: Array, periodic: NDArray[np.bool_], n_bins: int = PROPOSALS.cut_bins
+) -> Array:
     """Quantile of every periodic parameter at which the weighted draws are thinnest.
 
     Parameters

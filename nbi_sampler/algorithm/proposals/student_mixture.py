@@ -1,9 +1,8 @@
 """Mixtures of Student-t kernels: cheap densities of weighted draws, in whatever coordinates these have.
 
-Fitted in three ways: by expectation maximisation, a compact description of a few modes; with one kernel on
-each of many draws, shaped by its neighbours, which follows curved ridges and bounds the importance weights
-where everything else is too thin; and on the draws of largest weight, to reach beyond what is covered. Made
-proposals by `charts`; called by `refinement`.
+Fitted by expectation maximisation, a compact description of a few modes; or with one kernel on each of many
+draws, shaped by its neighbours, which follows curved ridges and bounds the importance weights where
+everything else is too thin.
 """
 
 from __future__ import annotations
@@ -19,20 +18,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap, spread_of
-from nbi_sampler.importance.weights import effective_sample_size
+from nbi_sampler.core.config.algorithm import LOCAL_KERNELS, MIXTURE, KernelConfig
+from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 
-__all__ = ["StudentMixture", "fitted_by_em", "frontier_kernels", "local_kernels"]
+__all__ = ["StudentMixture", "fitted_by_em", "weighted_kernels"]
 
 Array = NDArray[np.float64]
 
 # Coordinates that are standardised at a time: so many stay in the cache of a processor.
 CACHED = 100_000
-FEWEST_IN_POOL = 60
-POOL_PER_EFFECTIVE = 3.0
-EM_DRAWS = (3_000, 10_000)
-# Gain of the mean log density at which EM stops: at a fifth of it EM takes more than twice the time and fits
-# held-out draws no better.
-EM_TOLERANCE = 5e-3
 
 
 class StudentMixture:
@@ -91,16 +85,13 @@ class StudentMixture:
         return np.asarray(highest + np.log(np.exp(terms - highest).sum(axis=0)))
 
 
-def local_kernels(
-    y: Array,
-    log_weights: Array,
-    rng: np.random.Generator,
-    *,
-    n_kernels: int = 200,
-    n_pool: int = 1500,
-    degrees: float = 4.0,
-) -> StudentMixture:
-    """Kernels on a weighted sample without repeats, each with the spread of its neighbours.
+def weighted_kernels(
+    y: Array, log_weights: Array, rng: np.random.Generator, settings: KernelConfig = LOCAL_KERNELS
+) -> tuple[StudentMixture | None, float]:
+    """Kernels on weighted draws, each with the spread of its neighbours.
+
+    On a weighted sample without repeats, or where ``settings.least_excess`` is given, on the draws of largest
+    weight of those that stand out: there all proposals so far are too thin.
 
     Parameters
     ----------
@@ -108,75 +99,47 @@ def local_kernels(
     log_weights : ndarray, shape (n,)
         Of the distribution to cover.
     rng : numpy.random.Generator
-    n_kernels, n_pool : int
-        Kernels, and draws among which neighbours are looked for.
-    degrees : float
-
-    References
-    ----------
-    West (1993), J. R. Stat. Soc. B 55, 409: kernels on weighted draws; Cappé et al. (2008, arXiv:0710.4242).
-    """
-    pool = _without_repeats(y, log_weights, n_pool, rng)
-    centres = pool[:n_kernels]
-    shares = np.full(len(centres), 1.0 / len(centres))
-    return StudentMixture(shares, centres, _neighbourhoods(centres, pool), degrees)
-
-
-def frontier_kernels(
-    y: Array,
-    weights: Array,
-    rng: np.random.Generator,
-    *,
-    least_excess: float = 2.0,
-    n_kernels: int = 40,
-    n_pool: int = 1500,
-    degrees: float = 4.0,
-) -> tuple[StudentMixture | None, float]:
-    """Kernels on the draws of largest weight, where all proposals so far are too thin.
-
-    Parameters
-    ----------
-    y : ndarray, shape (n, n_dim)
-    weights : ndarray, shape (n,)
-        Summing to 1.
-    rng : numpy.random.Generator
-    least_excess : float
-        Draws whose weight is this many times the typical one count as too thinly covered.
-    n_kernels, n_pool : int
-    degrees : float
+    settings : KernelConfig
 
     Returns
     -------
     StudentMixture or None
-        With shares as the weights; None where no weight stands out.
+        None where no weight stands out.
     float
-        Mass of the draws that stand out.
+        Mass of the draws that stand out; 1 for a sample of all.
 
     References
     ----------
+    West (1993), J. R. Stat. Soc. B 55, 409: kernels on weighted draws; Cappé et al. (2008, arXiv:0710.4242);
     Raftery & Bao (2010), Biometrics 66, 1162: incremental mixtures with a kernel on the largest weight.
     """
-    positive = weights > 0.0
-    typical = math.exp(float(weights[positive] @ np.log(weights[positive])))
-    excess = np.flatnonzero(weights > least_excess * typical)
+    if not settings.least_excess:
+        pool = _without_repeats(y, log_weights, rng, settings)
+        centres = pool[: settings.n_kernels]
+        shares, mass = np.full(len(centres), 1.0 / len(centres)), 1.0
+        return StudentMixture(shares, centres, _neighbourhoods(centres, pool), settings.degrees), mass
+    weights = normalised_weights(log_weights)
+    positive = weights[weights > 0.0]
+    typical = math.exp(float(positive @ np.log(positive)))
+    excess = np.flatnonzero(weights > settings.least_excess * typical)
     if not len(excess):
         return None, 0.0
-    chosen = excess[np.argsort(-weights[excess])[:n_kernels]]
-    pool = _without_repeats(y[positive], np.log(weights[positive]), n_pool, rng)
-    shares = weights[chosen] / weights[chosen].sum()
-    mixture = StudentMixture(shares, y[chosen], _neighbourhoods(y[chosen], pool), degrees)
-    return mixture, float(weights[excess].sum())
+    chosen = excess[np.argsort(-weights[excess])[: settings.n_kernels]]
+    factors = _neighbourhoods(y[chosen], _without_repeats(y, log_weights, rng, settings))
+    shares, mass = weights[chosen] / weights[chosen].sum(), float(weights[excess].sum())
+    return StudentMixture(shares, y[chosen], factors, settings.degrees), mass
 
 
-def _without_repeats(y: Array, log_weights: Array, n: int, rng: np.random.Generator) -> Array:
+def _without_repeats(y: Array, log_weights: Array, rng: np.random.Generator, settings: KernelConfig) -> Array:
     """Weighted sample without repeats (Gumbel top-k), shape (at most n, n_dim).
 
-    Of no more draws than a few times as many as are effective: without repeats, a larger sample would be
-    wider than what the weights describe.
+    Of no more draws than a few times as many as are effective: a larger sample would be wider than what the
+    weights describe.
     """
     keys = log_weights + rng.gumbel(size=len(log_weights))
-    supported = max(FEWEST_IN_POOL, int(POOL_PER_EFFECTIVE * effective_sample_size(log_weights)))
-    n = min(n, supported, int(np.isfinite(keys).sum()))
+    n_effective = effective_sample_size(log_weights)
+    supported = max(settings.fewest_in_pool, int(settings.pool_per_effective * n_effective))
+    n = min(settings.n_pool, supported, int(np.isfinite(keys).sum()))
     return y[np.argsort(-keys)[:n]]
 
 
@@ -193,15 +156,8 @@ def _neighbourhoods(centres: Array, pool: Array) -> Array:
     return np.asarray(np.linalg.cholesky(covariance))
 
 
-def fitted_by_em(
-    y: Array,
-    weights: Array,
-    n_kernels: int,
-    rng: np.random.Generator,
-    *,
-    degrees: float = 100.0,
-) -> StudentMixture:
-    """Gaussian mixture of weighted draws, its tails made a little heavier.
+def fitted_by_em(y: Array, weights: Array, n_kernels: int, rng: np.random.Generator) -> StudentMixture:
+    """Gaussian mixture of weighted draws with its covariances, its tails made a little heavier.
 
     Parameters
     ----------
@@ -210,20 +166,20 @@ def fitted_by_em(
         Summing to 1.
     n_kernels : int
     rng : numpy.random.Generator
-    degrees : float
-        Of the kernels, which keep the covariances of the Gaussians.
     """
+    degrees = MIXTURE.em_degrees
     if n_kernels == 1:
         affine = AffineMap.standardising(y, weights)
         factor = affine.factor * math.sqrt((degrees - 2.0) / degrees)
         return StudentMixture(np.ones(1), affine.mean[None], factor[None], degrees)
-    n_draws = int(np.clip(4.0 * effective_sample_size(np.log(weights[weights > 0.0])), *EM_DRAWS))
+    ess = effective_sample_size(np.log(weights[weights > 0.0]))
+    n_draws = int(np.clip(MIXTURE.em_draws_per_effective * ess, *MIXTURE.em_draws))
     points = y[rng.choice(len(y), size=n_draws, p=weights)]
     mean, spread = points.mean(axis=0), points.std(axis=0) + 1e-12
     mixture = GaussianMixture(
         min(n_kernels, len(np.unique(points, axis=0))),
         reg_covar=1e-5,
-        tol=EM_TOLERANCE,
+        tol=MIXTURE.em_tolerance,
         random_state=int(rng.integers(2**31)),
     )
     with warnings.catch_warnings():
@@ -231,9 +187,5 @@ def fitted_by_em(
         mixture.fit((points - mean) / spread)
     factors = np.linalg.cholesky(mixture.covariances_) * math.sqrt((degrees - 2.0) / degrees)
     kept = mixture.weights_ > 0.0
-    return StudentMixture(
-        mixture.weights_[kept] / mixture.weights_[kept].sum(),
-        mixture.means_[kept] * spread + mean,
-        factors[kept] * spread[None, :, None],
-        degrees,
-    )
+    shares, centres = mixture.weights_[kept], mixture.means_[kept] * spread + mean
+    return StudentMixture(shares / shares.sum(), centres, factors[kept] * spread[None, :, None], degrees)

@@ -29,7 +29,7 @@ PHASES = {
     "rounds": (COLOURS[0], "s"),
     "refinement": (COLOURS[2], "^"),
     "ascent": (COLOURS[4], "X"),
-    "climb": (COLOURS[5], "v"),
+    "mode search": (COLOURS[5], "v"),
     "final": (COLOURS[1], "D"),
 }
 

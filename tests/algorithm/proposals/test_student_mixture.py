@@ -9,7 +9,8 @@ from scipy import stats
 
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import AffineMap
-from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em, frontier_kernels, local_kernels
+from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em, weighted_kernels
+from nbi_sampler.core.config.algorithm import HIGH_WEIGHT_KERNELS
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import efficiency, log_evidence
 
@@ -40,7 +41,7 @@ class TestStudentMixture:
             rng = np.random.default_rng(seed)
             z = self.ridge(rng, 3000)
             one = AffineMap.standardising(z, np.full(3000, 1 / 3000))
-            kernels = LatentKernels(local_kernels(z, np.zeros(3000), rng), NO_CUT)
+            kernels = LatentKernels(weighted_kernels(z, np.zeros(3000), rng)[0], NO_CUT)
             ours.append(self.log_weights(kernels, rng))
             theirs.append(self.log_weights(student(NO_CUT, one.mean, one.factor), rng))
         assert np.median([efficiency(w) for w in ours]) > 2 * np.median([efficiency(w) for w in theirs])
@@ -51,7 +52,7 @@ class TestStudentMixture:
     def test_kernels_follow_the_weights_without_repeats(self, rng):
         z = rng.normal(size=(5000, 2))
         log_weights = np.where(z[:, 0] > 0, 0.0, -np.inf)
-        centres = local_kernels(z, log_weights, rng).centres
+        centres = weighted_kernels(z, log_weights, rng)[0].centres
         assert len(np.unique(centres, axis=0)) == len(centres) == 200
         assert (centres[:, 0] > 0).all()
 
@@ -59,7 +60,7 @@ class TestStudentMixture:
     def test_few_finite_weights_still_give_kernels(self, n, rng):
         z = rng.normal(size=(100, 3))
         log_weights = np.where(np.arange(100) < n, 0.0, -np.inf)
-        kernels = local_kernels(z, log_weights, rng)
+        kernels = weighted_kernels(z, log_weights, rng)[0]
         drawn = kernels.sample(20, rng)
         assert len(kernels.centres) == n
         assert np.isfinite(drawn).all() and np.isfinite(kernels.log_prob(drawn)).all()
@@ -84,20 +85,21 @@ class TestStudentMixture:
         drawn = fitted.sample(20, rng)
         assert np.isfinite(drawn).all() and np.isfinite(fitted.log_prob(drawn)).all()
 
-    def test_the_frontier_is_where_weights_stand_out_and_has_their_shares(self, rng):
+    def test_high_weight_kernels_are_where_weights_stand_out_and_have_their_shares(self, rng):
         y = rng.normal(size=(1000, 2))
         weights = np.ones(1000)
         weights[[3, 7]] = 50.0, 100.0
-        mixture, mass = frontier_kernels(y, weights / weights.sum(), rng)
+        mixture, mass = weighted_kernels(y, np.log(weights), rng, HIGH_WEIGHT_KERNELS)
         np.testing.assert_array_equal(mixture.centres, y[[7, 3]])
         np.testing.assert_allclose(mixture.shares, [2 / 3, 1 / 3])
         assert mass == pytest.approx(150 / weights.sum())
 
-    def test_equal_weights_have_no_frontier(self, rng):
-        assert frontier_kernels(rng.normal(size=(100, 2)), np.full(100, 0.01), rng) == (None, 0.0)
+    def test_equal_weights_have_no_high_weight_kernels(self, rng):
+        y = rng.normal(size=(100, 2))
+        assert weighted_kernels(y, np.zeros(100), rng, HIGH_WEIGHT_KERNELS) == (None, 0.0)
 
     def test_kernels_are_no_wider_than_what_a_few_effective_draws_describe(self, rng):
         y = rng.normal(size=(4000, 2))
         # A narrow target: of 4,000 draws some 40 count.
-        kernels = local_kernels(y, -0.5 * (y**2).sum(1) / 0.1**2, rng)
+        kernels, _ = weighted_kernels(y, -0.5 * (y**2).sum(1) / 0.1**2, rng)
         assert np.median(np.linalg.norm(kernels.factors, axis=(1, 2))) < 0.4

@@ -1,4 +1,4 @@
-"""Climbing: from draws of the prior to all modes, whatever the likelihood, and its place in a run."""
+"""Mode search: from draws of the prior to all modes, whatever the likelihood, and its place in a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import toys
 from scipy.special import logsumexp, ndtr
 
-from nbi_sampler.algorithm.mode_search import Tracks, climbed, first_tracks, kernels_around
+from nbi_sampler.algorithm.mode_search import Starts, first_starts, kernels_around, moved
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.core.config import SnpeConfig
@@ -26,29 +26,29 @@ def modes(u):
     return logsumexp(-0.5 * squares / WIDTH**2, axis=1)
 
 
-def climb(function, rng, n_rounds=4, n_scan=2000, n_each=900):
+def searched(function, rng, n_rounds=4, n_scan=2000, n_each=900):
     """What the step of a run does, without the run."""
     u = rng.uniform(size=(n_scan, D))
-    tracks = first_tracks(u, function(u))
+    starts = first_starts(u, function(u))
     for _ in range(n_rounds):
-        kernels = kernels_around(tracks, np.zeros(D), rng)
+        kernels = kernels_around(starts, np.zeros(D), rng)
         if kernels is None:
             break
         u = np.concatenate([u, ndtr(kernels.sample(n_each, rng))])
-        tracks = climbed(kernels.mixture, u, function(u))
-        if tracks.settled.all():
+        starts = moved(kernels.mixture, u, function(u))
+        if starts.converged.all():
             break
-    return tracks
+    return starts
 
 
 def test_all_modes_are_found_with_their_places_and_widths():
     missed = 0
     for seed in range(10):
-        tracks = climb(modes, np.random.default_rng(seed))
-        offsets = np.abs(tracks.centres[:, None] - CENTRES).max(axis=2)
+        starts = searched(modes, np.random.default_rng(seed))
+        offsets = np.abs(starts.centres[:, None] - CENTRES).max(axis=2)
         missed += (offsets.min(axis=0) > 1e-3).sum()
-        for track in np.flatnonzero(offsets.min(axis=1) < 1e-3):
-            covariance = tracks.factors[track] @ tracks.factors[track].T
+        for start in np.flatnonzero(offsets.min(axis=1) < 1e-3):
+            covariance = starts.factors[start] @ starts.factors[start].T
             np.testing.assert_allclose(covariance, WIDTH**2 * np.eye(D), atol=1e-2 * WIDTH**2)
     assert missed == 0
 
@@ -62,15 +62,15 @@ def test_narrow_modes_are_found_beside_wide_ones():
         return logsumexp(-0.5 * squares / widths**2 - D * np.log(widths), axis=1)
 
     for seed in range(10):
-        tracks = climb(uneven, np.random.default_rng(seed))
-        offsets = np.abs(tracks.centres[:, None] - CENTRES).max(axis=2)
+        starts = searched(uneven, np.random.default_rng(seed))
+        offsets = np.abs(starts.centres[:, None] - CENTRES).max(axis=2)
         assert (offsets.min(axis=0) < 0.1 * widths).all()
 
 
 def test_tracks_that_meet_become_one():
-    tracks = climb(lambda u: -0.5 * (((u - 0.4) / 0.05) ** 2).sum(axis=1), np.random.default_rng(1))
-    assert tracks.centres == pytest.approx(np.full((1, D), 0.4), abs=1e-6)
-    assert tracks.settled.all()
+    starts = searched(lambda u: -0.5 * (((u - 0.4) / 0.05) ** 2).sum(axis=1), np.random.default_rng(1))
+    assert starts.centres == pytest.approx(np.full((1, D), 0.4), abs=1e-6)
+    assert starts.converged.all()
 
 
 def test_a_mode_that_is_no_paraboloid_is_reached_all_the_same():
@@ -78,8 +78,8 @@ def test_a_mode_that_is_no_paraboloid_is_reached_all_the_same():
         x = 6.0 * (u - 0.5)
         return -0.5 * (x[:, 0] ** 2 + ((x[:, 1:] - 0.3 * x[:, :1] ** 2) ** 2).sum(axis=1) / 0.2**2)
 
-    tracks = climb(banana, np.random.default_rng(2))
-    top = tracks.centres[np.argmax(banana(tracks.centres))]
+    starts = searched(banana, np.random.default_rng(2))
+    top = starts.centres[np.argmax(banana(starts.centres))]
     assert np.abs(top - 0.5).max() < 0.1
 
 
@@ -96,17 +96,17 @@ def test_a_mode_that_is_no_paraboloid_is_reached_all_the_same():
     ids=["plateau", "cliff", "huge", "noise", "kink", "at the edge"],
 )
 def test_no_likelihood_is_too_odd(function):
-    tracks = climb(function, np.random.default_rng(4))
-    assert ((tracks.centres >= 0.0) & (tracks.centres <= 1.0)).all()
-    assert np.isfinite(tracks.factors).all()
-    assert (np.diagonal(tracks.factors, axis1=1, axis2=2) > 0.0).all()
+    starts = searched(function, np.random.default_rng(4))
+    assert ((starts.centres >= 0.0) & (starts.centres <= 1.0)).all()
+    assert np.isfinite(starts.factors).all()
+    assert (np.diagonal(starts.factors, axis1=1, axis2=2) > 0.0).all()
 
 
-def test_a_track_in_a_corner_gets_as_many_draws_as_others():
+def test_a_start_in_a_corner_gets_as_many_draws_as_others():
     centres = np.array([np.full(D, 0.5), np.zeros(D)])
     factors = np.repeat(0.05 * np.eye(D)[None], 2, axis=0)
     rng = np.random.default_rng(5)
-    kernels = kernels_around(Tracks(centres, factors, np.zeros(2, dtype=bool)), np.zeros(D), rng)
+    kernels = kernels_around(Starts(centres, factors, np.zeros(2, dtype=bool)), np.zeros(D), rng)
     u = ndtr(kernels.sample(4000, rng))
     at_corner = (u.max(axis=1) < 0.4).mean()
     # The share inside is known from 400 draws, of which a 32nd are.
@@ -144,11 +144,11 @@ def done():
 def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
     state, _ = done
     phases = [record.phase for record in state.records]
-    first = phases.index("climb")
-    last = first + phases.count("climb")
+    first = phases.index("mode search")
+    last = first + phases.count("mode search")
     tempered = [record.exponent < 1.0 for record in state.records[:first] if record.phase == "refinement"]
     assert tempered[-2:] == [True, False]
-    assert phases[first:last] == ["climb"] * phases.count("climb")
+    assert phases[first:last] == ["mode search"] * phases.count("mode search")
     assert phases[last] == "refinement"
     assert not any(record.pooled for record in state.records[:last])
     value, error = log_evidence(state.final_log_weights)
@@ -157,7 +157,7 @@ def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
 
 def test_stopped_in_the_middle_of_it_the_run_goes_on_as_if_it_was_not(done):
     state, states = done
-    stopped = next(each for each in states if each.phase == "climb" and each.pending)
+    stopped = next(each for each in states if each.phase == "mode search" and each.pending)
     again = run(two_modes()[0], CONFIG, 1, Observer(), stopped)
     np.testing.assert_array_equal(again.final_log_weights, state.final_log_weights)
 
@@ -166,8 +166,8 @@ def test_it_is_not_repeated_when_more_is_asked_for(done):
     state, _ = done
     more = replace(CONFIG, n_effective=600)
     state = run(two_modes()[0], more, 1, Observer(), replace(state, phase="refinement"))
-    assert "".join(record.phase[0] for record in state.records).count("rc") == 1
+    assert "".join(record.phase[0] for record in state.records).count("rm") == 1
 
 
 def test_not_where_there_are_few_dimensions():
-    assert run(two_modes(n_dim=2)[0], CONFIG, 1, Observer()).count("climb") == 0
+    assert run(two_modes(n_dim=2)[0], CONFIG, 1, Observer()).count("mode search") == 0

@@ -1,4 +1,4 @@
-"""Scouting: a regression that is exact where it should be, kernels where the proposal is too thin."""
+"""A regression that is exact where it should be, and kernels where the proposal is too thin."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
-from nbi_sampler.algorithm.proposals.local_regression import SHARES, local_regression, scouting_kernels
+from nbi_sampler.algorithm.proposals.local_regression import local_regression, regression_guided_kernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.core.config.algorithm import REGRESSION
 
 CUT = np.zeros(2)
 # Of the ridge below, relative to the prior N(0, I), by quadrature on a grid of 2,000 x 2,000.
@@ -37,13 +38,13 @@ def along_the_ridge(low, high, spread, n=40):
     return StudentMixture(np.full(n, 1 / n), np.column_stack([x, 0.5 * x**2]), factors, 5.0)
 
 
-def scout(covered_until, wider=0.4, seed=1):
+def guided(covered_until, wider=0.4, seed=1):
     rng = np.random.default_rng(seed)
     proposal = MixtureProposal.single(LatentKernels(along_the_ridge(-2.0, covered_until, 0.1), CUT))
     source = LatentKernels(along_the_ridge(-2.0, covered_until, wider), CUT)
     draws = np.concatenate([proposal.sample(1500, rng), source.sample(500, rng)])
     arguments = (draws, ridge(draws), proposal, [source], log_norm_of_ridge(), LatentKernels, CUT, rng)
-    return proposal, *scouting_kernels(*arguments)
+    return proposal, *regression_guided_kernels(*arguments)
 
 
 @pytest.mark.parametrize("n_dim", [1, 3, 6])
@@ -65,11 +66,11 @@ def test_a_prediction_is_not_believed_far_beyond_its_neighbours():
 
 
 def test_kernels_reach_the_end_that_no_proposal_covers():
-    proposal, kernels, share = scout(covered_until=0.9)
+    proposal, kernels, share = guided(covered_until=0.9)
     end = np.column_stack([np.linspace(1.2, 1.5, 20), 0.5 * np.linspace(1.2, 1.5, 20) ** 2])
     before = proposal.log_ratio(end)
     after = kernels.log_ratio(end) + math.log(share)
-    assert share > SHARES[0]
+    assert share > REGRESSION.shares[0]
     # The posterior itself is ridge - log_norm; before, it is hundreds of times what is proposed.
     target = ridge(end) - log_norm_of_ridge()
     assert (target - before).max() > math.log(100.0)
@@ -87,14 +88,14 @@ def test_nothing_is_added_where_the_proposal_covers_all():
     log_likelihood = -2.0 * (draws**2).sum(axis=1)
     proposal = MixtureProposal.single(gaussian(0.5))
     arguments = (draws, log_likelihood, proposal, [gaussian(1.0)], math.log(0.2), LatentKernels, CUT, rng)
-    assert scouting_kernels(*arguments) == (None, 0.0)
+    assert regression_guided_kernels(*arguments) == (None, 0.0)
 
 
 def test_too_few_draws_give_none():
     rng = np.random.default_rng(2)
     proposal = MixtureProposal.single(LatentKernels(along_the_ridge(-2, 1, 0.1), CUT))
     draws = proposal.sample(8, rng)
-    found = scouting_kernels(
+    found = regression_guided_kernels(
         draws, ridge(draws), proposal, list(proposal.members), 0.0, UnitCubeKernels, CUT, rng
     )
     assert found == (None, 0.0)

@@ -1,0 +1,45 @@
+"""The final draws of a run, from its best proposal, and when they go back to the refinement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from nbi_sampler.algorithm.pooling import ess_dropped, falls_short
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Step
+from nbi_sampler.core.config.algorithm import BATCHES, POOLING
+from nbi_sampler.importance.weights import effective_sample_size
+
+__all__ = ["draw_final"]
+
+
+def draw_final(step: Step) -> tuple[State, str]:
+    """Draw from the best proposal, in batches that double while its efficiency holds.
+
+    The batch that a proposal was chosen for flatters it: so a batch is at most twice as large as the one
+    before it. Where a batch is much less efficient than those before, or shows a region that the proposal
+    nearly misses, the draws go to the history and the refinement takes over again.
+    """
+    state = step.state
+    assert state.best is not None
+    pilot = (*state.final_batches, state.best.record)
+    rate = expected = sum(r.ess for r in pilot[::-1]) / sum(r.n_draws for r in pilot)
+    if len(pilot) == 1:
+        # One heavy draw in a small batch says little of all others; what is missing then is drawn next.
+        rate = max(rate, POOLING.least_promising)
+    n_draws = min(step.missing_draws(rate), int(BATCHES.growth * pilot[0].n_draws), step.most_at_once)
+    after = step.drawn("final", state.best.proposal, n_draws, pooled=True)
+    before, now = state.final_log_weights, after.final_log_weights
+    gained = effective_sample_size(now) >= effective_sample_size(before)
+    if not step.config.refine or (gained and not _falls_short(step, expected, after)):
+        return after, "holding"
+    return after.restarted("ess dropped" if ess_dropped(before, now) else "falls short"), "short"
+
+
+def _falls_short(step: Step, expected: float, after: State) -> bool:
+    efficiency, phases = after.records[-1].efficiency, [record.phase for record in after.records]
+    n_returns = sum(pair == ("final", "refinement") for pair in pairwise(phases))
+    n_missing = replace(step, state=after).missing_draws(efficiency)
+    reached = effective_sample_size(after.final_log_weights) >= step.config.n_effective
+    return not reached and falls_short(efficiency, expected, n_returns, n_missing, step.n_sims)

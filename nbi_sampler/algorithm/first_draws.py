@@ -1,0 +1,76 @@
+"""The first draws of a run: from a trained model at the data, or from the prior."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.state import Best, State
+from nbi_sampler.algorithm.step import Start, Step
+from nbi_sampler.core.config import OOD_THRESHOLD
+from nbi_sampler.core.config.algorithm import POOLING, REFINEMENT, START
+
+__all__ = ["draw_from_model", "draw_from_prior"]
+
+logger = logging.getLogger(__name__)
+
+
+def draw_from_model(step: Step) -> tuple[State, str]:
+    """First batch, from a trained model: the result itself where its weights are good, or good enough.
+
+    Where a call costs next to nothing, more draws take less time than a fit. A model that has seen nothing
+    like the data, or is surprised by what the likelihood's own simulations look like, may miss a part of the
+    posterior without a trace in the weights. Then the run takes the whole way from the prior, and so it does
+    where the draws tell too little.
+    """
+    start = step.problem.start
+    assert start is not None
+    state = step.drawn("model", start.proposal, step.n_sims, pooled=True)
+    trusted = _trusted(start, state.history.batches[-1], step.generator("check"))
+    located, record = step.has_located(state), state.records[-1]
+    cheap = step.problem.evaluator.seconds_per_call < START.cheap
+    if trusted and (record.efficiency >= POOLING.warm or (cheap and located)):
+        return replace(state, best=Best(start.proposal, record)), "efficient"
+    refinable = trusted and located and step.config.refine
+    return state.without_result(), "located" if refinable else "not to be relied on"
+
+
+def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:
+    """True where a trained model may give the result without what is learnt from the prior."""
+    if start.p_value < OOD_THRESHOLD:
+        logger.info("data are unlike those that the model was trained on (p-value %.2g)", start.p_value)
+        return False
+    if start.check is not None and not start.check(draws, rng):
+        logger.warning(
+            "model: its posteriors of simulations of this likelihood leave out the truth again and again; it "
+            "was trained with another simulator or noise, so the run goes the whole way from the prior"
+        )
+        return False
+    return True
+
+
+def draw_from_prior(step: Step) -> tuple[State, str]:
+    """First batch, from the prior; again, and larger, while too few likelihoods are finite to learn from."""
+    evaluator = step.problem.evaluator
+    n_dim = evaluator.space.n_dim
+    first = 2 * step.n_sims
+    if evaluator.forward is None and step.config.n_sims == "auto":
+        first = max(step.n_exploring, START.scan // max(n_dim, 2) ** 4)
+    prior = MixtureProposal.single(PriorProposal(n_dim))
+    state = step.drawn("prior", prior, first * 2 ** step.state.count("prior"))
+    if 0 < state.n_calls == sum(record.n_nan for record in state.records):
+        # No prior is that far off: it is the likelihood, or the data.
+        return state, "nothing finite"
+    n_finite = int(np.isfinite(state.history.log_likelihood).sum())
+    if n_finite < START.fewest_finite + START.finite_per_dimension * n_dim:
+        if state.count("prior") < START.most_repeats:
+            return state, "too few finite"
+        if n_finite == 0:
+            return state, "nothing finite"
+    if state.records[-1].efficiency >= REFINEMENT.converged:
+        return replace(state, best=Best(prior, state.records[-1])), "efficient"
+    return state, "likelihood only" if evaluator.forward is None else "simulated"
