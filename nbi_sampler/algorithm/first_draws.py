@@ -12,7 +12,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Start, Step
 from nbi_sampler.core.config import OOD_THRESHOLD
-from nbi_sampler.core.config.algorithm import POOLING, REFINEMENT, START
+from nbi_sampler.core.config.algorithm import BATCHES, POOLING, REFINEMENT
 
 __all__ = ["draw_from_model", "draw_from_prior"]
 
@@ -32,7 +32,7 @@ def draw_from_model(step: Step) -> tuple[State, str]:
     state = step.drawn("model", start.proposal, step.n_sims, pooled=True)
     trusted = _trusted(start, state.history.batches[-1], step.generator("check"))
     located, record = step.has_located(state), state.records[-1]
-    cheap = step.problem.evaluator.seconds_per_call < START.cheap
+    cheap = step.problem.evaluator.seconds_per_call < BATCHES.cheap
     if trusted and (record.efficiency >= POOLING.warm or (cheap and located)):
         return replace(state, best=Best(start.proposal, record)), "efficient"
     refinable = trusted and located and step.config.refine
@@ -59,15 +59,15 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     n_dim = evaluator.space.n_dim
     first = 2 * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
-        first = max(step.n_exploring, START.scan // max(n_dim, 2) ** 4)
+        first = max(step.n_exploring, BATCHES.scan // max(n_dim, 2) ** 4)
     prior = MixtureProposal.single(PriorProposal(n_dim))
     state = step.drawn("prior", prior, first * 2 ** step.state.count("prior"))
     if 0 < state.n_calls == sum(record.n_nan for record in state.records):
         # No prior is that far off: it is the likelihood, or the data.
         return state, "nothing finite"
     n_finite = int(np.isfinite(state.history.log_likelihood).sum())
-    if n_finite < START.fewest_finite + START.finite_per_dimension * n_dim:
-        if state.count("prior") < START.most_repeats:
+    if n_finite < BATCHES.fewest_finite + BATCHES.finite_per_dimension * n_dim:
+        if state.count("prior") < BATCHES.most_scans:
             return state, "too few finite"
         if n_finite == 0:
             return state, "nothing finite"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.core.config.algorithm import HISTORY
+from nbi_sampler.core.config.algorithm import BATCHES
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
 
@@ -113,7 +113,7 @@ class History:
         Counted among those of finite likelihood and from the eighth on, so that a handful is learnt whole.
         """
         finite = [np.isfinite(batch.log_likelihood) for batch in self.batches]
-        return np.concatenate([each & (np.cumsum(each) % HISTORY.held_out == 0) for each in finite])
+        return np.concatenate([each & (np.cumsum(each) % BATCHES.held_out == 0) for each in finite])
 
     @property
     def log_mixture_ratio(self) -> Array:
@@ -184,7 +184,7 @@ class History:
         return history._with_old_members_retired()
 
     def recent(self, n_batches: int) -> History:
-        """The last batches alone, at most ``HISTORY.recent``, as if only their proposals had been used."""
+        """The last batches alone, at most ``BATCHES.recent``, as if only their proposals had been used."""
         if n_batches >= len(self.batches):
             return self
         batches, proposals = self.batches[-n_batches:], self.proposals[-n_batches:]
@@ -200,7 +200,7 @@ class History:
         return np.array([id(member) in used for member in self.members])
 
     def _with_old_members_retired(self) -> History:
-        serves = self._serves(HISTORY.recent)
+        serves = self._serves(BATCHES.recent)
         if serves.all():
             return self
         old = tuple(member for member, kept in zip(self.members, serves, strict=True) if not kept)
@@ -225,8 +225,8 @@ def _some_predicted(log_weights: Array, predictions: Array | None) -> Predicted 
     """Predictions at equally spaced quantiles of the weights: draws are in random order already."""
     if predictions is None or not np.isfinite(log_weights).any():
         return None
-    n_kept = HISTORY.most_numbers_kept // predictions.shape[1]
-    n_kept = int(np.clip(n_kept, HISTORY.fewest_kept, HISTORY.most_kept))
+    n_kept = BATCHES.most_numbers_kept // predictions.shape[1]
+    n_kept = int(np.clip(n_kept, BATCHES.fewest_kept, BATCHES.most_kept))
     total = np.cumsum(normalised_weights(log_weights))
     rows = np.searchsorted(total, total[-1] * (np.arange(n_kept) + 0.5) / n_kept)
     return Predicted(rows, predictions[rows])

@@ -18,7 +18,7 @@ from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixturePropos
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Networks, Step
 from nbi_sampler.core.config import SnpeConfig, TrainingConfig
-from nbi_sampler.core.config.algorithm import ROUNDS
+from nbi_sampler.core.config.algorithm import BATCHES
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import Featurizer
@@ -132,7 +132,7 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     # Predictions of long data are most of the memory of a run: they are copied only where rows are left out.
     predictions = made[0] if len(made) == 1 else np.concatenate(made)
     finite = np.asarray(np.isfinite(predictions).all(axis=1))
-    if finite.sum() < ROUNDS.fewest_predictions:
+    if finite.sum() < BATCHES.fewest_predictions:
         raise ValueError(
             f"simulator: expected finite predictions, got {int(finite.sum())} of {len(finite)} draws; narrow "
             "the priors to where the model exists"
@@ -151,7 +151,7 @@ def _observed_features(featurizer: Featurizer, objective: NllObjective) -> tuple
     simulated = objective.example_inputs().flatten(1)
     observed = featurizer.reduce(torch.zeros(1, math.prod(objective.data.shape), device=simulated.device))
     low, high = simulated.amin(0), simulated.amax(0)
-    margin = ROUNDS.margin * (high - low)
+    margin = BATCHES.input_margin * (high - low)
     flat = observed.flatten(1)
     clipped = torch.minimum(torch.maximum(flat, low - margin), high + margin)
     excess = ((flat - clipped).abs() / (high - low + 1e-6)).max()

@@ -15,7 +15,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import QUANTILES, Observer, RoundRecord
 from nbi_sampler.algorithm.state import FitInfo, Pending, State
 from nbi_sampler.core.config import SnpeConfig, TrainingConfig
-from nbi_sampler.core.config.algorithm import BATCHES, ROUNDS
+from nbi_sampler.core.config.algorithm import BATCHES, REFINEMENT
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
@@ -153,7 +153,9 @@ class Step:
 
     def has_located(self, state: State) -> bool:
         """True where the weights of all draws of ``state`` are enough for the refinement to start from."""
-        needed = max(ROUNDS.located, ROUNDS.located_per_dimension * self.problem.evaluator.space.n_dim)
+        needed = max(
+            REFINEMENT.located, REFINEMENT.located_per_dimension * self.problem.evaluator.space.n_dim
+        )
         return effective_sample_size(state.history.log_weights) >= needed
 
     def threads(self) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.core.config.algorithm import HISTORY, MIXTURE, REFINEMENT
+from nbi_sampler.core.config.algorithm import BATCHES, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
 
 __all__ = ["Target", "choose_target"]
@@ -94,7 +94,7 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
     members = (*retired, *history.members)
     wanted = max(REFINEMENT.minimum_ess, REFINEMENT.ess_per_dimension * n_dim)
     if located and effective_sample_size(history.log_weights) < wanted:
-        history = history.recent(HISTORY.recent)
+        history = history.recent(BATCHES.recent)
         finite = np.isfinite(history.log_likelihood)
         steps = np.where(finite, history.log_weights, 0.0)
         base = np.where(finite, 0.0, -np.inf)

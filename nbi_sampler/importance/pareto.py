@@ -1,6 +1,6 @@
-"""Shape of the tail of importance weights: whether their mean and its error can be trusted.
+"""Shape of the tail of importance weights, which tells how far their mean and its error can be trusted.
 
-Pure functions of log weights (float64). Called by the status and the plots.
+Pure functions of log weights (float64).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def pareto_k(log_weights: Array) -> float:
 
 
 def tail_size(n_samples: int) -> int:
-    """How many of the largest weights are the tail, by the same reference."""
+    """Number of the largest weights that are the tail, by the same reference."""
     return math.ceil(min(0.2 * n_samples, 3.0 * math.sqrt(n_samples)))
 
 

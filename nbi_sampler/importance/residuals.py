@@ -1,7 +1,4 @@
-"""What residuals say against a model: discrepancies, and their distributions where residuals are N(0, I).
-
-For posterior predictive checks. Pure arrays.
-"""
+"""Discrepancies of residuals, and their distributions where these are N(0, I), for predictive checks."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, chi2, norm
+
+from nbi_sampler.core.config.importance import RESIDUALS
 
 __all__ = [
     "CHI_SQUARED",
@@ -28,10 +27,6 @@ Array = NDArray[np.float64]
 Sequences = Sequence[NDArray[np.intp]]
 
 CHI_SQUARED, LARGEST, NEIGHBOURS = "chi_squared", "largest_residual", "neighbouring_residuals"
-# Fewer pairs of neighbours say nothing.
-FEWEST_PAIRS = 8
-# Of the integral over sums of squares: chance of what is left out at either end, and nodes.
-NEGLIGIBLE, N_NODES = 1e-14, 300
 
 
 def chi_squared(residuals: Array, sequences: Sequences = ()) -> Array:
@@ -132,15 +127,16 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
 def _tail_of_products(products: Array, n_data: int, sequences: Sequences) -> Array:
     """Chances of larger products of neighbours, shape (n,)."""
     shape = (n_data * (n_data + 2) / _number_of_pairs(sequences) - 1.0) / 2.0
-    squares = np.linspace(chi2.ppf(NEGLIGIBLE, n_data), chi2.isf(NEGLIGIBLE, n_data), N_NODES)
+    low, high = chi2.ppf(RESIDUALS.negligible, n_data), chi2.isf(RESIDUALS.negligible, n_data)
+    squares = np.linspace(low, high, RESIDUALS.n_nodes)
     mass = chi2.pdf(squares, n_data)
     correlations = np.clip(products[:, None] / squares, -1.0, 1.0)
     return np.asarray(beta.sf((1.0 + correlations) / 2.0, shape, shape) @ (mass / mass.sum()))
 
 
 def has_neighbours(sequences: Sequences) -> bool:
-    """Whether enough neighbours are known for their correlation to mean anything."""
-    return _number_of_pairs(sequences) >= FEWEST_PAIRS
+    """True where enough neighbours are known for their correlation to mean anything."""
+    return _number_of_pairs(sequences) >= RESIDUALS.fewest_pairs
 
 
 def _number_of_pairs(sequences: Sequences) -> int:

@@ -1,12 +1,13 @@
 """Importance sampling on plain arrays: weights, effective sizes, evidence, resampling.
 
-Pure functions of log weights (float64). A weight of zero is a log weight of minus infinity and always
-counts as a draw.
+Pure functions of log weights (float64), shape (n_samples,). A weight of zero is a log weight of minus
+infinity and always counts as a draw.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,20 +30,12 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Decimal logarithm of the smallest exponent of tempered weights.
+# Guard: decimal logarithm of the smallest exponent of tempered weights, which floating point can tell from 0.
 LEAST_EXPONENT = -300.0
 
 
 class Evidence(NamedTuple):
-    """Estimate of an evidence in log space.
-
-    Attributes
-    ----------
-    log_evidence : float
-        Natural logarithm of the evidence; minus infinity when every weight is zero.
-    error : float
-        One standard deviation of ``log_evidence``; infinity when every weight is zero.
-    """
+    """Natural logarithm of an evidence and its standard deviation; -inf and inf when every weight is zero."""
 
     log_evidence: float
     error: float
@@ -53,15 +46,7 @@ def effective_sample_size(log_weights: Array) -> float:
 
     .. math:: \mathrm{ESS} = (\sum_i w_i)^2 / \sum_i w_i^2
 
-    Parameters
-    ----------
-    log_weights : ndarray, shape (n_samples,)
-        Unnormalised log weights; any constant may be added.
-
-    Returns
-    -------
-    float
-        Between 1 and ``n_samples``; 0 when every weight is zero.
+    Between 1 and ``n_samples``, whatever constant is added to the log weights; 0 when every weight is zero.
 
     References
     ----------
@@ -81,17 +66,7 @@ def effective_sample_size(log_weights: Array) -> float:
 
 
 def efficiency(log_weights: Array) -> float:
-    """Effective sample size per draw, every draw counted.
-
-    Parameters
-    ----------
-    log_weights : ndarray, shape (n_samples,)
-
-    Returns
-    -------
-    float
-        ``ESS / n_samples`` in [0, 1]; 0 without draws.
-    """
+    """Effective sample size per draw, every draw counted: in [0, 1], and 0 without draws."""
     return effective_sample_size(log_weights) / max(len(log_weights), 1)
 
 
@@ -106,10 +81,6 @@ def log_evidence(log_weights: Array) -> Evidence:
     ----------
     log_weights : ndarray, shape (n_samples,)
         ``log L + log prior - log q`` of **all** draws, zero weights included.
-
-    Returns
-    -------
-    Evidence
 
     Notes
     -----
@@ -130,22 +101,7 @@ def log_evidence(log_weights: Array) -> Evidence:
 
 
 def normalised_weights(log_weights: Array) -> Array:
-    """Weights that sum to one.
-
-    Parameters
-    ----------
-    log_weights : ndarray, shape (n_samples,)
-        At least one of them finite.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If every weight is zero: there is nothing to normalise.
-    """
+    """Weights that sum to one, shape (n_samples,); ValueError if every weight is zero."""
     total = logsumexp(log_weights) if len(log_weights) else -math.inf
     if not np.isfinite(total):
         raise ValueError("log_weights: expected at least one finite value, got none; every weight is zero")
@@ -164,10 +120,6 @@ def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
         ``log q_k - log prior`` of every proposal at every draw.
     counts : ndarray, shape (n_proposals,)
         Number of draws from each proposal.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
 
     References
     ----------
@@ -199,40 +151,30 @@ def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array |
     base, log_weights = base[finite], log_weights[finite]
     if effective_sample_size(base + log_weights) >= minimum_ess:
         return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if effective_sample_size(base + middle * log_weights) >= minimum_ess:
-            low = middle
-        else:
-            high = middle
-    return low if low > 0.0 else _tiny_exponent(log_weights, base, minimum_ess, high)
 
+    def enough(exponent: float) -> bool:
+        return effective_sample_size(base + exponent * log_weights) >= minimum_ess
 
-def _tiny_exponent(log_weights: Array, base: Array, minimum_ess: float, high: float) -> float:
-    """The same where the exponent is too small to be found by halves: log weights may differ by 1e100."""
-    low, high = LEAST_EXPONENT, math.log10(high)
-    if effective_sample_size(base + 10.0**low * log_weights) < minimum_ess:
-        return 0.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if effective_sample_size(base + 10.0**middle * log_weights) >= minimum_ess:
-            low = middle
-        else:
-            high = middle
+    low, high = _bisected(0.0, 1.0, enough)
+    if low > 0.0 or not enough(10.0**LEAST_EXPONENT):
+        return low
+    # Too small to be found by halves: log weights may differ by 1e100.
+    low, _ = _bisected(LEAST_EXPONENT, math.log10(high), lambda exponent: enough(10.0**exponent))
     return float(10.0**low)
+
+
+def _bisected(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float]:
+    """The two sides of where a condition ceases to hold, after 60 halvings."""
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low, high
 
 
 def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
     """As many draws of equal weight as the weighted ones are worth, by systematic resampling.
 
     A draw is repeated only where its weight exceeds the share of one row, 1 / ESS.
-
-    Parameters
-    ----------
-    log_weights : ndarray, shape (n_samples,)
-        At least one of them finite.
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -255,12 +197,7 @@ def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArra
 
 
 def whole_samples(ess: float) -> int:
-    """Effective sample size, rounded down: equal weights are worth their number.
-
-    Parameters
-    ----------
-    ess : float
-        Which rounding may have left a hair below that.
+    """Effective sample size, rounded down: equal weights are worth their number, a hair of rounding apart.
 
     Examples
     --------
@@ -271,19 +208,9 @@ def whole_samples(ess: float) -> int:
 
 
 def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """A given number of draws of equal weight: each as often as its weight asks for, to within one.
+    """Draws of equal weight, shape (n,): each as often as its weight requires, to within one.
 
-    Parameters
-    ----------
-    weights : ndarray, shape (n_samples,)
-        Summing to 1.
-    n : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        Indices in random order, with repeats.
+    Indices in random order, with repeats, for weights of shape (n_samples,) that sum to 1.
 
     References
     ----------
@@ -296,19 +223,9 @@ def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDAr
 
 
 def weighted_quantiles(values: Array, weights: Array, probabilities: ArrayLike) -> Array:
-    """Quantiles of weighted draws, column by column.
+    """Quantiles of weighted draws of shape (n_samples, n_dim), column by column, shape (n_dim, k).
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_samples, n_dim)
-    weights : ndarray, shape (n_samples,)
-        Summing to 1.
-    probabilities : array_like, shape (k,)
-
-    Returns
-    -------
-    ndarray, shape (n_dim, k)
-        Each the smallest draw below which the weights sum up to the probability.
+    Each is the smallest draw below which the weights, of sum 1, sum up to one of ``k`` probabilities.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from nbi_sampler.algorithm.history import Draws, History
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.core.config.algorithm import HISTORY
+from nbi_sampler.core.config.algorithm import BATCHES
 from nbi_sampler.evaluation.batch import Evaluation
 from nbi_sampler.importance.weights import log_evidence
 
@@ -128,7 +128,7 @@ def test_a_long_run_keeps_few_densities_and_the_same_weights(rng):
     history = History()
     for proposal, n in zip(proposals, counts, strict=True):
         history = history.extended(draws_from(proposal, n, rng), proposal)
-    assert history.log_ratios.shape == (HISTORY.recent, sum(counts))
+    assert history.log_ratios.shape == (BATCHES.recent, sum(counts))
     expected = history.log_likelihood - log_mixture(history, proposals, counts)
     np.testing.assert_allclose(history.log_weights, expected, rtol=1e-9)
     last = history.recent(2)

@@ -72,7 +72,7 @@ class TestAGoodModel:
         assert kept[0].meta_data["nbi"]["model"] == kept[1].meta_data["nbi"]["model"]
 
     def test_is_refined_where_it_does_not_suffice_and_calls_are_dear(self, run, monkeypatch):
-        monkeypatch.setattr(first_draws, "START", replace(first_draws.START, cheap=0.0))
+        monkeypatch.setattr(first_draws, "BATCHES", replace(first_draws.BATCHES, cheap=0.0))
         monkeypatch.setattr(first_draws, "POOLING", replace(first_draws.POOLING, warm=0.99))
         likelihood = lines.likelihood()
         result = run(likelihood, model=lines.model())

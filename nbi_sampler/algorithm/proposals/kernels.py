@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
 from nbi_sampler.algorithm.proposals.proposal import Proposal, log_normal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, weighted_kernels
-from nbi_sampler.core.config.algorithm import PROPOSALS, KernelConfig
+from nbi_sampler.core.config.algorithm import MIXTURE, KernelConfig
 
 __all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels", "kernels_on_draws"]
 
@@ -83,11 +83,11 @@ class UnitCubeKernels:
     @classmethod
     def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
         """A mixture in these coordinates as a proposal; None where most of it lies outside."""
-        chunk, n_parts = PROPOSALS.inside_chunk, PROPOSALS.n_inside // PROPOSALS.inside_chunk
+        chunk, n_parts = MIXTURE.inside_chunk, MIXTURE.n_inside // MIXTURE.inside_chunk
         share = float(_is_inside(mixture.sample(chunk, rng)).mean())
         if 0.0 < share < 1.0:
             share = float(np.mean([_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(n_parts)]))
-        return cls(mixture, cut, math.log(share)) if share > PROPOSALS.least_inside else None
+        return cls(mixture, cut, math.log(share)) if share > MIXTURE.least_inside else None
 
     @staticmethod
     def coordinates(z: Array, cut: Array) -> Array:
@@ -99,7 +99,7 @@ class UnitCubeKernels:
         drawn = np.zeros((0, len(self.cut)))
         while len(drawn) < n:
             wanted = math.ceil(1.1 * (n - len(drawn)) / math.exp(self.log_inside)) + 10
-            u = self.mixture.sample(min(wanted, PROPOSALS.inside_chunk), rng)
+            u = self.mixture.sample(min(wanted, MIXTURE.inside_chunk), rng)
             drawn = np.concatenate([drawn, u[_is_inside(u)]])
         return remove_cut(ndtri(drawn[:n]), self.cut)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.core.config.algorithm import PROPOSALS
+from nbi_sampler.core.config.algorithm import MIXTURE
 
 __all__ = ["apply_cut", "remove_cut", "thinnest_cut"]
 
@@ -42,7 +42,7 @@ def remove_cut(z: Array, cut: Array) -> Array:
 
 
 def thinnest_cut(
-    z: Array, weights: Array, periodic: NDArray[np.bool_], n_bins: int = PROPOSALS.cut_bins
+    z: Array, weights: Array, periodic: NDArray[np.bool_], n_bins: int = MIXTURE.cut_bins
 ) -> Array:
     """Quantile of every periodic parameter at which the weighted draws are thinnest.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
-from nbi_sampler.core.config.algorithm import PROPOSALS
+from nbi_sampler.core.config.algorithm import MIXTURE
 from nbi_sampler.core.randomness import torch_generator
 from nbi_sampler.networks.flows import Density
 
@@ -168,7 +168,7 @@ class MixtureProposal:
             divided *= (1.0 - least_smooth) / (1.0 - had)
             divided[chosen] = least_smooth * _shares_by_em(log_ratios[chosen], weights)
         shares[fitted] = (1.0 - shares.sum()) * divided
-        kept = np.flatnonzero(shares >= PROPOSALS.smallest_share)
+        kept = np.flatnonzero(shares >= MIXTURE.smallest_share)
         return cls(tuple(members[i] for i in kept), shares[kept] / shares[kept].sum())
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
@@ -187,7 +187,7 @@ def _shares_by_em(log_ratios: Array, weights: Array) -> Array:
     """Expectation maximisation for the shares alone, from equal ones, shape (n_members,)."""
     n_members = len(log_ratios)
     shares = np.full(n_members, 1.0 / n_members)
-    for _ in range(PROPOSALS.share_steps):
+    for _ in range(MIXTURE.share_steps):
         log_joint = log_ratios + np.log(shares)[:, None]
         responsibility = np.exp(log_joint - logsumexp(log_joint, axis=0))
         shares = np.nan_to_num(responsibility) @ weights + 1e-6 / n_members
