@@ -11,7 +11,7 @@ import inspect
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -148,9 +148,11 @@ def _epoch(
     """Steps of one epoch: their mean loss, how many were taken and how many left out."""
     losses: list[float] = []
     n_skipped = 0
+    # A module looks for its parameters anew whenever it is asked: three times a step, 2 % of it.
+    parameters = list(module.parameters())
 
     def take(loss: Tensor) -> bool:
-        stepped = _step(module, optimiser, loss, config.gradient_norm)
+        stepped = _step(parameters, optimiser, loss, config.gradient_norm)
         if stepped:
             losses.append(float(loss.detach()))
         return stepped
@@ -195,17 +197,24 @@ def _optimiser(
     return optimiser, schedule
 
 
-def _step(module: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, gradient_norm: float) -> bool:
-    module.zero_grad()
+def _step(
+    parameters: Sequence[nn.Parameter], optimiser: torch.optim.Optimizer, loss: Tensor, gradient_norm: float
+) -> bool:
+    _forget_gradients(parameters)
     finite = bool(torch.isfinite(loss))
     if finite:
         loss.backward()
-        finite = bool(torch.isfinite(nn.utils.clip_grad_norm_(module.parameters(), gradient_norm)))
+        finite = bool(torch.isfinite(nn.utils.clip_grad_norm_(parameters, gradient_norm)))
     if not finite:
         # A step without gradients moves nothing; the schedule warns where the first step was left out.
-        module.zero_grad()
+        _forget_gradients(parameters)
     optimiser.step()
     return finite
+
+
+def _forget_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.grad = None
 
 
 def _snapshot(module: nn.Module) -> dict[str, Tensor]:
