@@ -20,7 +20,7 @@ class ModelStartConfig:
     """Random points, besides two quantiles, at which priors are compared. Not measured."""
 
     tolerance: float = 1e-6
-    """Of the spread of a prior, below which two are the same: rounding of a prior's map is near 1e-15."""
+    """Of the spread of a prior, below which two are the same. Not measured; rounding is far below."""
 
     surprising: float = 0.01
     """A density at the truth below this share of the prior's is a surprise, which a true posterior has in at
