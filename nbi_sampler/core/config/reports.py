@@ -1,4 +1,4 @@
-"""What a result says besides its status."""
+"""Findings of a result besides its status."""
 
 from __future__ import annotations
 
