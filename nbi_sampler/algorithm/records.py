@@ -1,4 +1,4 @@
-"""What people read about a run: a record for every batch, and the observer that is told of events.
+"""Records of a run for people, one for every batch, and the observer that is told of events.
 
 Records are plain values (they go to the result's meta data as dictionaries); an observer that does nothing is
 the null object.

@@ -28,7 +28,7 @@ __all__ = ["Networks", "Problem", "Start", "Step", "budget", "simulations_per_ro
 
 @dataclass(frozen=True)
 class Networks:
-    """How networks are made and where they live.
+    """Makers of networks, and where these live.
 
     Attributes
     ----------

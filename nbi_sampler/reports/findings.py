@@ -1,4 +1,4 @@
-"""What a result says of the model and of the priors, beside whether its draws can be trusted."""
+"""Findings of a result about the model and the priors, beside whether its draws can be trusted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Findings", "find"]
 
 @dataclass(frozen=True)
 class Findings:
-    """What is found in the draws of a result.
+    """Findings in the draws of a result.
 
     Attributes
     ----------
@@ -34,12 +34,12 @@ class Findings:
 
     @property
     def misfit(self) -> str | None:
-        """What shows that the model does not fit the data; None where nothing does."""
+        """Evidence that the model does not fit the data, in words; None without any."""
         return None if self.fit is None else self.fit.misfit
 
     @property
     def sentences(self) -> list[str]:
-        """What is to be said besides, each without a full stop."""
+        """All that is to be said besides, each without a full stop."""
         fits = self.fit is not None and self.fit.misfit is None
         said = [self.fit.sentence] if self.fit is not None and fits else []
         return [*said, *filter(None, [self.correlated]), *(edge.sentence for edge in self.edges)]

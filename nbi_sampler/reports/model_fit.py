@@ -90,7 +90,7 @@ class ModelFit:
 
     @property
     def misfit(self) -> str | None:
-        """What speaks against the model, in words; None where nothing does."""
+        """Evidence against the model, in words; None without any."""
         if not self.against:
             return None
         said = [f"{_shown(p)} for {IN_WORDS[name]}" for name, p in self.against.items()]

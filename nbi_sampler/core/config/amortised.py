@@ -17,7 +17,7 @@ OOD_THRESHOLD = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class DataFormatConfig:
-    """How far data may lie outside of the simulations for what networks see of them."""
+    """Limits of data outside of the simulations, for what networks see of them."""
 
     margin: float = 0.1
     """Share of the range of the simulations by which data may exceed it before they are moved to its edge,

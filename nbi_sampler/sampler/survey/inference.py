@@ -242,7 +242,7 @@ def _about(plan: Plan, seed: int | None) -> dict[str, Any]:
 
 
 def _digest(observed: Observation) -> str:
-    """What tells data from others: 16 hexadecimal digits."""
+    """Digest of data: 16 hexadecimal digits."""
     content = hashlib.sha256()
     for part in observed:
         array = as_numbers(np.nan if part is None else part, "observed")
