@@ -40,8 +40,8 @@ from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.storage.archive import (
     ArchiveError,
     check_seal,
-    naming_field,
     read_archive,
+    reading_field,
     sealed,
     write_archive,
 )
@@ -89,7 +89,7 @@ PARTS = {
 }
 
 
-class UnknownPrior(ArchiveError, NotPortable):
+class UnknownPrior(ArchiveError):
     """A file asks for a prior of a class that no file may ask for."""
 
 
@@ -247,9 +247,9 @@ def _network(
     if not recipe and own is None:
         _missing("featurizer")()
     saved = header["featurizer_state"].items()
-    with naming_field("featurizer_state", NotPortable):
+    with reading_field("featurizer_state"):
         state = {name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved}
-    with naming_field("featurizer", NotPortable):
+    with reading_field("featurizer"):
         make = featurizer_factory(recipe or own)
         n_values = sum(tensor.numel() for tensor in state.values())
         # What it starts from is overwritten; no global generator may move.
@@ -280,7 +280,7 @@ def _priors_and_space(
             "priors: expected those of the training, as a file cannot hold conditional or joint priors, or "
             f"functions; pass priors= for {', '.join(header['names'])}"
         )
-    with naming_field("priors", NotPortable):
+    with reading_field("priors"):
         try:
             restored = priors_from_json(header["priors"])
         except NotPortable as error:
@@ -293,7 +293,7 @@ def _priors_and_space(
 def _check_priors(header: Mapping[str, Any], space: ParameterSpace) -> None:
     if list(space.names) != header["names"]:
         raise ValueError(f"priors: expected parameters {header['names']}, got {list(space.names)}")
-    with naming_field("probes", NotPortable):
+    with reading_field("probes"):
         differing = space.differs_from(np.array(header["probes"], dtype=float))
     if differing:
         raise ValueError(f"priors: expected those of the training, got others for {', '.join(differing)}")
@@ -304,7 +304,7 @@ def _naming(path: Path) -> Iterator[None]:
     """Within this block, errors about a file name it."""
     try:
         yield
-    except (ArchiveError, NotPortable) as error:
+    except ArchiveError as error:
         raise type(error)(f"{path}: {error}") from error
     except (LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ArchiveError(f"{path}: it cannot be put together ({type(error).__name__}: {error})") from error

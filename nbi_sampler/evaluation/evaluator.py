@@ -85,7 +85,7 @@ class Evaluator:
         self.probe_values = found.values
         self.seconds_per_call = found.seconds_per_call
         self._calls = found.calls
-        self._between_calls = between_calls or _go_on
+        self._between_calls = between_calls or (lambda: None)
         self._batch: Batch | None = None
         self._dispatcher: ChunkDispatcher | None = None
         where = "one process"
@@ -188,10 +188,6 @@ class Evaluator:
             rows = piece[batch.finished[piece]]
             values[rows] = self._calls.weighed(batch.predictions[rows], batch.theta[rows])
         return values
-
-
-def _go_on() -> None:
-    """Nothing is looked at between calls."""
 
 
 def _reject_plus_infinity(log_likelihood: Array, theta: Array, space: ParameterSpace) -> None:

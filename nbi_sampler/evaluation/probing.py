@@ -78,15 +78,9 @@ def _not_taken(calls: Calls) -> list[str]:
 
 
 def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool) -> Probe:
-    """Call the user's code singly and at once, and compare.
+    """Call the user's code singly and at once at draws from the prior, shape (n_probes, n_dim), and compare.
 
-    Parameters
-    ----------
-    calls : Calls
-        With nothing shared or at once.
-    theta : ndarray, shape (n_probes, n_dim)
-        Draws from the prior; without any, nothing is found out.
-    vectorized : {"auto", True, False}
+    Of the calls nothing is shared or at once yet; without any draws that stays so.
 
     Raises
     ------

@@ -22,15 +22,7 @@ COLUMNS = ("log_likelihood", "log_prior", "weights")
 def check_names(names: Iterable[str]) -> None:
     """Refuse parameters that would be overwritten in the result, or make its file unreadable.
 
-    Parameters
-    ----------
-    names : iterable of str
-        Sampled, fixed and of constraints.
-
-    Raises
-    ------
-    ValueError
-        Names them.
+    Sampled and fixed ones and those of constraints; the ValueError names them.
     """
     # bilby marks what is not plain in its files by names like "__array__".
     bad = [name for name in names if name in COLUMNS or (name[:2] == name[-2:] == "__")]

@@ -25,8 +25,8 @@ __all__ = [
     "ArchiveError",
     "check_seal",
     "is_placeholder",
-    "naming_field",
     "read_archive",
+    "reading_field",
     "sealed",
     "write_archive",
 ]
@@ -117,14 +117,14 @@ def check_seal(header: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def naming_field(field: str, *others: type[Exception]) -> Iterator[None]:
-    """Turn what is raised within this block, ``others`` aside, into an `ArchiveError` that names it."""
+def reading_field(field: str) -> Iterator[None]:
+    """Turn whatever is raised within this block into an `ArchiveError` that names the field."""
     try:
         yield
+    except ArchiveError:
+        raise
     # No end to what may be wrong with arguments that a file holds.
     except Exception as error:
-        if isinstance(error, (ArchiveError, *others)):
-            raise
         raise ArchiveError(
             f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
         ) from error

@@ -27,8 +27,8 @@ from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.storage.archive import (
     ArchiveError,
     check_seal,
-    naming_field,
     read_archive,
+    reading_field,
     sealed,
     write_archive,
 )
@@ -89,13 +89,7 @@ class Checkpoint:
 def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     """Write a checkpoint in place of the one before.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    names : tuple of str
-        Sampled parameters, for whoever reads the draws.
-    fingerprint : mapping
-    checkpoint : Checkpoint
+    ``names``, of the sampled parameters, are for whoever reads the draws.
 
     Raises
     ------
@@ -138,7 +132,7 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
         raise ArchiveError(f"it was written for something else: {'; '.join(differing)}")
     objects = header["objects"]
     made_by, n_dim = (networks.flow, networks.device), len(header["names"])
-    with naming_field("state"):
+    with reading_field("state"):
         if version != FORMAT_VERSION:
             objects = [_renamed(each) for each in objects]
         state = unpack(header.get("state"), objects, arrays, KINDS, *made_by, n_dim)
@@ -176,7 +170,7 @@ class CheckpointWriter(Observer):
     write : callable
         ``write(checkpoint)``, which saves it.
     start : Checkpoint
-        At which this process begins.
+        The state in which this process begins.
     interval : float
         Seconds between writes, at least.
     interrupted : callable
@@ -286,7 +280,7 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         When the file is no checkpoint, or damaged; names it.
     """
     try:
-        return _draws_in(*_read(Path(path)))
+        return _draws_in(*read_archive(Path(path)))
     except ArchiveError as error:
         raise ArchiveError(f"{path}: expected a whole checkpoint of this package; {error}") from error
     # A file that was tampered with may break what reads it in any way.
@@ -298,6 +292,8 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 
 def _draws_in(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    if header.get("format") != FORMAT:
+        raise ArchiveError("it is another program's")
     check_seal(header)
     objects = {each["name"]: each for each in header["objects"]}
     columns = ("z", "theta", "log_likelihood", "log_ratio")

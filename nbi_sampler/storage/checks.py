@@ -234,6 +234,7 @@ class bounded_modules(TorchFunctionMode):
     """Let torch make no more numbers, within this block, than the parameters in a file justify.
 
     Every call is tried without memory first (on torch's "meta" device), which gives the size of its result.
+    An `ArchiveError` is raised at the first call beyond, and at once where a setting is beyond all bounds.
 
     Parameters
     ----------
@@ -241,11 +242,6 @@ class bounded_modules(TorchFunctionMode):
         Settings of the module.
     n_values : int
         Numbers in the file that will be its parameters.
-
-    Raises
-    ------
-    ArchiveError
-        At the first call beyond, and at once where one of the settings is beyond all bounds.
     """
 
     def __init__(self, recipe: Mapping[str, Any], n_values: int) -> None:

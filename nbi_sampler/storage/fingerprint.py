@@ -67,17 +67,8 @@ def fingerprint(
     """Values by name, of which each can be JSON.
 
     The likelihood is told by its class and its values at draws from the prior, which a change of the data or
-    the model moves; the priors by their text and by what they make of fixed quantiles.
-
-    Parameters
-    ----------
-    priors : bilby.core.prior.PriorDict
-    likelihood : bilby.core.likelihood.Likelihood
-    keywords : mapping of str to object
-        A value for each of `RUN_KEYWORDS` at least.
-    use_ratio : bool
-    evaluator : Evaluator
-        Of the likelihood; made with a generator that does not depend on the seed.
+    the model moves; the priors by their text and their values at fixed quantiles. ``keywords`` has a value
+    for each of `RUN_KEYWORDS` at least; the generator of the evaluator's probes must not depend on the seed.
     """
     return {
         **priors_described(priors, evaluator.space),
@@ -101,14 +92,7 @@ def settings_as_text(
 ) -> dict[str, str]:
     """Settings that change the numbers, as JSON by name: HDF5 has neither None nor nested values.
 
-    Parameters
-    ----------
-    keywords : mapping of str to object
-        See `fingerprint`.
-    use_ratio : bool
-    priors : bilby.core.prior.PriorDict
-        Of which only constraints are described: a result holds all else of them.
-    space : ParameterSpace
+    Of the priors only constraints are described: a result holds all else of them.
     """
     settings = {**settings_described(keywords), "use_ratio": use_ratio}
     settings |= constraints_described(priors, space)

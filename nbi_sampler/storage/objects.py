@@ -25,7 +25,7 @@ from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.flows import Density, flow_factory
 from nbi_sampler.priors.discrete import DiscreteParts
-from nbi_sampler.storage.archive import ArchiveError, naming_field
+from nbi_sampler.storage.archive import ArchiveError, reading_field
 from nbi_sampler.storage.checks import bounded_modules, check_arguments, check_field, name_in_files
 
 __all__ = ["PROPOSAL_KINDS", "Packer", "unpack"]
@@ -193,7 +193,7 @@ def unpack(
         check_field(f"{name}.kind", each.get("kind"), str)
         kind = makers[each["kind"]]
         check_arguments(kind, given, name, sizes)
-        with naming_field(name):
+        with reading_field(name):
             made[name] = kind(**given)
     return resolved(value)
 
@@ -217,11 +217,11 @@ def _flow(
     with seeded_modules(np.random.default_rng(0)):
         if settings:
             n_values = sum(tensor.numel() for tensor in state.values())
-            with naming_field(f"{name}.recipe"), bounded_modules(recipe, n_values):
+            with reading_field(f"{name}.recipe"), bounded_modules(recipe, n_values):
                 flow = flow_factory(settings)(n_dims, n_context)
         else:
             flow = own_flow(n_dims, n_context)
-    with naming_field(f"{name}.state"):
+    with reading_field(f"{name}.state"):
         flow.load_state_dict(dict(state))
     return flow
 

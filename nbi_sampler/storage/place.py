@@ -219,15 +219,9 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
     bilby itself keeps one former result only, and that under a name which the next one overwrites. It may not
     save the new one at all, so the former result has its own name until then.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-    label : str
-    since : int, optional
-        When all draws of the new result were there already, in nanoseconds: a file that is as young holds
-        them too. None where there are new draws.
-    log : logging.Logger
-        Told of the new names; and of a disk that refuses, which must not cost the result.
+    ``since`` is the time at which all draws of the new result were there already, in nanoseconds: a file that
+    is as young holds them too. None where there are new draws. The log is told of the new names, and of a
+    disk that refuses, which must not cost the result.
     """
     for path in (folder / f"{label}_result{ending}" for ending in ENDINGS):
         try:
@@ -248,14 +242,8 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
 def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) -> None:
     """Remove all that runs of a label have left: results, checkpoints, former ones of both, figures, logs.
 
-    Parameters
-    ----------
-    outdir : pathlib.Path
-    label : str
-        Files of other labels stay, of those too that begin like this one.
-    checkpoint : pathlib.Path
-        In the folder that the runs of this label have to themselves.
-    log : logging.Logger
+    Files of other labels stay, of those too that begin like this one. The checkpoint is in the folder that
+    the runs of this label have to themselves.
     """
     endings = "|".join(map(re.escape, ENDINGS))
     result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")

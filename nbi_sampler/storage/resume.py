@@ -33,7 +33,7 @@ def begin(
 ) -> Checkpoint:
     """Start of a run: at a checkpoint of its own, or at the beginning, with the seed of ``config``.
 
-    Without ``resume`` a checkpoint is removed. See `find_checkpoint` for the other arguments.
+    Without ``resume`` a checkpoint is removed.
     """
     assert config.seed is not None
     start = Checkpoint(State(), config.seed, 0.0)
@@ -83,15 +83,7 @@ def find_checkpoint(
     The likelihood is called once, at the most likely draw of the file: where the prior is wide, data may have
     changed without a trace in the values at its draws. A file that cannot be used is reported and renamed.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    fingerprint : mapping
-        See `fingerprint.fingerprint`.
-    seed : int, optional
-        As given; None goes on with that of the file.
-    problem : Problem
-    log : logging.Logger
+    A seed of None goes on with that of the file.
     """
     if not path.is_file():
         return None

@@ -148,15 +148,9 @@ def refresh_counter(file: h5py.File) -> None:
 
 
 def write_counter(file: h5py.File, n_rows: int, size: int = 0) -> None:
-    """Commit rows that are on disk.
+    """Commit rows that are on disk: their number, with its complement, which tells damage, and a size.
 
-    Parameters
-    ----------
-    file : h5py.File
-    n_rows : int
-        Written with its complement, which tells damage.
-    size : int
-        Of the file now, in bytes, which it never falls below while it is being written; 0 says nothing.
+    The size is that of the file now, in bytes, below which it never falls while written; 0 says nothing.
     """
     file[COUNTER][...] = [n_rows, ~n_rows, size][: len(file[COUNTER])]
     file[COUNTER].flush()
@@ -170,22 +164,10 @@ def checksums(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
 def check_rows(
     path: Path, columns: Mapping[str, NDArray[Any]], checks: NDArray[np.uint32], names: list[str], of: str
 ) -> None:
-    """Refuse rows that are not as they were written.
+    """Refuse rows that are not as they were written, by a `DamagedTable` that says ``of`` which they are.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    columns : mapping of str to ndarray
-    checks : ndarray, shape (n, n_names)
-        As written, of all columns of the table.
-    names : list of str
-        Of these, in any order.
-    of : str
-        Of which rows they are, for the message.
-
-    Raises
-    ------
-    DamagedTable
+    ``checks``, shape (n, n_names), are those written for all columns of the table; ``names`` are of these, in
+    any order.
     """
     place = {name: i for i, name in enumerate(sorted(names))}
     wrong = np.zeros(len(checks), dtype=bool)

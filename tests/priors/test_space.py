@@ -286,3 +286,29 @@ def test_edges_of_the_unit_cube_are_inside():
     theta = space.unit_to_theta(np.array([[0.0], [1.0], [0.75]]))
     assert np.all(np.isfinite(theta))
     np.testing.assert_allclose(theta[2], ndtri(0.75))
+
+
+def test_differences_name_what_makes_z_mean_something_else():
+    def space(**priors):
+        return ParameterSpace(
+            bp.PriorDict({"a": bp.Uniform(0, 1), "b": bp.Normal(1e6, 1.0), "c": 2.0, **priors})
+        )
+
+    same = space()
+    assert same.differences(space()) == [] and same.differs_from(space().signature()) == []
+    # A shift that is small beside the value is not beside the width.
+    for changed, name in ((bp.Uniform(0, 1.001), "a"), (bp.Normal(1e6 + 1e-3, 1.0), "b")):
+        other = space(**{name: changed})
+        assert other.differs_from(same.signature()) == [name]
+        (found,) = same.differences(other)
+        assert found.startswith(f"prior of {name} (its central 90 % are ")
+    assert same.differences(space(c=3.0)) == ["fixed value of c (2.0, now 3.0)"]
+    assert same.differences(space(c=bp.Uniform(0, 1))) == ["parameters (a, b, now a, b, c)"]
+    turned = ParameterSpace(same._priors, ("b", "a"))
+    assert same.differences(turned) == ["order of parameters (a, b, now b, a)"]
+
+
+def test_signature_is_that_of_files_written_before():
+    assert ParameterSpace(bp.PriorDict({"a": bp.Normal(0, 1)})).signature().ravel() == pytest.approx(
+        np.random.default_rng(0).normal(size=8), rel=1e-12
+    )

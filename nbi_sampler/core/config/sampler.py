@@ -16,12 +16,6 @@ class ModelStartConfig:
     At 1e-9 and without the test below a model of one mode of two lacks log 2 in log Z under "ok"
     (docs/surveys.md)."""
 
-    n_probes: int = 8
-    """Random points, besides two quantiles, at which priors are compared. Not measured."""
-
-    tolerance: float = 1e-6
-    """Of the spread of a prior, below which two are the same. Not measured; rounding is far below."""
-
     surprising: float = 0.01
     """A density at the truth below this share of the prior's is a surprise, which a true posterior has in at
     most so large a share of all cases (Markov's inequality)."""

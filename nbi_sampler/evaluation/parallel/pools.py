@@ -93,7 +93,7 @@ class Pool(ABC):
     name : str
         For people.
     n_workers : int
-        How many calls are worked on at once.
+        Number of calls that are worked on at once.
     owned : bool
         It may be killed and made again.
     """

@@ -35,6 +35,7 @@ _problems: dict[str, Any] = {}
 # process take turns.
 turn = threading.Lock()
 
+# Levels of attributes down to which the culprit is looked for in what cannot be pickled.
 DEEPEST = 6
 
 
@@ -67,14 +68,7 @@ class Answer(NamedTuple):
 def evaluate(digest: str, payload: bytes | None, theta: Array, rows: Rows) -> Answer:
     """Call the user's code for ``rows`` of theta; see `calls.Calls`.
 
-    Parameters
-    ----------
-    digest : str
-        Of the problem.
-    payload : bytes, optional
-        The problem, pickled, for a process that may lack it.
-    theta : ndarray, shape (n, n_dim)
-    rows : ndarray of int, shape (n_rows,)
+    The payload is the problem of this digest, pickled, for a process that may lack it.
     """
     with turn:
         if digest not in _problems and payload is None:

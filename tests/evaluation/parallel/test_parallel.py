@@ -13,7 +13,7 @@ import pytest
 import worker_cases as cases
 
 from nbi_sampler.evaluation.batch import WorkerError
-from nbi_sampler.evaluation.parallel import dispatch as workers
+from nbi_sampler.evaluation.parallel import dispatch
 from nbi_sampler.evaluation.parallel.pools import opened_pool
 
 # Python counts threads of BLAS too, which look after themselves in a fork.
@@ -143,7 +143,7 @@ class TestSameNumbers:
         np.testing.assert_array_equal(evaluation.log_likelihood, expected)
         called = log.read_text().splitlines()[n_probes:]
         # Chunks that were in work when it was interrupted are lost, and no others.
-        in_work = workers.AHEAD * 2 * (300 // (workers.CHUNKS_PER_WORKER * 2) + 1)
+        in_work = dispatch.AHEAD * 2 * (300 // (dispatch.CHUNKS_PER_WORKER * 2) + 1)
         assert 0 < n_done < 300 and 300 <= len(called) <= 300 + in_work
 
 
@@ -182,12 +182,12 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("seconds", [1e-4, 0.02, 30.0])
     def test_chunks_are_equal_in_number_and_take_the_time_they_should(self, two, seconds):
-        distribution = workers.ChunkDispatcher(two, None, seconds)
+        distribution = dispatch.ChunkDispatcher(two, None, seconds)
         tasks = distribution.chunks(np.arange(2000), np.zeros((2000, 1)))
         sizes = [len(task.rows) for task in tasks]
         assert len(tasks) % 2 == 0 and sum(sizes) == 2000 and max(sizes) - min(sizes) <= 1
         assert len(tasks) >= 16
-        assert max(sizes) * seconds < 1.5 * workers.CHUNK_SECONDS or max(sizes) == 1
+        assert max(sizes) * seconds < 1.5 * dispatch.CHUNK_SECONDS or max(sizes) == 1
         np.testing.assert_array_equal(np.concatenate([task.index for task in tasks]), np.arange(2000))
 
 

@@ -16,8 +16,7 @@ import torch
 import worker_cases as cases
 
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
-from nbi_sampler.evaluation.parallel import dispatch as workers
-from nbi_sampler.evaluation.parallel import pools
+from nbi_sampler.evaluation.parallel import dispatch, pools
 from nbi_sampler.evaluation.parallel.pools import opened_pool
 
 # Python counts threads of BLAS too, which look after themselves in a fork.
@@ -62,7 +61,7 @@ class TestFailures:
         np.testing.assert_array_equal(evaluation.log_likelihood, expected)
 
     def test_a_worker_that_hangs_once_is_killed(self, two, tmp_path, expected, caplog, monkeypatch):
-        monkeypatch.setattr(workers, "HANGING_SECONDS", 1.0)
+        monkeypatch.setattr(dispatch, "HANGING_SECONDS", 1.0)
         function = cases.Once(tmp_path / "hung", cases.hang)
         evaluation = cases.evaluator(function, two)(cases.draws(300))
         assert function.path.exists() and "no answer from 2 processes" in caplog.text
@@ -72,7 +71,7 @@ class TestFailures:
         ("function", "why"), [(cases.dying, "a worker died"), (cases.hanging, "no answer from 2 processes")]
     )
     def test_the_draw_that_kills_or_hangs_every_worker_is_named(self, two, function, why, monkeypatch):
-        monkeypatch.setattr(workers, "HANGING_SECONDS", 1.0)
+        monkeypatch.setattr(dispatch, "HANGING_SECONDS", 1.0)
         with pytest.raises(WorkerError, match=rf"{why}.*, 3 times, with k=2, m=2\.9[^;]*; call") as caught:
             cases.evaluator(function, two)(cases.draws(300))
         assert "more draws" not in str(caught.value)
@@ -133,7 +132,7 @@ class TestOurOwnProcesses:
     def test_those_that_import_the_script_give_the_same(self, tmp_path, expected, monkeypatch, method):
         context = multiprocessing.get_context(method)
         monkeypatch.setattr(multiprocessing, "get_context", lambda: context)
-        monkeypatch.setattr(workers, "HANGING_SECONDS", 5.0)
+        monkeypatch.setattr(dispatch, "HANGING_SECONDS", 5.0)
         offset = tmp_path
 
         def closure(parameters):
