@@ -59,9 +59,7 @@ __all__ = [
 ]
 
 
-FORMAT = "nbi_sampler estimator"
-
-FORMAT_VERSION = 1
+FORMAT, FORMAT_VERSION = "nbi_sampler estimator", 1
 
 KINDS = (*PROPOSAL_KINDS, DataFormat, DataSummary, OutOfDistributionTest, SequentialPosterior, RoundRecord)
 
@@ -115,13 +113,7 @@ class Learnt:
 
 
 def save_learnt(path: str | Path, learnt: Learnt) -> None:
-    """Write what was learnt in place of the file before.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-    learnt : Learnt
-    """
+    """Write what was learnt in place of the file before."""
     packer = Packer(KINDS)
     space = ParameterSpace(learnt.priors)
     sequential = learnt.sequential and replace(learnt.sequential, function=None)
@@ -171,12 +163,7 @@ def load_learnt(
 
 
 def parameters_in(path: str | Path) -> list[str]:
-    """Names of the parameters in a file, in their order.
-
-    Raises
-    ------
-    ArchiveError
-    """
+    """Names of the parameters in a file, in their order; an `ArchiveError` where it is none."""
     with _naming(Path(path)):
         header, _ = read_archive(Path(path))
         check_field("names", header.get("names"), list[str])

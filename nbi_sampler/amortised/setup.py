@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,15 @@ from nbi_sampler.networks.flows import flow_factory, refinement_flows
 from nbi_sampler.priors.portable import priors_from
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["Setup", "featurizer_settings", "flow_settings", "qualified_name", "suited_to"]
+__all__ = ["Setup", "qualified_name", "settings_of", "suited_to"]
 
 
 Simulator = Callable[[dict[str, float]], ArrayLike]
 
 # Settings of the paper's code by their names here; those that nothing here corresponds to are left out: the
 # normalisation and the shuffling of the coordinates are fixed, the number of features follows.
-_FEATURIZER_NAMES = {"n_rnn": "n_gru", "dim_conv_min": "dim_conv"}
-
-_FEATURIZER_FIXED = ("norm",)
-
-_FLOW_FIXED = ("perm_seed", "num_cond_inputs")
+_NAMES = {"n_rnn": "n_gru", "dim_conv_min": "dim_conv"}
+_FIXED = {"featurizer": ("norm",), "flow": ("perm_seed", "num_cond_inputs")}
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Setup:
         if noise is not None:
             # A mistake in it is found before the first simulation.
             NoiseFunction(noise) if callable(noise) else as_real_numbers(noise, "noise")
-        flow = flow_settings(given["flow"])
+        flow = settings_of("flow", given["flow"])
         flow_factory(flow)
         return cls(
             priors=priors,
@@ -104,7 +101,7 @@ class Setup:
             simulator=simulator,
             noise=noise,
             flow=flow,
-            featurizer=featurizer_settings(given["featurizer"]),
+            featurizer=settings_of("featurizer", given["featurizer"]),
             device=find_device(given["device"]),
             n_processes=os.cpu_count() or 1 if n_jobs == -1 else n_jobs,
             pool=given["pool"],
@@ -117,19 +114,15 @@ class Setup:
         flows = refinement_flows(self.flow)
         return Networks(featurizer_factory(featurizer), flow_factory(self.flow), flows, self.device, threads)
 
-    @contextmanager
-    def opened_pool(self) -> Iterator[Pool | None]:
+    def opened_pool(self) -> AbstractContextManager[Pool | None]:
         """Pool in which simulations are made, within a block."""
-        with opened_pool(self.n_processes, self.pool) as pool:
-            yield pool
+        return opened_pool(self.n_processes, self.pool)
 
     @contextmanager
     def evaluator(self) -> Iterator[tuple[Evaluator, TargetModel]]:
         """Evaluator that makes simulations within a block, and the model that knows their form."""
         if self.simulator is None:
-            raise ValueError(
-                "simulator: expected a function, got None; give the engine one, or to `NBI.load`"
-            )
+            raise ValueError("simulator: expected a function, got None; give NBI or NBI.load one")
         with self.opened_pool() as pool:
             yield simulating_evaluator(self.simulator, self.space, pool)
 
@@ -181,12 +174,11 @@ def qualified_name(function: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def featurizer_settings(featurizer: Any) -> Any:
-    """A featurizer with the names of its settings here."""
-    if not isinstance(featurizer, Mapping):
-        return featurizer
-    named = {_FEATURIZER_NAMES.get(key, key): value for key, value in featurizer.items()}
-    return {key: value for key, value in named.items() if key not in _FEATURIZER_FIXED}
+def settings_of(argument: str, given: Any) -> Any:
+    """A flow or featurizer as it is given, with the names of its settings here."""
+    if not isinstance(given, Mapping):
+        return given
+    return {_NAMES.get(key, key): each for key, each in given.items() if key not in _FIXED[argument]}
 
 
 def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
@@ -210,10 +202,3 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
     if settings.get("dim_in") in (n_channels, n_channels // (1 + data_format.is_complex)):
         settings["dim_in"] = data_format.shape[0]
     return settings
-
-
-def flow_settings(flow: Any) -> Any:
-    """A flow as `flow_factory` takes it."""
-    if not isinstance(flow, Mapping):
-        return flow
-    return {key: value for key, value in flow.items() if key not in _FLOW_FIXED}

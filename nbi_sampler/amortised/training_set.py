@@ -237,27 +237,10 @@ class StoredSet:
     ) -> TrainingSet | StoredSet:
         """The simulations of a store, once those missing from ``n_sims`` have been made and kept there.
 
-        A store that lacks none is only read, so that several trainings can share it.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            Made where there is none.
-        n_sims : int
-        evaluator : Evaluator
-        entropy : int
-            Seed.
-        fingerprint : dict of str to str
-            See `SimulationStore`.
-        in_memory : bool, optional
-            True to read them whole; up to a gigabyte of them when None.
-        on_chunk : callable, optional
-            See `_simulated`.
-
-        Raises
-        ------
-        StoreMismatch
-            It holds simulations of other parameters, priors or another simulator.
+        A store that lacks none is only read, so that several trainings can share it; one that holds
+        simulations of other parameters, priors or another simulator (see the ``fingerprint`` of
+        `SimulationStore`) is refused with a `StoreMismatch`. ``in_memory`` says whether they are read whole:
+        up to a gigabyte of them when None. The other parameters are those of `_simulated`.
         """
         assert isinstance(evaluator.forward, UserModel)
         path, kind = Path(path), np.complex128 if evaluator.forward.is_complex else np.float64
@@ -344,7 +327,8 @@ class _StoredExamples:
                 if len(y):
                     yield data, y
 
-        return StreamedObjective(flow, featurizer, data, y, config, rng, stream, n_rows - n_held_out)
+        known = (flow, featurizer, data, y, config, rng)
+        return StreamedObjective(*known, stream=stream, n_training=n_rows - n_held_out)
 
     def _as_seen(self, batch: Simulations, seen: AsSeen) -> tuple[SimulatedTargets, Tensor]:
         theta, x = batch.theta, batch.predictions
@@ -364,23 +348,17 @@ def _standard(affine: AffineMap, z: Array) -> Tensor:
 def _simulated(
     n_before: int, n_sims: int, evaluator: Evaluator, entropy: int, on_chunk: OnChunk | None = None
 ) -> Iterator[tuple[Array, NDArray[Any]]]:
-    """Make the simulations that are missing, in blocks.
+    """Make the simulations that are missing, in blocks: parameters, and what the simulator gives of them.
 
     Parameters
     ----------
     n_before, n_sims : int
-        How many there are, and are to be.
+        Numbers of those that there are, and that there are to be.
     evaluator : Evaluator
     entropy : int
         Seed.
     on_chunk : callable, optional
         Called with the number of simulations just finished.
-
-    Yields
-    ------
-    theta : ndarray, shape (n, n_dim)
-    x : ndarray, shape (n, *shape)
-        As the simulator gives them.
     """
     assert isinstance(evaluator.forward, UserModel)
     n, block = n_before, TRAINING_SET.block

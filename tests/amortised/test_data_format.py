@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nbi_sampler.amortised.data_format import DataFormat
-from nbi_sampler.amortised.setup import featurizer_settings, flow_settings, suited_to
+from nbi_sampler.amortised.setup import settings_of, suited_to
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
@@ -91,7 +91,9 @@ def test_the_names_of_the_paper_are_understood():
         "depth": 2,
     }
     with seeded_modules(np.random.default_rng(0)):
-        made = featurizer_factory(suited_to(featurizer_settings(paper), data_format))(data_format.shape, 3)
+        made = featurizer_factory(suited_to(settings_of("featurizer", paper), data_format))(
+            data_format.shape, 3
+        )
     assert made.recipe["n_gru"] == 2 and made.recipe["dim_in"] == 3
     flow = {
         "n_dims": 3,
@@ -102,8 +104,8 @@ def test_the_names_of_the_paper_are_understood():
         "n_mog": 4,
     }
     with seeded_modules(np.random.default_rng(0)):
-        assert flow_factory(flow_settings(flow))(3, made.n_features).recipe["n_mog"] == 4
+        assert flow_factory(settings_of("flow", flow))(3, made.n_features).recipe["n_mog"] == 4
     with pytest.raises(ValueError, match="did you mean 'flow_hidden'"):
-        flow_factory(flow_settings({"flow_hiden": 3}))
+        flow_factory(settings_of("flow", {"flow_hiden": 3}))
     assert suited_to("auto", data_format)["type"] == "attention"
     assert suited_to("auto", DataFormat.learnt(a_survey()[0]))["type"] == "resnet-gru"

@@ -182,15 +182,6 @@ def perceptron(dim_in: int, dim_out: int, hidden: int, depth: int) -> nn.Sequent
 
 
 def perceptron_featurizer(shape: tuple[int, int], n_params: int, config: MlpConfig) -> SequenceInputs:
-    """Perceptron on the whole data vector, whatever its channels.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (n_channels, length) of the data.
-    n_params : int
-        Unused: the widths come from ``config``.
-    config : MlpConfig
-    """
+    """Perceptron on the whole data vector, whatever its channels; its widths come from ``config`` alone."""
     network = perceptron(shape[0] * shape[1], config.dim_out, config.hidden, config.depth)
     return SequenceInputs(network, config.dim_out, shape, flat=True)

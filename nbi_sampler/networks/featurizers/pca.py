@@ -73,18 +73,8 @@ class PrincipalComponents(Featurizer):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Directions in which the signal stands out of the noise; a child may look for others.
 
-        Parameters
-        ----------
-        sample : ndarray, shape (n_rows, n_data)
-            Centred signals without noise, in units of the noise.
-        rng : numpy.random.Generator
-
-        Returns
-        -------
-        components : ndarray, shape (n_data, n_components)
-            Orthonormal columns.
-        variance : ndarray, shape (n_components,)
-            Of the signal along each.
+        Parameters and what is returned are those of `strongest_components`; rows are signals without noise,
+        in units of the noise.
         """
         return strongest_components(sample, self.config, self.n_params, rng)
 
@@ -167,7 +157,9 @@ def strongest_components(
     Returns
     -------
     components : ndarray, shape (n_data, n_components)
+        Orthonormal columns.
     variance : ndarray, shape (n_components,)
+        Of the signal along each.
     """
     most = min(config.n_components, *sample.shape)
     components, variance = _leading_components(sample, most, rng)

@@ -88,22 +88,7 @@ class SequenceNetwork(nn.Module):
 def sequence_featurizer(
     kind: Kind, shape: tuple[int, int], n_params: int, config: SequenceConfig
 ) -> SequenceInputs:
-    """A sequence network with scaled inputs.
-
-    Parameters
-    ----------
-    kind : {"resnet-gru", "resnet", "gru"}
-    shape : tuple of int
-        (n_channels, length) of the data.
-    n_params : int
-        Number of parameters, for the number of features.
-    config : SequenceConfig
-
-    Raises
-    ------
-    ValueError
-        If ``config.dim_in`` is not the number of channels.
-    """
+    """Make a sequence network with scaled inputs; a ValueError tells of another ``dim_in`` than channels."""
     if config.dim_in not in (None, shape[0]):
         raise ValueError(
             f"featurizer: dim_in={config.dim_in}, but the data have {shape[0]} channel(s) of length "

@@ -97,42 +97,20 @@ class ModuleFlow(Density):
 
 
 def neural_spline_flow(n_dims: int, n_context: int, config: NsfConfig | None = None) -> ZukoFlow:
-    """Neural spline flow.
+    """Neural spline flow (Durkan, Bekasov, Murray & Papamakarios 2019, arXiv:1906.04032).
 
-    Parameters
-    ----------
-    n_dims, n_context : int
-        ``n_context`` of 0 gives an unconditional density.
-    config : NsfConfig, optional
-
-    References
-    ----------
-    Durkan, Bekasov, Murray & Papamakarios (2019, arXiv:1906.04032).
+    A density without a condition where ``n_context`` is 0.
     """
     config = config or NsfConfig()
-    return ZukoFlow(
-        zuko.flows.NSF(
-            n_dims,
-            n_context,
-            bins=config.bins,
-            transforms=config.num_blocks,
-            hidden_features=(config.flow_hidden,) * config.num_layers,
-        )
-    )
+    hidden = (config.flow_hidden,) * config.num_layers
+    settings = {"bins": config.bins, "transforms": config.num_blocks, "hidden_features": hidden}
+    return ZukoFlow(zuko.flows.NSF(n_dims, n_context, **settings))
 
 
 def mixture_density_network(n_dims: int, n_context: int, config: GmmConfig | None = None) -> ZukoFlow:
-    """Mixture of full-covariance Gaussians whose parameters are a network of the context.
+    """Mixture of full-covariance Gaussians whose parameters are a network of the context (Bishop 1994).
 
-    Parameters
-    ----------
-    n_dims, n_context : int
-        ``n_context`` of 0 gives an unconditional density.
-    config : GmmConfig, optional
-
-    References
-    ----------
-    Bishop (1994), Mixture density networks.
+    A density without a condition where ``n_context`` is 0.
     """
     config = config or GmmConfig()
     hidden = (config.flow_hidden,) * config.num_layers

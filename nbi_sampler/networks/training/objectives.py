@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,26 +131,16 @@ class StreamedObjective(NllObjective):
 
     Parameters
     ----------
-    flow, featurizer, data, y, config, rng
-        Of an `NllObjective`; all simulations of ``data`` are held out.
+    *known
+        As of an `NllObjective`; all simulations of its data are held out.
     stream : callable
         Gives the others, in another order in every epoch; see `Stream`.
     n_training : int
         Their number.
     """
 
-    def __init__(
-        self,
-        flow: Density,
-        featurizer: Featurizer,
-        data: SimulatedData,
-        y: Tensor,
-        config: TrainingConfig,
-        rng: np.random.Generator,
-        stream: Stream,
-        n_training: int,
-    ) -> None:
-        super().__init__(flow, featurizer, data, y, config, rng)
+    def __init__(self, *known: Any, stream: Stream, n_training: int) -> None:
+        super().__init__(*known)
         self._stream = stream
         self._batch_size, self.n_batches = self._sizes(n_training)
 
