@@ -23,7 +23,7 @@ from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config.algorithm import ASCENT, MODE_SEARCH
+from nbi_sampler.core.config import ASCENT, MODE_SEARCH
 
 __all__ = ["ascend", "ascent_is_due", "kernels_upwards"]
 
@@ -35,7 +35,6 @@ def ascent_is_due(step: Step, state: State) -> bool:
 
     Parameters
     ----------
-    step : Step
     state : State
         After the refinement.
     """

@@ -25,7 +25,7 @@ from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config.algorithm import BY_STATE, MIXTURE, REFINEMENT
+from nbi_sampler.core.config import BY_STATE, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.discrete import DiscreteParts, States
@@ -78,10 +78,8 @@ def fit_states(target: Target, space: ParameterSpace, fitting: Fitting) -> State
 
     Parameters
     ----------
-    target : Target
     space : ParameterSpace
         With a discrete part at least.
-    fitting : Fitting
     """
     parts = space.discrete
     moments = _moments(target, parts)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from nbi_sampler.algorithm.pooling import ess_dropped, falls_short
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.core.config.algorithm import BATCHES, POOLING
+from nbi_sampler.core.config import BATCHES, POOLING
 from nbi_sampler.importance.weights import effective_sample_size
 
 __all__ = ["draw_final"]

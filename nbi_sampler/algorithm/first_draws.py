@@ -11,8 +11,7 @@ from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Start, Step
-from nbi_sampler.core.config import OOD_THRESHOLD
-from nbi_sampler.core.config.algorithm import BATCHES, POOLING, REFINEMENT
+from nbi_sampler.core.config import BATCHES, OOD_THRESHOLD, POOLING, REFINEMENT
 
 __all__ = ["draw_from_model", "draw_from_prior"]
 

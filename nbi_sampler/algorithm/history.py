@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.core.config.algorithm import BATCHES
+from nbi_sampler.core.config import BATCHES
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
 
@@ -139,10 +139,6 @@ class History:
 
         With the weights W under the mixture of all proposals. For choosing among proposals: draws that one of
         them was fitted to speak for it.
-
-        Parameters
-        ----------
-        proposal : MixtureProposal
 
         Returns
         -------

@@ -21,8 +21,7 @@ from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixturePropos
 from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em
 from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config import TrainingConfig
-from nbi_sampler.core.config.algorithm import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS, MIXTURE
+from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS, MIXTURE, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.importance.weights import effective_sample_size
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
@@ -73,9 +72,7 @@ def fit_mixture(
 
     Parameters
     ----------
-    target : Target
     periodic : ndarray of bool, shape (n_dim,)
-    fitting : Fitting
     flows_in : callable
         Finds former flows for this target among members of proposals.
     with_flow : bool

@@ -25,7 +25,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.core.config.algorithm import MODE_SEARCH
+from nbi_sampler.core.config import MODE_SEARCH
 
 __all__ = [
     "Starts",
@@ -69,7 +69,6 @@ def mode_search_is_due(step: Step, exponent: float) -> bool:
 
     Parameters
     ----------
-    step : Step
     exponent : float
         Of the fit at hand.
     """
@@ -136,10 +135,8 @@ def kernels_around(starts: Starts, cut: Array, rng: np.random.Generator) -> Unit
 
     Parameters
     ----------
-    starts : Starts
     cut : ndarray, shape (n_dim,)
         See `periodic`.
-    rng : numpy.random.Generator
     """
     normal = rng.normal(size=(MODE_SEARCH.n_tested, starts.centres.shape[1]))
     tested = starts.centres[:, None] + np.einsum("mij,nj->mni", starts.factors, normal)

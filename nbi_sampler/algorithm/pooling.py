@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.core.config import RELIABILITY
-from nbi_sampler.core.config.algorithm import (
+from nbi_sampler.core.config import (
     POOLING,
     REFINEMENT,
+    RELIABILITY,
     PoolingConfig,
     RefinementConfig,
 )
@@ -51,7 +51,6 @@ def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> 
     ----------
     before, after : ndarray, shapes (n,) and (n + m,)
         Log weights of the result without and with its last batch.
-    rules : PoolingConfig
     """
     if not len(before):
         weights = summarise(after) if len(after) else None
@@ -79,7 +78,6 @@ def unreliable(log_weights: Array, n_before: int, n_left: int, rules: PoolingCon
         Results that have restarted for this reason.
     n_left : int
         Likelihood calls that the budget has left, which have to suffice for as many draws again.
-    rules : PoolingConfig
     """
     affordable = n_before < rules.most_unreliable and n_left >= len(log_weights)
     return affordable and not reliable(summarise(log_weights))
@@ -99,7 +97,6 @@ def drop_inefficient_batches(
         Of each batch of the result.
     ess_pooled : float
         Of all their draws together.
-    rules : PoolingConfig
     """
     if len(ess) < 2 or max(efficiencies[:-1]) >= rules.warm:
         return False
@@ -139,8 +136,6 @@ def has_gained(
         Of the last batch, and of the best proposal before.
     former : Evidence, optional
         Of the batch before, where it is a refinement's too.
-    now : Evidence
-    rules : RefinementConfig
     """
     found = former is not None and has_more_mass(former, now, rules.found_mass)
     return efficiency > rules.smallest_gain * best or found
@@ -157,7 +152,6 @@ def has_stalled(n_stalls: int, n_missing: int, n_sims: int, rules: RefinementCon
         Refinements since the last one that gained.
     n_missing, n_sims : int
         Draws that would complete the result, and those of a round.
-    rules : RefinementConfig
     """
     few = n_missing <= rules.few_rounds * n_sims
     return n_stalls >= (rules.most_stalls if few else rules.patience * rules.most_stalls)
@@ -173,7 +167,6 @@ def is_stuck(exponents: Sequence[float], rules: RefinementConfig = REFINEMENT) -
     ----------
     exponents : sequence of float
         Of all refinements, in order.
-    rules : RefinementConfig
     """
     before, since = exponents[: -rules.most_stuck], exponents[-rules.most_stuck :]
     return bool(before) and max(exponents) < 1.0 and max(since) < rules.least_progress * max(before)
@@ -192,7 +185,6 @@ def no_fit_can_pay(
         Efficiency of the best proposal.
     n_pooled, n_missing, n_at_best : int
         Draws of the result; those that would complete it at this rate; at an efficiency of one.
-    rules : RefinementConfig
     """
     saving = n_missing - n_at_best
     return rate >= rules.least_converged and saving < rules.least_saving * (n_pooled + n_missing)
@@ -220,7 +212,6 @@ def falls_short(
         Returns of the run to the refinement so far.
     n_missing, n_sims : int
         Draws that would complete the result at this efficiency, and those of a round.
-    rules : PoolingConfig
     """
     poor = efficiency < rules.holds * expected and n_returns < rules.most_returns
     return poor and n_missing > n_sims

@@ -22,7 +22,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.core.config.algorithm import POOLING, REFINEMENT
+from nbi_sampler.core.config import POOLING, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -34,12 +34,6 @@ def fit_to_weights(
     target: Target, space: ParameterSpace, fitting: Fitting
 ) -> tuple[MixtureProposal, FitInfo]:
     """Next proposal, fitted to draws that are weighted under the mixture of all proposals.
-
-    Parameters
-    ----------
-    target : Target
-    space : ParameterSpace
-    fitting : Fitting
 
     References
     ----------

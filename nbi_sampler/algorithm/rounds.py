@@ -17,8 +17,7 @@ from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Networks, Step
-from nbi_sampler.core.config import SnpeConfig, TrainingConfig
-from nbi_sampler.core.config.algorithm import BATCHES
+from nbi_sampler.core.config import BATCHES, SnpeConfig, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import Featurizer
@@ -87,11 +86,6 @@ def fit_to_simulations(
     ----------
     batches : sequence of Draws
         With predictions; rows without a finite prediction are left out.
-    forward : ForwardModel
-    space : ParameterSpace
-    networks : Networks
-    config : TrainingConfig
-    rng : numpy.random.Generator
     loss : str
         See `losses`.
     on_epoch : callable, optional

@@ -1,7 +1,6 @@
 """A run of SNPE-IS: its stages, which stage follows each, and when it ends.
 
-Model, prior, rounds, refinement with ascent and mode search, final draws. A stage takes a step's view of the
-state and gives the next state with a word on its outcome. Knows nothing of bilby.
+A stage takes a step's view of the state and gives the next state with a word on its outcome.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from nbi_sampler.algorithm.refinement import refine
 from nbi_sampler.algorithm.rounds import n_learnt_from, simulate_and_train
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, Step, budget
-from nbi_sampler.core.config import SnpeConfig
-from nbi_sampler.core.config.algorithm import BATCHES
+from nbi_sampler.core.config import BATCHES, SnpeConfig
 from nbi_sampler.importance.weights import effective_sample_size
 
 __all__ = ["STAGES", "Stage", "run"]
@@ -72,11 +70,8 @@ def run(
 
     Parameters
     ----------
-    problem : Problem
-    config : SnpeConfig
     entropy : int
         Seed of all randomness.
-    observer : Observer
     state : State, optional
         To go on from; the beginning by default.
 

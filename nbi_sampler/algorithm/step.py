@@ -14,8 +14,7 @@ from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import QUANTILES, Observer, RoundRecord
 from nbi_sampler.algorithm.state import FitInfo, Pending, State
-from nbi_sampler.core.config import SnpeConfig, TrainingConfig
-from nbi_sampler.core.config.algorithm import BATCHES, REFINEMENT
+from nbi_sampler.core.config import BATCHES, REFINEMENT, REFINEMENT_TRAINING, SnpeConfig, TrainingConfig
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
@@ -90,9 +89,7 @@ class Problem:
     evaluator: Evaluator
     networks: Networks
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    refinement_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(weight_decay=0.3, n_epochs=40, patience=10)
-    )
+    refinement_training: TrainingConfig = REFINEMENT_TRAINING
     start: Start | None = None
 
 

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.core.config.algorithm import BATCHES, MIXTURE, REFINEMENT
+from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
 
 __all__ = ["Target", "choose_target"]
@@ -82,7 +82,6 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
     ----------
     history : History
         With at least one finite log-likelihood.
-    n_dim : int
     located : bool
         True where rounds have come before.
 

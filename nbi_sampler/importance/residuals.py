@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, chi2, norm
 
-from nbi_sampler.core.config.importance import RESIDUALS
+from nbi_sampler.core.config import RESIDUALS
 
 __all__ = [
     "CHI_SQUARED",

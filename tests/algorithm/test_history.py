@@ -10,7 +10,7 @@ from nbi_sampler.algorithm.history import Draws, History
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.core.config.algorithm import BATCHES
+from nbi_sampler.core.config import BATCHES
 from nbi_sampler.evaluation.batch import Evaluation
 from nbi_sampler.importance.weights import log_evidence
 

@@ -26,8 +26,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.core.config import SnpeConfig
-from nbi_sampler.core.config.algorithm import POOLING
+from nbi_sampler.core.config import POOLING, SnpeConfig
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 

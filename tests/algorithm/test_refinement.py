@@ -12,7 +12,7 @@ from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKerne
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config.algorithm import MIXTURE, REFINEMENT
+from nbi_sampler.core.config import MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
 
 PRIOR = PriorProposal(2)

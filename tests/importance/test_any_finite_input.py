@@ -19,7 +19,7 @@ from nbi_sampler.algorithm.proposals.student_mixture import (
     fitted_by_em,
     weighted_kernels,
 )
-from nbi_sampler.core.config.algorithm import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS
+from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import (
     effective_sample_size,

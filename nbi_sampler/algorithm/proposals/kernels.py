@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
 from nbi_sampler.algorithm.proposals.proposal import Proposal, log_normal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, weighted_kernels
-from nbi_sampler.core.config.algorithm import MIXTURE, KernelConfig
+from nbi_sampler.core.config import MIXTURE, KernelConfig
 
 __all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels", "kernels_on_draws"]
 

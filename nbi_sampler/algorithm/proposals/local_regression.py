@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from nbi_sampler.algorithm.proposals.affine import spread_of
 from nbi_sampler.algorithm.proposals.kernels import Chart, kernels_on_draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
-from nbi_sampler.core.config.algorithm import REGRESSION, REGRESSION_KERNELS
+from nbi_sampler.core.config import REGRESSION, REGRESSION_KERNELS
 
 __all__ = ["local_regression", "n_terms", "regression_guided_kernels", "terms"]
 
@@ -59,7 +59,6 @@ def regression_guided_kernels(
     chart : Chart
         Coordinates of the regression and the kernels.
     cut : ndarray, shape (n_dim,)
-    rng : numpy.random.Generator
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.core.config.algorithm import MIXTURE
+from nbi_sampler.core.config import MIXTURE
 
 __all__ = ["apply_cut", "remove_cut", "thinnest_cut"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
-from nbi_sampler.core.config.algorithm import MIXTURE
+from nbi_sampler.core.config import MIXTURE
 from nbi_sampler.core.randomness import torch_generator
 from nbi_sampler.networks.flows import Density
 
@@ -145,7 +145,6 @@ class MixtureProposal:
 
         Parameters
         ----------
-        members : tuple of Proposal
         shares : ndarray, shape (n_members,)
             Fixed shares; zero for the members that divide the rest between them.
         z : ndarray, shape (n, n_dim)
@@ -154,7 +153,6 @@ class MixtureProposal:
         smooth : ndarray of bool, shape (n_members,), optional
             Members that together get ``least_smooth`` of what is divided, whatever the likelihood says: a
             few draws cannot tell how thin the others are where they have seen none.
-        least_smooth : float
         """
         fitted = np.flatnonzero(shares == 0.0)
         if not len(fitted):

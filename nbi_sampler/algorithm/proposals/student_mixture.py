@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap, spread_of
-from nbi_sampler.core.config.algorithm import LOCAL_KERNELS, MIXTURE, KernelConfig
+from nbi_sampler.core.config import LOCAL_KERNELS, MIXTURE, KernelConfig
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 
 __all__ = ["StudentMixture", "fitted_by_em", "weighted_kernels"]
@@ -98,8 +98,6 @@ def weighted_kernels(
     y : ndarray, shape (n, n_dim)
     log_weights : ndarray, shape (n,)
         Of the distribution to cover.
-    rng : numpy.random.Generator
-    settings : KernelConfig
 
     Returns
     -------
@@ -164,8 +162,6 @@ def fitted_by_em(y: Array, weights: Array, n_kernels: int, rng: np.random.Genera
     y : ndarray, shape (n, n_dim)
     weights : ndarray, shape (n,)
         Summing to 1.
-    n_kernels : int
-    rng : numpy.random.Generator
     """
     degrees = MIXTURE.em_degrees
     if n_kernels == 1:

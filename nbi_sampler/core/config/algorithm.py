@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nbi_sampler.core.config.networks import TrainingConfig
+
 __all__ = [
     "ASCENT",
     "BATCHES",
@@ -18,6 +20,7 @@ __all__ = [
     "MODE_SEARCH",
     "POOLING",
     "REFINEMENT",
+    "REFINEMENT_TRAINING",
     "REGRESSION",
     "REGRESSION_KERNELS",
     "AscentConfig",
@@ -337,6 +340,8 @@ class AscentConfig:
 BATCHES, REFINEMENT, POOLING, MIXTURE = BatchConfig(), RefinementConfig(), PoolingConfig(), MixtureConfig()
 REGRESSION, BY_STATE = RegressionConfig(), ByStateConfig()
 MODE_SEARCH, ASCENT = ModeSearchConfig(), AscentConfig()
+# Flows of the refinement: few effective draws need a stronger decay and fewer epochs. Not measured.
+REFINEMENT_TRAINING = TrainingConfig(weight_decay=0.3, n_epochs=40, patience=10)
 # On weighted draws, under smaller powers too; where weights stand out; where the regression predicts mass.
 LOCAL_KERNELS, REGRESSION_KERNELS = KernelConfig(), KernelConfig(n_kernels=50)
 HIGH_WEIGHT_KERNELS = KernelConfig(n_kernels=40, least_excess=2.0)

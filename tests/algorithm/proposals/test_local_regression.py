@@ -11,7 +11,7 @@ from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKerne
 from nbi_sampler.algorithm.proposals.local_regression import local_regression, regression_guided_kernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.core.config.algorithm import REGRESSION
+from nbi_sampler.core.config import REGRESSION
 
 CUT = np.zeros(2)
 # Of the ridge below, relative to the prior N(0, I), by quadrature on a grid of 2,000 x 2,000.

@@ -16,7 +16,7 @@ from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKerne
 from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em, weighted_kernels
-from nbi_sampler.core.config.algorithm import REGRESSION_KERNELS as FEW
+from nbi_sampler.core.config import REGRESSION_KERNELS as FEW
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.flows import flow_factory
 

@@ -10,7 +10,7 @@ from scipy import stats
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import AffineMap
 from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em, weighted_kernels
-from nbi_sampler.core.config.algorithm import HIGH_WEIGHT_KERNELS
+from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import efficiency, log_evidence
 
