@@ -33,10 +33,7 @@ Array = NDArray[np.float64]
 def ascent_is_due(step: Step, state: State) -> bool:
     """True where the last refinement found draws so much higher than all others that they cannot be fitted.
 
-    Parameters
-    ----------
-    state : State
-        After the refinement.
+    ``state`` is that after the refinement.
     """
     evaluator = step.problem.evaluator
     exponents = [record.exponent for record in state.records if record.phase == "refinement"]

@@ -137,13 +137,8 @@ class History:
 
         .. math:: 1 / \mathrm{E}_p[p / q] \approx 1 / \sum_i W_i\, p(z_i) / q(z_i)
 
-        With the weights W under the mixture of all proposals. For choosing among proposals: draws that one of
-        them was fitted to speak for it.
-
-        Returns
-        -------
-        float
-            In [0, 1] but for noise; 0 while no weight is positive.
+        With the weights W under the mixture of all proposals; in [0, 1] but for noise, 0 while no weight is
+        positive. For choosing among proposals: draws that one of them was fitted to speak for it.
         """
         log_weights = self.log_weights
         log_z = log_evidence(log_weights).log_evidence

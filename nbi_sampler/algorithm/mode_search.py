@@ -67,10 +67,7 @@ class Starts(NamedTuple):
 def mode_search_is_due(step: Step, exponent: float) -> bool:
     """True where a run that comes down from the prior by tempering has yet to search for modes.
 
-    Parameters
-    ----------
-    exponent : float
-        Of the fit at hand.
+    ``exponent`` is that of the fit at hand.
     """
     evaluator, state = step.problem.evaluator, step.state
     applies = evaluator.forward is None and evaluator.space.n_dim >= MODE_SEARCH.fewest_dimensions
@@ -114,12 +111,7 @@ def _next_starts(history: History) -> Starts:
 def first_starts(u: Array, log_likelihood: Array) -> Starts:
     """Draws of the prior that are higher than their neighbours, of these the highest.
 
-    Parameters
-    ----------
-    u : ndarray, shape (n, n_dim)
-        Draws of the prior, in the unit cube.
-    log_likelihood : ndarray, shape (n,)
-        Finite.
+    The draws are in the unit cube, shape (n, n_dim), and all their log-likelihoods finite.
     """
     n_dim = u.shape[1]
     _, near = cKDTree(u).query(u, k=min(MODE_SEARCH.n_neighbours, len(u)))
@@ -133,10 +125,7 @@ def first_starts(u: Array, log_likelihood: Array) -> Starts:
 def kernels_around(starts: Starts, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
     """A proposal that gives every start as many draws within the cube; None where hardly any are.
 
-    Parameters
-    ----------
-    cut : ndarray, shape (n_dim,)
-        See `periodic`.
+    ``cut``, shape (n_dim,), is that of `periodic`.
     """
     normal = rng.normal(size=(MODE_SEARCH.n_tested, starts.centres.shape[1]))
     tested = starts.centres[:, None] + np.einsum("mij,nj->mni", starts.factors, normal)

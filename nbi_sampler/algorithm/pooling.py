@@ -144,14 +144,8 @@ def has_gained(
 def has_stalled(n_stalls: int, n_missing: int, n_sims: int, rules: RefinementConfig = REFINEMENT) -> bool:
     """True where so many refinements in a row have gained nothing that the best has to do.
 
-    More of them are tried while many draws are missing, which a better proposal would spare. Not measured.
-
-    Parameters
-    ----------
-    n_stalls : int
-        Refinements since the last one that gained.
-    n_missing, n_sims : int
-        Draws that would complete the result, and those of a round.
+    More of them are tried while many of the ``n_missing`` draws that complete the result are to come, in
+    units of the ``n_sims`` of a round: a better proposal would spare them. Not measured.
     """
     few = n_missing <= rules.few_rounds * n_sims
     return n_stalls >= (rules.most_stalls if few else rules.patience * rules.most_stalls)
@@ -163,10 +157,7 @@ def is_stuck(exponents: Sequence[float], rules: RefinementConfig = REFINEMENT) -
     Guards against runs without an end, where the posterior is narrower than the spacing of floating-point
     numbers, or noise drowns it. Measured: a spike 1e-150 wide ends within 10,000 calls.
 
-    Parameters
-    ----------
-    exponents : sequence of float
-        Of all refinements, in order.
+    ``exponents`` are those of all refinements, in order.
     """
     before, since = exponents[: -rules.most_stuck], exponents[-rules.most_stuck :]
     return bool(before) and max(exponents) < 1.0 and max(since) < rules.least_progress * max(before)
@@ -177,14 +168,8 @@ def no_fit_can_pay(
 ) -> bool:
     """True where the best proposal completes the result in hardly more draws than a perfect one would.
 
-    Guards against fits that cost more time than the draws they save. Not measured.
-
-    Parameters
-    ----------
-    rate : float
-        Efficiency of the best proposal.
-    n_pooled, n_missing, n_at_best : int
-        Draws of the result; those that would complete it at this rate; at an efficiency of one.
+    Guards against fits that cost more time than the draws they save. Not measured. ``rate`` is the efficiency
+    of the best proposal; ``n_missing`` draws complete a result of ``n_pooled`` at it, ``n_at_best`` at 1.
     """
     saving = n_missing - n_at_best
     return rate >= rules.least_converged and saving < rules.least_saving * (n_pooled + n_missing)

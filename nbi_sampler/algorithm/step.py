@@ -27,7 +27,7 @@ __all__ = ["Networks", "Problem", "Start", "Step", "budget", "simulations_per_ro
 
 @dataclass(frozen=True)
 class Networks:
-    """Makers of networks, and where these live.
+    """Makers of networks, and the device that these live on.
 
     Attributes
     ----------
@@ -78,9 +78,8 @@ class Problem:
     Attributes
     ----------
     evaluator : Evaluator
-        Where draws are evaluated.
     networks : Networks
-        With which proposals are learnt from them.
+        With which proposals are learnt from draws.
     training, refinement_training : TrainingConfig
     start : Start, optional
         The prior by default.

@@ -11,17 +11,10 @@ Array = NDArray[np.float64]
 
 
 def spread_of(points: Array) -> Array:
-    """Standard deviation of every coordinate, by which distances can be divided whatever the points are.
+    """Standard deviation of every coordinate of points, shape (n, n_dim), by which distances can be divided.
 
-    Parameters
-    ----------
-    points : ndarray, shape (n, n_dim)
-        Finite, one at least.
-
-    Returns
-    -------
-    ndarray, shape (n_dim,)
-        Of a coordinate in which all points agree but for rounding, a size of the order of this rounding.
+    Of a coordinate in which all points agree but for rounding, a size of the order of this rounding. The
+    points are finite, and one at least.
     """
     largest = np.abs(points).max(axis=0)
     largest = np.where(largest > 0.0, largest, 1.0)
@@ -47,14 +40,7 @@ class AffineMap:
 
     @classmethod
     def standardising(cls, z: Array, weights: Array) -> AffineMap:
-        """The map from a standard normal to the mean and covariance of weighted draws.
-
-        Parameters
-        ----------
-        z : ndarray, shape (n, n_dim)
-        weights : ndarray, shape (n,)
-            Summing to 1.
-        """
+        """The map from a standard normal to the mean and covariance of draws, whose weights sum to 1."""
         mean = weights @ z
         centred = z - mean
         return cls.of_moments(mean, centred.T @ (centred * weights[:, None]))

@@ -21,17 +21,9 @@ SMALLEST = 1e-15
 
 
 def apply_cut(z: Array, cut: Array) -> Array:
-    """Latent coordinates after the circle is cut at quantile ``cut``.
+    """Latent coordinates, shape (n, n_dim), after the circle is cut at quantiles ``cut``, shape (n_dim,).
 
-    Parameters
-    ----------
-    z : ndarray, shape (n, n_dim)
-    cut : ndarray, shape (n_dim,)
-        In [0, 1); zero leaves a coordinate exactly as it is.
-
-    Returns
-    -------
-    ndarray, shape (n, n_dim)
+    These are in [0, 1); zero leaves a coordinate exactly as it is.
     """
     return _rotate(z, -cut)
 

@@ -157,11 +157,7 @@ def _neighbourhoods(centres: Array, pool: Array) -> Array:
 def fitted_by_em(y: Array, weights: Array, n_kernels: int, rng: np.random.Generator) -> StudentMixture:
     """Gaussian mixture of weighted draws with its covariances, its tails made a little heavier.
 
-    Parameters
-    ----------
-    y : ndarray, shape (n, n_dim)
-    weights : ndarray, shape (n,)
-        Summing to 1.
+    ``y`` is of shape (n, n_dim); the weights sum to 1.
     """
     degrees = MIXTURE.em_degrees
     if n_kernels == 1:

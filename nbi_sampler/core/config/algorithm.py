@@ -299,8 +299,7 @@ class ModeSearchConfig:
     reach: tuple[float, float] = (3.0, 100.0)
     widening: tuple[float, float] = (2.0, 10.0)
     narrowing: float = 1e-3
-    """How far in its widths a start moves, widens and narrows; the larger where a paraboloid fits. Not
-    measured."""
+    """Limits of how a start moves, widens and narrows in its widths, larger where it fits. Not measured."""
     fading: float = 2.0
     """Log of the weight in a fit of the lowest of the draws relative to the highest. Not measured."""
     n_tested: int = 400
@@ -333,8 +332,7 @@ class AscentConfig:
     widening: float = 2.0
     narrowing: float = 0.5
     degrees: float = 8.0
-    """How far a step goes and widens, in the spreads of the draws, and how narrow the other kernel is. Not
-    measured."""
+    """Limits of a step and its widening in spreads of the draws; width of the other kernel. Not measured."""
 
 
 BATCHES, REFINEMENT, POOLING, MIXTURE = BatchConfig(), RefinementConfig(), PoolingConfig(), MixtureConfig()
