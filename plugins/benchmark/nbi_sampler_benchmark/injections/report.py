@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from bilby.core.prior import PriorDict
 from bilby.core.result import make_pp_plot
+
+from nbi_sampler.reports.plots.view import parameter_labels
 
 __all__ = ["passes", "pp_plot", "pp_table"]
 
@@ -20,9 +23,9 @@ LEAST_COMBINED, LEAST_OF_A_PARAMETER = 0.05, 0.005
 class _Levels:
     """The part of a result that bilby's P-P plot reads: its credible levels were found when it was run."""
 
-    def __init__(self, levels: Mapping[str, float], priors: PriorDict) -> None:
+    def __init__(self, levels: Mapping[str, float], labels: Mapping[str, str]) -> None:
         self.levels = levels
-        self.priors = priors
+        self.priors = {name: SimpleNamespace(latex_label=label) for name, label in labels.items()}
         self.search_parameter_keys = list(levels)
 
     def get_all_injection_credible_levels(
@@ -49,7 +52,9 @@ def pp_plot(records: Sequence[Mapping[str, Any]], priors: PriorDict, path: Path)
     namedtuple
         ``combined_pvalue``, ``pvalues`` and ``names``, of Kolmogorov-Smirnov tests.
     """
-    results = [_Levels(record["levels"], priors) for record in records]
+    names = list(records[0]["levels"])
+    labels = dict(zip(names, parameter_labels(names, priors), strict=True))
+    results = [_Levels(record["levels"], labels) for record in records]
     figure, p_values = make_pp_plot(results, save=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
