@@ -59,7 +59,8 @@ __all__ = [
 ]
 
 
-FORMAT, FORMAT_VERSION = "nbi_sampler estimator", 1
+FORMAT = "nbi_sampler estimator"
+FORMAT_VERSION = 1
 
 KINDS = (*PROPOSAL_KINDS, DataFormat, DataSummary, OutOfDistributionTest, SequentialPosterior, RoundRecord)
 
