@@ -16,6 +16,7 @@ FORMER = {
     "colours": ("reports.plots.style",),
     "config": ("core.config",),
     "diagnostics": ("reports.diagnostics", "amortised.out_of_distribution"),
+    "diagnostics.page": ("reports.diagnostics.page",),
     "engine": ("amortised.engine",),
     "featurizers": ("networks.featurizers",),
     "featurizers.base": ("networks.featurizers.base",),
@@ -25,10 +26,19 @@ FORMER = {
     "persistence.draws_file": ("storage.checkpoint",),
     "plots": ("reports.plots",),
     "plugins.events": ("reports.events",),
+    "proposals": ("algorithm.proposals",),
+    "proposals.proposal": ("algorithm.proposals.proposal",),
+    "reporting": ("reports",),
+    "reporting.meta_data": ("reports.meta_data",),
+    "reporting.status": ("importance.reliability",),
+    "settings": ("sampler.keywords",),
+    "settings.devices": ("networks.devices",),
     "statistics": ("importance",),
     "statistics.importance": ("importance.weights",),
+    "statistics.pareto": ("importance.pareto",),
     "survey": ("sampler.survey",),
     "training": ("networks.training",),
+    "training.fit": ("networks.training.fit",),
     "training.losses": ("networks.training.losses",),
     "training.noisy_data": ("networks.training.noisy_data",),
     "training.objectives": ("networks.training.objectives",),
@@ -45,7 +55,10 @@ def keep_former_names(package: str) -> None:
     """Make former names in a package importable; what they hold is imported when it is used."""
     for former, present in FORMER.items():
         name = f"{package}.{former}"
-        sys.modules.setdefault(name, _Former(name, tuple(f"{package}.{each}" for each in present)))
+        module = sys.modules.setdefault(name, _Former(name, tuple(f"{package}.{each}" for each in present)))
+        if "." not in former:
+            # As an import does that finds its module in a file.
+            setattr(sys.modules[package], former, module)
 
 
 class _Former(ModuleType):
