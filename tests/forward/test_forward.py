@@ -155,6 +155,20 @@ def test_white_noise_scale(case):
         np.testing.assert_array_equal(scale.numpy(), 1.0)
 
 
+def test_normal_residuals_of_data_of_the_model_are_normal(case):
+    here = rows(draw(case, 1, 6))[0]
+    prediction, data = repeated(case, here, 200, 4)
+    arguments = (
+        torch.tensor(prediction)[None],
+        tensors({key: np.full(1, value) for key, value in here.items()}),
+    )
+    rng = np.random.default_rng(2)
+    models = [forward_model_for(case.make(row.reshape(case.data.shape))) for row in data]
+    found = [model.normal_residuals(*arguments, rng) for model in models]
+    if found[0] is not None:
+        assert stats.kstest(np.concatenate(found, axis=None), "norm").pvalue > 1e-3
+
+
 def test_noise_takes_its_numbers_from_the_generator_only(case):
     model = model_of(case)
     columns = draw(case, 20)

@@ -95,9 +95,10 @@ class TestEveryFlow:
     def test_far_points_have_a_low_density_and_no_nan(self, name, n_dims, n_context):
         flow, context = made(name, n_dims, n_context), contexts(n_context)
         with torch.no_grad():
-            far = flow.log_prob(torch.full((1, n_dims), 1e4), context)
+            near, far = (flow.log_prob(torch.full((1, n_dims), at), context) for at in (0.0, 1e4))
+        # Heavy tails are allowed: those of Student's t with four degrees of freedom fall by 46.
         assert not torch.isnan(far).any()
-        assert float(far) < -1e3
+        assert float(far) < float(near) - 20.0
 
 
 @every_flow
