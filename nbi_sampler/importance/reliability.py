@@ -1,7 +1,6 @@
 """Reliability of a result: its weights measured, and one of a few statuses, each with a remedy.
 
-To add a status: a member of `Status` at its place in the order of severity, a case in `judge`, and a section
-with its text in docs/reading_results.md; tests ask for a run of `judge` that gives it.
+CONTRIBUTING.md says how to add one.
 """
 
 from __future__ import annotations

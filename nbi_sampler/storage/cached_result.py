@@ -27,7 +27,7 @@ from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, differences, settings_
 
 __all__ = ["Cached", "Question", "find_result"]
 
-# Statuses of runs that have all they were asked for: more draws make no better fit.
+# Statuses of runs that have all that was required: more draws would make no better fit.
 FINISHED = (Status.OK, Status.POOR_FIT)
 
 
