@@ -82,7 +82,7 @@ class Estimator:
         return self.data_format.observation(x_obs, x_err, mask, for_networks=for_networks)
 
     def proposals(self, observation: Observation) -> list[FlowProposal]:
-        """The posterior of every target as a distribution over z."""
+        """The posterior of every target of a checked observation as a distribution over z."""
         uncut = np.zeros(self.space.n_dim)
         features = self.features(observation)
         return [FlowProposal(self.flow, row[None], self.affine, uncut) for row in features]

@@ -121,6 +121,10 @@ def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
     counts : ndarray, shape (n_proposals,)
         Number of draws from each proposal.
 
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
     References
     ----------
     Owen & Zhou (2000), Safe and effective importance sampling, JASA 95, 135.

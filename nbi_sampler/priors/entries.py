@@ -95,7 +95,17 @@ def check_dictionary_rescale(
 ) -> None:
     """Refuse a dictionary whose own ``rescale`` does more than call its priors one after the other.
 
-    It maps points u of the unit cube elsewhere than to theta, as single priors do, shapes (n, n_dim).
+    Parameters
+    ----------
+    priors : bilby.core.prior.PriorDict
+    names : tuple of str
+    u, theta : ndarray, shape (n_probes, n_dim)
+        Points of the unit cube and where the single priors map them.
+
+    Raises
+    ------
+    TypeError
+        The dictionary's class overrides ``rescale`` and maps the points elsewhere.
     """
     if type(priors).rescale in (PriorDict.rescale, ConditionalPriorDict.rescale):
         return

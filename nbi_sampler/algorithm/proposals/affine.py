@@ -40,7 +40,10 @@ class AffineMap:
 
     @classmethod
     def standardising(cls, z: Array, weights: Array) -> AffineMap:
-        """The map from a standard normal to the mean and covariance of draws, whose weights sum to 1."""
+        """The map from a standard normal to the mean and covariance of draws z, shape (n, n_dim).
+
+        Their weights, shape (n,), sum to 1.
+        """
         mean = weights @ z
         centred = z - mean
         return cls.of_moments(mean, centred.T @ (centred * weights[:, None]))
