@@ -131,12 +131,14 @@ class State:
         return tuple(takewhile(lambda record: record.phase == "final", reversed(self.records)))
 
     def without_result(self, n_kept: int = 0) -> State:
-        """The same state with a result that restarts, from its last batch where ``n_kept`` is 1.
+        """The same state with a result that restarts, from the last of its batches where ``n_kept`` is 1.
 
-        The draws that are left out still train proposals.
+        The draws that are left out still train proposals. Batches that were no part of the result, as after a
+        return from the final draws, stay so.
         """
-        n_left_out = len(self.records) - n_kept
-        records = tuple(replace(r, pooled=i >= n_left_out) for i, r in enumerate(self.records))
+        pooled = [i for i, record in enumerate(self.records) if record.pooled]
+        kept = pooled[len(pooled) - n_kept :]
+        records = tuple(replace(record, pooled=i in kept) for i, record in enumerate(self.records))
         return replace(self, final=self.final[len(self.final) - n_kept :], records=records)
 
     def restarted(self, reason: Reason) -> State:

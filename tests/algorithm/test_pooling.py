@@ -174,6 +174,21 @@ def test_a_batch_that_is_no_part_of_the_result_takes_no_place():
     assert not kept.final and not any(record.pooled for record in kept.records)
 
 
+def test_a_batch_of_the_result_is_kept_with_its_own_record_where_another_came_after():
+    """After a return from final draws that gained nothing: the refinement that follows is no part of it."""
+    rng = np.random.default_rng(6)
+    poor, final = (toys.drawn(wider(factor), FUNCTION, 1000, rng) for factor in (30.0, 5.0))
+    records = (
+        RoundRecord("refinement", 1000, 1000, 0, 20.0, 0.02, EVIDENCE, 0.2, pooled=True),
+        RoundRecord("final", 1000, 1000, 0, 9e3, 0.2, EVIDENCE, 0.05, pooled=True),
+    )
+    before = State(final=(poor, final), records=records)
+    after = replace(before, records=(*records, refined_batch(EVIDENCE, pooled=False)))
+    kept = refinement._without_poor_batches(before, after)
+    assert kept.final == (final,)
+    assert [record.pooled for record in kept.records] == [False, True, False]
+
+
 def test_the_first_batch_of_a_result_has_nothing_to_be_compared_with():
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
     after = State(final=(draws,), records=(refined_batch(EVIDENCE),))
