@@ -117,7 +117,7 @@ def monitored(
     )
     with RunEvents(run) as events:
         yield events if on_epoch is None else Observers(events, _Epochs(on_epoch))
-        events.finished(Outcome(status=Status.OK, message="trained"))
+        events.finished(Outcome(status=str(Status.OK), message="trained"))
 
 
 class _Epochs(Observer):

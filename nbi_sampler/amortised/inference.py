@@ -54,7 +54,7 @@ class Inference:
     ess, efficiency, k_hat : float
     p_value : float
         Chance that a simulation is as unlike the others as the data are.
-    status : Status
+    status : str
         "ok", "few distinct samples", "unreliable weights" or "no finite likelihood".
     message : str
         The remedy.
@@ -73,7 +73,7 @@ class Inference:
     efficiency: float
     k_hat: float
     p_value: float
-    status: Status
+    status: str
     message: str
 
     @property
@@ -215,7 +215,7 @@ def _judged(
         efficiency=found.ess / len(theta),
         k_hat=found.k_hat,
         p_value=p_value,
-        status=status,
+        status=str(status),
         message="" if status == Status.OK else status.remedy_of_model,
     )
 

@@ -123,7 +123,7 @@ class Outcome:
         Calls of the likelihood; 0 where there is no result.
     """
 
-    status: Status
+    status: str
     message: str
     log_evidence: float = math.nan
     log_evidence_err: float = math.nan
@@ -148,7 +148,7 @@ class RunEvents(Observer):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         if error is not None:
-            self.finished(Outcome(status=Status.INTERRUPTED, message=f"{type(error).__name__}: {error}"))
+            self.finished(Outcome(status=str(Status.INTERRUPTED), message=f"{type(error).__name__}: {error}"))
 
     def finished(self, outcome: Outcome) -> None:
         """Tell that the run has ended."""

@@ -156,7 +156,7 @@ def finished_run(
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws.batches if id(each) not in trained_on) or draws.batches[-1:]
     own = {
-        "status": verdict.status,
+        "status": str(verdict.status),
         "message": "; ".join([verdict.message, *findings.sentences]),
         "efficiency": efficiency(ResultDraws(last, space.n_dim).log_weights),
         "ess": weights.ess,

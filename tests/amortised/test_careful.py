@@ -6,6 +6,7 @@ import logging
 import sys
 
 import bilby.core.prior as bp
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -382,6 +383,16 @@ def test_the_sampler_understands_both_names_of_a_mask(tmp_path):
 
 
 # What is shown
+
+
+def test_the_status_of_an_inference_can_be_stored_as_any_text(trained, x, tmp_path):
+    """HDF5 and YAML look at the very class, and refuse a member of an enumeration that is a text besides."""
+    (one,) = trained.infer(x, n_samples=2000)
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file.attrs["status"] = one.status
+        file["status"] = one.status
+        assert file.attrs["status"] == "ok" and file["status"][()] == b"ok"
+    assert type(one.status) is str
 
 
 def test_an_inference_prints_a_summary(trained, x):

@@ -96,6 +96,8 @@ class TestEvents:
             own["efficiency"],
             own["k_hat"],
         )
+        # Of no class of its own, which HDF5 and YAML would refuse.
+        assert type(outcome.status) is type(own["status"]) is str
         assert outcome.log_evidence == result.log_evidence
         assert outcome.log_evidence_err == result.log_evidence_err
 
@@ -116,6 +118,7 @@ class TestEvents:
             fit(tmp_path, likelihood, n_sims=600, **keywords)
         ((outcome,),) = watching.of("run_finished")
         assert outcome.status == "interrupted" and "the disk is full" in outcome.message
+        assert type(outcome.status) is str
         assert np.isnan(outcome.log_evidence) and outcome.n_calls == 0
         n_rounds = len(watching.of("round_finished"))
         assert n_rounds == 1
