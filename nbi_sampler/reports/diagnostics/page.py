@@ -30,9 +30,10 @@ def page(
     path: str | Path,
     assessment: Assessment,
     *,
-    familiarity: OutOfDistributionTest | None = None,
+    out_of_distribution: OutOfDistributionTest | None = None,
     features: ArrayLike | None = None,
     predictive: PredictiveCheck | None = None,
+    familiarity: OutOfDistributionTest | None = None,
 ) -> Path:
     """Write a page of plots.
 
@@ -42,17 +43,25 @@ def page(
         Its ending is the format, for example ``.png`` or ``.pdf``; its folder is made where missing.
     assessment : Assessment
         Calibration, p-values and coverage, always drawn.
-    familiarity : OutOfDistributionTest, optional
-        Adds the out-of-distribution scores,
+    out_of_distribution : OutOfDistributionTest, optional
+        Adds a panel with its scores of held-out simulations.
     features : array_like, shape (n, k) or (k,), optional
-        with those of the observed data.
+        Of the observed data, as the test takes them; their scores are marked there.
     predictive : PredictiveCheck, optional
         Adds the discrepancies of replicated and observed data.
+    familiarity : OutOfDistributionTest, optional
+        Former name of ``out_of_distribution``.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the file.
     """
     from matplotlib.figure import Figure
 
+    test = familiarity if out_of_distribution is None else out_of_distribution
     panels = [_draw_calibration, _draw_p_values, _draw_coverage]
-    n_panels = len(panels) + (familiarity is not None) + (predictive is not None)
+    n_panels = len(panels) + (test is not None) + (predictive is not None)
     n_columns = 3 if n_panels != 4 else 2
     n_rows = -(-n_panels // n_columns)
     figure = Figure(figsize=(5.0 * n_columns, 4.4 * n_rows), layout="constrained")
@@ -60,8 +69,8 @@ def page(
     for draw, axis in zip(panels, axes, strict=False):
         draw(axis, assessment)
     free = axes[len(panels) :]
-    if familiarity is not None:
-        _draw_familiarity(free.pop(0), familiarity, features)
+    if test is not None:
+        _draw_scores(free.pop(0), test, features)
     if predictive is not None:
         _draw_predictive(free.pop(0), predictive)
     for axis in free:
@@ -125,15 +134,15 @@ def _draw_coverage(axis: Axes, assessment: Assessment) -> None:
     axis.legend(fontsize=8)
 
 
-def _draw_familiarity(axis: Axes, familiarity: OutOfDistributionTest, features: ArrayLike | None) -> None:
+def _draw_scores(axis: Axes, test: OutOfDistributionTest, features: ArrayLike | None) -> None:
     """Scores of held-out simulations, and of the observed data."""
-    observed = np.empty(0) if features is None else familiarity.score(features)
+    observed = np.empty(0) if features is None else test.score(features)
     observed = observed[np.isfinite(observed)]
-    shown = np.concatenate([familiarity.scores, observed])
+    shown = np.concatenate([test.scores, observed])
     edges = np.geomspace(max(shown.min(), 1e-6), shown.max() * 1.01, 40)
-    axis.hist(familiarity.scores, edges.tolist(), color="0.75", label="held-out simulations")
+    axis.hist(test.scores, edges.tolist(), color="0.75", label="held-out simulations")
     if features is not None:
-        p_values = familiarity.p_value(features)
+        p_values = test.p_value(features)
         for i, score in enumerate(observed):
             axis.axvline(score, color=COLOURS[1], label=None if i else "observed")
         axis.set_title(f"Out of distribution: smallest p = {_rounded(p_values.min())}")

@@ -1,4 +1,4 @@
-"""Whether data are such as the model makes them: predictive checks, familiarity, and the page of both."""
+"""Checks of data that the model may not make: predictive ones, the out-of-distribution test, their page."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TestOutOfDistribution:
         return found
 
     @pytest.mark.parametrize(("n", "k"), [(500, 3), (60, 200)])
-    def test_p_values_of_familiar_data_are_uniform(self, rng, n, k):
+    def test_p_values_of_data_like_the_simulations_are_uniform(self, rng, n, k):
         found = []
         for _ in range(250):
             known = self.features(rng, n + 1, k)
@@ -84,11 +84,11 @@ class TestOutOfDistribution:
     @pytest.mark.parametrize("k", [3, 60])
     def test_strange_data_are_seen_in_few_and_many_dimensions(self, rng, k):
         mixing = rng.normal(size=(k, k))
-        familiarity = OutOfDistributionTest.fit(rng.normal(size=(1000, k)) @ mixing, rng)
+        test = OutOfDistributionTest.fit(rng.normal(size=(1000, k)) @ mixing, rng)
         shifted = rng.normal(size=(50, k))
         shifted[:, 0] += 12.0
-        assert np.quantile(familiarity.p_value(shifted @ mixing), 0.9) < 0.02
-        assert np.quantile(familiarity.p_value(2.5 * rng.normal(size=(50, k)) @ mixing), 0.5) < 0.02
+        assert np.quantile(test.p_value(shifted @ mixing), 0.9) < 0.02
+        assert np.quantile(test.p_value(2.5 * rng.normal(size=(50, k)) @ mixing), 0.5) < 0.02
 
     def test_units_and_constant_features_do_not_matter(self, rng):
         known, new = rng.normal(size=(200, 4)), rng.normal(size=(10, 4))
@@ -101,8 +101,8 @@ class TestOutOfDistribution:
         np.testing.assert_array_equal(first, other)
 
     def test_what_is_not_finite_is_strange(self, rng):
-        familiarity = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
-        assert familiarity.p_value([np.nan, 0.0]) == familiarity.p_value([np.inf, 0.0]) == 1 / 51
+        test = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
+        assert test.p_value([np.nan, 0.0]) == test.p_value([np.inf, 0.0]) == 1 / 51
 
     def test_too_few_or_broken_simulations_are_refused(self, rng):
         for known in (np.zeros((19, 2)), np.full((50, 2), np.nan), np.zeros(50)):
@@ -123,11 +123,11 @@ class TestPage:
     @pytest.mark.parametrize(("n_dim", "ending"), [(1, "pdf"), (30, "png")])
     @pytest.mark.parametrize("more", [False, True])
     def test_it_is_written_with_what_there_is(self, tmp_path, rng, n_dim, ending, more):
-        familiarity = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
+        test = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
         check = predictive_check(
             np.zeros(3), rng.normal(size=(20, 3)), np.zeros((20, 3)), chi_squared(np.ones(3))
         )
-        every = {"familiarity": familiarity, "features": [[0.0, np.nan], [9.0, 9.0]], "predictive": check}
+        every = {"out_of_distribution": test, "features": [[0.0, np.nan], [9.0, 9.0]], "predictive": check}
         path = tmp_path / "plots" / f"page.{ending}"
         assert page(path, self.assessment(rng, n_dim), **(every if more else {})) == path
         assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF") and path.stat().st_size > 5000
