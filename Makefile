@@ -51,7 +51,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 	for tests in plugins/*/tests; do $(BIN)/python -m pytest -n 2 $$tests || exit 1; done
 
-# Pages made of docstrings are written anew, because those of files that are gone would stay.
+# Pages made of docstrings are written again, because those of files that are gone would stay.
 docs: $(DOCS_STAMP)
 	rm -rf docs/reference/modules build/docs
 	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs build/docs

@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `make docs`, into build/docs."""
+"""Settings of Sphinx, which builds the documentation: `make docs`, into build/docs."""
 
 from __future__ import annotations
 

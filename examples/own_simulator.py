@@ -41,7 +41,7 @@ def light_curve(parameters: dict[str, float], time: np.ndarray = EPOCH) -> np.nd
 
 
 def observe(flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a telescope reports: noisy fluxes where they are detections, elsewhere 0."""
+    """Fluxes as a telescope reports them: noisy fluxes where they are detections, elsewhere 0."""
     noisy = flux + NOISE * rng.normal(size=flux.shape)
     return np.where(noisy > LIMIT, noisy, 0.0)
 

@@ -41,12 +41,12 @@ def flux_at(time: np.ndarray, t0: float, u0: float, tE: float, source: float, ba
 
 
 def event(parameters: dict[str, float]) -> np.ndarray:
-    """What the survey looks at: an event is told by its parameters."""
+    """Events of the survey: each is told by its parameters."""
     return np.stack(np.broadcast_arrays(*(parameters[name] for name in PRIORS)), axis=-1)
 
 
 def noise(events: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """What the network sees of events: another season in every epoch of the training."""
+    """Events as the network sees them: another season in every epoch of the training."""
     return observe(flux_at, events, rng).for_network()
 
 

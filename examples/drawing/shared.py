@@ -1,4 +1,4 @@
-"""What figures of the gallery share: colours, panels with residuals, bands, corner plots."""
+"""Parts that figures of the gallery share: colours, panels with residuals, bands, corner plots."""
 
 from __future__ import annotations
 

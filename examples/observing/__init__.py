@@ -1,1 +1,1 @@
-"""How observations come about: what instruments and weather do to a model. Used by scripts one folder up."""
+"""Observations as instruments and weather make them of a model, for the scripts one folder up."""

@@ -1,6 +1,6 @@
 """A season of OGLE, simulated or read: when it looks, how well it measures, and what a network sees of that.
 
-Called by `survey_microlensing.py`.
+Of `survey_microlensing.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LightCurve(NamedTuple):
     mask: np.ndarray
 
     def for_network(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What a network sees: times and compressed significances, uncertainties, and a mask."""
+        """Rows that a network sees: times and compressed significances, uncertainties, and a mask."""
         significance = np.arcsinh((self.flux - 1) / self.error)
         return np.stack([self.time, significance], axis=-2), self.error, self.mask
 

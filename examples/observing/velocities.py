@@ -1,6 +1,6 @@
 """Velocities of a star from several instruments: a likelihood with an offset and a jitter for each.
 
-Called by `hd_164922.py`, whose planets it is told of.
+Of `hd_164922.py`, whose planets it is told of.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from nbi_sampler.forward.arrays import (
     as_numbers,
     as_real_numbers,
     channel_shape,
-    data_layout,
+    channels_and_length,
     from_channels,
     to_channels,
 )
@@ -126,7 +126,7 @@ class DataFormat:
         """
         x = as_numbers(x, "x")
         data_shape, is_complex = x.shape[1:], np.iscomplexobj(x)
-        n_channels, _ = data_layout(data_shape)
+        n_channels, _ = channels_and_length(data_shape)
         roles = ("value",) * n_channels if channels is None else tuple(channels)
         _check_channels(roles, n_channels, data_shape, is_complex)
         roles *= 1 + is_complex
@@ -144,7 +144,7 @@ class DataFormat:
     @property
     def shape(self) -> tuple[int, int]:
         """(n_rows, length) of what networks see."""
-        return len(self.shift), data_layout(self.data_shape)[1]
+        return len(self.shift), channels_and_length(self.data_shape)[1]
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ __all__ = [
     "as_observed",
     "as_real_numbers",
     "channel_shape",
-    "data_layout",
+    "channels_and_length",
     "from_channels",
     "robust_scale",
     "to_channels",
@@ -90,12 +90,12 @@ def as_mask(values: Any, argument: str) -> NDArray[np.bool_]:
     return np.asarray(as_real_numbers(values, argument) != 0.0)
 
 
-def data_layout(shape: tuple[int, ...]) -> tuple[int, int]:
+def channels_and_length(shape: tuple[int, ...]) -> tuple[int, int]:
     """Channels and length of data of some shape: two-dimensional data keep their rows as channels.
 
     Examples
     --------
-    >>> data_layout((100,)), data_layout((3, 100))
+    >>> channels_and_length((100,)), channels_and_length((3, 100))
     ((1, 100), (3, 100))
     """
     return (shape[0], shape[1]) if len(shape) == 2 else (1, int(np.prod(shape)))
@@ -103,13 +103,13 @@ def data_layout(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def channel_shape(shape: tuple[int, ...], is_complex: bool) -> tuple[int, int]:
     """(n_channels, length) of data of some shape as real numbers: twice the channels where complex."""
-    n_channels, length = data_layout(shape)
+    n_channels, length = channels_and_length(shape)
     return (2 * n_channels if is_complex else n_channels), length
 
 
 def to_channels(data: NDArray[Any], shape: tuple[int, ...]) -> Array:
     """Real channels, shape (n, n_channels, length), of real or complex data of shape (n, *shape)."""
-    rows = data.reshape(len(data), *data_layout(shape))
+    rows = data.reshape(len(data), *channels_and_length(shape))
     return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
 
 

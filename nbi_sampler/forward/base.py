@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, data_layout
+from nbi_sampler.forward.arrays import Array, channels_and_length
 from nbi_sampler.plugins.manager import Plugin
 
 __all__ = ["ForwardModel"]
@@ -69,7 +69,7 @@ class ForwardModel(ABC):
     ) -> None:
         self.name = name
         self.observed = np.array(observed, dtype=np.float64).reshape(-1)
-        self.shape = data_layout(np.shape(observed)) if shape is None else shape
+        self.shape = channels_and_length(np.shape(observed)) if shape is None else shape
         self.noise_parameters = noise_parameters
         self.prediction_parameters = prediction_parameters
         self._tensors: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}

@@ -70,7 +70,7 @@ def create_file(path: Path, columns: Mapping[str, np.dtype[Any]], metadata: str)
 
 
 def is_table(path: Path) -> bool:
-    """Return whether the file has the layout of a table, be it sound or not."""
+    """Return whether the file is a table, be it sound or not."""
     if not h5py.is_hdf5(path):
         return False
     try:

@@ -210,7 +210,7 @@ def test_a_refinement_that_finds_more_of_the_posterior_has_not_stalled(monkeypat
 
 
 def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_many(monkeypatch):
-    """What is missing after them is drawn next; what is too much has been paid for."""
+    """Draws that are missing after them are drawn next; those too many are in the result already."""
     asked = []
     record = replace(refined_batch(EVIDENCE), ess=50.0, efficiency=0.05)
     state = State(History(), (), (record,), "final", Best(wider(1.5), record))
@@ -262,7 +262,7 @@ def test_final_draws_stop_where_the_efficiency_was_flattered_and_teach_the_refin
     asked, state = final_batches(monkeypatch, 3, [0.5, 0.1, 0.5], n_effective=50_000)
     assert asked == [1000, 2000]
     assert state.phase == "refinement"
-    # What was paid for counts in the result, and the next fit learns from all of it.
+    # What was evaluated counts in the result, and the next fit learns from all of it.
     assert sum(map(len, state.final)) == 3000
     assert len(state.history) == 3000
 

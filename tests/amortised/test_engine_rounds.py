@@ -14,7 +14,7 @@ from nbi_sampler.storage.archive import ArchiveError
 
 
 @pytest.fixture(scope="module")
-def focused():
+def sequential():
     """An engine trained in rounds for the first of the targets."""
     _, x, x_err = targets(1)
     return an_engine().fit(
@@ -22,22 +22,22 @@ def focused():
     )
 
 
-def test_rounds_for_one_target(focused):
+def test_rounds_for_one_target(sequential):
     _, x, x_err = targets(1)
-    (found,) = focused.infer(x[0], n_samples=1000)
+    (found,) = sequential.infer(x[0], n_samples=1000)
     mean, covariance, log_evidence = exact(x[0], x_err[0])
     assert abs(found.log_evidence - log_evidence) < 5.0 * found.log_evidence_err + 1e-6
     assert found.efficiency > 0.3
-    rounds = focused.sequential_
+    rounds = sequential.sequential_
     assert {record.phase for record in rounds.records} >= {"prior", "rounds"}
     assert len(rounds.samples) == sum(each.n_draws for each in rounds.records if each.phase != "final")
     ess = 1.0 / np.sum(rounds.weights**2)
     deviation = (rounds.weights @ rounds.samples - mean) / np.sqrt(np.diag(covariance))
     np.testing.assert_allclose(deviation, 0.0, atol=5.0 / np.sqrt(ess))
-    assert focused.predict(x[0], n_samples=10)[0].shape == (10, 2)
+    assert sequential.predict(x[0], n_samples=10)[0].shape == (10, 2)
     for another in ((x[0] + 1.0, x_err[0]), (x[0], 2.0 * x_err[0]), (x[0], x_err[0], np.arange(10) < 5)):
         with pytest.raises(NotFittedError, match="n_rounds=1"):
-            focused.predict(*another)
+            sequential.predict(*another)
     with pytest.raises(ValueError, match="x_obs: expected one"):
         an_engine().fit(300, n_rounds=2)
     with pytest.raises(ValueError, match="x_err: expected uncertainties or a log-likelihood"):
@@ -52,21 +52,21 @@ def test_the_paper_s_algorithm_for_one_target():
     assert abs(paper.infer(x[0], n_samples=1000)[0].log_evidence - log_evidence) < 0.3
 
 
-def test_rounds_come_back_from_their_file(focused, tmp_path):
+def test_rounds_come_back_from_their_file(sequential, tmp_path):
     path, (_, x, x_err) = tmp_path / "one.nbi", targets(1)
-    focused.save(path)
+    sequential.save(path)
     again = NBI.load(path, simulator=line, noise=own_level, device="cpu")
-    (before,), (after,) = focused.infer(x[0], n_samples=300), again.infer(x[0], x_err[0], n_samples=300)
+    (before,), (after,) = sequential.infer(x[0], n_samples=300), again.infer(x[0], x_err[0], n_samples=300)
     np.testing.assert_array_equal(before.samples, after.samples)
     np.testing.assert_array_equal(before.log_weights, after.log_weights)
     for name in ("samples", "weights", "log_likelihood", "x_obs", "x_err"):
-        np.testing.assert_array_equal(getattr(focused.sequential_, name), getattr(again.sequential_, name))
+        np.testing.assert_array_equal(getattr(sequential.sequential_, name), getattr(again.sequential_, name))
     assert [each.as_dict() for each in again.sequential_.records] == [
-        each.as_dict() for each in focused.sequential_.records
+        each.as_dict() for each in sequential.sequential_.records
     ]
     parameters = again.get_params()
     assert parameters["seed"] == 3 and parameters["featurizer"] == SMALL
-    assert parameters["flow"] == focused.get_params()["flow"]
+    assert parameters["flow"] == sequential.get_params()["flow"]
     again.save(tmp_path / "twice.nbi")
     with pytest.raises(ArchiveError, match="holds rounds for one target"):
         load_estimator(path)

@@ -209,11 +209,11 @@ class TestResume:
         result = run(lines.likelihood(function=remembering(second)), **settings)
         assert result.log_evidence == unbroken.log_evidence
         np.testing.assert_array_equal(result.samples, unbroken.samples)
-        # The probes are paid for by both processes, and the most likely draw of the first is looked at again.
+        # The probes are made by both processes, and the most likely draw of the first is looked at again.
         n_probes = len(calls) - unbroken.num_likelihood_evaluations
         assert len(first) + len(second) <= len(calls) + n_probes + 2
 
-    def test_of_another_model_begins_anew(self, run, tmp_path, bilby_log):
+    def test_of_another_model_restarts(self, run, tmp_path, bilby_log):
         _, settings = self.interrupted(run, tmp_path, model=lines.model())
         result = run(lines.likelihood(), **{**settings, "model": lines.model(shift=1.5)})
         assert "is not used: it was written for something else: model" in bilby_log.text

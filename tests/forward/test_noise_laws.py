@@ -1,4 +1,4 @@
-"""Edges of the noise laws: support, precision, layout."""
+"""Edges of the noise laws: support, precision, shapes."""
 
 from __future__ import annotations
 

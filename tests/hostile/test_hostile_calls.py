@@ -155,7 +155,7 @@ def test_a_likelihood_that_hangs_is_left_at_a_second_signal_and_taken_up_again(p
     assert time.monotonic() - start < 100
     again = Plain()
     result = run_nbi(again, priors, tmp_path, label="hung", resume=True)
-    # Some 100 calls are bilby's own before each run; the others of the first are not paid for twice.
+    # Some 100 calls are bilby's own before each run; the others of the first are not made twice.
     assert result.num_likelihood_evaluations - again.n_calls > 400
     assert abs(result.log_evidence - LOG_EVIDENCE) < 4 * result.log_evidence_err
 

@@ -1,4 +1,4 @@
-"""Checkpoints that a disk or a hand has changed: set aside and begun anew, or read as they were written."""
+"""Checkpoints that a disk or a hand has changed: set aside, or read as they were written."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_cut_or_changed_anywhere_it_is_set_aside_or_reads_the_same(saved, proble
             assert "checkpoint.npz" in str(error)
 
 
-def test_an_array_of_other_bytes_or_without_dimensions_begins_the_run_anew(saved, parts, problem, caplog):
+def test_an_array_of_other_bytes_or_without_dimensions_restarts_the_run(saved, parts, problem, caplog):
     header, arrays = parts
     name = next(name for name in arrays if name.endswith("log_likelihood"))
     for is_sealed in (True, False):

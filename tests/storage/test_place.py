@@ -25,7 +25,7 @@ def refused(run, tmp_path, error, message, **keywords):
     stopping = Stopping()
     with pytest.raises(error, match=message):
         run(Bowl(stopping), **SHORT | keywords)
-    assert not stopping.calls, "likelihood calls were paid for"
+    assert not stopping.calls, "likelihood calls were made"
     assert sorted(tmp_path.rglob("*")) == before, "files were left"
 
 

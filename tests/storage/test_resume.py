@@ -86,7 +86,7 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
 
 
 def test_stopped_between_a_batch_and_its_place_in_the_history(run, unbroken, monkeypatch):
-    """The evaluator has ended, the state does not know yet: the calls are paid for all the same."""
+    """The evaluator has ended, the state does not know yet: the calls count all the same."""
     expected, _ = unbroken(Bowl)
     original, seen = nbi_sampler.algorithm.step.Draws, []
 

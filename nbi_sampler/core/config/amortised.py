@@ -28,7 +28,7 @@ class DataFormatConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseProbeConfig:
-    """When a noise function may be called with many simulations at once."""
+    """Rules by which a noise function may be called with many simulations at once."""
 
     n_probes: int = 8
     """Simulations compared. Not measured: a probe costs 360 calls."""
@@ -40,7 +40,7 @@ class NoiseProbeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSetConfig:
-    """Which simulations are learnt from, and in which blocks they are made."""
+    """Simulations that are learnt from, and the blocks in which they are made."""
 
     block: int = 500
     """Simulations between two commits to a store, which a killed process may lose; each block has a random

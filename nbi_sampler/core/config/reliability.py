@@ -9,7 +9,7 @@ __all__ = ["RELIABILITY", "ReliabilityConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReliabilityConfig:
-    """When weights, evidence and number of draws of a result are not to be trusted."""
+    """Limits beyond which weights, evidence and number of draws of a result are not to be trusted."""
 
     heavy_tail: float = 0.7
     """Largest k-hat whose errors are believed: the bound of Vehtari et al. (2024), who measured that beyond

@@ -9,7 +9,7 @@ __all__ = ["MODEL_FIT", "PRIOR_EDGES", "ModelFitConfig", "PriorEdgeConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class PriorEdgeConfig:
-    """When a posterior piles up at an edge of its prior."""
+    """Limits beyond which a posterior piles up at an edge of its prior."""
 
     near: float = 0.2
     """Half of the posterior must lie within this share of the prior next to the edge. Not measured."""

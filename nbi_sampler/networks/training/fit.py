@@ -148,7 +148,7 @@ def _epoch(
     """Steps of one epoch: their mean loss, how many were taken and how many left out."""
     losses: list[float] = []
     n_skipped = 0
-    # A module looks for its parameters anew whenever it is asked: three times a step, 2 % of it.
+    # A module looks for its parameters at every call: three times a step, 2 % of it.
     parameters = list(module.parameters())
 
     def take(loss: Tensor) -> bool:

@@ -1,6 +1,6 @@
-"""Which likelihoods of ``bilby.gw`` can be simulated, and what to say of the others.
+"""Likelihoods of ``bilby.gw`` that can be simulated, and what to say of the others.
 
-Called through the plugin's hook, once a run.
+The hook of the plugin ends here, once a run.
 """
 
 from __future__ import annotations

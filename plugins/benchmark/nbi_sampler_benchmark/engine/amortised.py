@@ -210,7 +210,7 @@ def measure(parts: list[str]) -> Iterator[Figure]:
 
 
 def amortised_table(figures: list[Figure]) -> str:
-    """Asked against measured, as Markdown."""
+    """Required against measured, as Markdown."""
     lines = ["| figure | required | measured | reached |", "|---|---|---|---|"]
     lines += [f"| {f.name} | {f.required} | {f.measured} | {'yes' if f.reached else 'no'} |" for f in figures]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The command that trains several packages on the same simulations; called by `__main__.py`.
+"""The command that trains several packages on the same simulations.
 
 What a run has found is kept: the command goes on where it was ended, and adds what is new.
 """

@@ -1,4 +1,4 @@
-"""Plots of what packages learn from how many simulations; called by `report.py`. Needs matplotlib."""
+"""Plots of what packages learn from how many simulations. Needs matplotlib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions and log-likelihoods of the benchmark problems; called by `problems.py`.
+"""Predictions and log-likelihoods of the benchmark problems.
 
 Argument names are the names of the sampled parameters, because bilby reads them from the signature.
 """

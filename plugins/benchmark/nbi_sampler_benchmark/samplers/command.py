@@ -1,4 +1,4 @@
-"""The command that runs several samplers on one problem and writes a report of them, called by `__main__.py`.
+"""The command that runs several samplers on one problem and writes a report of them.
 
 What a run has found is kept: the command goes on where it was ended, and adds what is new.
 """

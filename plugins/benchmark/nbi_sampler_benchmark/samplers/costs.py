@@ -4,7 +4,7 @@ A run takes its seconds outside of the likelihood, and as many calls as it took,
 
     seconds(t) = overhead + calls * t
 
-Pure functions; called by `comparison.py` and `figures.py`.
+Pure functions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Distance of two samples of one posterior: the Jensen-Shannon divergence of each parameter.
 
-Pure functions of weighted draws; called by `comparison.py`.
+Pure functions of weighted draws.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The law that a cost follows as a problem grows: a power, or a fixed cost and one for each unit of size.
 
-Pure functions; called by `report` and `figure`.
+Pure functions.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def train(task: Any, options: dict[str, Any]) -> _Network:
     options : dict
         ``density_estimator``: "maf", "nsf" or another name of sbi's. ``embedding``: "fc" for its fully
         connected network before the flow, of its default size; none without. ``noise_draws``: how many
-        times each simulation is used, with noise drawn anew. ``network``: further arguments of
+        times each simulation is used, with fresh noise. ``network``: further arguments of
         ``posterior_nn``; ``training``: of ``NPE.train``.
     """
     import torch

@@ -75,7 +75,7 @@ class Task(_File):
     predictions : ndarray, shape (n, n_data)
         The same without noise.
     sigma : ndarray, shape (n, 1) or (n, n_data), optional
-        Standard deviation of the noise, where it is Gaussian: for packages that draw it anew.
+        Standard deviation of the noise, where it is Gaussian: for packages that draw it in every epoch.
     held_out_theta : ndarray, shape (m, n_dim)
         To be given densities, each at its own data; not to be learnt from.
     held_out_x : ndarray, shape (m, n_data)
