@@ -86,8 +86,22 @@ def as_real_numbers(values: Any, argument: str) -> Array:
 
 
 def as_mask(values: Any, argument: str) -> NDArray[np.bool_]:
-    """Truth values, which may come as numbers."""
-    return np.asarray(as_real_numbers(values, argument) != 0.0)
+    """Truth values, which may come as the numbers 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For other numbers, as where uncertainties or weights are handed over in place of a mask.
+    """
+    numbers = as_real_numbers(values, argument)
+    others = numbers[(numbers != 0.0) & (numbers != 1.0)]
+    if len(others):
+        raise ValueError(
+            f"{argument}: expected True (or 1) where a point is present, False (or 0) where it is missing, "
+            f"got {len(others)} other values, the first {float(others[0])!r}; compare with a threshold, and "
+            "see that uncertainties and mask are each in their place"
+        )
+    return np.asarray(numbers != 0.0)
 
 
 def channels_and_length(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from nbi_sampler.forward import UserModel
-from nbi_sampler.forward.arrays import as_numbers, as_real_numbers, channel_shape, from_channels, to_channels
+from nbi_sampler.forward.arrays import (
+    as_mask,
+    as_numbers,
+    as_real_numbers,
+    channel_shape,
+    from_channels,
+    to_channels,
+)
 from nbi_sampler.forward.noise_function import NoiseFunction
 
 T = np.linspace(0.0, 1.0, 6)
@@ -53,6 +60,20 @@ def test_what_are_no_numbers_is_named(values):
         as_numbers(values, "x_obs")
     with pytest.raises(TypeError, match="x_err: expected real numbers, got complex"):
         as_real_numbers([1j], "x_err")
+
+
+@pytest.mark.parametrize(
+    "mask", [True, [True, False], [1, 0], np.array([1.0, 0.0]), pd.Series([True, False])]
+)
+def test_a_mask_may_be_of_truth_values_or_of_the_numbers_0_and_1(mask):
+    np.testing.assert_array_equal(as_mask(mask, "x_mask"), np.asarray(mask, dtype=bool))
+
+
+@pytest.mark.parametrize("mask", [[0.5, 0.2], [1.0, np.nan], [0, 255], 2])
+def test_uncertainties_in_the_place_of_a_mask_are_not_taken_for_true(mask):
+    """All points would count as present, those too that a NaN marks."""
+    with pytest.raises(ValueError, match=r"x_mask: expected True .* got \d other values, .* compare"):
+        as_mask(mask, "x_mask")
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 5), (2, 3, 5)])
