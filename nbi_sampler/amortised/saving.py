@@ -88,7 +88,7 @@ PARTS = {
 }
 
 
-class UnknownPrior(ArchiveError):
+class UnknownPrior(ArchiveError, NotPortable):
     """A file asks for a prior of a class that no file may ask for."""
 
 

@@ -109,8 +109,8 @@ UNUSABLE = {
     "another program": foreign,
     "its format is 3, this version reads 2": newer,
     "another program's": of_another_program,
-    "damaged \\(KeyError": without_an_object,
-    "damaged \\(KeyError: 'Popen'": of_a_dangerous_class,
+    "'state' cannot be used \\(KeyError": without_an_object,
+    "'state' cannot be used \\(KeyError: 'Popen'": of_a_dangerous_class,
     "holds no state": of_no_state,
 }
 
