@@ -47,6 +47,7 @@ from nbi_sampler.storage.archive import (
 )
 from nbi_sampler.storage.checks import bounded_modules, check_field
 from nbi_sampler.storage.objects import PROPOSAL_KINDS, Packer, unpack
+from nbi_sampler.storage.place import writing_to
 
 __all__ = [
     "KINDS",
@@ -130,7 +131,8 @@ def save_learnt(path: str | Path, learnt: Learnt) -> None:
         "objects": packer.objects,
         "about": learnt.about,
     }
-    write_archive(Path(path), sealed(header, packer.arrays), packer.arrays)
+    with writing_to("path", Path(path)):
+        write_archive(Path(path), sealed(header, packer.arrays), packer.arrays)
 
 
 def load_learnt(
@@ -289,7 +291,9 @@ def _check_priors(header: Mapping[str, Any], space: ParameterSpace) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Within this block, errors about a file name it."""
+    """Within this block, errors about a file name it; it has to be there."""
+    if not path.is_file():
+        raise FileNotFoundError(f"path: expected a file of NBI.save, got {str(path)!r}, which is none")
     try:
         yield
     except ArchiveError as error:

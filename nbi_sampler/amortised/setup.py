@@ -147,6 +147,8 @@ class Setup:
         if before is not None and store is None and len(before) >= n_sims:
             return before
         store = before.path if store is None and isinstance(before, StoredSet) else store
+        if store is not None and not isinstance(store, str | os.PathLike):
+            raise TypeError(f"store: expected the path of a file, got {store!r}; pass a str or a Path")
         with self.evaluator() as (evaluator, _):
             if store is not None:
                 about = (self._fingerprint(), in_memory, on_chunk)

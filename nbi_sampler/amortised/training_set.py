@@ -31,6 +31,7 @@ from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.flows import Density
 from nbi_sampler.networks.training.objectives import NllObjective, StreamedObjective
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.storage.place import writing_to
 from nbi_sampler.storage.simulation_store import Simulations, SimulationStore, StoreMismatch
 
 __all__ = ["Examples", "OnChunk", "SimulatedTargets", "StoredSet", "TrainingSet"]
@@ -253,11 +254,13 @@ class StoredSet:
                     raise StoreMismatch(path, {"numbers": (str(store.dtype), np.dtype(kind).name)})
                 n_kept = len(store)
         if not exists or n_kept < n_sims:
-            with (
-                reopened(writable=True)
-                if exists
-                else SimulationStore.create(path, names, shape, fingerprint=fingerprint, dtype=kind)
-            ) as store:
+            with writing_to("store", path):
+                opened = (
+                    reopened(writable=True)
+                    if exists
+                    else SimulationStore.create(path, names, shape, fingerprint=fingerprint, dtype=kind)
+                )
+            with opened as store:
                 for theta, x in _simulated(len(store), n_sims, evaluator, entropy, on_chunk):
                     store.append(theta, x)
         with SimulationStore.open(path) as store:

@@ -8,6 +8,7 @@ another run of the same label replaces are kept under another name, or removed o
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["Place", "keep_results", "remove_all", "set_aside"]
+__all__ = ["Place", "keep_results", "remove_all", "set_aside", "writing_to"]
 
 logger = logging.getLogger(__name__)
 
@@ -201,6 +202,27 @@ class Place:
             f"added to it ('_result.json' and others), got {shown!r} ({_reason(error)}); pass a shorter or "
             "simpler one"
         )
+
+
+@contextlib.contextmanager
+def writing_to(argument: str, path: Path) -> Iterator[None]:
+    """Turn a refusal of the system within this block into one that names argument and remedy.
+
+    Where another process is at work, which is a `BlockingIOError`, the file says so itself.
+    """
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        remedy = "free some of that disk" if full else "give yourself the right to write there"
+        told = type(error)(
+            f"{argument}: expected a path that can be written to, got {str(path)!r} ({_reason(error)}); "
+            f"pass another one, or {remedy}"
+        )
+        told.errno = error.errno
+        raise told from error
 
 
 def set_aside(path: Path) -> Path:

@@ -118,3 +118,27 @@ def test_a_class_of_another_package_is_never_made(parts, path, tmp_path):
             with pytest.raises(ArchiveError):
                 loaded(path)
     assert not trap.exists()
+
+
+def test_a_file_that_is_not_there_is_said_to_be_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected a file of NBI\.save, got .*nowhere\.nbi"):
+        NBI.load(tmp_path / "nowhere.nbi")
+
+
+def test_a_place_that_cannot_be_written_to_is_named_before_a_simulation(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    nowhere, calls = tmp_path / "file" / "engine.nbi", []
+
+    def counted(parameters):
+        calls.append(1)
+        return line(parameters)
+
+    with pytest.raises(OSError, match=r"path: expected a path that can be written to, got .*engine\.nbi"):
+        an_engine(0.5).fit(100, n_epochs=1, training=QUICK).save(nowhere)
+    engine = an_engine(0.5, simulator=counted)
+    with pytest.raises(OSError, match="store: expected a path that can be written to, got"):
+        engine.fit(300, n_epochs=1, training=QUICK, store=nowhere)
+    # A few calls tell the shape of the data, and whether many can be made at once.
+    assert len(calls) < 100
+    with pytest.raises(TypeError, match="store: expected the path of a file, got 5"):
+        engine.fit(300, n_epochs=1, training=QUICK, store=5)

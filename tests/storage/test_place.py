@@ -16,7 +16,7 @@ import pytest
 from resume_cases import SHORT, Bowl, Stopping
 
 from nbi_sampler.storage import place
-from nbi_sampler.storage.place import Place
+from nbi_sampler.storage.place import Place, writing_to
 
 
 def refused(run, tmp_path, error, message, **keywords):
@@ -138,7 +138,7 @@ def test_a_likelihood_that_changes_the_folder_does_not_take_the_files_along(run,
 
 HOLDING = """
 import multiprocessing, sys, time
-from nbi_sampler.storage.place import Place
+from nbi_sampler.storage.place import Place, writing_to
 with Place(sys.argv[1], "x", "nbi").occupied():
     # As a pool's worker, which ends a moment after its parent was killed.
     multiprocessing.get_context("fork").Process(target=time.sleep, args=(1.0,)).start()
@@ -215,3 +215,13 @@ def count_up(folder, times):
             before = int(path.read_text()) if path.exists() else 0
             time.sleep(0.001)
             path.write_text(str(before + 1))
+
+
+def test_a_full_disk_and_a_missing_right_have_remedies_of_their_own():
+    for number, remedy in ((errno.ENOSPC, "free some of that disk"), (errno.EROFS, "the right to write")):
+        with pytest.raises(OSError, match=f"store: expected a path .*{remedy}") as raised:
+            with writing_to("store", Path("simulations.h5")):
+                raise OSError(number, os.strerror(number))
+        assert raised.value.errno == number
+    with pytest.raises(BlockingIOError, match="another process"), writing_to("path", Path("survey.h5")):
+        raise BlockingIOError("another process is writing to it")

@@ -15,6 +15,7 @@ from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.fingerprint import differences
+from nbi_sampler.storage.place import writing_to
 
 __all__ = ["Survey", "columns_of", "finished_targets", "opened_table", "stored"]
 
@@ -138,7 +139,8 @@ def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: b
     if not resume:
         path.unlink(missing_ok=True)
     if not path.exists():
-        return AppendableTable.create(path, columns_of(len(about["parameters"]), n_samples), about)
+        with writing_to("path", path):
+            return AppendableTable.create(path, columns_of(len(about["parameters"]), n_samples), about)
     table = AppendableTable.open(path, writable=True)
     differing = differences(table.metadata.get("fingerprint", {}), about["fingerprint"])
     if differing:
