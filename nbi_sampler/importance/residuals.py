@@ -128,8 +128,9 @@ def _tail_of_products(products: Array, n_data: int, sequences: Sequences) -> Arr
     """Chances of larger products of neighbours, shape (n,)."""
     shape = (n_data * (n_data + 2) / _number_of_pairs(sequences) - 1.0) / 2.0
     low, high = chi2.ppf(RESIDUALS.negligible, n_data), chi2.isf(RESIDUALS.negligible, n_data)
-    squares = np.linspace(low, high, RESIDUALS.n_nodes)
-    mass = chi2.pdf(squares, n_data)
+    nodes, shares = np.polynomial.legendre.leggauss(RESIDUALS.n_nodes)
+    squares = low + (high - low) * (nodes + 1.0) / 2.0
+    mass = shares * chi2.pdf(squares, n_data)
     correlations = np.clip(products[:, None] / squares, -1.0, 1.0)
     return np.asarray(beta.sf((1.0 + correlations) / 2.0, shape, shape) @ (mass / mass.sum()))
 
