@@ -26,6 +26,7 @@ from nbi_sampler.importance.residuals import (
     DISCREPANCIES,
     LARGEST,
     NEIGHBOURS,
+    chi_squared,
     correlation,
     has_neighbours,
     tail_probabilities,
@@ -62,7 +63,7 @@ class ModelFit:
     Attributes
     ----------
     p_values : dict of str to float
-        By discrepancy: see `statistics.residuals`.
+        By discrepancy: see `importance.residuals`.
     chi_squared : float
         Posterior mean of the sum of squared residuals in units of the noise.
     correlation : float
@@ -206,7 +207,7 @@ def _checked(
         p_values = _replicated(forward, blocks, weights, torch_generator(rng))
         sequences, observed = forward.sequences, torch.as_tensor(forward.observed)[None]
         known = [_stabilised(forward, observed, block[0]) for block in blocks]
-    squares = np.concatenate([np.square(each).sum(axis=1) for each in known])
+    squares = np.concatenate([chi_squared(each) for each in known])
     correlations = np.concatenate([correlation(each, sequences) for each in known])
     fit = ModelFit(p_values, float(weights @ squares), float(weights @ correlations), n_data)
     return fit if np.isfinite(list(p_values.values())).all() else None

@@ -14,9 +14,9 @@ from typing import Any
 
 import bilby
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
+from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler_benchmark.injections.families import Family, load_family
 from nbi_sampler_benchmark.runs.runner import append_record, read_records
@@ -86,14 +86,13 @@ def run_injection(source: str, number: int, n_effective: int, options: Mapping[s
         processor time.
     """
     family = _loaded(source)
-    torch.set_num_threads(1)
     np.random.seed(number)
     bilby.core.utils.random.seed(number)
     names = ParameterSpace(family.priors).names
     injection = {name: float(value) for name, value in family.priors.sample().items()}
     likelihood = family.likelihood_of(injection)
     start = time.process_time()
-    with tempfile.TemporaryDirectory() as outdir:
+    with tempfile.TemporaryDirectory() as outdir, limited_threads(1):
         result = bilby.run_sampler(
             likelihood,
             family.priors,
