@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nbi_sampler.algorithm.history import History
-from nbi_sampler.algorithm.mode_search import newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
+from nbi_sampler.algorithm.proposals.paraboloid import fading_weights, newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
@@ -97,7 +97,8 @@ def kernels_upwards(u: Array, log_likelihood: Array) -> StudentMixture:
     correlation = np.cov(((u - u.mean(axis=0)) / spread).T).reshape(n_dim, n_dim) + 1e-9 * np.eye(n_dim)
     factor = spread[:, None] * np.linalg.cholesky(correlation)
     best = u[0]
-    gradient, curvature, _ = paraboloid(np.linalg.solve(factor, (u - best).T).T, log_likelihood, True)
+    t = np.linalg.solve(factor, (u - best).T).T
+    gradient, curvature, _ = paraboloid(t, log_likelihood, fading_weights(log_likelihood))
     move, _, curvatures, vectors = newton_step(gradient, curvature, ASCENT.widening, ASCENT.reach)
     centres = np.array([np.clip(best + factor @ move, 0.0, 1.0), best])
     factors = np.array([triangle(factor @ (vectors / np.sqrt(curvatures))), ASCENT.narrowing * factor])

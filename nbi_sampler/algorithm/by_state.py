@@ -23,6 +23,7 @@ from nbi_sampler.algorithm.proposals.by_state import (
 )
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.shares import shares_by_likelihood
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import BY_STATE, MIXTURE, REFINEMENT
@@ -65,7 +66,11 @@ def fit_by_state(
         one = fit_mixture(target, space.periodic, fitting)
         trainings += one.trainings
         every = (*members, one.proposal)
-        divided = MixtureProposal.fitted(every, np.zeros(len(every)), *target.tested)
+        z, weights, _ = target.tested
+        log_ratios = np.stack([member.log_ratio(z) for member in every])
+        divided = MixtureProposal.of_shares(
+            every, shares_by_likelihood(log_ratios, weights, np.zeros(len(every)))
+        )
         rare, members, shares = members[-1], divided.members, divided.shares
         if not any(member is rare for member in members):
             members, shares = (*members, rare), np.append(shares, BY_STATE.rare_shares[0])
@@ -209,6 +214,7 @@ def _in_state(target: Target, rows: NDArray[np.intp], parts: DiscreteParts, stat
         z=parts.reduced(target.z[rows], state),
         held_out=target.held_out[rows],
         log_weights=target.log_weights[rows],
+        log_target=target.log_target[rows],
         wider=tuple(wider),
     )
 

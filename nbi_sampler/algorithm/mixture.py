@@ -7,17 +7,28 @@ decide between them. Mixtures are fitted in the latent space and in the unit cub
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp
+from torch import Tensor, nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, kernels_on_draws
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, LatentKernels, kernels_on_draws
 from nbi_sampler.algorithm.proposals.local_regression import regression_guided_kernels
+from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
-from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.proposal import (
+    FlowProposal,
+    MixtureProposal,
+    PriorProposal,
+    Proposal,
+    log_normal,
+)
+from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency, shares_by_likelihood
 from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em
 from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.algorithm.target import Target
@@ -82,21 +93,32 @@ def fit_mixture(
     cut = thinnest_cut(target.z, target.weights, periodic)
     flows: list[Proposal] = []
     trainings: tuple[TrainingInfo, ...] = ()
-    if with_flow:
-        flow, info = _fit_flow(target, cut, fitting, len(flows_in(target.members)))
+    # Tempered from the prior, a flow is worth less than its training: the next target is another.
+    if with_flow and (target.located or target.exponent == 1.0):
         former = [each for each in flows_in(target.members[target.n_retired :]) if each.context is None]
+        flow, info = _fit_flow(target, cut, fitting, len(flows_in(target.members)), former)
         flows, trainings = [flow, *former[::-1][: MIXTURE.most_flows - 1]], (info,)
-    mixtures, chart = _mixtures_in_charts(target, cut, rng)
-    local, fixed, shares = _kernels(target, chart, cut, rng)
-    fitted, wider = [*flows, *mixtures, *local], [*local, *fixed[-len(MIXTURE.wide_shares) :]]
-    fixed.append(PriorProposal(target.z.shape[1]))
-    shares = np.concatenate([np.zeros(len(fitted)), shares, [MIXTURE.prior_share]])
+    smooth, chart = _mixtures_in_charts(target, cut, rng)
+    gaussian = _gaussian(target, cut)
+    smooth = smooth if gaussian is None else [gaussian, *smooth]
+    local, fixed, fixed_shares = _kernels(target, chart, cut, rng)
+    fitted, wider = [*flows, *smooth, *local], [*local, *fixed[-len(MIXTURE.wide_shares) :]]
+    members = (*fitted, *fixed, PriorProposal(target.z.shape[1]))
+    shares = np.concatenate([np.zeros(len(fitted)), fixed_shares, [MIXTURE.prior_share]])
     if target.exponent < 1.0 and local:
         shares[len(fitted) - 1] = MIXTURE.exploring_share
-    smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(mixtures)))
-    members, least = (*fitted, *fixed), MIXTURE.mixtures_share
-    proposal = MixtureProposal.fitted(members, shares, *target.tested, smooth, least)
+    is_smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(smooth)))
+    proposal = MixtureProposal.of_shares(members, _shares(target, members, shares, is_smooth))
     return MixtureFit(proposal, wider, chart, cut, trainings)
+
+
+def _shares(target: Target, members: tuple[Proposal, ...], fixed: Array, smooth: NDArray[np.bool_]) -> Array:
+    """Shares of members by the draws held out: of the largest efficiency for the posterior itself."""
+    z, weights, log_target = target.tested
+    log_ratios = np.stack([member.log_ratio(z) for member in members])
+    if target.exponent == 1.0:
+        return shares_by_efficiency(log_ratios, weights, log_target, fixed)
+    return shares_by_likelihood(log_ratios, weights, fixed, smooth, MIXTURE.mixtures_share)
 
 
 def with_regression_guided_kernels(
@@ -114,21 +136,68 @@ def with_regression_guided_kernels(
     return MixtureProposal((*proposal.members, kernels), np.append((1.0 - share) * proposal.shares, share))
 
 
-def _fit_flow(target: Target, cut: Array, fitting: Fitting, number: int) -> tuple[FlowProposal, TrainingInfo]:
+def _fit_flow(
+    target: Target, cut: Array, fitting: Fitting, number: int, former: list[FlowProposal]
+) -> tuple[FlowProposal, TrainingInfo]:
+    """A flow for the target, trained on from a former one where that is close to it."""
     networks, config, rng, on_epoch = fitting
     z = apply_cut(target.z, cut)
     affine = AffineMap.standardising(z, target.weights)
-    device = networks.device
-    y = torch.as_tensor(affine.backward(z), dtype=torch.float32, device=device)
-    w = torch.as_tensor(target.weights, dtype=torch.float32, device=device)
-    held_out = torch.as_tensor(target.held_out, device=device)
     make = networks.refinement_flows[number % len(networks.refinement_flows)]
     with seeded_modules(rng):
         flow = make(z.shape[1], 0)
-    flow = flow.to(device)
-    ess = effective_sample_size(target.log_weights)
-    objective = WeightedObjective(flow, y, w, held_out, ess, config, rng)
+    flow = flow.to(networks.device)
+    start = next((each for each in former[::-1] if _goes_on(each, flow, affine, cut)), None)
+    if start is not None:
+        flow.load_state_dict(start.flow.state_dict())
+        affine, rate = start.affine, MIXTURE.warm_rate * config.learning_rate
+        n_epochs = max(int(MIXTURE.warm_epochs * config.n_epochs), 1)
+        config = replace(config, n_epochs=n_epochs, learning_rate=rate)
+    y, weights, held_out, log_target = _on_device(
+        networks.device,
+        affine.backward(z),
+        target.weights,
+        target.held_out,
+        target.log_target + log_normal(z),
+    )
+    objective = WeightedObjective(
+        flow,
+        y,
+        weights,
+        held_out,
+        effective_sample_size(target.log_weights),
+        config,
+        rng,
+        log_target if target.exponent == 1.0 else None,
+    )
     return FlowProposal(flow, None, affine, cut), fit(flow, objective, config, on_epoch)
+
+
+def _on_device(device: torch.device, *arrays: NDArray[Any]) -> list[Tensor]:
+    """Arrays as tensors in single precision, those of bool as they are."""
+    kinds = (torch.bool if array.dtype == bool else torch.float32 for array in arrays)
+    return [
+        torch.as_tensor(array, dtype=kind, device=device) for array, kind in zip(arrays, kinds, strict=True)
+    ]
+
+
+def _goes_on(former: FlowProposal, flow: nn.Module, affine: AffineMap, cut: Array) -> bool:
+    """True where a flow can start from a former one: the same network, for nearly the same coordinates."""
+    shapes = [[each.shape for each in module.state_dict().values()] for module in (former.flow, flow)]
+    if shapes[0] != shapes[1] or not np.array_equal(former.cut, cut):
+        return False
+    shift = former.affine.backward(affine.mean[None])
+    widths = np.linalg.svd(former.affine.inverse @ affine.factor, compute_uv=False)
+    low, high = MIXTURE.warm_widths
+    return bool(np.abs(shift).max() < MIXTURE.warm_shift and low < widths.min() and widths.max() < high)
+
+
+def _gaussian(target: Target, cut: Array) -> Proposal | None:
+    """The Gaussian by regression, of draws that are not held out, in the latent space."""
+    z = apply_cut(target.z, cut)
+    learnt = np.where(target.held_out, 0.0, target.weights)
+    mixture = gaussian_by_regression(z, target.log_target + log_normal(z), learnt / learnt.sum())
+    return None if mixture is None else LatentKernels(mixture, cut)
 
 
 def _mixtures_in_charts(target: Target, cut: Array, rng: np.random.Generator) -> tuple[list[Proposal], Chart]:
@@ -138,7 +207,7 @@ def _mixtures_in_charts(target: Target, cut: Array, rng: np.random.Generator) ->
     # Tempered from the prior, kernels in the latent space lose what reaches into an edge (rosenbrock).
     chart = charts[-1]
     if target.located and len(charts) > 1:
-        chart = charts[int(np.argmax([_score(family, *target.tested) for family in families]))]
+        chart = charts[int(np.argmax([_score(family, target) for family in families]))]
     families.append(_gaussian_mixtures(target, chart, cut, sizes[-1:], rng))
     return [member for family in families for member in family], chart
 
@@ -163,12 +232,15 @@ def _gaussian_mixtures(
     return [each for each in fits if each is not None]
 
 
-def _score(family: list[Proposal], z: Array, weights: Array) -> float:
+def _score(family: list[Proposal], target: Target) -> float:
     """Weighted mean log density of held-out draws under mixtures of a family with fitted shares."""
     if not family:
         return -np.inf
-    mixture = MixtureProposal.fitted(tuple(family), np.zeros(len(family)), z, weights)
-    return float(weights @ np.maximum(mixture.log_ratio(z), -1e3))
+    z, weights, _ = target.tested
+    log_ratios = np.stack([member.log_ratio(z) for member in family])
+    shares = shares_by_likelihood(log_ratios, weights, np.zeros(len(family)))
+    mixture = logsumexp(log_ratios + np.log(shares)[:, None], axis=0)
+    return float(weights @ np.maximum(mixture, -1e3))
 
 
 def _kernels(

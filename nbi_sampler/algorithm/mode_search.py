@@ -20,7 +20,8 @@ from scipy.special import ndtr
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
-from nbi_sampler.algorithm.proposals.local_regression import n_terms, terms
+from nbi_sampler.algorithm.proposals.local_regression import n_terms
+from nbi_sampler.algorithm.proposals.paraboloid import fading_weights, newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
@@ -33,16 +34,10 @@ __all__ = [
     "kernels_around",
     "mode_search_is_due",
     "moved",
-    "newton_step",
-    "paraboloid",
     "search_modes",
-    "triangle",
 ]
 
 Array = NDArray[np.float64]
-
-# Guard of rounding: log-likelihoods so far below the highest are all the same.
-LOWEST = -1e30
 
 
 class Starts(NamedTuple):
@@ -192,7 +187,9 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
         best = u[near[np.argmax(log_likelihood[near])]] if len(near) else centre
         return _Move(best, 0.5 * factor, False)
     full = len(near) >= fewest
-    gradient, curvature, residual = paraboloid(t[near], log_likelihood[near], full)
+    gradient, curvature, residual = paraboloid(
+        t[near], log_likelihood[near], fading_weights(log_likelihood[near]), full
+    )
     fits = residual < 1.0
     widening, reach = MODE_SEARCH.widening[fits], MODE_SEARCH.reach[fits]
     move, length, curvatures, vectors = newton_step(gradient, curvature, widening, reach)
@@ -204,59 +201,8 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
     return _Move(np.clip(centre + factor @ move, 0.0, 1.0), triangle(factor @ (vectors * widths)), arrived)
 
 
-def paraboloid(t: Array, values: Array, full: bool) -> tuple[Array, Array, float]:
-    """Gradient and curvature (minus the second derivatives) at the origin, and the residual's deviation."""
-    n_dim = t.shape[1]
-    first, second = np.triu_indices(n_dim) if full else (np.arange(n_dim), np.arange(n_dim))
-    columns = terms(t, first, second)
-    rank = np.argsort(np.argsort(-values)) / len(values)
-    weights = np.exp(-MODE_SEARCH.fading * rank)
-    root = np.sqrt(weights)
-    values = np.maximum(values - values.max(), LOWEST)
-    solution = np.linalg.lstsq(columns * root[:, None], values * root, rcond=1e-10)
-    fitted = np.asarray(solution[0], dtype=np.float64)
-    residual = math.sqrt(float(weights @ (columns @ fitted - values) ** 2 / weights.sum()))
-    curvature = np.zeros((n_dim, n_dim))
-    curvature[first, second] -= fitted[1 + n_dim :]
-    return fitted[1 : 1 + n_dim], curvature + curvature.T, residual
-
-
-def newton_step(
-    gradient: Array, curvature: Array, widening: float, reach: float
-) -> tuple[Array, float, Array, Array]:
-    """Move to the top of a paraboloid, in the units of its coordinates.
-
-    Parameters
-    ----------
-    gradient, curvature : ndarray, shapes (n_dim,) and (n_dim, n_dim)
-        Of `paraboloid`.
-    widening, reach : float
-        Largest width that is made of the curvature, and longest move for each root of the dimension.
-
-    Returns
-    -------
-    ndarray, shape (n_dim,)
-        The move.
-    float
-        Its length, as it would be without ``reach``.
-    ndarray, shapes (n_dim,) and (n_dim, n_dim)
-        Eigenvalues of the curvature, positive, and its eigenvectors as columns.
-    """
-    values, vectors = np.linalg.eigh(curvature)
-    values = np.maximum(values, 1.0 / widening**2)
-    move = vectors @ ((vectors.T @ gradient) / values)
-    length = float(np.linalg.norm(move))
-    return move * min(1.0, reach * math.sqrt(len(move)) / max(length, 1e-300)), length, values, vectors
-
-
 def _meet(one: _Move, other: _Move) -> bool:
     """True where each lies within the kernel of the other."""
     offset = one.centre - other.centre
     far = max(float(np.linalg.norm(np.linalg.solve(each.factor, offset))) for each in (one, other))
     return far < math.sqrt(len(offset))
-
-
-def triangle(root: Array) -> Array:
-    """The lower-triangular square root of ``root @ root.T``, with a positive diagonal."""
-    _, upper = np.linalg.qr(root.T)
-    return np.asarray(upper.T * np.where(np.diagonal(upper) < 0.0, -1.0, 1.0))

@@ -23,6 +23,7 @@ from nbi_sampler.importance.reliability import reliable, summarise
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, efficiency
 
 __all__ = [
+    "counts",
     "drop_batches_missing_mass",
     "drop_inefficient_batches",
     "ess_dropped",
@@ -36,6 +37,21 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+
+def counts(best: float, expected: float, rules: PoolingConfig = POOLING) -> bool:
+    """True where the next batch is to be part of the result, decided before it is drawn.
+
+    Guards against results that begin with poor batches, without a choice that depends on their weights.
+
+    Parameters
+    ----------
+    best : float
+        Efficiency of the best proposal before.
+    expected : float
+        Efficiency that all draws so far expect of the next one; 0 while it aims at tempered weights.
+    """
+    return best >= rules.warm or expected >= rules.expected
 
 
 def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> bool:

@@ -10,6 +10,7 @@ from nbi_sampler.algorithm.by_state import fit_by_state
 from nbi_sampler.algorithm.mixture import Fitting, fit_mixture, with_regression_guided_kernels
 from nbi_sampler.algorithm.mode_search import mode_search_is_due
 from nbi_sampler.algorithm.pooling import (
+    counts,
     drop_batches_missing_mass,
     drop_inefficient_batches,
     ess_dropped,
@@ -22,7 +23,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.core.config import POOLING, REFINEMENT
+from nbi_sampler.core.config import REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -61,8 +62,9 @@ def refine(step: Step) -> tuple[State, str]:
     proposal, info = step.fitted("refinement", lambda: _fit(step))
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     to_search = mode_search_is_due(step, info.exponent)
-    pooled = best >= POOLING.warm and not to_search
-    missing = step.missing_draws(best)
+    expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
+    pooled = counts(best, expected) and not to_search
+    missing = step.missing_draws(max(best, expected))
     larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
     state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)

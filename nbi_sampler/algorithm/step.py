@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
@@ -23,6 +24,9 @@ from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.flows import Density
 
 __all__ = ["Networks", "Problem", "Start", "Step", "budget", "simulations_per_round"]
+
+# ``(n, rng) -> z`` of shape (n, n_dim).
+Sample = Callable[[int, np.random.Generator], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -181,13 +185,15 @@ class Step:
         info: FitInfo | None = None,
         *,
         pooled: bool = False,
+        sample: Sample | None = None,
     ) -> State:
         """The state after ``n_draws`` more draws from ``proposal``, or as many as the budget allows.
 
-        Where the run was stopped within this batch, the draws are those that it had.
+        They are made by ``sample``, or by the proposal itself. Where the run was stopped within this batch,
+        they are those that it had.
         """
         state, observer = self.state, self.observer
-        batch = state.pending or self._sampled(proposal, n_draws, info)
+        batch = state.pending or self._sampled(proposal, n_draws, info, sample or proposal.sample)
         observer.drawing_started(phase, len(batch.z))
         observer.state_changed(replace(state, n_sims=self.n_sims, pending=batch))
         evaluation = self.problem.evaluator(batch.z, observer.drawn, batch.partial)
@@ -206,11 +212,13 @@ class Step:
             pending=None,
         )
 
-    def _sampled(self, proposal: MixtureProposal, n_draws: int, info: FitInfo | None) -> Pending:
+    def _sampled(
+        self, proposal: MixtureProposal, n_draws: int, info: FitInfo | None, sample: Sample
+    ) -> Pending:
         n_draws = max(min(n_draws, budget(self.config) - self.state.n_calls), 1)
         start = time.perf_counter()
         with self.threads():
-            z = proposal.sample(n_draws, self.generator("draw"))
+            z = sample(n_draws, self.generator("draw"))
             log_ratio = proposal.log_ratio(z)
         return Pending(proposal, info, z, log_ratio, time.perf_counter() - start)
 

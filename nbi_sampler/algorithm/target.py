@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,17 @@ from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
 
-__all__ = ["Target", "choose_target"]
+__all__ = ["Target", "Tested", "choose_target"]
 
 Array = NDArray[np.float64]
+
+
+class Tested(NamedTuple):
+    """Draws to which shares are fitted: z of shape (k, n_dim), weights that sum to 1, and the log target."""
+
+    z: Array
+    weights: Array
+    log_target: Array
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Target:
         The power that the weights are raised to.
     log_norm : float
         Log of the mean of the weights over all draws.
+    log_target : ndarray, shape (n,)
+        Log of the target relative to the prior at the draws, not normalised.
     wider : tuple of Target
         The same with smaller powers.
     located : bool
@@ -51,6 +62,7 @@ class Target:
     log_weights: Array
     exponent: float
     log_norm: float
+    log_target: Array
     wider: tuple[Target, ...] = ()
     located: bool = False
     members: tuple[Proposal, ...] = ()
@@ -63,12 +75,12 @@ class Target:
         return normalised_weights(self.log_weights)
 
     @cached_property
-    def tested(self) -> tuple[Array, Array]:
-        """Draws for the shares, shape (k, n_dim), and their weights: held-out ones, or all if too few."""
+    def tested(self) -> Tested:
+        """Draws for the shares: held-out ones, or all if too few."""
         test = self.held_out & (self.weights > 0.0)
         if not test.any() or effective_sample_size(self.log_weights[test]) < MIXTURE.fewest_tested:
             test = self.weights > 0.0
-        return self.z[test], self.weights[test] / self.weights[test].sum()
+        return Tested(self.z[test], self.weights[test] / self.weights[test].sum(), self.log_target[test])
 
 
 def choose_target(history: History, n_dim: int, located: bool) -> Target:
@@ -105,7 +117,7 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         # Of large log-likelihoods the differences are left, whatever constant they have in common.
         steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
         base = np.where(finite, -history.log_mixture_ratio, -np.inf)
-    z, held_out = history.z, history.held_out
+    z, held_out, log_mixture = history.z, history.held_out, history.log_mixture_ratio
     exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
 
     def tempered(power: float) -> Target:
@@ -113,7 +125,8 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         log_weights = base + power * steps
         kept = log_weights > log_weights.max() - REFINEMENT.negligible
         log_norm = float(logsumexp(log_weights[kept])) - math.log(len(z))
-        return Target(z[kept], held_out[kept], log_weights[kept], power, log_norm)
+        log_target = log_weights[kept] + log_mixture[kept]
+        return Target(z[kept], held_out[kept], log_weights[kept], power, log_norm, log_target)
 
     near = finite & (exponent * steps > -REFINEMENT.regressed)
     return replace(

@@ -132,22 +132,14 @@ def test_a_proposal_by_state_is_efficient_where_steps_would_have_to_be_drawn(mix
     assert efficiency(draws.log_weights) > 0.8
 
 
-def test_a_state_too_thin_for_any_mixture_is_no_crash():
-    """Few effective draws on the edge of the unit cube support neither mixtures nor kernels in it."""
-    shares = np.array([0.06, 0.02])
-    members = (PriorProposal(2), PriorProposal(2))
-    z = np.zeros((3, 2))
-    proposal = MixtureProposal.fitted(members, shares, z, np.full(3, 1.0 / 3.0))
-    np.testing.assert_allclose(proposal.shares, [0.75, 0.25])
-
-
 def test_a_state_with_few_effective_draws_is_found_from_what_a_smaller_power_shows():
     """Else its few draws, from a proposal too wide for it, miss it, and log Z lacks its mass under "ok"."""
     rng = np.random.default_rng(3)
     z = rng.normal(size=(160, 2))
     log_likelihood = -0.5 * ((z[:, 0] - 0.9) / 0.05) ** 2
     made = [
-        Target(z, np.zeros(160, dtype=bool), power * log_likelihood, 1.0, 0.0) for power in (1.0, 0.5, 0.1)
+        Target(z, np.zeros(160, dtype=bool), power * log_likelihood, 1.0, 0.0, power * log_likelihood)
+        for power in (1.0, 0.5, 0.1)
     ]
     assert effective_sample_size(made[0].log_weights) < 8.0
     kernels = _extrapolated(replace(made[0], wider=tuple(made[1:])))

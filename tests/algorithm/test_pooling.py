@@ -12,6 +12,7 @@ from nbi_sampler.algorithm import pooling, refinement, snpe
 from nbi_sampler.algorithm.final_draws import draw_final
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.pooling import (
+    counts,
     drop_batches_missing_mass,
     drop_inefficient_batches,
     ess_dropped,
@@ -45,8 +46,8 @@ def pull(state):
     return (value - EVIDENCE) / error
 
 
-def refined(monkeypatch, proposals, **changes):
-    fits = iter([wider(4.0), *proposals])
+def refined(monkeypatch, proposals, first=4.0, **changes):
+    fits = iter([wider(first), *proposals])
     monkeypatch.setattr(refinement, "fit_to_weights", lambda *_, **__: (next(fits), FitInfo(NOT_TRAINED)))
     problem = toys.likelihood_only(FUNCTION, 1)
     return snpe.run(problem, SnpeConfig(**({"n_effective": 600, "n_sims": 500} | changes)), 2, Observer())
@@ -62,11 +63,20 @@ def test_they_count_where_nothing_better_comes(monkeypatch):
 
 
 def test_they_are_left_out_once_the_result_is_worth_more_without(monkeypatch):
+    monkeypatch.setattr(refinement, "counts", lambda best, expected: True)
     proposals = [wider(9.0), wider(1.1), wider(1.1)]
-    state = refined(monkeypatch, proposals, n_effective=550)
+    state = refined(monkeypatch, proposals, first=9.0, n_effective=550)
     assert [record.pooled for record in state.records[:4]] == [False, False, False, True]
     assert state.final[0].z is state.history.batches[3].z
     assert abs(pull(state)) < 4
+
+
+def test_a_batch_counts_by_what_was_known_before_it_was_drawn(monkeypatch):
+    assert counts(POOLING.warm, 0.0) and counts(0.0, POOLING.expected)
+    assert not counts(0.99 * POOLING.warm, 0.99 * POOLING.expected)
+    poor = refined(monkeypatch, [wider(1.1)] * 3, first=30.0)
+    good = refined(monkeypatch, [wider(1.1)] * 3, first=1.5)
+    assert not poor.records[1].pooled and good.records[1].pooled
 
 
 @pytest.mark.parametrize("dominated", [False, True])

@@ -107,27 +107,24 @@ class TestHeldOut:
         held_out = np.flatnonzero(moved.held_out)
         moved.batches[0].z[held_out] = 5.5
         seen = []
-        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or ALONE)
+        monkeypatch.setattr(MixtureProposal, "of_shares", lambda members, _: seen.append(members) or ALONE)
         for each in (history, moved):
             fitted(each, located=False)
-        # The last of the fits of shares is that of the mixture proposal; the others choose the coordinates.
-        mixtures = seen[len(seen) // 2 - 1 :: len(seen) // 2]
         # High-weight and wider kernels, before the prior, are there for defence and may stand anywhere.
-        kernels = [[m.mixture for m in members[:-4] if isinstance(m, LatentKernels)] for members in mixtures]
+        kernels = [[m.mixture for m in members[:-4] if isinstance(m, LatentKernels)] for members in seen]
         assert len(kernels[0]) == len(kernels[1]) >= 2
         for one, two in zip(*kernels, strict=True):
             assert np.abs(two.centres).max() < 5
             assert np.abs(one.centres).max() < 5
 
-    def test_the_shares_are_fitted_to_held_out_draws_alone(self, easy, monkeypatch):
-        history, _, _ = easy
-        seen = []
-        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(rest) or ALONE)
-        fitted(history, located=False)
-        _, z, weights, *_ = seen[-1]
+    def test_the_shares_are_fitted_to_held_out_draws_alone(self, easy):
+        history, function, _ = easy
+        z, weights, log_target = choose_target(history, 2, False).tested
         held_out = {tuple(row) for row in history.z[history.held_out]}
         assert len(z) > 50 and {tuple(row) for row in z} <= held_out
         assert weights.sum() == pytest.approx(1.0) and (weights > 0).all()
+        # Of a log density the constant is free.
+        assert np.ptp(log_target - function(z)) < 1e-9
 
 
 class TestShares:
@@ -158,7 +155,7 @@ class TestShares:
         proposal, _ = fit_of_easy
         draws = toys.drawn(proposal, function, 500, np.random.default_rng(6))
         seen = []
-        monkeypatch.setattr(MixtureProposal, "fitted", lambda members, *rest: seen.append(members) or ALONE)
+        monkeypatch.setattr(MixtureProposal, "of_shares", lambda members, _: seen.append(members) or ALONE)
         fitted(history.extended(draws, proposal), located=False)
         former = [member for member in proposal.members if toys.is_flow(member)]
         flows = [member for member in seen[-1] if toys.is_flow(member)]

@@ -104,4 +104,4 @@ def test_equal_weights_of_what_was_never_seen_say_how_small_a_mode_could_hide(tm
 
     own = run_nbi(Plain(), square(), tmp_path, n_sims="auto").meta_data["nbi"]
     assert own["status"] == "ok"
-    assert "20,000 draws from the prior" in own["message"] and "0.015 % of it" in own["message"]
+    assert "13,500 draws from the prior" in own["message"] and "0.022 % of it" in own["message"]

@@ -47,6 +47,6 @@ def test_a_run_computes_with_its_own_and_calls_the_likelihood_with_the_users(man
         def epoch_finished(self, *values):
             of_fits.update(in_use())
 
-    config = SnpeConfig(n_effective=100, n_sims=300, max_likelihood_calls=700)
+    config = SnpeConfig(n_effective=1500, n_sims=500, max_likelihood_calls=5000)
     run(toys.likelihood_only(likelihood, 2), config, 1, Looking())
     assert (of_likelihood, of_fits) == ({3}, {1})

@@ -66,7 +66,7 @@ def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, t
 @pytest.mark.parametrize("make", [line_likelihood, Bowl])
 def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
     expected, _ = unbroken(make)
-    steps, at, original = [], 12, nbi_sampler.networks.training.fit._step
+    steps, at, original = [], 12, nbi_sampler.networks.training.fit._Steps._take
 
     def step(*arguments):
         steps.append(0)
@@ -74,7 +74,7 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
             terminate()
         return original(*arguments)
 
-    monkeypatch.setattr(nbi_sampler.networks.training.fit, "_step", step)
+    monkeypatch.setattr(nbi_sampler.networks.training.fit._Steps, "_take", step)
     stopped, resumed = Stopping(), Stopping()
     with pytest.raises(SystemExit):
         run(make(stopped))

@@ -132,40 +132,8 @@ class MixtureProposal:
         return cls((proposal,), np.ones(1))
 
     @classmethod
-    def fitted(
-        cls,
-        members: tuple[Proposal, ...],
-        shares: Array,
-        z: Array,
-        weights: Array,
-        smooth: NDArray[np.bool_] | None = None,
-        least_smooth: float = 0.0,
-    ) -> MixtureProposal:
-        """Shares that maximise the weighted likelihood of draws on which no member was fitted.
-
-        Parameters
-        ----------
-        shares : ndarray, shape (n_members,)
-            Fixed shares; zero for the members that divide the rest between them.
-        z : ndarray, shape (n, n_dim)
-        weights : ndarray, shape (n,)
-            Summing to 1.
-        smooth : ndarray of bool, shape (n_members,), optional
-            Members that together get ``least_smooth`` of what is divided, whatever the likelihood says: a
-            few draws cannot tell how thin the others are where they have seen none.
-        """
-        fitted = np.flatnonzero(shares == 0.0)
-        if not len(fitted):
-            return cls(members, shares / shares.sum())
-        log_ratios = np.stack([members[i].log_ratio(z) for i in fitted])
-        shares = shares.copy()
-        divided = _shares_by_em(log_ratios, weights)
-        chosen = np.zeros(len(fitted), dtype=bool) if smooth is None else smooth[fitted]
-        had = divided[chosen].sum()
-        if chosen.any() and had < least_smooth:
-            divided *= (1.0 - least_smooth) / (1.0 - had)
-            divided[chosen] = least_smooth * _shares_by_em(log_ratios[chosen], weights)
-        shares[fitted] = (1.0 - shares.sum()) * divided
+    def of_shares(cls, members: tuple[Proposal, ...], shares: Array) -> MixtureProposal:
+        """The members whose shares are worth the density of each at every draw."""
         kept = np.flatnonzero(shares >= MIXTURE.smallest_share)
         return cls(tuple(members[i] for i in kept), shares[kept] / shares[kept].sum())
 
@@ -179,18 +147,6 @@ class MixtureProposal:
         """``log q - log prior`` of the mixture, shape (n,)."""
         log_ratios = np.stack([member.log_ratio(z) for member in self.members])
         return np.asarray(logsumexp(log_ratios + np.log(self.shares)[:, None], axis=0))
-
-
-def _shares_by_em(log_ratios: Array, weights: Array) -> Array:
-    """Expectation maximisation for the shares alone, from equal ones, shape (n_members,)."""
-    n_members = len(log_ratios)
-    shares = np.full(n_members, 1.0 / n_members)
-    for _ in range(MIXTURE.share_steps):
-        log_joint = log_ratios + np.log(shares)[:, None]
-        responsibility = np.exp(log_joint - logsumexp(log_joint, axis=0))
-        shares = np.nan_to_num(responsibility) @ weights + 1e-6 / n_members
-        shares /= shares.sum()
-    return shares
 
 
 def log_normal(z: Array) -> Array:

@@ -214,6 +214,9 @@ class FitConfig:
     """Batches of an epoch where simulations are few: the batches are as much smaller, down to the next."""
     least_batch: int = 32
     """Smallest batch of simulations."""
+    regression: float = 5.0
+    """Weight of the regression on the log density in a refinement's loss: seven problems, two seeds, take
+    2.9 % fewer calls with it, transit 7 %."""
     passes: float = 4.0
     """Draws of an epoch of weighted draws, in units of their effective size."""
     least_batches: int = 8

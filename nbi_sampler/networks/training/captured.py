@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeGuard
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from nbi_sampler.core.config import FIT
 from nbi_sampler.networks.training.cuda_graph import Graph
+from nbi_sampler.networks.training.one_vector import clear_gradients
 
 __all__ = ["ByRows", "CapturedStep", "gives_rows"]
 
@@ -66,7 +67,8 @@ class CapturedStep:
     Parameters
     ----------
     module : nn.Module
-        All its parameters on one device; they are changed in place.
+    parameters : sequence of nn.Parameter
+        Those of the module, or the `one_vector` of them; on one device. They are changed in place.
     objective : ByRows
     optimiser : torch.optim.Optimizer
         A fused one, which understands ``found_inf``.
@@ -82,12 +84,13 @@ class CapturedStep:
     def __init__(
         self,
         module: nn.Module,
+        parameters: Sequence[nn.Parameter],
         objective: ByRows,
         optimiser: torch.optim.Optimizer,
         gradient_norm: float,
         graph: Graph,
     ) -> None:
-        self._parameters = list(module.parameters())
+        self._parameters = parameters
         self._buffers = list(module.buffers())
         self.objective = objective
         self._optimiser: Any = optimiser
@@ -135,16 +138,10 @@ class CapturedStep:
         self._clear()
         return total, n_replayed - int(n_skipped), int(n_skipped)
 
-    def close(self) -> None:
-        """Let go of the gradients, which are in the memory of the graph."""
-        if self._rows is not None:
-            self._drop_gradients()
-
     def _gradient(self) -> None:
         """Clipped gradient for the rows, and whether it is to be left out: the part that is recorded."""
         assert self._rows is not None
-        # In a capture gradients are then made in the memory of the graph, and a repetition overwrites them.
-        self._drop_gradients()
+        clear_gradients(self._parameters)
         loss = self.objective.loss_of(self._rows)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._parameters, self._gradient_norm)
@@ -195,12 +192,7 @@ class CapturedStep:
         reason = " after ".join(_in_a_line(each) for each in (error, error.__context__) if each is not None)
         logger.info("training steps are taken one by one, not captured in a CUDA graph: %s", reason)
         self._graph, self._rows = None, None
-        self._drop_gradients()
         self._clear()
-
-    def _drop_gradients(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
 
     def _clear(self) -> None:
         self._n_replayed = 0

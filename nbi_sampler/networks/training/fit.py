@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.networks.training.captured import CapturedStep, gives_rows
-from nbi_sampler.networks.training.cuda_graph import GraphOn, cuda_graph
+from nbi_sampler.networks.training.cuda_graph import Graph, GraphOn, cuda_graph
+from nbi_sampler.networks.training.one_vector import clear_gradients, one_vector
 
 __all__ = ["Objective", "OnEpoch", "TrainingInfo", "fit"]
 
@@ -86,18 +87,28 @@ def fit(
         Gives the graph in which steps are captured on a device, or None where they are not.
     """
     start = time.perf_counter()
-    optimiser, schedule = _optimiser(module, config, objective.n_batches)
-    captured = _captured(module, objective, optimiser, config, graph_on)
+    graph = _graph(module, objective, config, graph_on)
+    with one_vector(module) as parameters:
+        steps = _Steps(module, objective, config, parameters, graph)
+        info = _train(steps, on_epoch)
+    if info.n_skipped:
+        n_tried = info.n_steps + info.n_skipped
+        logger.info("%d of %d training steps had no finite loss and were left out", info.n_skipped, n_tried)
+    return replace(info, seconds=time.perf_counter() - start)
+
+
+def _train(steps: _Steps, on_epoch: OnEpoch | None) -> TrainingInfo:
+    module, config = steps.module, steps.config
     best, best_state, n_stale, n_steps, n_skipped = math.inf, _snapshot(module), 0, 0, 0
     training: list[float] = []
     validation: list[float] = []
     for epoch in range(config.n_epochs):
         module.train()
-        loss, n_taken, n_left_out = _epoch(module, objective, optimiser, schedule, config, captured)
+        loss, n_taken, n_left_out = steps.epoch()
         n_steps, n_skipped = n_steps + n_taken, n_skipped + n_left_out
         module.eval()
         with torch.no_grad():
-            value = objective.validation()
+            value = steps.objective.validation()
         training.append(loss)
         validation.append(value)
         if on_epoch is not None:
@@ -108,68 +119,83 @@ def fit(
             n_stale += 1
         if n_stale >= config.patience:
             break
-    if captured is not None:
-        captured.close()
     module.load_state_dict(best_state)
     module.eval()
-    if n_skipped:
-        n_tried = n_steps + n_skipped
-        logger.info("%d of %d training steps had no finite loss and were left out", n_skipped, n_tried)
-    seconds = time.perf_counter() - start
-    return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds)
+    return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds=0.0)
 
 
-def _captured(
-    module: nn.Module,
-    objective: Objective,
-    optimiser: torch.optim.Optimizer,
-    config: TrainingConfig,
-    graph_on: GraphOn,
-) -> CapturedStep | None:
-    """The step that is repeated, where device and objective can do so and it is worth it."""
+def _graph(
+    module: nn.Module, objective: Objective, config: TrainingConfig, graph_on: GraphOn
+) -> Graph | None:
+    """A graph to capture the step in, where device and objective can do so and it is worth it."""
     devices = {parameter.device for parameter in module.parameters()}
     n_steps = objective.n_batches * config.n_epochs
     if not gives_rows(objective) or len(devices) != 1 or n_steps < FIT.worth_a_capture:
         return None
-    graph = graph_on(devices.pop())
-    if graph is None:
-        return None
-    return CapturedStep(module, objective, optimiser, config.gradient_norm, graph)
+    return graph_on(devices.pop())
 
 
-def _epoch(
-    module: nn.Module,
-    objective: Objective,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    config: TrainingConfig,
-    captured: CapturedStep | None,
-) -> tuple[float, int, int]:
-    """Steps of one epoch: their mean loss, how many were taken and how many left out."""
-    losses: list[float] = []
-    n_skipped = 0
-    # A module looks for its parameters at every call: three times a step, 2 % of it.
-    parameters = list(module.parameters())
+class _Steps:
+    """Steps of a fit: optimiser, schedule, and the graph in which a step is captured."""
 
-    def take(loss: Tensor) -> bool:
-        stepped = _step(parameters, optimiser, loss, config.gradient_norm)
-        if stepped:
+    def __init__(
+        self,
+        module: nn.Module,
+        objective: Objective,
+        config: TrainingConfig,
+        parameters: Sequence[nn.Parameter],
+        graph: Graph | None,
+    ) -> None:
+        self.module = module
+        self.objective = objective
+        self.config = config
+        self._parameters = parameters
+        self._optimiser, self._schedule = _optimiser(parameters, config, objective.n_batches)
+        self._captured: CapturedStep | None = None
+        if graph is not None and gives_rows(objective):
+            gradient_norm = config.gradient_norm
+            self._captured = CapturedStep(
+                module, parameters, objective, self._optimiser, gradient_norm, graph
+            )
+
+    def epoch(self) -> tuple[float, int, int]:
+        """Steps of one epoch: their mean loss, how many were taken and how many left out."""
+        losses: list[float] = []
+        captured, n_skipped = self._captured, 0
+        if captured is None:
+            for loss in self.objective.batches():
+                n_skipped += not self._take(loss, losses)
+                self._schedule.step()
+            return _mean(sum(losses), len(losses)), len(losses), n_skipped
+        for rows in captured.objective.rows():
+            if not captured.take(rows):
+                with captured.aside():
+                    n_skipped += not self._take(captured.objective.loss_of(rows), losses)
+            self._schedule.step()
+        total, n_taken, n_left_out = captured.read()
+        n_taken += len(losses)
+        return _mean(total + sum(losses), n_taken), n_taken, n_skipped + n_left_out
+
+    def _take(self, loss: Tensor, losses: list[float]) -> bool:
+        """Take the step of a loss and add it to ``losses``; False where it is left out."""
+        clear_gradients(self._parameters)
+        finite = bool(torch.isfinite(loss))
+        if finite:
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_norm)
+            finite = bool(torch.isfinite(norm))
+        if finite:
+            self._optimiser.step()
             losses.append(float(loss.detach()))
-        return stepped
-
-    if captured is None:
-        for loss in objective.batches():
-            n_skipped += not take(loss)
-            schedule.step()
-        return _mean(sum(losses), len(losses)), len(losses), n_skipped
-    for rows in captured.objective.rows():
-        if not captured.take(rows):
-            with captured.aside():
-                n_skipped += not take(captured.objective.loss_of(rows))
-        schedule.step()
-    total, n_taken, n_left_out = captured.read()
-    n_taken += len(losses)
-    return _mean(total + sum(losses), n_taken), n_taken, n_skipped + n_left_out
+            return True
+        # A step without gradients moves nothing; the schedule warns where the first step was left out.
+        gradients = [parameter.grad for parameter in self._parameters]
+        for parameter in self._parameters:
+            parameter.grad = None
+        self._optimiser.step()
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return False
 
 
 def _mean(total: float, n: int) -> float:
@@ -184,37 +210,15 @@ class _AdamW(torch.optim.AdamW):
 
 
 def _optimiser(
-    module: nn.Module, config: TrainingConfig, n_batches: int
+    parameters: Sequence[nn.Parameter], config: TrainingConfig, n_batches: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
-    optimiser = _AdamW(
-        module.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    optimiser = _AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     n_total = n_batches * config.n_epochs + 1
     # Two steps of warming up at least: OneCycleLR divides by the length of it.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=n_total, pct_start=max(FIT.warm_up, 2.0 / n_total)
     )
     return optimiser, schedule
-
-
-def _step(
-    parameters: Sequence[nn.Parameter], optimiser: torch.optim.Optimizer, loss: Tensor, gradient_norm: float
-) -> bool:
-    _forget_gradients(parameters)
-    finite = bool(torch.isfinite(loss))
-    if finite:
-        loss.backward()
-        finite = bool(torch.isfinite(nn.utils.clip_grad_norm_(parameters, gradient_norm)))
-    if not finite:
-        # A step without gradients moves nothing; the schedule warns where the first step was left out.
-        _forget_gradients(parameters)
-    optimiser.step()
-    return finite
-
-
-def _forget_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    for parameter in parameters:
-        parameter.grad = None
 
 
 def _snapshot(module: nn.Module) -> dict[str, Tensor]:

@@ -207,6 +207,29 @@ class TestWeighted:
         assert efficiency(log_p - log_q) > 0.85
         np.testing.assert_allclose(z.mean(0), [1.0, -0.5], atol=0.1)
 
+    def test_values_of_the_density_teach_more_than_draws_alone(self, rng):
+        """Of 300 draws the likelihood learns the scatter, the regression the density."""
+        found = {}
+        for known in (False, True):
+            z, log_weights = self.weighted(np.random.default_rng(1), 300)
+            log_p = torch.as_tensor(log_weights - 0.5 * (z**2).sum(1), dtype=torch.float32)
+            y, weights = (
+                torch.as_tensor(a, dtype=torch.float32) for a in (z, normalised_weights(log_weights))
+            )
+            with seeded_modules(np.random.default_rng(2)):
+                flow = flow_factory({"num_blocks": 1})(2, 0)
+            config, ess = TrainingConfig(n_epochs=60, patience=60), effective_sample_size(log_weights)
+            arguments = (flow, y, weights, torch.arange(300) % 8 == 0, ess, config)
+            log_target = log_p + 1e4 if known else None
+            fit(flow, WeightedObjective(*arguments, np.random.default_rng(3), log_target), config)
+            draws = flow.sample(5000, None, torch.Generator().manual_seed(0))
+            with torch.no_grad():
+                log_q = flow.log_prob(draws).double().numpy()
+            x = draws.double().numpy()
+            exact = -0.5 * ((x[:, 0] - 1.0) ** 2 / 0.3**2 + (x[:, 1] + 0.5) ** 2 / 0.6**2)
+            found[known] = efficiency(exact - log_q)
+        assert found[True] > max(0.9, found[False] + 0.1), found
+
     def test_minibatches_follow_the_weights(self, rng):
         class Recorder(StandardNormal):
             seen = ()

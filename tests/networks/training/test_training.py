@@ -38,6 +38,7 @@ class Scripted:
     def validation(self):
         assert not self.module.training and not torch.is_grad_enabled()
         self.seen.append(self.module.weight.detach().clone())
+        self.gradient = self.module.weight.grad.clone()
         return next(self.values)
 
 
@@ -158,8 +159,22 @@ def test_without_any_finite_loss_the_module_is_as_it_was():
 def test_gradients_are_clipped():
     module = linear()
     config = TrainingConfig(n_epochs=1, gradient_norm=5.0)
-    fit(module, Scripted(module, [1e10], [0.0]), config)
-    assert float(module.weight.grad.norm()) == pytest.approx(5.0, rel=1e-4)
+    objective = Scripted(module, [1e10], [0.0])
+    fit(module, objective, config)
+    assert float(objective.gradient.norm()) == pytest.approx(5.0, rel=1e-4)
+
+
+def test_one_vector_takes_the_steps_of_many_parameters_and_leaves_them_apart():
+    with seeded_modules(np.random.default_rng(0)):
+        together, apart = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    apart.load_state_dict(together.state_dict())
+    for module in (together, apart):
+        if module is apart:
+            # A parameter of another type, of which no loss depends, keeps its module's out of one vector.
+            module.other = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        fit(module, Scripted(module, [1.0, 3.0], [0.0] * 3), TrainingConfig(n_epochs=3, patience=3))
+    torch.testing.assert_close(together.weight, apart.weight, rtol=1e-6, atol=1e-7)
+    assert len({parameter.untyped_storage().data_ptr() for parameter in together.parameters()}) == 2
 
 
 @pytest.mark.parametrize("n_batches", range(1, 12))
