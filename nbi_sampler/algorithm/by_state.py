@@ -22,7 +22,13 @@ from nbi_sampler.algorithm.proposals.by_state import (
     rows_by_state,
 )
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
-from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.proposal import (
+    FlowProposal,
+    MixtureProposal,
+    PriorProposal,
+    Proposal,
+    log_ratios,
+)
 from nbi_sampler.algorithm.proposals.shares import shares_by_likelihood
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.target import Target
@@ -67,10 +73,8 @@ def fit_by_state(
         trainings += one.trainings
         every = (*members, one.proposal)
         z, weights, _ = target.tested
-        log_ratios = np.stack([member.log_ratio(z) for member in every])
-        divided = MixtureProposal.of_shares(
-            every, shares_by_likelihood(log_ratios, weights, np.zeros(len(every)))
-        )
+        divided_shares = shares_by_likelihood(log_ratios(every, z), weights, np.zeros(len(every)))
+        divided = MixtureProposal.of_shares(every, divided_shares)
         rare, members, shares = members[-1], divided.members, divided.shares
         if not any(member is rare for member in members):
             members, shares = (*members, rare), np.append(shares, BY_STATE.rare_shares[0])

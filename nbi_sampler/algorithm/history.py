@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal, log_ratios
 from nbi_sampler.core.config import BATCHES
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
@@ -154,7 +154,7 @@ class History:
         known = {id(member) for member in self.members}
         new = tuple(member for member in proposal.members if id(member) not in known)
         members = (*self.members, *new)
-        right = np.stack([member.log_ratio(draws.z) for member in members])
+        right = log_ratios(members, draws.z)
         left = np.zeros((len(members), 0))
         if self.batches:
             z = self.z

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from torch import Tensor, nn
+from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, LatentKernels, kernels_on_draws
@@ -27,6 +28,7 @@ from nbi_sampler.algorithm.proposals.proposal import (
     PriorProposal,
     Proposal,
     log_normal,
+    log_ratios,
 )
 from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency, shares_by_likelihood
 from nbi_sampler.algorithm.proposals.student_mixture import fitted_by_em
@@ -115,10 +117,10 @@ def fit_mixture(
 def _shares(target: Target, members: tuple[Proposal, ...], fixed: Array, smooth: NDArray[np.bool_]) -> Array:
     """Shares of members by the draws held out: of the largest efficiency for the posterior itself."""
     z, weights, log_target = target.tested
-    log_ratios = np.stack([member.log_ratio(z) for member in members])
+    densities = log_ratios(members, z)
     if target.exponent == 1.0:
-        return shares_by_efficiency(log_ratios, weights, log_target, fixed)
-    return shares_by_likelihood(log_ratios, weights, fixed, smooth, MIXTURE.mixtures_share)
+        return shares_by_efficiency(densities, weights, log_target, fixed)
+    return shares_by_likelihood(densities, weights, fixed, smooth, MIXTURE.mixtures_share)
 
 
 def with_regression_guided_kernels(
@@ -153,32 +155,18 @@ def _fit_flow(
         affine, rate = start.affine, MIXTURE.warm_rate * config.learning_rate
         n_epochs = max(int(MIXTURE.warm_epochs * config.n_epochs), 1)
         config = replace(config, n_epochs=n_epochs, learning_rate=rate)
-    y, weights, held_out, log_target = _on_device(
-        networks.device,
-        affine.backward(z),
-        target.weights,
-        target.held_out,
-        target.log_target + log_normal(z),
-    )
+    as_tensor = partial(torch.as_tensor, dtype=torch.float32, device=networks.device)
     objective = WeightedObjective(
         flow,
-        y,
-        weights,
-        held_out,
+        as_tensor(affine.backward(z)),
+        as_tensor(target.weights),
+        torch.as_tensor(target.held_out, device=networks.device),
         effective_sample_size(target.log_weights),
         config,
         rng,
-        log_target if target.exponent == 1.0 else None,
+        as_tensor(target.log_target + log_normal(z)) if target.exponent == 1.0 else None,
     )
     return FlowProposal(flow, None, affine, cut), fit(flow, objective, config, on_epoch)
-
-
-def _on_device(device: torch.device, *arrays: NDArray[Any]) -> list[Tensor]:
-    """Arrays as tensors in single precision, those of bool as they are."""
-    kinds = (torch.bool if array.dtype == bool else torch.float32 for array in arrays)
-    return [
-        torch.as_tensor(array, dtype=kind, device=device) for array, kind in zip(arrays, kinds, strict=True)
-    ]
 
 
 def _goes_on(former: FlowProposal, flow: nn.Module, affine: AffineMap, cut: Array) -> bool:
@@ -195,8 +183,7 @@ def _goes_on(former: FlowProposal, flow: nn.Module, affine: AffineMap, cut: Arra
 def _gaussian(target: Target, cut: Array) -> Proposal | None:
     """The Gaussian by regression, of draws that are not held out, in the latent space."""
     z = apply_cut(target.z, cut)
-    learnt = np.where(target.held_out, 0.0, target.weights)
-    mixture = gaussian_by_regression(z, target.log_target + log_normal(z), learnt / learnt.sum())
+    mixture = gaussian_by_regression(z, target.log_target + log_normal(z), target.learnt)
     return None if mixture is None else LatentKernels(mixture, cut)
 
 
@@ -223,8 +210,7 @@ def _gaussian_mixtures(
     target: Target, chart: Chart, cut: Array, n_kernels: tuple[int, ...], rng: np.random.Generator
 ) -> list[Proposal]:
     """Gaussian mixtures of as many kernels as the effective size supports."""
-    learnt = np.where(target.held_out, 0.0, target.weights)
-    learnt /= learnt.sum()
+    learnt = target.learnt
     ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
     y = chart.coordinates(target.z, cut)
     supported = [n for n in n_kernels if n * (y.shape[1] + 2) <= ess]
@@ -237,9 +223,9 @@ def _score(family: list[Proposal], target: Target) -> float:
     if not family:
         return -np.inf
     z, weights, _ = target.tested
-    log_ratios = np.stack([member.log_ratio(z) for member in family])
-    shares = shares_by_likelihood(log_ratios, weights, np.zeros(len(family)))
-    mixture = logsumexp(log_ratios + np.log(shares)[:, None], axis=0)
+    densities = log_ratios(family, z)
+    shares = shares_by_likelihood(densities, weights, np.zeros(len(family)))
+    mixture = logsumexp(densities + np.log(shares)[:, None], axis=0)
     return float(weights @ np.maximum(mixture, -1e3))
 
 

@@ -62,7 +62,8 @@ def refine(step: Step) -> tuple[State, str]:
     proposal, info = step.fitted("refinement", lambda: _fit(step))
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     to_search = mode_search_is_due(step, info.exponent)
-    expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
+    with step.threads():
+        expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
     pooled = counts(best, expected) and not to_search
     missing = step.missing_draws(max(best, expected))
     larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
@@ -81,7 +82,8 @@ def refine(step: Step) -> tuple[State, str]:
     if not to_search and (latest.record.efficiency >= REFINEMENT.converged or _is_good_enough(step, state)):
         return state, "converged"
     if has_stalled(state.n_stalls, missing, step.n_sims):
-        return replace(state, best=state.better_by_all_draws(latest)), "converged"
+        with step.threads():
+            return replace(state, best=state.better_by_all_draws(latest)), "converged"
     return state, "gaining"
 
 

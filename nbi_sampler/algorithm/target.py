@@ -75,6 +75,12 @@ class Target:
         return normalised_weights(self.log_weights)
 
     @cached_property
+    def learnt(self) -> Array:
+        """Weights of the draws that fits learn from: zero for those held out, summing to one, shape (n,)."""
+        weights = np.where(self.held_out, 0.0, self.weights)
+        return np.asarray(weights / weights.sum())
+
+    @cached_property
     def tested(self) -> Tested:
         """Draws for the shares: held-out ones, or all if too few."""
         test = self.held_out & (self.weights > 0.0)
@@ -104,10 +110,12 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
     retired = history.retired.members if history.retired else ()
     members = (*retired, *history.members)
     wanted = max(REFINEMENT.minimum_ess, REFINEMENT.ess_per_dimension * n_dim)
-    if located and effective_sample_size(history.log_weights) < wanted:
+    log_mixture = history.log_mixture_ratio
+    if located and effective_sample_size(history.log_likelihood - log_mixture) < wanted:
         history = history.recent(BATCHES.recent)
+        log_mixture = history.log_mixture_ratio
         finite = np.isfinite(history.log_likelihood)
-        steps = np.where(finite, history.log_weights, 0.0)
+        steps = np.where(finite, history.log_likelihood - log_mixture, 0.0)
         base = np.where(finite, 0.0, -np.inf)
     else:
         # The scan comes after the draws of a trained model, where there is one.
@@ -116,8 +124,8 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         finite = np.isfinite(history.log_likelihood)
         # Of large log-likelihoods the differences are left, whatever constant they have in common.
         steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
-        base = np.where(finite, -history.log_mixture_ratio, -np.inf)
-    z, held_out, log_mixture = history.z, history.held_out, history.log_mixture_ratio
+        base = np.where(finite, -log_mixture, -np.inf)
+    z, held_out = history.z, history.held_out
     exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
 
     def tempered(power: float) -> Target:

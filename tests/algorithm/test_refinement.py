@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import toys
 
+from nbi_sampler.algorithm import mixture
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
@@ -117,9 +118,19 @@ class TestHeldOut:
             assert np.abs(two.centres).max() < 5
             assert np.abs(one.centres).max() < 5
 
-    def test_the_shares_are_fitted_to_held_out_draws_alone(self, easy):
+    def test_the_shares_are_fitted_to_held_out_draws_alone(self, easy, monkeypatch):
         history, function, _ = easy
+        seen = []
+
+        def spy(densities, *rest):
+            seen.append(rest)
+            return np.full(len(densities), 1.0 / len(densities))
+
+        monkeypatch.setattr(mixture, "shares_by_efficiency", spy)
+        fitted(history, located=False)
         z, weights, log_target = choose_target(history, 2, False).tested
+        for taken, expected in zip(seen[-1], (weights, log_target), strict=False):
+            np.testing.assert_array_equal(taken, expected)
         held_out = {tuple(row) for row in history.z[history.held_out]}
         assert len(z) > 50 and {tuple(row) for row in z} <= held_out
         assert weights.sum() == pytest.approx(1.0) and (weights > 0).all()

@@ -1,6 +1,6 @@
 """One run killed again and again, at random moments, by SIGTERM and SIGKILL, until it is complete.
 
-``python tests/persistence/kill_many_times.py 50`` kills it fifty times, and compares its result with that of
+``python tests/storage/kill_many_times.py 50`` kills it fifty times, and compares its result with that of
 the same run left in peace. Called with fewer kills by ``test_kill_many_times.py``.
 """
 

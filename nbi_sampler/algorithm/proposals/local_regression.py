@@ -21,7 +21,7 @@ from nbi_sampler.algorithm.proposals.kernels import Chart, kernels_on_draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
 from nbi_sampler.core.config import REGRESSION, REGRESSION_KERNELS
 
-__all__ = ["local_regression", "n_terms", "regression_guided_kernels", "terms"]
+__all__ = ["LOWEST", "local_regression", "n_terms", "regression_guided_kernels", "terms"]
 
 Array = NDArray[np.float64]
 

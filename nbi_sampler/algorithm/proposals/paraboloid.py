@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.local_regression import n_terms, terms
+from nbi_sampler.algorithm.proposals.local_regression import LOWEST, n_terms, terms
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MIXTURE, MODE_SEARCH
 
 __all__ = ["fading_weights", "gaussian_by_regression", "newton_step", "paraboloid", "triangle"]
 
 Array = NDArray[np.float64]
-
-# Guard of rounding: log-likelihoods so far below the highest are all the same.
-LOWEST = -1e30
 
 
 def paraboloid(t: Array, values: Array, weights: Array, full: bool = True) -> tuple[Array, Array, float]:

@@ -7,6 +7,7 @@ the importance weight is simply log L minus the log ratio.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from nbi_sampler.core.config import MIXTURE
 from nbi_sampler.core.randomness import torch_generator
 from nbi_sampler.networks.flows import Density
 
-__all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal", "log_normal"]
+__all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal", "log_normal", "log_ratios"]
 
 Array = NDArray[np.float64]
 
@@ -145,8 +146,12 @@ class MixtureProposal:
 
     def log_ratio(self, z: Array) -> Array:
         """``log q - log prior`` of the mixture, shape (n,)."""
-        log_ratios = np.stack([member.log_ratio(z) for member in self.members])
-        return np.asarray(logsumexp(log_ratios + np.log(self.shares)[:, None], axis=0))
+        return np.asarray(logsumexp(log_ratios(self.members, z) + np.log(self.shares)[:, None], axis=0))
+
+
+def log_ratios(members: Sequence[Proposal], z: Array) -> Array:
+    """``log q - log prior`` of several proposals, shape (n_members, n)."""
+    return np.stack([member.log_ratio(z) for member in members])
 
 
 def log_normal(z: Array) -> Array:

@@ -142,7 +142,7 @@ class PoolingConfig:
     warm: float = 0.25
     expected: float = 0.3
     """Efficiency from which batches count, whatever comes later: of the best proposal before, or as all draws
-    expect it of the next. TODO"""
+    expect it of the next. Neither was measured by itself."""
     lost: float = 0.5
     """The result restarts where more draws leave less of its effective size. Not measured."""
     certain: float = 3.0

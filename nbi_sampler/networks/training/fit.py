@@ -160,24 +160,26 @@ class _Steps:
 
     def epoch(self) -> tuple[float, int, int]:
         """Steps of one epoch: their mean loss, how many were taken and how many left out."""
-        losses: list[float] = []
-        captured, n_skipped = self._captured, 0
+        captured = self._captured
+        values: list[float | None] = []
         if captured is None:
             for loss in self.objective.batches():
-                n_skipped += not self._take(loss, losses)
+                values.append(self._take(loss))
                 self._schedule.step()
-            return _mean(sum(losses), len(losses)), len(losses), n_skipped
-        for rows in captured.objective.rows():
-            if not captured.take(rows):
-                with captured.aside():
-                    n_skipped += not self._take(captured.objective.loss_of(rows), losses)
-            self._schedule.step()
-        total, n_taken, n_left_out = captured.read()
+        else:
+            for rows in captured.objective.rows():
+                if not captured.take(rows):
+                    with captured.aside():
+                        values.append(self._take(captured.objective.loss_of(rows)))
+                self._schedule.step()
+        losses = [value for value in values if value is not None]
+        total, n_taken, n_skipped = (0.0, 0, 0) if captured is None else captured.read()
         n_taken += len(losses)
-        return _mean(total + sum(losses), n_taken), n_taken, n_skipped + n_left_out
+        n_skipped += len(values) - len(losses)
+        return _mean(total + sum(losses), n_taken), n_taken, n_skipped
 
-    def _take(self, loss: Tensor, losses: list[float]) -> bool:
-        """Take the step of a loss and add it to ``losses``; False where it is left out."""
+    def _take(self, loss: Tensor) -> float | None:
+        """Take the step of a loss and give its value; None where it is left out."""
         clear_gradients(self._parameters)
         finite = bool(torch.isfinite(loss))
         if finite:
@@ -186,8 +188,7 @@ class _Steps:
             finite = bool(torch.isfinite(norm))
         if finite:
             self._optimiser.step()
-            losses.append(float(loss.detach()))
-            return True
+            return float(loss.detach())
         # A step without gradients moves nothing; the schedule warns where the first step was left out.
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
@@ -195,7 +196,7 @@ class _Steps:
         self._optimiser.step()
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
-        return False
+        return None
 
 
 def _mean(total: float, n: int) -> float:

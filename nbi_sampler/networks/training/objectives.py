@@ -242,6 +242,8 @@ class WeightedObjective(ByRows):
         self._held_out = y[held_out]
         self._held_out_weights = weights[held_out] / weights[held_out].sum().clamp(min=1e-30)
         self._batch_size = config.batch_size
+        # Draws of a batch that are resampled by weight, where the others are by its root.
+        self._half = -(-config.batch_size // 2)
         n_batches = FIT.passes * ess / config.batch_size
         self.n_batches = int(np.clip(n_batches, FIT.least_batches, FIT.most_batches))
 
@@ -252,9 +254,8 @@ class WeightedObjective(ByRows):
             yield from index
             return
         flatter = self._resampled(self._weights.sqrt())
-        half = self._batch_size // 2
         for by_weight, by_root in zip(index, flatter, strict=True):
-            yield torch.cat([by_weight[:half], by_root[half:]])
+            yield torch.cat([by_weight[: self._half], by_root[self._half :]])
 
     def _resampled(self, weights: Tensor) -> tuple[Tensor, ...]:
         n = self.n_batches * self._batch_size
@@ -268,9 +269,8 @@ class WeightedObjective(ByRows):
         if self._log_target is None:
             return -log_q.mean()
         residual = self._log_target[rows] - log_q
-        half = self._batch_size // 2
-        centre = residual[:half].detach().mean()
-        return FIT.regression * _huber(residual - centre).mean() - log_q[:half].mean()
+        centre = residual[: self._half].detach().mean()
+        return FIT.regression * _huber(residual - centre).mean() - log_q[: self._half].mean()
 
     def validation(self) -> float:
         """Weighted loss on the held-out draws."""

@@ -230,6 +230,16 @@ class TestWeighted:
             found[known] = efficiency(exact - log_q)
         assert found[True] > max(0.9, found[False] + 0.1), found
 
+    @pytest.mark.parametrize("batch_size", [1, 3, 256])
+    def test_batches_of_any_size_have_a_loss(self, rng, batch_size):
+        z, log_weights = self.weighted(rng, 300)
+        y = torch.as_tensor(z, dtype=torch.float32)
+        weights = torch.as_tensor(normalised_weights(log_weights), dtype=torch.float32)
+        config = TrainingConfig(batch_size=batch_size)
+        held_out, log_target = torch.arange(300) % 8 == 0, -0.5 * (y**2).sum(1)
+        objective = WeightedObjective(StandardNormal(), y, weights, held_out, 50.0, config, rng, log_target)
+        assert all(math.isfinite(loss) for loss in objective.batches())
+
     def test_minibatches_follow_the_weights(self, rng):
         class Recorder(StandardNormal):
             seen = ()
