@@ -14,7 +14,10 @@ import nbi_sampler
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
-    "redback": ("redback", "extinction", "lxml", "regex", "sncosmo"),
+    "redback": (
+        *("redback", "extinction", "lxml", "regex", "sncosmo"),
+        *("requests", "certifi", "charset_normalizer", "idna", "urllib3"),
+    ),
     "gwpopulation": ("gwpopulation", "cached_interpolate", "wcosmo", "array_api_compat"),
 }
 

@@ -342,7 +342,7 @@ class AscentConfig:
     fallen: float = 1.0
     higher: float = 5.0
     """Due where the power is below this share of what it was, and log L rises by so much: a transient takes
-    29,274 calls, and 41,515 where the power has to fall by half."""
+    30,761 calls, and 39,821 where the power has to fall by half."""
     most_ascents: int = 3
     most_batches: int = 30
     """Ascents, and batches of each, so that no ridge without an end takes the budget. Not measured."""
