@@ -12,11 +12,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbi_sampler import __version__
 
-__all__ = ["main", "plugin_report"]
+if TYPE_CHECKING:
+    from nbi_sampler.plugins.manager import Plugin
+    from nbi_sampler.plugins.registry import Registry
+
+__all__ = ["OWN", "main", "plugin_report"]
+
+# What the package offers under each hook of names, written here so that listing it imports no network.
+OWN = {
+    "featurizers": ("pca", "svd", "mlp", "resnet-gru", "resnet", "gru", "attention", "joined"),
+    "flows": ("maf", "nsf", "mdn"),
+    "losses": ("nll", "apt"),
+}
 
 _COMMANDS = "nbi_sampler.commands"
 # Commands of this project that come with a distribution of their own.
@@ -58,14 +69,10 @@ def plugin_report() -> list[dict[str, Any]]:
         With ``"name"``, ``"distribution"`` and ``"version"``; and with ``"error"``, or with ``"provides"``:
         for each hook the names that are offered, or a line of documentation.
     """
-    from nbi_sampler.networks.featurizers import FEATURIZERS
-    from nbi_sampler.networks.flows import FLOWS
-    from nbi_sampler.networks.training.losses import LOSSES
     from nbi_sampler.plugins.manager import CORE, installed
 
     plugins = installed()
-    registries = {registry.hook: registry for registry in (FEATURIZERS, FLOWS, LOSSES)}
-    offers = {hook: registry.offers() for hook, registry in registries.items()}
+    offers = {hook: _offers(hook) for hook in OWN}
     models = "Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."
     own = {"forward_model": models, **dict.fromkeys(offers, "")}
     rows = []
@@ -76,6 +83,21 @@ def plugin_report() -> list[dict[str, Any]]:
         rows.append({**asdict(plugin), "provides": provides})
     rows += [{**asdict(plugin), "error": error} for plugin, error in plugins.broken.items()]
     return rows
+
+
+def _offers(hook: str) -> Mapping[str, tuple[Plugin, object]]:
+    """Offers under a hook; networks are imported only where a plugin offers objects of their classes."""
+    from nbi_sampler.plugins.manager import CORE, installed
+
+    named = installed().named(hook, object, {name: (CORE, name) for name in OWN[hook]})
+    if all(isinstance(offer, str) for _, offer in named.values()):
+        return named
+    from nbi_sampler.networks.featurizers import FEATURIZERS
+    from nbi_sampler.networks.flows import FLOWS
+    from nbi_sampler.networks.training.losses import LOSSES
+
+    registries: Sequence[Registry[Any]] = (FEATURIZERS, FLOWS, LOSSES)
+    return next(registry.offers() for registry in registries if registry.hook == hook)
 
 
 def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:

@@ -73,7 +73,7 @@ def forward_model(likelihood: object) -> ForwardModel | None:
 
 
 @hookspec
-def featurizers() -> Mapping[str, FeaturizerKind]:  # type: ignore[empty-body]
+def featurizers() -> Mapping[str, FeaturizerKind | str]:  # type: ignore[empty-body]
     """Networks that turn data into features, by the name that ``featurizer=`` takes.
 
     Called whenever a featurizer is given by name; all answers are joined. A name that the package has
@@ -81,7 +81,7 @@ def featurizers() -> Mapping[str, FeaturizerKind]:  # type: ignore[empty-body]
 
     Returns
     -------
-    mapping of str to FeaturizerKind
+    mapping of str to FeaturizerKind, or to text ``"module:name"`` of one, imported where it is needed
         Its ``settings`` is a frozen, keyword-only dataclass that checks what it is given; its
         ``make(shape, n_params, settings)`` gives a new `Featurizer` for data of shape (n_channels, length).
         Initial weights may be drawn from torch's global generator, which is seeded by the run and put back.
@@ -89,7 +89,7 @@ def featurizers() -> Mapping[str, FeaturizerKind]:  # type: ignore[empty-body]
 
 
 @hookspec
-def flows() -> Mapping[str, FlowKind]:  # type: ignore[empty-body]
+def flows() -> Mapping[str, FlowKind | str]:  # type: ignore[empty-body]
     """Densities, conditional or not, by the name that ``flow=`` takes.
 
     Called whenever a flow is given by name, when a checkpoint is read too; all answers are joined. A name
@@ -97,7 +97,7 @@ def flows() -> Mapping[str, FlowKind]:  # type: ignore[empty-body]
 
     Returns
     -------
-    mapping of str to FlowKind
+    mapping of str to FlowKind, or to text ``"module:name"`` of one, imported where it is needed
         Its ``settings`` is a frozen, keyword-only dataclass whose values JSON can hold; its
         ``make(n_dims, n_context, settings)`` gives a new `Density`, without a condition where ``n_context``
         is 0, and the same but for initial weights whenever it is called with the same numbers.
@@ -105,7 +105,7 @@ def flows() -> Mapping[str, FlowKind]:  # type: ignore[empty-body]
 
 
 @hookspec
-def losses() -> Mapping[str, LossKind]:  # type: ignore[empty-body]
+def losses() -> Mapping[str, LossKind | str]:  # type: ignore[empty-body]
     """Objectives of the rounds, by the name that ``loss=`` takes.
 
     Called whenever a run begins or fits; all answers are joined. A name that the package has itself, or a
@@ -113,7 +113,7 @@ def losses() -> Mapping[str, LossKind]:  # type: ignore[empty-body]
 
     Returns
     -------
-    mapping of str to LossKind
+    mapping of str to LossKind, or to text ``"module:name"`` of one, imported where it is needed
         Its ``make(flow, featurizer, data, y, config, rng, log_prior)`` gives a `NllObjective`; as a rule it
         is a subclass that replaces the method ``loss``.
     """

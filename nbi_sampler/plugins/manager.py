@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -166,13 +167,22 @@ class Plugins:
     def named(
         self, hook: str, kind: type[Kind], own: Mapping[str, tuple[Plugin, Kind]] | None = None
     ) -> dict[str, tuple[Plugin, Kind]]:
-        """All that is offered under a hook, by name: ``own`` first, which nobody can replace."""
+        """All that is offered under a hook, by name: ``own`` first, which nobody can replace.
+
+        An offer that is text, ``"module:name"``, is imported, unless ``kind`` is `object`, which takes it
+        as it is.
+        """
         offers: dict[str, tuple[Plugin, Kind]] = dict(own or {})
         for plugin, answer in self.answers(hook, {}):
             if not isinstance(answer, Mapping):
                 self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected a dictionary")
                 continue
-            for name, offer in answer.items():
+            for name, given in answer.items():
+                try:
+                    offer = given if kind is object else _imported(given)
+                except Exception as error:
+                    self._report(plugin, f"importing {given!r} of its {hook} raised {_text(error)}")
+                    continue
                 if not isinstance(offer, kind):
                     got = type(offer).__name__
                     self._report(plugin, f"{name!r} of its {hook} is a {got}, expected {kind.__name__}")
@@ -229,6 +239,11 @@ def _described(entry_point: EntryPoint) -> tuple[Plugin, EntryPoint]:
     if distribution is None:
         return Plugin(entry_point.name), entry_point
     return Plugin(entry_point.name, distribution.name, distribution.version), entry_point
+
+
+def _imported(offer: object) -> object:
+    """Object that an offer names, where it is text such as ``"module:name"``."""
+    return pkgutil.resolve_name(offer) if isinstance(offer, str) and ":" in offer else offer
 
 
 def _text(error: BaseException) -> str:

@@ -200,6 +200,9 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _conforms(value: Any, hint: Any) -> bool:
     origin, inner = get_origin(hint), get_args(hint)
+    if hasattr(origin, "__value__"):
+        # An alias that is a statement of its own, as NDArray is from NumPy 2.5 on.
+        return _conforms(value, origin.__value__[inner])
     if hint is Any:
         return True
     if hint is None or hint is type(None):

@@ -98,6 +98,9 @@ class Modest(NllObjective):
         super().__init__(*arguments)
 
 
+MODEST = LossKind(Modest)
+
+
 class Offering:
     """A featurizer, a flow and a loss."""
 

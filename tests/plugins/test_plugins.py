@@ -6,6 +6,7 @@ import configparser
 import dataclasses
 import inspect
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -34,12 +35,12 @@ from plugin_cases import (
     namespace,
 )
 
-from nbi_sampler.cli import main, plugin_report
+from nbi_sampler.cli import OWN, main, plugin_report
 from nbi_sampler.forward import UserModel, forward_model_for
 from nbi_sampler.forward.gaussian import GaussianModel
 from nbi_sampler.networks.featurizers import FEATURIZERS, featurizer_factory
 from nbi_sampler.networks.flows import FLOWS
-from nbi_sampler.networks.training.losses import LOSSES
+from nbi_sampler.networks.training.losses import LOSSES, LossKind
 from nbi_sampler.plugins import hookspecs
 from nbi_sampler.plugins.hookspecs import HOOKS
 from nbi_sampler.plugins.manager import CORE, Plugin
@@ -111,6 +112,13 @@ class TestNamedThings:
             assert all(offers[name] == (CORE, offer) for name, offer in registry.items())
         assert FLOWS.offers()["mine"] == (MINE, FLOWS["nsf"])
         assert FLOWS.named("maf") is FLOWS["maf"]
+
+    def test_an_offer_may_be_text_that_is_imported(self, plugins):
+        plugins.register(namespace(flows=lambda: {"mine": "nbi_sampler.networks.flows:FLOWS.nsf"}), MINE)
+        plugins.register(namespace(losses=lambda: {"mine": "plugin_cases:MODEST"}), Plugin("second"))
+        assert LOSSES.named("mine") == LossKind(Modest)
+        with pytest.raises(ValueError, match="flow: unknown name 'mine'"):
+            FLOWS.named("mine")
 
     def test_only_what_is_asked_for_counts_as_at_work(self, plugins):
         plugins.register(Offering(), MINE)
@@ -244,6 +252,16 @@ class TestCommand:
                 main(words)
             assert ended.value.code == code
         assert f"nbi-sampler {CORE.version}" in capsys.readouterr().out
+
+    def test_names_of_the_package_are_those_of_its_registries(self):
+        registries = (FEATURIZERS, FLOWS, LOSSES)
+        assert {each.hook: tuple(each) for each in registries} == OWN
+
+    def test_listing_imports_no_network(self):
+        code = "import sys; from nbi_sampler import cli; cli.main(['plugins']); print('torch' in sys.modules)"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert done.stdout.splitlines()[-1] == "False", done.stderr
 
     def test_report_has_the_package_first(self, plugins):
         plugins.register(Offering(), Plugin("aaa"))

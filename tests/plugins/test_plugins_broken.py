@@ -78,6 +78,11 @@ class TestBroken:
             ("forward_model", "a string", "gave str, expected ForwardModel"),
             ("flows", ["maf"], "gave list, expected a dictionary"),
             (
+                "losses",
+                {"new": "nothing_of_that_name:LOSS"},
+                "importing 'nothing_of_that_name:LOSS' of its losses raised ModuleNotFoundError",
+            ),
+            (
                 "featurizers",
                 {"new": MlpConfig},
                 "'new' of its featurizers is a type, expected FeaturizerKind",

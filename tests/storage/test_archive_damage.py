@@ -6,12 +6,16 @@ import io
 import json
 import tracemalloc
 import zipfile
+from typing import Any, TypeVar, get_origin
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tampering import flips, truncations
+from typing_extensions import TypeAliasType
 
 from nbi_sampler.storage.archive import ArchiveError, check_seal, read_archive, sealed, write_archive
+from nbi_sampler.storage.checks import check_field
 
 ARRAYS = {
     "a": np.arange(12.0).reshape(3, 4),
@@ -150,6 +154,18 @@ class TestArraysOfAnotherKind:
         np.savez(path, header=np.array("[" * 200_000 + "]" * 200_000))
         with pytest.raises(ArchiveError):
             read_archive(path)
+
+
+class TestAnnotations:
+    def test_arrays_are_known_however_numpy_writes_their_type(self):
+        # NumPy 2.5 made NDArray an alias by a `type` statement, of which this is the like.
+        scalar = TypeVar("scalar", bound=np.generic)
+        alias = TypeAliasType("NDArray", np.ndarray[Any, np.dtype[scalar]], type_params=(scalar,))
+        for hint in (NDArray[np.float64], alias[np.float64], tuple[alias[np.float64], ...]):
+            value = (np.zeros(2),) if get_origin(hint) is tuple else np.zeros(2)
+            check_field("theta", value, hint)
+            with pytest.raises(ArchiveError, match="damaged: its field 'theta'"):
+                check_field("theta", np.zeros(2, bool), hint)
 
 
 class TestSeal:

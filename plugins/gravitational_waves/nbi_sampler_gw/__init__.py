@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from nbi_sampler_gw.recognise import forward_model
-from nbi_sampler_gw.strain import StrainModel
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbi_sampler_gw.recognise import forward_model
+    from nbi_sampler_gw.strain import StrainModel
 
 __version__ = "0.1.0"
 
 __all__ = ["StrainModel", "forward_model"]
+
+# Imported when they are asked for, so that listing the plugins imports no waveforms.
+_MODULES = {"StrainModel": "nbi_sampler_gw.strain", "forward_model": "nbi_sampler_gw.recognise"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -19,7 +19,7 @@ from nbi_sampler.core.config import PcaConfig
 from nbi_sampler.networks.featurizers import FeaturizerKind
 from nbi_sampler.networks.featurizers.pca import PrincipalComponents, strongest_components
 
-__all__ = ["FEATURIZERS", "DetectorComponents", "DetectorPcaConfig", "DetectorResnetConfig"]
+__all__ = ["GW_PCA", "GW_RESNET", "DetectorComponents", "DetectorPcaConfig", "DetectorResnetConfig"]
 
 CHANNELS_PER_DETECTOR = 2
 
@@ -108,7 +108,5 @@ class ResidualBlock(nn.Module):
         return x + self.second(functional.gelu(self.first(self.norm(x))))
 
 
-FEATURIZERS = {
-    "gw-pca": FeaturizerKind(DetectorPcaConfig, DetectorComponents),
-    "gw-resnet": FeaturizerKind(DetectorResnetConfig, DetectorComponents),
-}
+GW_PCA = FeaturizerKind(DetectorPcaConfig, DetectorComponents)
+GW_RESNET = FeaturizerKind(DetectorResnetConfig, DetectorComponents)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from nbi_sampler.networks.featurizers import FeaturizerKind
 from nbi_sampler.plugins import hookimpl
-from nbi_sampler_gw import recognise
-from nbi_sampler_gw.circles import open_circles
-from nbi_sampler_gw.featurizers import FEATURIZERS
-from nbi_sampler_gw.strain import StrainModel
+
+if TYPE_CHECKING:
+    from nbi_sampler_gw.strain import StrainModel
 
 __all__ = ["featurizers", "forward_model"]
 
@@ -20,6 +19,9 @@ logger = logging.getLogger(__name__)
 @hookimpl
 def forward_model(likelihood: object) -> StrainModel | None:
     """Whitened strain for the likelihoods of ``bilby.gw``; names angles that should be periodic."""
+    from nbi_sampler_gw import recognise
+    from nbi_sampler_gw.circles import open_circles
+
     model = recognise.forward_model(likelihood)
     if model is not None:
         for name in open_circles(getattr(likelihood, "priors", None) or {}):
@@ -32,6 +34,9 @@ def forward_model(likelihood: object) -> StrainModel | None:
 
 
 @hookimpl
-def featurizers() -> Mapping[str, FeaturizerKind]:
-    """``"gw-pca"`` and ``"gw-resnet"``."""
-    return FEATURIZERS
+def featurizers() -> Mapping[str, str]:
+    """``"gw-pca"`` and ``"gw-resnet"``, imported when one is chosen."""
+    return {
+        "gw-pca": "nbi_sampler_gw.featurizers:GW_PCA",
+        "gw-resnet": "nbi_sampler_gw.featurizers:GW_RESNET",
+    }

@@ -8,7 +8,8 @@ import torch
 from gw_cases import TRUTH, make
 from nbi_sampler_gw import forward_model
 from nbi_sampler_gw.featurizers import (
-    FEATURIZERS,
+    GW_PCA,
+    GW_RESNET,
     DetectorComponents,
     DetectorPcaConfig,
     DetectorResnetConfig,
@@ -66,9 +67,8 @@ def test_components_keep_the_signal(data):
     assert float(centred.square().sum(1).median()) > 100
 
 
-@pytest.mark.parametrize("name", ["gw-pca", "gw-resnet"])
-def test_network_learns_from_the_components(data, name):
-    kind = FEATURIZERS[name]
+@pytest.mark.parametrize("kind", [GW_PCA, GW_RESNET], ids=["gw-pca", "gw-resnet"])
+def test_network_learns_from_the_components(data, kind):
     torch.manual_seed(1)
     featurizer = kind.make(data.shape, 4, kind.settings(n_components=10, hidden=32, dim_out=5))
     featurizer.fit(data, np.random.default_rng(0))

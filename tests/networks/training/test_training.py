@@ -18,6 +18,7 @@ from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.training import fit as training
 from nbi_sampler.networks.training.fit import fit
+from nbi_sampler.networks.training.one_vector import one_vector
 
 
 class Scripted:
@@ -162,6 +163,18 @@ def test_gradients_are_clipped():
     objective = Scripted(module, [1e10], [0.0])
     fit(module, objective, config)
     assert float(objective.gradient.norm()) == pytest.approx(5.0, rel=1e-4)
+
+
+def test_recurrent_layers_keep_their_parameters_where_they_are():
+    with seeded_modules(np.random.default_rng(0)):
+        module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.GRU(3, 4), torch.nn.Linear(4, 1))
+    places = [parameter.data_ptr() for parameter in module[1].parameters()]
+    with one_vector(module) as parameters:
+        assert [len(parameters), len(parameters[0])] == [1 + len(places), 9 + 5]
+        assert [parameter.data_ptr() for parameter in module[1].parameters()] == places
+        assert {id(each) for each in parameters[1:]} == {id(each) for each in module[1].parameters()}
+        module[1](torch.ones(1, 3))[0].sum().backward()
+    assert all(parameter.grad is None for parameter in module.parameters())
 
 
 def test_one_vector_takes_the_steps_of_many_parameters_and_leaves_them_apart():
