@@ -1,0 +1,79 @@
+"""What repeats a run: the call with its keywords, versions, seed and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nbi_sampler.reports.html.contents import Contents
+from nbi_sampler.reports.meta_data import portable
+
+__all__ = ["call_of", "settings_of", "versions_of"]
+
+# Keywords of this sampler that say where and how fast a run goes, and change no number of it.
+PLACE_AND_SPEED = (
+    *("npool", "pool", "resume", "check_point_delta_t", "check_point_plot", "print_method"),
+    *("outdir", "label", "plot"),
+)
+# These are objects of the script, or a number.
+OBJECTS = ("simulator", "noise", "x_obs", "x_err", "x_mask", "model")
+MAYBE_OBJECTS = ("featurizer", "flow")
+
+
+def call_of(contents: Contents, path: Path | None) -> str:
+    """Write the call that makes this result again, with every keyword that changes a number.
+
+    What a result does not hold, such as the likelihood, is an ellipsis with a comment.
+    """
+    result = contents.result
+    name = repr(path.name if path else f"{result.label}_result.json")
+    lines = [
+        "import bilby",
+        "",
+        "likelihood = ...  # as in the script of the run: no result holds it",
+        f"priors = bilby.read_in_result({name}).priors",
+        "result = bilby.run_sampler(",
+        "    likelihood,",
+        "    priors,",
+        f"    sampler={str(result.sampler)!r},",
+        f"    label={str(result.label)!r},",
+    ]
+    seed = {"seed": contents.own["seed"]} if "seed" in contents.own else {}
+    for keyword, value in {**_keywords(result.sampler_kwargs), **seed}.items():
+        if keyword not in PLACE_AND_SPEED and value is not None:
+            lines.append(f"    {_argument(keyword, portable(value))}")
+    return "\n".join([*lines, ")"])
+
+
+def settings_of(contents: Contents) -> list[tuple[str, str]]:
+    """Every keyword of the sampler with its value."""
+    keywords = _keywords(contents.result.sampler_kwargs)
+    return [(str(name), repr(portable(value))) for name, value in sorted(keywords.items())]
+
+
+def versions_of(contents: Contents) -> list[tuple[str, str]]:
+    """Versions with which the result was made, those of plugins too."""
+    versions = contents.own.get("versions")
+    listed = dict(versions) if isinstance(versions, Mapping) else {}
+    if not listed and contents.result.version:
+        listed = {"result": contents.result.version}
+    plugins = contents.own.get("plugins")
+    for name, plugin in (plugins.items() if isinstance(plugins, Mapping) else ()):
+        about = plugin if isinstance(plugin, Mapping) else {}
+        listed[f"plugin {name}"] = f"{about.get('distribution', '')} {about.get('version', '')}".strip()
+    return [(str(name).replace("_", "-"), str(version)) for name, version in listed.items()]
+
+
+def _keywords(given: Any) -> dict[str, Any]:
+    return dict(given) if isinstance(given, Mapping) else {}
+
+
+def _argument(keyword: str, value: Any) -> str:
+    """One line of the call; an object of the script, of which the result has the name, stays open."""
+    an_object = isinstance(value, str) and (
+        keyword in OBJECTS or (keyword in MAYBE_OBJECTS and "." in value)
+    )
+    if an_object:
+        return f"{keyword}=...,  # {value}, as in the script"
+    return f"{keyword}={value!r},"
