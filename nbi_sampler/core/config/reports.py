@@ -63,8 +63,8 @@ class ModelFitConfig:
     """Numbers in all replicas together, which are made in some seconds."""
 
     most_residuals: int = 1_000
-    """Residuals that the meta data of a result keep, in some 7 kB of JSON; of more data points the one that is
-    farthest from zero in each of as many blocks."""
+    """Residuals that the meta data of a result keep, in some 7 kB of JSON; of more data points the one that
+    is farthest from zero in each of as many blocks."""
 
 
 MODEL_FIT = ModelFitConfig()

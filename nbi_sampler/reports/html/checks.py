@@ -30,8 +30,8 @@ MEANINGS = {
     "are not to be had.",
     Status.UNRELIABLE_WEIGHTS: "A few draws hold too much of the posterior: the error of log Z is too small, "
     "and parts of the posterior may be thin.",
-    Status.MISSING_MASS: "Other draws of the run show a part of the posterior that this result nearly misses: "
-    "the evidence is too low.",
+    Status.MISSING_MASS: "Other draws of the run show a part of the posterior that this result nearly "
+    "misses: the evidence is too low.",
     Status.NO_FINITE_LIKELIHOOD: "The likelihood was zero or NaN at every call: there are no samples.",
     Status.FAILED: "The likelihood or its data raised an error.",
     Status.INTERRUPTED: "The run was ended before it had a result.",
@@ -75,16 +75,16 @@ class Check:
 
 def verdict_of(contents: Contents) -> Verdict:
     """Say what the status of a result means and what to do."""
-    own, text = contents.own, contents.view.status
+    text = contents.view.status
     if not text:
         meaning = f"A result of sampler {str(contents.result.sampler)!r} keeps none of what the checks need."
         remedy = "judge it by what its own sampler says, or run the problem with sampler='nbi' and compare"
         return Verdict("no verdict", UNKNOWN, meaning, remedy, "")
-    try:
-        status = Status(text)
-    except ValueError:
+    status = next((each for each in Status if each == text), None)
+    if status is None:
         meaning = "This version of nbi-sampler does not know the status: another one wrote the result."
-        return Verdict(text, UNKNOWN, meaning, "update nbi-sampler, or read the message", str(own["message"]))
+        remedy = "update nbi-sampler, or read the message"
+        return Verdict(text, UNKNOWN, meaning, remedy, contents.view.message)
     milder = (Status.N_EFFECTIVE_NOT_REACHED,)
     level = GOOD if status == Status.OK else NOTE if status in milder else ALARM
     return Verdict(text, level, MEANINGS[status], status.remedy, contents.view.message)
@@ -97,7 +97,8 @@ def checks_of(contents: Contents) -> list[Check]:
         return []
     found = _number(own, "ess")
     wanted = _number(own, "n_effective")
-    enough = UNKNOWN if math.isnan(found + wanted) else GOOD if found >= wanted else NOTE
+    few = ALARM if found < RELIABILITY.fewest_effective else NOTE if found < wanted else GOOD
+    enough = UNKNOWN if math.isnan(found + wanted) else few
     checks = [
         Check("Effective samples", whole(found), f"at least {count(wanted)}", enough, "weights"),
         _tail(contents),
@@ -119,7 +120,9 @@ def checks_of(contents: Contents) -> list[Check]:
         p = _number(model, "p_value")
         alike = UNKNOWN if math.isnan(p) else GOOD if p >= OOD_THRESHOLD else NOTE
         expected = f"p at least {OOD_THRESHOLD}, or the run does not start from the model"
-        checks.append(Check("Data are like those of the trained model", p_value(p), expected, alike, "repeat"))
+        checks.append(
+            Check("Data are like those of the trained model", p_value(p), expected, alike, "repeat")
+        )
     return checks if view.status != Status.NO_FINITE_LIKELIHOOD else [checks[0], checks[-1]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -68,8 +69,10 @@ class Contents:
     @property
     def evidence(self) -> Evidence:
         """As the result says it; NaN where it does not."""
-        values = (self.result.log_evidence, self.result.log_evidence_err)
-        return Evidence(*(float(each) if np.isscalar(each) and each is not None else np.nan for each in values))
+        try:
+            return Evidence(float(self.result.log_evidence), float(self.result.log_evidence_err))
+        except (TypeError, ValueError):
+            return Evidence(math.nan, math.nan)
 
 
 def contents_of(result: Result) -> Contents:
@@ -87,7 +90,8 @@ def contents_of(result: Result) -> Contents:
         )
     records = _records(result, missing) if own else ()
     draws = missing.tried(
-        "weighted draws (nested_samples) or a posterior", "no posterior, no corner plot, no weights",
+        "weighted draws (nested_samples) or a posterior",
+        "no posterior, no corner plot, no weights",
         lambda: _draws(result, names),
     )
     theta, log_weights = draws if draws is not None else (np.zeros((0, len(names))), np.zeros(0))
@@ -116,7 +120,7 @@ def _records(result: Result, missing: Missing) -> tuple[RoundRecord, ...]:
 
 
 def _draws(result: Result, names: tuple[str, ...]) -> tuple[Array, Array] | None:
-    """Parameters and log weights of the weighted draws, or of the rows of equal weight where there are none."""
+    """Parameters and log weights of the weighted draws; where there are none, of rows of equal weight."""
     try:
         frame = result.nested_samples
     # bilby's way to say that there are none.

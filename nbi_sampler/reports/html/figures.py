@@ -71,9 +71,7 @@ def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
         )
     if own and len(view.log_weights):
         k_hat = float(own.get("k_hat", np.nan))
-        tail = partial(
-            draw_tail, weights=view.weights, n_draws=view.n_draws, k_hat=k_hat, most_columns=MOST_COLUMNS
-        )
+        tail = partial(draw_tail, weights=view.weights, n_draws=view.n_draws, k_hat=k_hat, most_columns=2)
         wanted["weights"] = (
             "distribution of the weights over the draws, and of the posterior's mass over the weights",
             partial(_panel, partial(draw_weights, weights=view.weights, n_draws=view.n_draws)),
@@ -94,7 +92,10 @@ def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
             "each parameter's range in every batch of draws, narrowing from the prior to the posterior",
             partial(parameters_figure, view),
         )
-    if shown and len(view.theta):
+    if shown and 0 < len(view.theta) <= len(shown):
+        few = f"more draws than parameters: there are {len(view.theta)} and {len(shown)}"
+        contents.missing.append((few, "no corner plot"))
+    elif shown:
         wanted["corner"] = (
             f"marginal posteriors of {', '.join(contents.names[i] for i in shown)}, and of each pair of them",
             partial(corner_figure, view, shown, REPORT.most_rows),
@@ -118,7 +119,11 @@ def _image(alternative: str, make: Callable[[], Figure]) -> Image:
     content = io.BytesIO()
     with own_style():
         figure = make()
-        figure.savefig(content, format="png", dpi=DPI)
+        box = figure.bbox_inches
+        # That of a corner plot has wide margins; a layout engine has none, and would start again.
+        if figure.get_layout_engine() is None:
+            figure.canvas.draw()
+            box = figure.get_tightbbox().padded(0.08)
+        figure.savefig(content, format="png", dpi=DPI, bbox_inches=box)
     source = f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
-    width, height = (round(96.0 * inches) for inches in figure.get_size_inches())
-    return Image(source, alternative, width, height)
+    return Image(source, alternative, round(96.0 * box.width), round(96.0 * box.height))

@@ -87,7 +87,9 @@ def fixed_of(contents: Contents) -> list[tuple[str, str]]:
     priors = contents.result.priors or {}
     kept = {name: prior for name, prior in priors.items() if name not in contents.names}
     return [
-        (str(name), law_of(prior)) for name, prior in kept.items() if isinstance(prior, DeltaFunction | Constraint)
+        (str(name), law_of(prior))
+        for name, prior in kept.items()
+        if isinstance(prior, DeltaFunction | Constraint)
     ]
 
 
@@ -114,7 +116,9 @@ def law_of(prior: Any) -> str:
 
 def _value(value: Any) -> str:
     plain = isinstance(value, str | int | float | np.number)
-    return repr(value.item() if isinstance(value, np.generic) else value) if plain else str(describable(value))
+    return (
+        repr(value.item() if isinstance(value, np.generic) else value) if plain else str(describable(value))
+    )
 
 
 def _shortened(text: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nbi_sampler.reports.html.contents import Contents
-from nbi_sampler.reports.meta_data import portable
+from nbi_sampler.reports.meta_data import describable
 
 __all__ = ["call_of", "settings_of", "versions_of"]
 
@@ -18,6 +20,9 @@ PLACE_AND_SPEED = (
 )
 # These are objects of the script, or a number.
 OBJECTS = ("simulator", "noise", "x_obs", "x_err", "x_mask", "model")
+
+# Of a value in the table.
+LONGEST = 160
 MAYBE_OBJECTS = ("featurizer", "flow")
 
 
@@ -41,15 +46,16 @@ def call_of(contents: Contents, path: Path | None) -> str:
     ]
     seed = {"seed": contents.own["seed"]} if "seed" in contents.own else {}
     for keyword, value in {**_keywords(result.sampler_kwargs), **seed}.items():
-        if keyword not in PLACE_AND_SPEED and value is not None:
-            lines.append(f"    {_argument(keyword, portable(value))}")
+        # What other samplers keep of their keywords may be anything, and be made by the run.
+        if keyword not in PLACE_AND_SPEED and value is not None and (contents.of_nbi or _plain(value)):
+            lines.append(f"    {_argument(str(keyword), describable(value))}")
     return "\n".join([*lines, ")"])
 
 
 def settings_of(contents: Contents) -> list[tuple[str, str]]:
     """Every keyword of the sampler with its value."""
     keywords = _keywords(contents.result.sampler_kwargs)
-    return [(str(name), repr(portable(value))) for name, value in sorted(keywords.items())]
+    return [(str(name), _shortened(repr(describable(keywords[name])))) for name in sorted(keywords)]
 
 
 def versions_of(contents: Contents) -> list[tuple[str, str]]:
@@ -59,7 +65,7 @@ def versions_of(contents: Contents) -> list[tuple[str, str]]:
     if not listed and contents.result.version:
         listed = {"result": contents.result.version}
     plugins = contents.own.get("plugins")
-    for name, plugin in (plugins.items() if isinstance(plugins, Mapping) else ()):
+    for name, plugin in plugins.items() if isinstance(plugins, Mapping) else ():
         about = plugin if isinstance(plugin, Mapping) else {}
         listed[f"plugin {name}"] = f"{about.get('distribution', '')} {about.get('version', '')}".strip()
     return [(str(name).replace("_", "-"), str(version)) for name, version in listed.items()]
@@ -69,11 +75,17 @@ def _keywords(given: Any) -> dict[str, Any]:
     return dict(given) if isinstance(given, Mapping) else {}
 
 
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | bool | int | float | np.number)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def _argument(keyword: str, value: Any) -> str:
     """One line of the call; an object of the script, of which the result has the name, stays open."""
-    an_object = isinstance(value, str) and (
-        keyword in OBJECTS or (keyword in MAYBE_OBJECTS and "." in value)
-    )
+    an_object = isinstance(value, str) and (keyword in OBJECTS or (keyword in MAYBE_OBJECTS and "." in value))
     if an_object:
         return f"{keyword}=...,  # {value}, as in the script"
     return f"{keyword}={value!r},"

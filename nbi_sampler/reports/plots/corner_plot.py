@@ -24,8 +24,10 @@ LEVELS = (0.393, 0.865)
 FEWEST_FOR_CONTOURS = 100.0
 # Of the draws: the rest, of little weight each, may be far off.
 SHOWN = (0.001, 0.999)
-INCHES = 1.55
-BINS = (12, 40)
+# Of a panel, with few parameters and with many.
+INCHES = (2.2, 1.6)
+FEW = 4
+BINS = (16, 40)
 
 
 def most_correlated(view: RunView, n_most: int) -> tuple[int, ...]:
@@ -49,9 +51,10 @@ def most_correlated(view: RunView, n_most: int) -> tuple[int, ...]:
 
 
 def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
-    """Draw marginals of the parameters of these numbers, of ``n_rows`` equally likely draws where there are more.
+    """Draw marginals of the parameters of these numbers.
 
-    Lines are injected values. Contours hold 39 and 86 % of the posterior: one and two standard deviations.
+    Where there are more than ``n_rows`` draws, that many equally likely ones stand for them. Lines are
+    injected values. Contours hold 39 and 86 % of the posterior: one and two standard deviations.
     """
     import corner
     from matplotlib.figure import Figure
@@ -62,7 +65,8 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         theta, weights = theta[rows], np.full(n_rows, 1.0 / n_rows)
     ends = weighted_quantiles(theta, weights, SHOWN)
     truths = [view.truth[i] if view.truth else None for i in shown]
-    figure = Figure(figsize=(max(INCHES * len(shown), 4.0),) * 2)
+    size = INCHES[len(shown) > FEW] * max(len(shown), 2)
+    figure = Figure(figsize=(size, size))
     corner.corner(
         theta,
         weights=weights,
@@ -77,6 +81,7 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         plot_contours=view.ess >= FEWEST_FOR_CONTOURS,
         plot_density=view.ess >= FEWEST_FOR_CONTOURS,
         max_n_ticks=4,
+        labelpad=0.18,
         label_kwargs={"fontsize": 10},
         data_kwargs={"alpha": 0.25},
         hist_kwargs={"lw": 1.4},

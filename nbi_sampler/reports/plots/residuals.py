@@ -41,7 +41,9 @@ def residuals_figure(residuals: Array, block: int) -> Figure:
         axis.axhspan(-sigma, sigma, color=shade, lw=0)
     axis.axhline(0.0, color=COLOURS[1], lw=1.2)
     size = float(np.clip(60.0 / np.sqrt(len(residuals)), 2.0, 7.0))
-    axis.plot(np.arange(len(residuals)) * block + 0.5 * (block + 1), residuals, ".", color=COLOURS[0], ms=size)
+    axis.plot(
+        np.arange(len(residuals)) * block + 0.5 * (block + 1), residuals, ".", color=COLOURS[0], ms=size
+    )
     axis.set(ylabel="residual / noise", ylim=(-1.1 * highest, 1.1 * highest), xlabel="data point")
     axis.margins(x=0.01)
     axis.grid(False)

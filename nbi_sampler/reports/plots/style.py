@@ -87,7 +87,9 @@ def head(axis: Axes, title: str, *, most_columns: int = MOST_COLUMNS, **legend: 
     axis.set_title(title, pad=6.0 + (16.0 + 12.0 * (n_rows - 1) if handles else 0.0))
     if handles:
         spacing: dict[str, Any] = dict(borderpad=0.0, borderaxespad=0.6, columnspacing=1.3, handletextpad=0.5)
-        row = axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=-(-len(handles) // n_rows), **spacing | legend)
+        row = axis.legend(
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=-(-len(handles) // n_rows), **spacing | legend
+        )
         # Otherwise a long row would widen the panel's column.
         row.set_in_layout(False)
 

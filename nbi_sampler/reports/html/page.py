@@ -94,9 +94,7 @@ class Report:
         )
 
 
-def report(
-    result: Result | str | os.PathLike[str], *, parameters: Sequence[str] | None = None
-) -> Report:
+def report(result: Result | str | os.PathLike[str], *, parameters: Sequence[str] | None = None) -> Report:
     """Put the evidence for a result on one page, which needs no network and no other file.
 
     The page says what the status means and what to do, log Z by batch, how the weights are distributed, how
@@ -127,9 +125,8 @@ def report(
 
     Examples
     --------
-    >>> report("no_such_result.json")
-    Traceback (most recent call last):
-    FileNotFoundError: result: expected the file of a result, got no_such_result.json, which does not exist; ...
+    >>> report("outdir/label_result.json").save()  # doctest: +SKIP
+    PosixPath('outdir/label_report.html')
     """
     source = source_of(result)
     contents = contents_of(source.result)
@@ -225,5 +222,7 @@ def _file(name: str) -> str:
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(_file("page.html"))
