@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from nbi_sampler.algorithm.records import RoundRecord
@@ -58,7 +59,7 @@ def phases_of(contents: Contents) -> list[Phase]:
     if not records:
         return []
     listed = sum(record.n_calls for record in records)
-    total = max(int(contents.own.get("n_calls") or 0), listed, 1)
+    total = max(_whole(contents.own.get("n_calls")), listed, 1)
     names = dict.fromkeys(record.phase for record in records)
     rows = [_phase(name, [each for each in records if each.phase == name], total) for name in names]
     if total > listed:
@@ -83,6 +84,10 @@ def batches_of(contents: Contents) -> list[Batch]:
         )
         for number, record in enumerate(contents.view.records, start=1)
     ]
+
+
+def _whole(value: float | None) -> int:
+    return int(value) if value is not None and math.isfinite(value) else 0
 
 
 def _phase(name: str, records: list[RoundRecord], total: int) -> Phase:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nbi_sampler.core.config import MODEL_FIT, OOD_THRESHOLD, RELIABILITY, REPORT
 from nbi_sampler.importance.agreement import Agreement, agreement
-from nbi_sampler.importance.reliability import Status, reliable, summarise
+from nbi_sampler.importance.reliability import Status, summarise
 from nbi_sampler.importance.residuals import CHI_SQUARED, LARGEST, NEIGHBOURS
 from nbi_sampler.reports.html.contents import Contents
 from nbi_sampler.reports.html.numbers import count, p_value, rounded, share, whole
@@ -71,6 +71,7 @@ class Check:
     expected: str
     level: str
     anchor: str
+    hint: str = ""
 
 
 def verdict_of(contents: Contents) -> Verdict:
@@ -115,8 +116,7 @@ def checks_of(contents: Contents) -> list[Check]:
     n_nan = _number(own, "n_nan")
     level = UNKNOWN if math.isnan(n_nan) else GOOD if n_nan == 0.0 else NOTE
     checks.append(Check("Likelihood calls that gave NaN", count(n_nan), "none", level, "calls"))
-    model = own.get("model")
-    if isinstance(model, Mapping):
+    if model := own.get("model"):
         p = _number(model, "p_value")
         alike = UNKNOWN if math.isnan(p) else GOOD if p >= OOD_THRESHOLD else NOTE
         expected = f"p at least {OOD_THRESHOLD}, or the run does not start from the model"
@@ -135,18 +135,20 @@ def agreement_of(contents: Contents) -> Agreement | None:
 def predictive_checks(own: Mapping[str, Any]) -> list[Check]:
     """One for each discrepancy that the run has looked at; one in all where it has not."""
     values = own.get("predictive_p_values")
-    if not isinstance(values, Mapping) or not values:
+    if not values:
         name = "Posterior predictive p-value"
         return [Check(name, "not judged", "needs a likelihood whose noise is known", UNKNOWN, "predictive")]
     checks = []
     correlation = _number(own, "residual_correlation")
     for name, value in values.items():
-        title, limit, _ = DISCREPANCIES.get(name, (str(name).replace("_", " "), 0.0, ""))
+        title, limit, hint = DISCREPANCIES.get(name, (str(name).replace("_", " "), 0.0, ""))
         p = _number(values, name)
         level = UNKNOWN if math.isnan(p) else GOOD if p >= limit else ALARM
         if name == NEIGHBOURS and level == ALARM and correlation <= MODEL_FIT.most_correlated:
             level = NOTE
-        checks.append(Check(f"{title}: p-value", p_value(value), f"at least {limit:g}", level, "predictive"))
+        checks.append(
+            Check(f"{title}: p-value", p_value(value), f"at least {limit:g}", level, "predictive", hint)
+        )
     return checks
 
 
@@ -157,7 +159,9 @@ def _tail(contents: Contents) -> Check:
         return Check("Tail of the weights", rounded(k_hat), expected, UNKNOWN, "weights")
     level = GOOD if k_hat <= RELIABILITY.heavy_tail else ALARM
     n_zero = view.n_draws - len(view.log_weights)
-    if level == ALARM and reliable(summarise(np.append(view.log_weights, np.full(n_zero, -np.inf)))):
+    # The status, too, forgives a k-hat whose tail holds next to nothing.
+    weights = summarise(np.append(view.log_weights, np.full(n_zero, -np.inf)))
+    if level == ALARM and weights.tail_excess <= RELIABILITY.most_tail_excess:
         level, expected = GOOD, f"{expected}; above it as here, next to no mass in the tail"
     return Check("Tail of the weights", rounded(k_hat, 2), expected, level, "weights")
 
@@ -174,7 +178,7 @@ def _edges(own: Mapping[str, Any]) -> Check:
     name, expected = "Posterior at an edge of a prior", "none, or as it should be"
     if "at_prior_edge" not in own:
         return Check(name, "not looked at", expected, UNKNOWN, "parameters")
-    edges = own["at_prior_edge"] or {}
+    edges = own["at_prior_edge"]
     found = ", ".join(f"{each}: {side}" for each, side in edges.items()) or "none"
     return Check(name, found, expected, NOTE if edges else GOOD, "parameters")
 

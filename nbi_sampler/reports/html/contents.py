@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,10 +17,24 @@ from nbi_sampler.importance.weights import Evidence
 from nbi_sampler.reports.meta_data import rounds_of
 from nbi_sampler.reports.plots.view import RunView, parameter_labels
 
-__all__ = ["Contents", "Missing", "contents_of"]
+__all__ = ["Contents", "Missing", "contents_of", "field_of"]
 
 Array = NDArray[np.float64]
 Value = TypeVar("Value")
+
+NUMBER = (int, float, np.number)
+# Of entries of the meta data, those that a page reads.
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("status", "message", "tier"), str),
+    **dict.fromkeys(("efficiency", "ess", "n_effective", "n_distinct", "k_hat", "seed"), NUMBER),
+    **dict.fromkeys(("largest_weight_share", "predictive_p_value", "residual_correlation"), NUMBER),
+    **dict.fromkeys(("n_calls", "n_nan"), NUMBER),
+    **dict.fromkeys(("predictive_p_values", "predictive_check", "at_prior_edge"), Mapping),
+    **dict.fromkeys(("model", "versions", "plugins"), Mapping),
+}
+# Of `RoundRecord`.
+NO_NUMBERS = ("phase", "pooled", "training_loss", "validation_loss", "quantiles")
+LONGEST = 60
 
 
 class Missing(list[tuple[str, str]]):
@@ -50,6 +64,7 @@ class Contents:
         Its draws and records; without any where the result has none.
     names : tuple of str
         Of the sampled parameters, as in the priors.
+    priors : mapping
     own : mapping
         Meta data of this sampler; empty where another one made the result.
     missing : Missing
@@ -58,6 +73,7 @@ class Contents:
     result: Result
     view: RunView
     names: tuple[str, ...]
+    priors: Mapping[str, Any]
     own: Mapping[str, Any]
     missing: Missing
 
@@ -75,57 +91,88 @@ class Contents:
             return Evidence(math.nan, math.nan)
 
 
+def field_of(result: Result, name: str) -> Any:
+    """Give a field of a result, None where it has none, which bilby says by an error."""
+    try:
+        return getattr(result, name)
+    except (AttributeError, ValueError):
+        return None
+
+
 def contents_of(result: Result) -> Contents:
     """Take from a result what it has."""
     missing = Missing()
-    names = tuple(map(str, result.search_parameter_keys or ()))
-    own = (result.meta_data or {}).get("nbi") if isinstance(result.meta_data, Mapping) else None
-    own = own if isinstance(own, Mapping) else {}
-    if not own:
-        missing.append(
-            (
-                f"meta data of nbi: this is a result of sampler {str(result.sampler)!r}",
-                "no status, no k-hat, no predictive check, no log Z by batch, no calls by phase",
-            )
-        )
+    unnamed = "no parameters, so neither posterior nor corner plot"
+    names = missing.tried("names of the parameters", unnamed, lambda: _names(result)) or ()
+    own = _own(result, missing)
     records = _records(result, missing) if own else ()
+    without = "no posterior, no corner plot, no weights"
     draws = missing.tried(
-        "weighted draws (nested_samples) or a posterior",
-        "no posterior, no corner plot, no weights",
-        lambda: _draws(result, names),
+        "weighted draws (nested_samples) or a posterior", without, lambda: _draws(result, names)
     )
     theta, log_weights = draws if draws is not None else (np.zeros((0, len(names))), np.zeros(0))
-    labels = missing.tried(
-        "labels of the parameters", "their names instead", lambda: parameter_labels(names, result.priors)
-    )
+    priors = field_of(result, "priors")
+    priors = priors if isinstance(priors, Mapping) else {}
+    if not priors:
+        missing.append(("priors", "nothing to compare the posterior with"))
     view = RunView(
         label=str(result.label),
-        labels=labels or tuple(name.replace("$", r"\$") for name in names),
+        labels=parameter_labels(names, priors),
         records=records,
         theta=theta,
         log_weights=log_weights,
-        status=str(own.get("status", "")),
-        message=str(own.get("message", "")),
+        status=own.get("status", ""),
+        message=own.get("message", ""),
         truth=tuple(_injected(result, name) for name in names),
     )
-    return Contents(result, view, names, own, missing)
+    return Contents(result, view, names, priors, own, missing)
+
+
+def _names(result: Result) -> tuple[str, ...] | None:
+    return tuple(str(name) for name in result.search_parameter_keys) or None
+
+
+def _own(result: Result, missing: Missing) -> dict[str, Any]:
+    """Meta data of this sampler, without what is not of its kind, which is named."""
+    given = result.meta_data.get("nbi") if isinstance(result.meta_data, Mapping) else None
+    if not isinstance(given, Mapping) or not given:
+        without = "no status, no k-hat, no predictive check, no log Z by batch, no calls by phase"
+        missing.append((f"meta data of nbi: this is a result of sampler {str(result.sampler)!r}", without))
+        return {}
+    own = {}
+    for name, value in given.items():
+        kind = KINDS.get(name)
+        if kind is None or isinstance(value, kind):
+            own[name] = value
+        elif value is not None:
+            missing.append((f"{name} (it is {str(value)[:LONGEST]!r})", "it is not shown"))
+    for name in ("status", "ess", "k_hat", "seed"):
+        if name not in own:
+            missing.append((f"entry {name!r} of the meta data", "it is not shown"))
+    return own
 
 
 def _records(result: Result, missing: Missing) -> tuple[RoundRecord, ...]:
     without = "no log Z by batch, no calls by phase, no course of the run"
     made = missing.tried(
-        "table of batches", without, lambda: tuple(map(RoundRecord.from_dict, rounds_of(result))) or None
+        "table of batches", without, lambda: tuple(_record(row) for row in rounds_of(result)) or None
     )
     return made or ()
 
 
+def _record(row: Mapping[str, Any]) -> RoundRecord:
+    """Read one row of the table, of which every number has to be one."""
+    record = RoundRecord.from_dict(row)
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if each.name not in NO_NUMBERS and not isinstance(value, NUMBER):
+            raise TypeError(f"{each.name} is {value!r}")
+    return record
+
+
 def _draws(result: Result, names: tuple[str, ...]) -> tuple[Array, Array] | None:
     """Parameters and log weights of the weighted draws; where there are none, of rows of equal weight."""
-    try:
-        frame = result.nested_samples
-    # bilby's way to say that there are none.
-    except ValueError:
-        frame = None
+    frame = field_of(result, "nested_samples")
     weighted = isinstance(frame, pd.DataFrame) and {"weights", *names} <= set(frame)
     if not weighted:
         frame = result.posterior
@@ -138,5 +185,5 @@ def _draws(result: Result, names: tuple[str, ...]) -> tuple[Array, Array] | None
 def _injected(result: Result, name: str) -> float | None:
     try:
         return float((result.injection_parameters or {})[name])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, IndexError):
         return None

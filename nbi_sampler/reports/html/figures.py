@@ -80,14 +80,15 @@ def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
             "share of draws above a weight, with the Pareto tail of the largest weights",
             partial(_panel, tail),
         )
-    check = own.get("predictive_check")
-    if check:
-        residuals = np.asarray(check["residuals"], dtype=np.float64)
+    if check := own.get("predictive_check"):
         wanted["residuals"] = (
-            f"{len(residuals)} residuals in units of the noise, by data point",
-            partial(residuals_figure, residuals, int(check["block"])),
+            "residuals in units of the noise, by data point, and their distribution",
+            lambda: residuals_figure(np.asarray(check["residuals"], dtype=np.float64), int(check["block"])),
         )
-    if view.records and all(record.quantiles for record in view.records):
+    whole = all(len(record.quantiles) == view.n_dim for record in view.records)
+    if view.records and not whole:
+        contents.missing.append(("quantiles of the batches", "no picture from prior to posterior"))
+    elif view.records:
         wanted["parameters"] = (
             "each parameter's range in every batch of draws, narrowing from the prior to the posterior",
             partial(parameters_figure, view),

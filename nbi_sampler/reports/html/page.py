@@ -14,13 +14,12 @@ from nbi_sampler import __version__
 from nbi_sampler.core.config import REPORT
 from nbi_sampler.reports.html.batches import batches_of, phases_of
 from nbi_sampler.reports.html.checks import (
-    DISCREPANCIES,
     agreement_of,
     checks_of,
     predictive_checks,
     verdict_of,
 )
-from nbi_sampler.reports.html.contents import Contents, contents_of
+from nbi_sampler.reports.html.contents import Contents, contents_of, field_of
 from nbi_sampler.reports.html.figures import images_of
 from nbi_sampler.reports.html.numbers import count, p_value, rounded, share, whole, with_error
 from nbi_sampler.reports.html.parameters import fixed_of, parameters_of
@@ -158,7 +157,7 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
     """Everything on the page but its verdict and its figures."""
     own, view, result = contents.own, contents.view, contents.result
     log_evidence, error = with_error(*contents.evidence)
-    check, scatter = own.get("predictive_check") or {}, agreement_of(contents)
+    check, scatter = own.get("predictive_check", {}), agreement_of(contents)
     return {
         "style": _file("page.css"),
         "label": view.label,
@@ -168,8 +167,8 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
         "checks": checks_of(contents),
         "log_evidence": log_evidence,
         "log_evidence_err": error,
-        "information": rounded(getattr(result, "information_gain", None)),
-        "log_bayes_factor": rounded(result.log_bayes_factor, 6),
+        "information": rounded(field_of(result, "information_gain")),
+        "log_bayes_factor": rounded(field_of(result, "log_bayes_factor"), 6),
         "agreement": scatter,
         "scatter": rounded(scatter and scatter.chi_squared),
         "scatter_p_value": p_value(scatter and scatter.p_value),
@@ -183,13 +182,11 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
         "efficiency": share(own.get("efficiency")),
         "k_hat": rounded(own.get("k_hat"), 2),
         "largest": share(own.get("largest_weight_share")),
-        "n_calls": count(own.get("n_calls", result.num_likelihood_evaluations)),
+        "n_calls": count(own.get("n_calls") if own else field_of(result, "num_likelihood_evaluations")),
         "seconds": rounded(_seconds(result)),
         "predictive": predictive_checks(own),
-        "discrepancies": DISCREPANCIES,
         "chi_squared": rounded(check.get("chi_squared"), 4),
         "n_data": count(check.get("n_data")),
-        "block": int(check.get("block", 1)),
         "correlation": rounded(own.get("residual_correlation"), 2),
         "fit_known": own.get("predictive_p_value") is not None,
         "predictive_p_value": p_value(own.get("predictive_p_value")),
@@ -201,8 +198,8 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
         "settings": settings_of(contents),
         "versions": versions_of(contents),
         "seed": own.get("seed"),
-        "note": str(own.get("tier", "")),
-        "model": own.get("model"),
+        "note": own.get("tier", ""),
+        "model": str(own.get("model", {}).get("digest", "")),
         "source": source,
         "n_bytes": count(source.n_bytes),
         "missing": contents.missing,
@@ -210,7 +207,7 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
 
 
 def _seconds(result: Result) -> Any:
-    time = result.sampling_time
+    time = field_of(result, "sampling_time")
     return time.total_seconds() if hasattr(time, "total_seconds") else time
 
 

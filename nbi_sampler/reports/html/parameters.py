@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +57,8 @@ class Parameter:
 
 def parameters_of(contents: Contents) -> list[Parameter]:
     """Give a row for each sampled parameter, in the order of the result."""
-    view, priors = contents.view, contents.result.priors or {}
-    edges = contents.own.get("at_prior_edge")
-    edges = edges if isinstance(edges, Mapping) else {}
+    view, priors = contents.view, contents.priors
+    edges = contents.own.get("at_prior_edge", {})
     first = view.records[0] if view.records and view.records[0].phase == "prior" else None
     rows = []
     for i, name in enumerate(contents.names):
@@ -84,7 +83,7 @@ def parameters_of(contents: Contents) -> list[Parameter]:
 
 def fixed_of(contents: Contents) -> list[tuple[str, str]]:
     """Fixed parameters and constraints, each with its law."""
-    priors = contents.result.priors or {}
+    priors = contents.priors
     kept = {name: prior for name, prior in priors.items() if name not in contents.names}
     return [
         (str(name), law_of(prior))

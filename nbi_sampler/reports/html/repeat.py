@@ -60,12 +60,10 @@ def settings_of(contents: Contents) -> list[tuple[str, str]]:
 
 def versions_of(contents: Contents) -> list[tuple[str, str]]:
     """Versions with which the result was made, those of plugins too."""
-    versions = contents.own.get("versions")
-    listed = dict(versions) if isinstance(versions, Mapping) else {}
-    if not listed and contents.result.version:
+    listed = dict(contents.own.get("versions", {}))
+    if not listed and isinstance(contents.result.version, str):
         listed = {"result": contents.result.version}
-    plugins = contents.own.get("plugins")
-    for name, plugin in plugins.items() if isinstance(plugins, Mapping) else ():
+    for name, plugin in contents.own.get("plugins", {}).items():
         about = plugin if isinstance(plugin, Mapping) else {}
         listed[f"plugin {name}"] = f"{about.get('distribution', '')} {about.get('version', '')}".strip()
     return [(str(name).replace("_", "-"), str(version)) for name, version in listed.items()]

@@ -39,8 +39,8 @@ class Source:
     def page(self) -> Path:
         """Place of a page that nobody has named: beside the file, or in the result's folder."""
         if self.path is None:
-            name = str(self.result.label or "label").replace(os.sep, "_")
-            return Path(self.result.outdir or ".") / f"{name}_report.html"
+            name, folder = str(self.result.label).replace(os.sep, "_"), self.result.outdir
+            return Path(folder if isinstance(folder, str) else ".") / f"{name}_report.html"
         ending = next(each for each in ENDINGS if self.path.name.endswith(each))
         stem = self.path.name.removesuffix(ending)
         return self.path.with_name(f"{stem.removesuffix('_result')}_report.html")
