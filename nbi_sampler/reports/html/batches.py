@@ -17,7 +17,7 @@ PURPOSES = {
     "prior": "where the likelihood is at all",
     "rounds": "training on simulations",
     "refinement": "fitting the proposal to weighted draws",
-    "ascent": "climbing to where the likelihood is highest",
+    "ascent": "going up to where the likelihood is highest",
     "mode search": "looking for modes that were lost",
     "final": "draws from the best proposal",
 }

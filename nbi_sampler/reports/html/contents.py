@@ -38,7 +38,7 @@ LONGEST = 60
 
 
 class Missing(list[tuple[str, str]]):
-    """What a result lacks, each with what the page therefore does not show."""
+    """Names of what a result lacks, each with what the page therefore does not show."""
 
     def tried(self, what: str, consequence: str, make: Callable[[], Value]) -> Value | None:
         """Return what ``make`` gives, or None, which is noted, where it raises or gives None."""
@@ -55,7 +55,7 @@ class Missing(list[tuple[str, str]]):
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What there is in a result.
+    """Everything that there is in a result.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What repeats a run: the call with its keywords, versions, seed and settings."""
+"""The call that repeats a run, with its keywords, and the versions that made the result."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def source_of(result: object) -> Source:
 
 
 def _remedy(given: object) -> str:
-    if type(given).__module__.startswith("nbi_sampler.amortised"):
+    if type(given).__module__.split(".")[:2] == ["nbi_sampler", "amortised"]:
         return (
             "an NBI and what it infers hold no weighted run: print() an Inference, or get a result with "
             'bilby.run_sampler(..., sampler="nbi", model=engine)'

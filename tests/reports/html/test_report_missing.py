@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from page_cases import PageParser, changed
 
+from nbi_sampler.importance.weights import weighted_quantiles
 from nbi_sampler.reports.html import report
 
 OWN = (
@@ -23,6 +24,13 @@ FIELDS = (
     *("nested_samples", "posterior", "information_gain", "num_likelihood_evaluations", "version"),
 )
 BAD = (None, "x", [], {}, {"a": {"b": 1}}, np.nan, -1, np.array([1.0, 2.0]), [{"phase": "unheard of"}])
+
+
+def median(column):
+    """Return that of rows of equal weight, as that of weighted draws is taken."""
+    return weighted_quantiles(column.to_numpy()[:, None], np.full(len(column), 1.0 / len(column)), [0.5])[
+        0, 0
+    ]
 
 
 def test_entries_are_those_of_a_run(result):
@@ -88,7 +96,7 @@ def test_a_posterior_serves_where_there_are_no_weighted_draws(result):
     odd = changed(result)
     odd.nested_samples = None
     parsed = PageParser(report(odd).html)
-    assert np.median(result.posterior["slope"]) in parsed.numbers
+    assert median(result.posterior["slope"]) in parsed.numbers
 
 
 @pytest.mark.parametrize("n_rows, n_images", [(1, 0), (2, 0), (3, 1)])
@@ -119,6 +127,6 @@ def test_the_result_of_another_sampler_has_a_page_without_a_verdict(tmp_path, rn
     made = report(tmp_path / "other_result.json")
     parsed = PageParser(made.html)
     assert made.status == "no verdict" and "this is a result of sampler 'dynesty'" in parsed.text
-    assert {-3.25, 0.125, np.median(posterior["a"])} <= set(parsed.numbers)
+    assert {-3.25, 0.125, median(posterior["a"])} <= set(parsed.numbers)
     assert len(parsed.all("img")) == 1 and "nlive=500," in parsed.text
     assert not {"weights", "predictive", "calls", "checks"} & {each["id"] for each in parsed.all("section")}
