@@ -73,7 +73,8 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         bins=int(np.clip(0.6 * np.sqrt(view.ess), *BINS)),
         range=[_range(each, truth) for each, truth in zip(ends, truths, strict=True)],
         labels=[view.labels[i] for i in shown],
-        truths=truths,
+        # corner cannot mark them in one panel alone.
+        truths=truths if len(shown) > 1 else None,
         truth_color=COLOURS[1],
         color=COLOURS[0],
         levels=LEVELS,
@@ -89,6 +90,8 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
     )
     for axis in figure.axes:
         axis.grid(False)
+    if len(shown) == 1 and truths[0] is not None:
+        figure.axes[0].axvline(truths[0], color=COLOURS[1])
     return figure
 
 
