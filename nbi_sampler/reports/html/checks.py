@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nbi_sampler.core.config import MODEL_FIT, OOD_THRESHOLD, RELIABILITY, REPORT
+from nbi_sampler.core.config import MODEL_FIT, OOD_THRESHOLD, PRIOR_EDGES, RELIABILITY, REPORT
 from nbi_sampler.importance.agreement import Agreement, agreement
 from nbi_sampler.importance.reliability import Status, summarise
 from nbi_sampler.importance.residuals import CHI_SQUARED, LARGEST, NEIGHBOURS
@@ -111,7 +111,7 @@ def checks_of(contents: Contents) -> list[Check]:
         ),
         _agreement(agreement_of(contents)),
         *predictive_checks(own),
-        _edges(own),
+        _edges(contents),
     ]
     n_nan = _number(own, "n_nan")
     level = UNKNOWN if math.isnan(n_nan) else GOOD if n_nan == 0.0 else NOTE
@@ -174,9 +174,12 @@ def _agreement(found: Agreement | None) -> Check:
     return Check(name, p_value(found.p_value), f"p at least {REPORT.least_agreement:g}", level, "evidence")
 
 
-def _edges(own: Mapping[str, Any]) -> Check:
+def _edges(contents: Contents) -> Check:
     name, expected = "Posterior at an edge of a prior", "none, or as it should be"
-    if "at_prior_edge" not in own:
+    own, records = contents.own, contents.view.records
+    # A run looks at the batches of its result, where there are some with draws enough.
+    few = _number(own, "ess") < PRIOR_EDGES.fewest_effective
+    if "at_prior_edge" not in own or few or (records and not any(record.pooled for record in records)):
         return Check(name, "not looked at", expected, UNKNOWN, "parameters")
     edges = own["at_prior_edge"]
     found = ", ".join(f"{each}: {side}" for each, side in edges.items()) or "none"

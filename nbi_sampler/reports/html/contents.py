@@ -142,6 +142,8 @@ def _own(result: Result, missing: Missing) -> dict[str, Any]:
     own = {}
     for name, value in given.items():
         kind = KINDS.get(name)
+        # What is empty is None in every file format.
+        value = {} if value is None and kind is Mapping else value
         if kind is None or isinstance(value, kind):
             own[name] = value
         elif value is not None:

@@ -68,7 +68,7 @@ def rounded(value: Any, digits: int = 3) -> Number:
     ('0.0123', 'not known', '3×10⁻¹²')
     """
     number = _number(value)
-    return _written(number, f"{number:.{digits}g}")
+    return _written(number, f"{number:,.{digits}g}")
 
 
 def count(value: Any) -> Number:

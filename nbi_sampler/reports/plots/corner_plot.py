@@ -82,7 +82,7 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         plot_contours=view.ess >= FEWEST_FOR_CONTOURS,
         plot_density=view.ess >= FEWEST_FOR_CONTOURS,
         max_n_ticks=4,
-        labelpad=0.18,
+        labelpad=0.1,
         label_kwargs={"fontsize": 10},
         data_kwargs={"alpha": 0.25},
         hist_kwargs={"lw": 1.4},

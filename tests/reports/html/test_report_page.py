@@ -136,6 +136,21 @@ def test_what_is_alarming_is_called_so(entries, words, result, no_figures):
     assert alarming(report(heavy)) == [words]
 
 
+@pytest.mark.parametrize(
+    "edges, found, level",
+    [
+        (None, "none", "good"),
+        ({"slope": "upper"}, "slope: upper", "note"),
+        (..., "not looked at", "unknown"),
+    ],
+)
+def test_edges_of_priors_are_named(edges, found, level, result, no_figures):
+    made = report(changed(result, at_prior_edge=edges)).html
+    row = re.search(r"Posterior at an edge of a prior</a></th><td>(.*?)</td>.*?status (\w+)", made)
+    assert row.groups() == (found, level)
+    assert ("upper edge" in made) == (level == "note")
+
+
 def test_a_heavy_tail_without_mass_is_no_alarm(result, no_figures):
     text = PageParser(report(changed(result, k_hat=0.9)).html).text
     assert "next to no mass in the tail" in text and "alarming" not in text.split("Alarming:")[0]
