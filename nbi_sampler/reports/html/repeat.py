@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ def _keywords(given: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> bool:
-    return isinstance(value, str | bool | int | float | np.number)
+    """Return whether a value is one that somebody has written, rather than what a run has made of it."""
+    short = not isinstance(value, str) or len(value) <= LONGEST // 4
+    return isinstance(value, str | bool | int | float | np.number) and short
 
 
 def _shortened(text: str) -> str:
@@ -86,4 +89,5 @@ def _argument(keyword: str, value: Any) -> str:
     an_object = isinstance(value, str) and (keyword in OBJECTS or (keyword in MAYBE_OBJECTS and "." in value))
     if an_object:
         return f"{keyword}=...,  # {value}, as in the script"
-    return f"{keyword}={value!r},"
+    endless = isinstance(value, float) and not math.isfinite(value)
+    return f"{keyword}=float({str(value)!r})," if endless else f"{keyword}={value!r},"

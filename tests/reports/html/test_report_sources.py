@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
+import hashlib
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import bilby
 import pytest
-from page_cases import PageParser
+from page_cases import PageParser, changed
 
 import nbi_sampler
 from nbi_sampler import cli
@@ -41,9 +44,6 @@ def test_every_file_format_gives_the_same_page(extension, result, page, tmp_path
 
 
 def test_the_page_names_the_file_it_is_about(saved, no_figures):
-    import hashlib
-    from pathlib import Path
-
     text = PageParser(report(saved).html).text
     assert hashlib.sha256(Path(saved).read_bytes()).hexdigest() in text and "line_result.json" in text
 
@@ -56,6 +56,29 @@ def test_the_call_on_the_page_repeats_the_run(saved, result, likelihood, tmp_pat
     exec(re.sub(r"^likelihood = \.\.\..*$", "", call, flags=re.MULTILINE), names)
     assert names["result"].log_evidence == result.log_evidence
     assert names["result"].posterior["slope"].equals(result.posterior["slope"])
+
+
+def test_the_call_is_python_whatever_the_keywords(result, no_figures):
+    odd = changed(result)
+    odd.label = 'R&D "run" \\ \''
+    odd.sampler_kwargs = {
+        **result.sampler_kwargs,
+        "n_effective": float("inf"),
+        "simulator": "my.module.simulator",
+        "noise": 0.5,
+        "x_obs": "array of shape (3,)",
+        "flow": "my.flows.Own",
+        "featurizer": {"type": "pca", "n": 3},
+    }
+    call = "import bilby\n" + "".join(PageParser(report(odd).html).texts).split("import bilby\n")[1]
+    call = call.split("\n)")[0] + "\n)"
+    (given,) = [node for node in ast.walk(ast.parse(call)) if getattr(node, "keywords", None)]
+    keywords = {each.arg: ast.unparse(each.value) for each in given.keywords}
+    assert ast.literal_eval(keywords["label"]) == odd.label
+    assert keywords["n_effective"] == "float('inf')" and keywords["noise"] == "0.5"
+    assert keywords["simulator"] == keywords["x_obs"] == keywords["flow"] == "..."
+    assert ast.literal_eval(keywords["featurizer"]) == {"type": "pca", "n": 3}
+    assert "pool" not in keywords and "# my.module.simulator, as in the script" in call
 
 
 @pytest.mark.parametrize("path", [None, "deep/er/page.html"])
