@@ -1,4 +1,4 @@
-"""The command ``nbi-sampler``: what is installed, and the commands that other distributions add.
+"""The command ``nbi-sampler``: the page of a result, what is installed, and commands of other distributions.
 
 A distribution adds a command by an entry point of the group ``nbi_sampler.commands``: a function that takes
 the words after its name and returns an exit code. It is imported only when it is used.
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 1 where a plugin is broken or a command failed, 2 where a command is not installed.
+        Exit code: 1 where a plugin is broken, a result cannot be read or its page cannot be written, or a
+        command failed; 2 where a command is not installed.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     commands = {each.name: each for each in entry_points(group=_COMMANDS)}
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nbi-sampler {words[0]}: not installed; pip install {_ELSEWHERE[words[0]]}", file=sys.stderr)
         return 2
     given = _parser(commands).parse_args(words)
+    if given.command == "report":
+        return _write_report(given.result, given.out, given.parameters)
     rows = plugin_report()
     print(json.dumps(rows, indent=2) if given.json else _table(rows))
     return 1 if any("error" in row for row in rows) else 0
@@ -106,6 +109,17 @@ def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("plugins", help="list what is installed and what each plugin provides")
     listing.add_argument("--json", action="store_true", help="as JSON")
+    page = commands.add_parser("report", help="write a result as one HTML page that needs nothing else")
+    page.add_argument("result", metavar="RESULT", help="file of a result of bilby: JSON, HDF5 or a pickle")
+    page.add_argument(
+        "-o", "--out", metavar="FILE", help="the page; LABEL_report.html beside the result if omitted"
+    )
+    page.add_argument(
+        "--parameters",
+        metavar="A,B",
+        type=_names,
+        help="in the corner plot; all, or the eight that depend most on each other, if omitted",
+    )
     for name, command in others.items():
         origin = command.dist.name if command.dist else command.module
         commands.add_parser(name, help=f"of {origin}; see nbi-sampler {name} --help")
@@ -113,6 +127,23 @@ def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:
         if name not in others:
             commands.add_parser(name, help=f"not installed; pip install {distribution}")
     return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _write_report(result: str, out: str | None, parameters: list[str] | None) -> int:
+    """Write the page of a result and say where it is and what it says; an error in one line otherwise."""
+    from nbi_sampler.reports.html import report
+
+    try:
+        page = report(result, parameters=parameters)
+        print(f"{page.save(out)}: {page.status}")
+    except (OSError, TypeError, ValueError) as error:
+        print(f"nbi-sampler report: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -56,6 +56,7 @@ class Findings:
             "predictive_p_value": None if fit is None else fit.p_value,
             "predictive_p_values": {} if fit is None else dict(fit.p_values),
             "residual_correlation": None if fit is None else fit.correlation,
+            "predictive_check": None if fit is None else fit.as_dict(),
             "at_prior_edge": {edge.name: edge.side for edge in self.edges},
         }
 

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -69,12 +69,16 @@ class ModelFit:
     correlation : float
         Posterior mean of the correlation of neighbouring residuals.
     n_data : int
+    residuals : ndarray, shape (n_data,)
+        Posterior means, in units of the noise, in the order of the forward model's sequences where these hold
+        every data point once.
     """
 
     p_values: Mapping[str, float]
     chi_squared: float
     correlation: float
     n_data: int
+    residuals: Array
 
     @property
     def p_value(self) -> float:
@@ -115,6 +119,22 @@ class ModelFit:
     def sentence(self) -> str:
         """The p-value, in words."""
         return f"posterior predictive p-value {_shown(self.p_value)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Entry of the result's meta data: what a picture of the check needs, in a few kilobytes.
+
+        Of more residuals than `MODEL_FIT.most_residuals` the one that is farthest from zero in each block of
+        ``"block"`` neighbours.
+        """
+        block = -(-len(self.residuals) // MODEL_FIT.most_residuals)
+        cut = range(0, len(self.residuals), block)
+        kept = [max(self.residuals[first : first + block], key=abs) for first in cut]
+        return {
+            "chi_squared": self.chi_squared,
+            "n_data": self.n_data,
+            "block": block,
+            "residuals": [float(f"{residual:.4g}") for residual in kept],
+        }
 
 
 def check_fit(
@@ -209,8 +229,20 @@ def _checked(
         known = [_stabilised(forward, observed, block[0]) for block in blocks]
     squares = np.concatenate([chi_squared(each) for each in known])
     correlations = np.concatenate([correlation(each, sequences) for each in known])
-    fit = ModelFit(p_values, float(weights @ squares), float(weights @ correlations), n_data)
+    # Block by block, so that memory does not grow with the run.
+    first, means = 0, np.zeros(known[0].shape[1])
+    for each in known:
+        means += weights[first : first + len(each)] @ each
+        first += len(each)
+    means = _in_sequence(means, sequences)
+    fit = ModelFit(p_values, float(weights @ squares), float(weights @ correlations), n_data, means)
     return fit if np.isfinite(list(p_values.values())).all() else None
+
+
+def _in_sequence(residuals: Array, sequences: Sequence[NDArray[np.intp]]) -> Array:
+    """Bring residuals of shape (n_data,) in the order of sequences, where these hold each of them once."""
+    order = np.concatenate([np.zeros(0, dtype=np.intp), *sequences])
+    return residuals[order] if np.array_equal(np.sort(order), np.arange(len(residuals))) else residuals
 
 
 def _replicated(

@@ -69,6 +69,7 @@ ALLOWED = {
     "priors/tails.py:*": "guards against overflow and underflow",
     "evaluation/parallel/*": "waiting times and sizes of what is handed out, on which no result depends",
     "reports/plots/*": "looks of plots",
+    "reports/html/*": "looks of a page",
     "reports/diagnostics/page.py:MOST_IN_LEGEND": "looks of plots",
     "reports/progress.py:SECONDS_BETWEEN_LINES": "seconds of the user interface",
     "reports/meta_data.py:LARGEST_INTEGER": "what HDF5 can hold",

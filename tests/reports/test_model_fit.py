@@ -151,6 +151,36 @@ def test_chi_squared_of_the_message_is_that_of_the_data():
     assert "p-value below 1e-10 for" in fit.misfit
 
 
+def test_residuals_of_the_meta_data_are_those_of_the_data_in_the_order_of_x():
+    x = np.array([3.0, 1.0, 0.0, 2.0])
+    model = forward_model_for(GaussianLikelihood(x, np.array([6.0, 2.0, 8.0, 4.0]), lambda x, m: m * x, 2.0))
+    space = space_of({"m": (1.99, 2.01)})
+    kept = check_fit([drawn(model, space, 2_000, 1)], model, space, 1).as_dict()
+    assert kept["n_data"] == 4 and kept["block"] == 1
+    np.testing.assert_allclose(kept["residuals"], [4.0, 0.0, 0.0, 0.0], atol=0.01)
+
+
+def test_of_many_residuals_the_largest_of_each_block_are_kept():
+    x = np.linspace(0, 1, 2_500)
+    data = np.zeros(2_500)
+    data[1_234] = -7.0
+    model = forward_model_for(GaussianLikelihood(x, data, lambda x, m: m * x, 1.0))
+    space = space_of({"m": (-0.01, 0.01)})
+    kept = check_fit([drawn(model, space, 200, 1)], model, space, 1).as_dict()
+    assert kept["block"] == 3 and len(kept["residuals"]) == 834 and kept["n_data"] == 2_500
+    assert kept["residuals"][411] == pytest.approx(-7.0, abs=0.01)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_every_noise_law_keeps_residuals_of_its_size(name):
+    case = LIKELIHOODS[name]
+    model, space = model_of(case), space_of(case.box)
+    kept = fit_of(of_data(case, data_of(model, space, 3)), space).as_dict()
+    residuals = np.array(kept["residuals"])
+    assert np.isfinite(residuals).all() and len(residuals) * kept["block"] >= kept["n_data"]
+    assert np.square(residuals).sum() <= 1.01 * kept["chi_squared"]
+
+
 def test_a_simulator_that_adds_its_own_noise_is_not_judged():
     assert fit_of_own(ON_A_LINE, None) is None
     assert check_fit([], None, space_of(BOX), 1) is None

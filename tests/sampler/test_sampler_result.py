@@ -70,7 +70,10 @@ def test_the_posterior_has_a_row_for_every_effective_sample_with_its_own_likelih
     assert np.allclose(line_result.log_prior_evaluations, -2 * np.log(10.0))
 
 
-FOUND = ("predictive_p_value", "predictive_p_values", "residual_correlation", "at_prior_edge")
+FOUND = (
+    *("predictive_p_value", "predictive_p_values", "residual_correlation", "predictive_check"),
+    "at_prior_edge",
+)
 
 
 def test_meta_data_tell_what_the_run_was(line_result):

@@ -60,7 +60,14 @@ from nbi_sampler.core.config.networks import (
 )
 from nbi_sampler.core.config.priors import PRIORS, PriorConfig
 from nbi_sampler.core.config.reliability import RELIABILITY, ReliabilityConfig
-from nbi_sampler.core.config.reports import MODEL_FIT, PRIOR_EDGES, ModelFitConfig, PriorEdgeConfig
+from nbi_sampler.core.config.reports import (
+    MODEL_FIT,
+    PRIOR_EDGES,
+    REPORT,
+    ModelFitConfig,
+    PriorEdgeConfig,
+    ReportConfig,
+)
 from nbi_sampler.core.config.run import SnpeConfig
 from nbi_sampler.core.config.sampler import (
     MODEL_START,
@@ -99,6 +106,7 @@ __all__ = [
     "REGRESSION",
     "REGRESSION_KERNELS",
     "RELIABILITY",
+    "REPORT",
     "RESIDUALS",
     "SPELLING",
     "STORAGE",
@@ -133,6 +141,7 @@ __all__ = [
     "RefinementConfig",
     "RegressionConfig",
     "ReliabilityConfig",
+    "ReportConfig",
     "ResidualConfig",
     "SequenceConfig",
     "SnpeConfig",

@@ -1,10 +1,10 @@
-"""Findings of a result besides its status."""
+"""Findings of a result besides its status, and its page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODEL_FIT", "PRIOR_EDGES", "ModelFitConfig", "PriorEdgeConfig"]
+__all__ = ["MODEL_FIT", "PRIOR_EDGES", "REPORT", "ModelFitConfig", "PriorEdgeConfig", "ReportConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,5 +62,29 @@ class ModelFitConfig:
     most_numbers: int = 200_000_000
     """Numbers in all replicas together, which are made in some seconds."""
 
+    most_residuals: int = 1_000
+    """Residuals that the meta data of a result keep, in some 7 kB of JSON; of more data points the one that
+    is farthest from zero in each of as many blocks."""
+
 
 MODEL_FIT = ModelFitConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """The page of a result: what it calls alarming, and how much of a corner plot fits on it."""
+
+    least_agreement: float = 1e-3
+    """P-value of the scatter of log Z between batches below which the page says that they disagree."""
+
+    largest_error: float = 0.3
+    """Error of a batch's log Z above which it is not compared with others, as it is far from normal."""
+
+    most_in_corner: int = 8
+    """Parameters in the corner plot, which are legible on a page of 1,100 pixels."""
+
+    most_rows: int = 20_000
+    """Draws in the corner plot, more of which change no contour that can be seen."""
+
+
+REPORT = ReportConfig()

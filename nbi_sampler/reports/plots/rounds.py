@@ -10,7 +10,7 @@ import numpy as np
 from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.importance.weights import Evidence
 from nbi_sampler.reports.plots.axis_scale import AxisScale
-from nbi_sampler.reports.plots.style import COLOURS, PHASES, compact, head, say
+from nbi_sampler.reports.plots.style import COLOURS, MOST_COLUMNS, PHASES, compact, head, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def label_batches(axis: Axes, records: Sequence[RoundRecord]) -> None:
     axis.set_xlabel("batches of draws, labelled with the likelihood calls so far")
 
 
-def draw_efficiency(axis: Axes, records: Sequence[RoundRecord]) -> None:
+def draw_efficiency(axis: Axes, records: Sequence[RoundRecord], most_columns: int = MOST_COLUMNS) -> None:
     """Share of effective draws of every batch, and how far the proposal's target was tempered."""
     fits = [(i, record.exponent) for i, record in enumerate(records) if record.phase == "refinement"]
     if any(exponent < 1.0 for _, exponent in fits):
@@ -52,7 +52,7 @@ def draw_efficiency(axis: Axes, records: Sequence[RoundRecord]) -> None:
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     label_batches(axis, records)
     _add_key(axis, records)
-    head(axis, "Efficiency of each proposal", columnspacing=0.9, handletextpad=0.1)
+    head(axis, "Efficiency of each proposal", most_columns=most_columns, columnspacing=0.9, handletextpad=0.1)
 
 
 def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) -> None:

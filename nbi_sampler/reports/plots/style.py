@@ -33,6 +33,9 @@ PHASES = {
     "final": (COLOURS[1], "D"),
 }
 
+# Of a legend in one row, which is all that there is room for in height.
+MOST_COLUMNS = 12
+
 _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
@@ -77,13 +80,16 @@ def say(axis: Axes, text: str) -> None:
     axis.set(xticks=[], yticks=[])
 
 
-def head(axis: Axes, title: str, **legend: float) -> None:
-    """Put a title above a panel and its legend, in one row, between the two: never in the way of the data."""
+def head(axis: Axes, title: str, *, most_columns: int = MOST_COLUMNS, **legend: float) -> None:
+    """Put a title above a panel and its legend between the two: never in the way of the data."""
     handles = axis.get_legend_handles_labels()[0]
-    axis.set_title(title, pad=22.0 if handles else 6.0)
+    n_rows = -(-len(handles) // most_columns)
+    axis.set_title(title, pad=6.0 + (16.0 + 12.0 * (n_rows - 1) if handles else 0.0))
     if handles:
         spacing: dict[str, Any] = dict(borderpad=0.0, borderaxespad=0.6, columnspacing=1.3, handletextpad=0.5)
-        row = axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), **spacing | legend)
+        row = axis.legend(
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=-(-len(handles) // n_rows), **spacing | legend
+        )
         # Otherwise a long row would widen the panel's column.
         row.set_in_layout(False)
 

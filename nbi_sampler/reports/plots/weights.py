@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.core.config import RELIABILITY
 from nbi_sampler.importance.pareto import tail_size
-from nbi_sampler.reports.plots.style import COLOURS, head, say
+from nbi_sampler.reports.plots.style import COLOURS, MOST_COLUMNS, head, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,9 @@ def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
     head(axis, title)
 
 
-def draw_tail(axis: Axes, weights: Array, n_draws: int, k_hat: float) -> None:
+def draw_tail(
+    axis: Axes, weights: Array, n_draws: int, k_hat: float, most_columns: int = MOST_COLUMNS
+) -> None:
     """Share of the draws above a weight, and the Pareto tail of shape k-hat beside the largest.
 
     Arguments are those of `draw_weights`.
@@ -84,7 +86,7 @@ def draw_tail(axis: Axes, weights: Array, n_draws: int, k_hat: float) -> None:
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set(xlim=(np.clip(relative[-1], 0.01, DECADE), relative[0] * 1.3), ylim=(0.6 / n_draws, 1.6))
-    head(axis, title)
+    head(axis, title, most_columns=most_columns)
 
 
 def _pareto_tail(tail: Array, share: float, k_hat: float) -> tuple[Array, Array]:

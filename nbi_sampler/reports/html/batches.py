@@ -1,0 +1,112 @@
+"""Course of a run as tables: likelihood calls by phase, and every batch of draws."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.reports.html.contents import Contents
+from nbi_sampler.reports.html.numbers import Number, count, rounded, share, with_error
+from nbi_sampler.reports.plots.style import PHASES
+
+__all__ = ["Batch", "Phase", "batches_of", "phases_of"]
+
+PURPOSES = {
+    "model": "draws from a trained model",
+    "prior": "where the likelihood is at all",
+    "rounds": "training on simulations",
+    "refinement": "fitting the proposal to weighted draws",
+    "ascent": "going up to where the likelihood is highest",
+    "mode search": "looking for modes that were lost",
+    "final": "draws from the best proposal",
+}
+OTHER = "trying how the model is called, and steps of a run before"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Batches of one phase; ``fraction`` of the calls, ``seconds`` of drawing and of training."""
+
+    name: str
+    purpose: str
+    colour: str
+    n_batches: Number
+    n_calls: Number
+    fraction: Number
+    seconds_calling: Number
+    seconds_training: Number
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of draws, by its number from 1 on."""
+
+    number: int
+    phase: str
+    colour: str
+    n_draws: Number
+    n_calls: Number
+    efficiency: Number
+    log_evidence: Number
+    error: Number
+    pooled: bool
+
+
+def phases_of(contents: Contents) -> list[Phase]:
+    """Give a row for each phase in the order of the run, and one for calls that belong to none."""
+    records = contents.view.records
+    if not records:
+        return []
+    listed = sum(record.n_calls for record in records)
+    total = max(_whole(contents.own.get("n_calls")), listed, 1)
+    names = dict.fromkeys(record.phase for record in records)
+    rows = [_phase(name, [each for each in records if each.phase == name], total) for name in names]
+    if total > listed:
+        rest = total - listed
+        none = rounded(None)
+        rows.append(Phase("other", OTHER, "#bbbbbb", none, count(rest), share(rest / total), none, none))
+    return rows
+
+
+def batches_of(contents: Contents) -> list[Batch]:
+    """Give a row for each batch."""
+    return [
+        Batch(
+            number,
+            record.phase,
+            _colour(record.phase),
+            count(record.n_draws),
+            count(record.n_calls),
+            share(record.efficiency),
+            *with_error(record.log_evidence, record.log_evidence_err),
+            record.pooled,
+        )
+        for number, record in enumerate(contents.view.records, start=1)
+    ]
+
+
+def _whole(value: float | None) -> int:
+    return int(value) if value is not None and math.isfinite(value) else 0
+
+
+def _phase(name: str, records: list[RoundRecord], total: int) -> Phase:
+    n_calls = sum(record.n_calls for record in records)
+    calling = sum(record.seconds_simulating for record in records)
+    training = sum(record.seconds_training + record.seconds_sampling for record in records)
+    return Phase(
+        name,
+        PURPOSES.get(name, ""),
+        _colour(name),
+        count(len(records)),
+        count(n_calls),
+        share(n_calls / total),
+        rounded(calling, 2),
+        rounded(training, 2),
+    )
+
+
+def _colour(phase: str) -> str:
+    from matplotlib.colors import to_hex
+
+    return to_hex(PHASES[phase][0]) if phase in PHASES else "#bbbbbb"

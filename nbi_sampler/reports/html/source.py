@@ -1,0 +1,106 @@
+"""The result that a page is about: an object, or a file of bilby's in any of its formats."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bilby.core.result import Result, read_in_result
+
+__all__ = ["Source", "source_of"]
+
+# Of results as bilby saves them.
+ENDINGS = (".json", ".json.gz", ".hdf5", ".h5", ".pkl")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A result and where it is from.
+
+    Attributes
+    ----------
+    result : bilby.core.result.Result
+    path : pathlib.Path, optional
+        Its file.
+    n_bytes : int
+        Of the file.
+    digest : str
+        SHA-256 of the file; empty without one.
+    """
+
+    result: Result
+    path: Path | None = None
+    n_bytes: int = 0
+    digest: str = ""
+
+    @property
+    def page(self) -> Path:
+        """Place of a page that nobody has named: beside the file, or in the result's folder."""
+        if self.path is None:
+            name, folder = str(self.result.label).replace(os.sep, "_"), self.result.outdir
+            return Path(folder if isinstance(folder, str) else ".") / f"{name}_report.html"
+        ending = next(each for each in ENDINGS if self.path.name.endswith(each))
+        stem = self.path.name.removesuffix(ending)
+        return self.path.with_name(f"{stem.removesuffix('_result')}_report.html")
+
+
+def source_of(result: object) -> Source:
+    """Find the result that is meant.
+
+    Parameters
+    ----------
+    result : bilby.core.result.Result, str or os.PathLike
+
+    Raises
+    ------
+    TypeError
+        For other objects.
+    FileNotFoundError, IsADirectoryError
+        Where there is no such file.
+    ValueError
+        Where the file is not a result.
+    """
+    if isinstance(result, Result):
+        return Source(result)
+    if not isinstance(result, str | os.PathLike):
+        raise TypeError(
+            "result: expected a bilby Result or the path of its file, got an object of "
+            f"{type(result).__module__}.{type(result).__qualname__}; {_remedy(result)}"
+        )
+    path = Path(os.fsdecode(result))
+    if path.is_dir():
+        found = sorted(each.name for each in path.glob("*_result*") if each.name.endswith(ENDINGS))
+        remedy = f"name one of {', '.join(found[:6])}" if found else "it holds no file *_result.json"
+        raise IsADirectoryError(f"result: expected the file of a result, got the folder {path}; {remedy}")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"result: expected the file of a result, got {path}, which does not exist; name the file that "
+            "bilby wrote, {outdir}/{label}_result.json"
+        )
+    if not path.name.endswith(ENDINGS):
+        raise ValueError(
+            f"result: expected a file that ends with {', '.join(ENDINGS)}, got {path.name!r}; name the file "
+            "that bilby wrote, {outdir}/{label}_result.json"
+        )
+    # bilby raises what the parser of each format raises, and a file that is no result fails anywhere.
+    try:
+        read = read_in_result(filename=str(path))
+    except Exception as error:
+        raise ValueError(
+            f"result: expected a result of bilby, got {path}, which cannot be read as one "
+            f"({type(error).__name__}: {error}); save it again with result.save_to_file()"
+        ) from error
+    return Source(read, path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _remedy(given: object) -> str:
+    if type(given).__module__.split(".")[:2] == ["nbi_sampler", "amortised"]:
+        return (
+            "an NBI and what it infers hold no weighted run: print() an Inference, or get a result with "
+            'bilby.run_sampler(..., sampler="nbi", model=engine)'
+        )
+    if isinstance(given, dict | list):
+        return "pass what bilby.run_sampler returned, or bilby.read_in_result(filename)"
+    return "pass what bilby.run_sampler returned"

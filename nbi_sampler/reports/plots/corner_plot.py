@@ -1,0 +1,104 @@
+"""Corner plot of weighted draws, of as many parameters as can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
+from nbi_sampler.reports.plots.style import COLOURS
+from nbi_sampler.reports.plots.view import RunView
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["corner_figure", "most_correlated"]
+
+# Probabilities within one and two standard deviations of a normal law in two dimensions.
+LEVELS = (0.393, 0.865)
+FEWEST_FOR_CONTOURS = 100.0
+# Of the draws: the rest, of little weight each, may be far off.
+SHOWN = (0.001, 0.999)
+# Of a panel, with few parameters and with many.
+INCHES = (2.2, 1.6)
+FEW = 4
+BINS = (16, 40)
+
+
+def most_correlated(view: RunView, n_most: int) -> tuple[int, ...]:
+    """Choose the parameters whose draws depend most on each other: what a corner plot is there to show.
+
+    Pairs are taken in the order of the size of their rank correlation until there are ``n_most`` parameters.
+    """
+    if view.n_dim <= n_most:
+        return tuple(range(view.n_dim))
+    rows = systematic_indices(view.weights, 2_000, stage_generator(0, "corner"))
+    ranks = np.apply_along_axis(rankdata, 0, view.theta[rows])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = np.abs(np.nan_to_num(np.corrcoef(ranks.T)))
+    chosen: dict[int, None] = {}
+    pairs = np.column_stack(np.triu_indices(view.n_dim, 1))
+    for first, second in pairs[np.argsort(-size[tuple(pairs.T)], kind="stable")]:
+        for each in (int(first), int(second)):
+            if len(chosen) < n_most:
+                chosen.setdefault(each)
+    return tuple(sorted(chosen))
+
+
+def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
+    """Draw marginals of the parameters of these numbers.
+
+    Where there are more than ``n_rows`` draws, that many equally likely ones stand for them. Lines are
+    injected values. Contours hold 39 and 86 % of the posterior: one and two standard deviations.
+    """
+    import corner
+    from matplotlib.figure import Figure
+
+    theta, weights = view.theta[:, list(shown)], view.weights
+    if len(theta) > n_rows:
+        rows = systematic_indices(weights, n_rows, stage_generator(0, "corner"))
+        theta, weights = theta[rows], np.full(n_rows, 1.0 / n_rows)
+    ends = weighted_quantiles(theta, weights, SHOWN)
+    truths = [view.truth[i] if view.truth else None for i in shown]
+    size = INCHES[len(shown) > FEW] * max(len(shown), 2)
+    figure = Figure(figsize=(size, size))
+    corner.corner(
+        theta,
+        weights=weights,
+        bins=int(np.clip(0.6 * np.sqrt(view.ess), *BINS)),
+        range=[_range(each, truth) for each, truth in zip(ends, truths, strict=True)],
+        labels=[view.labels[i] for i in shown],
+        # corner cannot mark them in one panel alone.
+        truths=truths if len(shown) > 1 else None,
+        truth_color=COLOURS[1],
+        color=COLOURS[0],
+        levels=LEVELS,
+        smooth=0.8 if view.ess >= FEWEST_FOR_CONTOURS else None,
+        plot_contours=view.ess >= FEWEST_FOR_CONTOURS,
+        plot_density=view.ess >= FEWEST_FOR_CONTOURS,
+        max_n_ticks=4,
+        labelpad=0.1,
+        label_kwargs={"fontsize": 10},
+        data_kwargs={"alpha": 0.25},
+        hist_kwargs={"lw": 1.4},
+        fig=figure,
+    )
+    for axis in figure.axes:
+        axis.grid(False)
+    if len(shown) == 1 and truths[0] is not None:
+        figure.axes[0].axvline(truths[0], color=COLOURS[1])
+    return figure
+
+
+def _range(ends: NDArray[np.float64], truth: float | None) -> tuple[float, float]:
+    """Ends of an axis, which a parameter of one value has too."""
+    low, high = map(float, ends)
+    if truth is not None and np.isfinite(truth):
+        low, high = min(low, truth), max(high, truth)
+    margin = 0.05 * (high - low) or 1e-3 * abs(high) or 1.0
+    return low - margin, high + margin
