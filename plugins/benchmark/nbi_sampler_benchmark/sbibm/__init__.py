@@ -1,0 +1,4 @@
+"""The tasks of sbibm, whose posteriors are compared with the references of that benchmark by a classifier.
+
+Observations and reference draws are read from its wheel; tasks and test are written anew from their description.
+"""
