@@ -9,40 +9,42 @@ __all__ = ["LARGEST_C2ST", "passes", "sbibm_table"]
 
 LARGEST_C2ST = 0.52
 
-
-def sbibm_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Table in Markdown of records of `runs.run_tasks`: costs, evidence and C2ST beside what is required."""
-    head = (
-        "task",
-        "observation",
-        "calls",
-        "processor time, s",
-        "status (required: ok)",
-        "log Z",
-        f"C2ST (required: <= {LARGEST_C2ST})",
-        "C2ST of halves of the reference",
-    )
-    rows = [_row(record) for record in records]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
+Records = Sequence[Mapping[str, Any]]
 
 
-def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        record["task"],
-        str(record["observation"]),
-        f"{record['calls']:,}",
-        f"{record['seconds']:.0f}",
-        record["status"],
-        f"{record['log_evidence']:.3f} +- {record['log_evidence_err']:.3f}",
-        f"{record['c2st']:.3f}" if _passes(record) else f"**{record['c2st']:.3f}**",
-        f"{record['c2st_of_halves']:.3f}",
-    )
+def sbibm_table(runs: Records, tests: Records, halves: Records = ()) -> str:
+    """Table in Markdown: costs, evidence and C2ST beside what is required.
+
+    Parameters
+    ----------
+    runs, tests : sequence of mapping
+        Records of `runs.run_task` and of `runs.compare_draws`, in the same order.
+    halves : sequence of mapping
+        Of `runs.compare_halves`, in the same order, for a column of their own.
+    """
+    head = ["task", "observation", "calls", "processor time, s", "status (required: ok)", "log Z"]
+    head.append(f"C2ST (required: <= {LARGEST_C2ST})")
+    rows = [_row(run, test) for run, test in zip(runs, tests, strict=True)]
+    if halves:
+        head.append("C2ST of halves of the reference")
+        rows = [[*row, f"{half['c2st']:.3f}"] for row, half in zip(rows, halves, strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def passes(records: Sequence[Mapping[str, Any]]) -> bool:
+def _row(run: Mapping[str, Any], test: Mapping[str, Any]) -> list[str]:
+    accuracy = f"{test['c2st']:.3f}"
+    return [
+        run["task"],
+        str(run["observation"]),
+        f"{run['calls']:,}",
+        f"{run['seconds']:.0f}",
+        run["status"],
+        f"{run['log_evidence']:.3f} +- {run['log_evidence_err']:.3f}",
+        accuracy if test["c2st"] <= LARGEST_C2ST else f"**{accuracy}**",
+    ]
+
+
+def passes(runs: Records, tests: Records) -> bool:
     """Return whether every run is "ok" and cannot be told from its reference."""
-    return all(_passes(record) for record in records)
-
-
-def _passes(record: Mapping[str, Any]) -> bool:
-    return bool(record["status"] == "ok" and record["c2st"] <= LARGEST_C2ST)
+    well = all(run["status"] == "ok" for run in runs)
+    return well and all(test["c2st"] <= LARGEST_C2ST for test in tests)

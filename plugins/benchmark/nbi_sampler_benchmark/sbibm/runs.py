@@ -1,102 +1,53 @@
-"""Runs of tasks and observations, several at a time, in a file that can be resumed."""
+"""What is measured: runs of the sampler, and two-sample tests of their draws and of references."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import multiprocessing
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import bilby
 import numpy as np
-from tqdm.auto import tqdm
 
 from nbi_sampler.networks.devices import limited_threads
-from nbi_sampler_benchmark.runs.runner import append_record, read_records
 from nbi_sampler_benchmark.sbibm.tasks import TASKS
-from nbi_sampler_benchmark.sbibm.two_sample import c2st, halves_c2st
+from nbi_sampler_benchmark.sbibm.two_sample import c2st
 from nbi_sampler_benchmark.sbibm.wheel import Wheel
 
-__all__ = ["equal_draws", "run_task", "run_tasks"]
+__all__ = ["compare_draws", "compare_halves", "equal_draws", "run_task"]
 
 SEEDS_A_TASK = 100
 
 
-def run_tasks(
-    wheel: Path,
-    wanted: Iterable[tuple[str, int]],
-    path: Path,
-    *,
-    n_effective: int,
-    n_processes: int,
-    options: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Run every task and observation that a file does not hold yet.
+def run_task(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the sampler on an observation of a task, and write the draws of its posterior to a file.
+
+    The sampler knows the likelihood alone. Its seed follows from task and observation, unless an option says
+    otherwise, so that tasks of the same posterior are independent runs.
 
     Parameters
     ----------
     wheel : Path
         See `wheel.Wheel`.
-    wanted : iterable of tuple
-        Names of tasks, and numbers of observations.
-    path : Path
-        JSON-lines file, appended to as runs finish.
-    n_effective : int
-        Of each run.
-    n_processes : int
-        Runs at a time, of one thread each.
-    options : mapping
-        Further keywords of the sampler.
-
-    Returns
-    -------
-    list of dict
-        Records of what was wanted, in that order; see `run_task`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    wanted = list(wanted)
-    asked = {"n_effective": n_effective, "options": dict(options)}
-    done = _records(path, asked)
-    missing = [each for each in wanted if each not in done]
-    # Spawned, because torch does not bear a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, context) as pool, tqdm(total=len(missing), unit="run") as bar:
-        futures = [pool.submit(run_task, wheel, *each, n_effective, options) for each in missing]
-        try:
-            for future in as_completed(futures):
-                append_record(path, asked | future.result())
-                bar.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    done = _records(path, asked)
-    return [done[each] for each in wanted]
-
-
-def run_task(
-    wheel: Path, task: str, observation: int, n_effective: int, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Run the sampler on an observation of a task, and test its draws against the reference.
-
-    The sampler knows the likelihood alone. Its seed follows from task and observation, unless an option says
-    otherwise, so that tasks of the same posterior are independent runs.
+    folder : Path
+        For the file.
+    job : mapping
+        ``task``, ``observation``, ``n_effective`` and ``options``, further keywords of the sampler.
 
     Returns
     -------
     dict
-        ``task``, ``observation``, ``c2st``, ``c2st_of_halves`` of the reference, ``status``, ``message``,
-        ``k_hat``, ``calls``, ``ess``, ``n_distinct``, ``log_evidence`` with its error, ``seconds`` of
-        processor time, the test left out.
+        ``status``, ``message``, ``k_hat``, ``calls``, ``ess``, ``n_distinct``, ``log_evidence`` with its
+        error, and ``seconds`` of processor time.
     """
-    definition = TASKS[task]
-    files = Wheel(wheel)
-    likelihood, priors = definition.likelihood(files, observation), definition.priors()
+    task, observation = TASKS[job["task"]], job["observation"]
+    likelihood, priors = task.likelihood(Wheel(wheel), observation), task.priors()
     names = list(priors)
-    seed = SEEDS_A_TASK * list(TASKS).index(task) + observation
-    keywords = {"n_effective": n_effective, "seed": seed, "vectorized": definition.vectorized, **options}
+    given = {"n_effective": job["n_effective"], "seed": _seed(job), "vectorized": task.vectorized}
     start = time.process_time()
     with tempfile.TemporaryDirectory() as outdir, limited_threads(1):
         result = bilby.run_sampler(
@@ -107,25 +58,44 @@ def run_task(
             label="sbibm",
             print_method="none",
             save=False,
-            **keywords,
+            **{**given, **job["options"]},
         )
     seconds = time.process_time() - start
-    reference = definition.reference(files, observation)
-    draws = result.posterior[names].to_numpy()
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / _draws_file(job), draws=result.posterior[names].to_numpy())
     own = result.meta_data["nbi"]
-    with limited_threads(1):
-        measured = {"c2st": c2st(*equal_draws(reference, draws, seed)), "c2st_of_halves": halves_c2st(reference)}
-    record = {
-        "task": task,
-        "observation": observation,
-        **measured,
+    return {
         "log_evidence": result.log_evidence,
         "log_evidence_err": result.log_evidence_err,
         "calls": own["n_calls"],
         "seconds": seconds,
         **{key: own[key] for key in ("status", "message", "k_hat", "ess", "n_distinct")},
     }
-    return json.loads(json.dumps(record, default=float))
+
+
+def compare_draws(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Test the draws of a run against the reference; ``c2st``, and how many of each took part, ``n_rows``.
+
+    The job is that of `run_task`, with ``early_stopping`` besides.
+    """
+    reference = TASKS[job["task"]].reference(Wheel(wheel), job["observation"])
+    run = {key: value for key, value in job.items() if key != "early_stopping"}
+    with np.load(folder / _draws_file(run)) as file:
+        pair = equal_draws(reference, file["draws"], _seed(job))
+    with limited_threads(1):
+        return {"c2st": c2st(*pair, early_stopping=job["early_stopping"]), "n_rows": len(pair[0])}
+
+
+def compare_halves(wheel: Path, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Test the first half of a reference against the second: 0.5 but for noise, if its draws are independent.
+
+    The job has ``task``, ``observation`` and ``early_stopping``.
+    """
+    reference = TASKS[job["task"]].reference(Wheel(wheel), job["observation"])
+    n_half = len(reference) // 2
+    pair = reference[:n_half], reference[n_half : 2 * n_half]
+    with limited_threads(1):
+        return {"c2st": c2st(*pair, early_stopping=job["early_stopping"]), "n_rows": n_half}
 
 
 def equal_draws(reference: np.ndarray, draws: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,14 +111,15 @@ def equal_draws(reference: np.ndarray, draws: np.ndarray, seed: int) -> tuple[np
     """
     rng = np.random.default_rng(seed)
     n = min(len(reference), len(draws))
-    chosen = [rng.choice(len(each), n, replace=False) for each in (reference, draws)]
-    return reference[chosen[0]], draws[chosen[1]]
+    first, second = (each[rng.choice(len(each), n, replace=False)] for each in (reference, draws))
+    return first, second
 
 
-def _records(path: Path, asked: Mapping[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Records of runs with these settings, by task and observation."""
-    return {
-        (record["task"], record["observation"]): record
-        for record in read_records(path)
-        if all(record.get(key) == value for key, value in asked.items())
-    }
+def _seed(job: Mapping[str, Any]) -> int:
+    return SEEDS_A_TASK * list(TASKS).index(job["task"]) + int(job["observation"])
+
+
+def _draws_file(run: Mapping[str, Any]) -> str:
+    """Name of the file with the draws of one run: equal for equal runs."""
+    digest = hashlib.sha256(json.dumps(dict(run), sort_keys=True).encode()).hexdigest()[:12]
+    return f"{run['task']}-{run['observation']}-{digest}.npz"

@@ -1,8 +1,8 @@
 """The ten tasks: priors, and exact likelihoods of an observation.
 
-The published description is Lueckmann et al. 2021, arXiv:2101.04653, appendix T, whose sections are cited; constants
-that it leaves open are those of version 1.1.0. A function for the log-likelihood takes theta of shape (n_dim, ...)
-and returns shape (...).
+The published description is Lueckmann et al. 2021, arXiv:2101.04653, appendix T, whose sections are cited;
+constants that it leaves open are those of version 1.1.0. A function for the log-likelihood takes theta of
+shape (n_dim, ...) and returns shape (...).
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from bilby.core.prior import LogNormal, MultivariateGaussian, MultivariateGaussianDist, Normal, PriorDict, Uniform
+from bilby.core.prior import (
+    LogNormal,
+    MultivariateGaussian,
+    MultivariateGaussianDist,
+    Normal,
+    PriorDict,
+    Uniform,
+)
 from scipy.special import gammaln
 
 from nbi_sampler_benchmark.problems.models import FunctionLikelihood
@@ -42,8 +49,8 @@ class Task:
         ``(wheel, data) -> log_likelihood``, with ``data`` of shape (n_data,).
     observation_file : str
     vectorized : {True, "auto"}
-        Of the sampler. Where all draws from the prior may be impossible, ``True`` is refused: nothing then shows
-        that one call for many draws agrees with single ones.
+        Of the sampler. Where all of a few draws from the prior may be impossible, ``True`` is refused, since
+        nothing then shows that one call for many draws agrees with single ones.
     """
 
     folder: str
@@ -224,9 +231,7 @@ TASKS: dict[str, Task] = {
         log_likelihood_of=_slcp_distractors,
         observation_file="observation_distractors.csv",
     ),
-    "gaussian_linear": Task(
-        folder="gaussian_linear", priors=_gaussian_priors, log_likelihood_of=_gaussian
-    ),
+    "gaussian_linear": Task(folder="gaussian_linear", priors=_gaussian_priors, log_likelihood_of=_gaussian),
     "gaussian_linear_uniform": Task(
         folder="gaussian_linear_uniform", priors=partial(_uniform, 10, 1.0), log_likelihood_of=_gaussian
     ),
