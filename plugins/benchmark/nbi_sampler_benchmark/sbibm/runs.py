@@ -1,4 +1,4 @@
-"""What is measured: runs of the sampler, and two-sample tests of their draws and of references."""
+"""Measurements: runs of the sampler, and two-sample tests of their draws and of references."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from bilby.core.prior import (
@@ -29,7 +29,7 @@ from nbi_sampler_benchmark.sbibm.wheel import Wheel
 
 __all__ = ["TASKS", "Task"]
 
-LogLikelihood = Callable[[np.ndarray], np.ndarray]
+LogLikelihood = Callable[[np.ndarray], Any]
 N_GLM, N_SLCP = 10, 8
 N_TESTED = 1000
 LOTKA_VOLTERRA_SIGMA = 0.1

@@ -66,7 +66,7 @@ class Wheel:
         except (OSError, ValueError) as error:
             raise ProblemError(
                 f"{self.path}: expected {member} of {folder} to be a table of numbers with commas below one "
-                f"line of names, got {error}; delete the wheel to have it downloaded anew"
+                f"line of names, got {error}; delete the wheel to have it downloaded again"
             ) from error
 
     def tensor(self, folder: str, name: str) -> np.ndarray:
