@@ -167,6 +167,8 @@ def mixture_wheel(tmp_path, rng):
     return make_wheel(wheel, "gaussian_mixture", (1, 2), reference=reference, observation=data)
 
 
+# bilby lists the installed packages by pip, before which setuptools replaces what another test has imported.
+@pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils")
 def test_a_run_agrees_with_a_closed_form(tmp_path, rng):
     wheel = mixture_wheel(tmp_path, rng)
     job = {"task": "gaussian_mixture", "observation": 1, "n_effective": 500, "options": OPTIONS}
