@@ -1,0 +1,63 @@
+"""The command that compares posteriors with those of sbibm: `nbi-sampler benchmark sbibm --tasks sir`."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from nbi_sampler_benchmark.arguments import existing_file, integers, names_among
+from nbi_sampler_benchmark.sbibm.jobs import finished
+from nbi_sampler_benchmark.sbibm.report import passes, sbibm_table
+from nbi_sampler_benchmark.sbibm.runs import compare_draws, compare_halves, run_task
+from nbi_sampler_benchmark.sbibm.tasks import TASKS
+from nbi_sampler_benchmark.sbibm.wheel import find_wheel
+
+__all__ = ["add_arguments", "compare_with_references"]
+
+N_OBSERVATIONS = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.add_argument("--tasks", type=names_among(TASKS), default=list(TASKS), help="names, with commas")
+    numbers = f"numbers from 1 to {N_OBSERVATIONS}, with commas"
+    parser.add_argument("--observations", type=_observations, default=[1, 2, 3], help=numbers)
+    help_ = "of sbibm; left out, it is downloaded by pip to the folder --cache"
+    parser.add_argument("--wheel", type=existing_file, help=help_)
+    parser.add_argument("--cache", type=Path, default=Path("build/sbibm"), help="folder (build/sbibm)")
+    parser.add_argument("--out", type=Path, default=Path("build/sbibm"), help="folder (build/sbibm)")
+    help_ = "end the training of classifiers when held-out draws say so: minutes less in ten dimensions"
+    parser.add_argument("--early-stopping", action="store_true", help=help_)
+    help_ = "test halves of every reference against each other too, for the noise of the test"
+    parser.add_argument("--halves", action="store_true", help=help_)
+
+
+def compare_with_references(given: argparse.Namespace) -> int:
+    """Run and test what has not been, and print; return the exit code, 1 if anything required is not met."""
+    wheel, draws = find_wheel(given.wheel, given.cache), given.out / "draws"
+    stopping = {"early_stopping": given.early_stopping}
+    settings = {"n_effective": given.n_effective, "options": given.options}
+    problems = [
+        {"task": task, "observation": observation}
+        for task in given.tasks
+        for observation in given.observations
+    ]
+    jobs = [problem | settings for problem in problems]
+    do = partial(finished, n_processes=given.processes)
+    runs = do(jobs, partial(run_task, wheel, draws), given.out / "runs.jsonl")
+    jobs = [job | stopping for job in jobs]
+    tests = do(jobs, partial(compare_draws, wheel, draws), given.out / "tests.jsonl")
+    jobs = [problem | stopping for problem in problems if given.halves]
+    halves = do(jobs, partial(compare_halves, wheel), given.out / "halves.jsonl")
+    print(sbibm_table(runs, tests, halves))
+    return 0 if passes(runs, tests) else 1
+
+
+def _observations(text: str) -> list[int]:
+    found = integers(text)
+    if not all(1 <= number <= N_OBSERVATIONS for number in found):
+        raise argparse.ArgumentTypeError(
+            f"expected numbers from 1 to {N_OBSERVATIONS}, with commas, got {text!r}"
+        )
+    return found
