@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,14 @@ from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import QUANTILES, Observer, RoundRecord
 from nbi_sampler.algorithm.state import FitInfo, Pending, State
-from nbi_sampler.core.config import BATCHES, REFINEMENT, REFINEMENT_TRAINING, SnpeConfig, TrainingConfig
+from nbi_sampler.core.config import (
+    BATCHES,
+    REFINEMENT,
+    REFINEMENT_TRAINING,
+    ROUNDS_TRAINING,
+    SnpeConfig,
+    TrainingConfig,
+)
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
@@ -91,7 +98,7 @@ class Problem:
 
     evaluator: Evaluator
     networks: Networks
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    training: TrainingConfig = ROUNDS_TRAINING
     refinement_training: TrainingConfig = REFINEMENT_TRAINING
     start: Start | None = None
 
