@@ -10,6 +10,7 @@ nbi-sampler benchmark amortised --parts small,sequential
 nbi-sampler benchmark losses
 nbi-sampler benchmark gpu --featurizers resnet-gru,pca
 nbi-sampler benchmark pp microlensing --injections 100 --processes 2
+nbi-sampler benchmark shapes --shapes funnel10,shells10 --seeds 1,2,3,4,5
 nbi-sampler benchmark scaling --what dimension,length,draws --figure build/scaling.png
 """
 
@@ -37,6 +38,8 @@ from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
 from nbi_sampler_benchmark.samplers.command import add_arguments, side_by_side
 from nbi_sampler_benchmark.scaling.command import add_arguments as add_scaling_arguments
 from nbi_sampler_benchmark.scaling.command import measure_scaling
+from nbi_sampler_benchmark.shapes.command import add_arguments as add_shape_arguments
+from nbi_sampler_benchmark.shapes.command import run_shapes
 
 __all__ = ["main"]
 
@@ -52,6 +55,7 @@ COMMANDS = (
     "scaling",
     "packages",
     "pp",
+    "shapes",
 )
 # Names that commands had before, which go on working.
 FORMER = {"growth": "scaling", "horizontal": "packages"}
@@ -103,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     add_package_arguments(commands.add_parser("packages", help=same))
     pp = commands.add_parser("pp", parents=[_common(1000)], help="a P-P test: injections from the prior")
     add_pp_arguments(pp)
+    shapes = commands.add_parser("shapes", help="hard shapes of known evidence, of any sampler")
+    add_shape_arguments(shapes)
     compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
     add_arguments(compare)
     return parser
@@ -136,6 +142,8 @@ def _done(arguments: list[str] | None) -> int:
         return measure_scaling(given)
     if given.command == "pp":
         return pp_test(given)
+    if given.command == "shapes":
+        return run_shapes(given)
     if given.command == "compare":
         return side_by_side(given)
     if given.command == "packages":
