@@ -220,6 +220,7 @@ def judge(
     likelihood_only: bool = False,
     misfit: str | None = None,
     n_prior: int = 0,
+    n_equal: int = 0,
     limits: ReliabilityConfig = RELIABILITY,
 ) -> Verdict:
     """Give the worst status that applies.
@@ -243,6 +244,9 @@ def judge(
         Evidence that the model does not fit the data, in words.
     n_prior : int
         Draws from the prior in which the modes were looked for.
+    n_equal : int
+        Draws of a run that knows the likelihood alone, if it was the same at all of them: whatever is higher
+        would have been missed, and the weights know nothing of it. Else zero.
     limits : ReliabilityConfig
     """
     # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
@@ -273,6 +277,12 @@ def judge(
             f"other draws of this run give log Z = {contradiction:.2f}, more than its result allows for: a "
             f"part of the posterior is nearly missed; {Status.MISSING_MASS.remedy}"
         )
+    if n_equal and contradiction is None:
+        said[Status.MISSING_MASS] = (
+            f"log L is the same at all of {n_equal:,} draws, so that nothing shows where it is higher: less "
+            f"than {_least_seen(n_equal):.2g} % of the prior may hold all of the evidence; if log L is no "
+            f"constant, {Status.MISSING_MASS.remedy}"
+        )
     if weights.ess == 0.0:
         status = Status.NO_FINITE_LIKELIHOOD
         said[status] = f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; {status.remedy}"
@@ -300,8 +310,12 @@ def may_be_missed(n_prior: int) -> str:
     )
     if not n_prior:
         return said
-    share = 100.0 * -math.expm1(math.log(0.05) / n_prior)
     return (
         f"{said}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
-        f"than {share:.2g} % of it, with 95 % probability; a mode in less may have been missed"
+        f"than {_least_seen(n_prior):.2g} % of it, with 95 % probability; a mode in less may have been missed"
     )
+
+
+def _least_seen(n_prior: int) -> float:
+    """Per cent of the prior above which a region has one of so many draws with 95 % probability."""
+    return 100.0 * -math.expm1(math.log(0.05) / n_prior)

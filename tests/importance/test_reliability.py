@@ -70,6 +70,7 @@ VERDICTS = [
     (np.append(np.zeros(5000), np.log(400.0)), 100, {}, "unreliable weights"),
     (heavy(5000, 1.0), 10, {}, "unreliable weights"),
     (heavy(5000, 1.0), 10, {"contradiction": 2.0}, "missing mass"),
+    (np.zeros(500), 400, {"n_equal": 500}, "missing mass"),
     (np.full(300, -np.inf), 10, {}, "no finite likelihood"),
     (np.zeros(0), 10, {}, "no finite likelihood"),
 ]
