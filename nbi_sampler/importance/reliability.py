@@ -221,6 +221,7 @@ def judge(
     misfit: str | None = None,
     n_prior: int = 0,
     n_equal: int = 0,
+    adapting: bool = False,
     limits: ReliabilityConfig = RELIABILITY,
 ) -> Verdict:
     """Give the worst status that applies.
@@ -247,6 +248,9 @@ def judge(
     n_equal : int
         Draws of a run that knows the likelihood alone, if it was the same at all of them: whatever is higher
         would have been missed, and the weights know nothing of it. Else zero.
+    adapting : bool
+        True where the budget ended before any draws were meant for the result, which then are the best batch,
+        chosen by its weights.
     limits : ReliabilityConfig
     """
     # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
@@ -263,7 +267,13 @@ def judge(
         )
     if weights.ess < n_effective:
         status = Status.N_EFFECTIVE_NOT_REACHED
-        said[status] = f"{found}; the samples are valid but fewer than required: {status.remedy}{also}"
+        valid = (
+            "the budget ended while proposals were adapting, and this is the best batch by its weights, from "
+            "which whole modes may be missing"
+            if adapting
+            else "the samples are valid but fewer than required"
+        )
+        said[status] = f"{found}; {valid}: {status.remedy}{also}"
     if weights.ess < limits.fewest_effective or weights.largest_share > limits.largest_share:
         status = Status.FEW_DISTINCT_SAMPLES
         said[status] = f"{found}, the largest weight holds {weights.largest_share:.1%}; {status.remedy}{also}"

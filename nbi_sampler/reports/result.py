@@ -251,6 +251,7 @@ def _verdict(
         n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
         n_equal=_n_equal(state, draws) if likelihood_only else 0,
+        adapting=not state.final and bool(state.history.batches),
     )
 
 
