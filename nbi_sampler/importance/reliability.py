@@ -220,6 +220,8 @@ def judge(
     likelihood_only: bool = False,
     misfit: str | None = None,
     n_prior: int = 0,
+    n_equal: int = 0,
+    adapting: bool = False,
     limits: ReliabilityConfig = RELIABILITY,
 ) -> Verdict:
     """Give the worst status that applies.
@@ -243,6 +245,12 @@ def judge(
         Evidence that the model does not fit the data, in words.
     n_prior : int
         Draws from the prior in which the modes were looked for.
+    n_equal : int
+        Draws of a run that knows the likelihood alone, if it was the same at all of them: whatever is higher
+        would have been missed, and the weights know nothing of it. Else zero.
+    adapting : bool
+        True where the budget ended before any draws were meant for the result, which then are the best batch,
+        chosen by its weights.
     limits : ReliabilityConfig
     """
     # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
@@ -259,7 +267,13 @@ def judge(
         )
     if weights.ess < n_effective:
         status = Status.N_EFFECTIVE_NOT_REACHED
-        said[status] = f"{found}; the samples are valid but fewer than required: {status.remedy}{also}"
+        valid = (
+            "the budget ended while proposals were adapting, and this is the best batch by its weights, from "
+            "which whole modes may be missing"
+            if adapting
+            else "the samples are valid but fewer than required"
+        )
+        said[status] = f"{found}; {valid}: {status.remedy}{also}"
     if weights.ess < limits.fewest_effective or weights.largest_share > limits.largest_share:
         status = Status.FEW_DISTINCT_SAMPLES
         said[status] = f"{found}, the largest weight holds {weights.largest_share:.1%}; {status.remedy}{also}"
@@ -272,6 +286,12 @@ def judge(
         said[Status.MISSING_MASS] = (
             f"other draws of this run give log Z = {contradiction:.2f}, more than its result allows for: a "
             f"part of the posterior is nearly missed; {Status.MISSING_MASS.remedy}"
+        )
+    if n_equal and contradiction is None:
+        said[Status.MISSING_MASS] = (
+            f"log L is the same at all of {n_equal:,} draws, so that nothing shows where it is higher: less "
+            f"than {_least_seen(n_equal):.2g} % of the prior may hold all of the evidence; if log L is no "
+            f"constant, {Status.MISSING_MASS.remedy}"
         )
     if weights.ess == 0.0:
         status = Status.NO_FINITE_LIKELIHOOD
@@ -300,8 +320,12 @@ def may_be_missed(n_prior: int) -> str:
     )
     if not n_prior:
         return said
-    share = 100.0 * -math.expm1(math.log(0.05) / n_prior)
     return (
         f"{said}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
-        f"than {share:.2g} % of it, with 95 % probability; a mode in less may have been missed"
+        f"than {_least_seen(n_prior):.2g} % of it, with 95 % probability; a mode in less may have been missed"
     )
+
+
+def _least_seen(n_prior: int) -> float:
+    """Per cent of the prior above which a region has one of so many draws with 95 % probability."""
+    return 100.0 * -math.expm1(math.log(0.05) / n_prior)

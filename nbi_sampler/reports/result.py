@@ -240,16 +240,26 @@ def _verdict(
 ) -> Verdict:
     batches = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
+    likelihood_only = state.count("prior") > 0 and not state.count("rounds")
     return judge(
         weights,
         config.n_effective,
         state.n_calls,
         contradicting_evidence(draws.evidence, batches, all_draws),
         n_distinct=n_distinct,
-        likelihood_only=state.count("prior") > 0 and not state.count("rounds"),
+        likelihood_only=likelihood_only,
         n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
+        n_equal=_n_equal(state, draws) if likelihood_only else 0,
+        adapting=not state.final and bool(state.history.batches),
     )
+
+
+def _n_equal(state: State, draws: ResultDraws) -> int:
+    """Number of draws, if the likelihood was the same at all of them; else zero."""
+    batches = {id(each): each for each in (*state.history.batches, *draws.batches)}
+    values = np.concatenate([np.zeros(0), *(each.log_likelihood for each in batches.values())])
+    return len(values) if len(values) and np.isfinite(values).all() and np.ptp(values) == 0.0 else 0
 
 
 def log_prior_density(theta: Array, space: ParameterSpace, priors: PriorDict) -> Array:

@@ -133,9 +133,13 @@ def test_evidence_of_a_hostile_likelihood_is_right(name, tmp_path):
     assert_right(run(Written(hostile.log_likelihood, list(priors)), priors, tmp_path), hostile.log_evidence)
 
 
-def test_equal_likelihoods_give_their_value_and_the_prior(tmp_path):
-    result = run(Written(lambda theta: -3.0, ["p0", "p1", "p2"]), cube(3), tmp_path)
-    assert result.meta_data["nbi"]["status"] == "ok"
+def test_equal_likelihoods_give_their_value_and_the_prior_but_may_hide_a_step(tmp_path):
+    """A step up that no draw has hit looks the same: log Z was 41 too low under "ok" (step4)."""
+    hidden = box(1e-9, 3, outside=-3.0)
+    assert hidden.log_likelihood(np.full(3, 0.37)) == 0.0
+    result = run(Written(hidden.log_likelihood, ["p0", "p1", "p2"]), cube(3), tmp_path)
+    own = result.meta_data["nbi"]
+    assert own["status"] == "missing mass" and "log L is the same at all of" in own["message"]
     assert result.log_evidence == pytest.approx(-3.0, abs=1e-12)
     assert result.log_evidence_err == 0.0
     assert stats.kstest(result.samples[:, 0], "uniform").pvalue > 1e-4

@@ -11,6 +11,7 @@ nbi-sampler benchmark losses
 nbi-sampler benchmark gpu --featurizers resnet-gru,pca
 nbi-sampler benchmark pp microlensing --injections 100 --processes 2
 nbi-sampler benchmark sbibm --tasks two_moons,sir --observations 1,2,3
+nbi-sampler benchmark shapes --shapes funnel10,shells10 --seeds 1,2,3,4,5
 nbi-sampler benchmark scaling --what dimension,length,draws --figure build/scaling.png
 """
 
@@ -40,6 +41,8 @@ from nbi_sampler_benchmark.sbibm.command import add_arguments as add_sbibm_argum
 from nbi_sampler_benchmark.sbibm.command import compare_with_references
 from nbi_sampler_benchmark.scaling.command import add_arguments as add_scaling_arguments
 from nbi_sampler_benchmark.scaling.command import measure_scaling
+from nbi_sampler_benchmark.shapes.command import add_arguments as add_shape_arguments
+from nbi_sampler_benchmark.shapes.command import run_shapes
 
 __all__ = ["main"]
 
@@ -56,6 +59,7 @@ COMMANDS = (
     "packages",
     "pp",
     "sbibm",
+    "shapes",
 )
 # Names that commands had before, which go on working.
 FORMER = {"growth": "scaling", "horizontal": "packages"}
@@ -109,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     add_pp_arguments(pp)
     sbibm = commands.add_parser("sbibm", parents=[_common(10_000)], help="posteriors against those of sbibm")
     add_sbibm_arguments(sbibm)
+    shapes = commands.add_parser("shapes", help="hard shapes of known evidence, of any sampler")
+    add_shape_arguments(shapes)
     compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
     add_arguments(compare)
     return parser
@@ -144,6 +150,8 @@ def _done(arguments: list[str] | None) -> int:
         return pp_test(given)
     if given.command == "sbibm":
         return compare_with_references(given)
+    if given.command == "shapes":
+        return run_shapes(given)
     if given.command == "compare":
         return side_by_side(given)
     if given.command == "packages":

@@ -21,6 +21,7 @@ from bilby.core.prior import LogUniform, PriorDict, Uniform
 from nbi_sampler_benchmark.problems import models
 from nbi_sampler_benchmark.problems.gravitational_waves import binary_black_hole
 from nbi_sampler_benchmark.problems.growing import growing_problem
+from nbi_sampler_benchmark.problems.hard_shapes.by_name import hard_shape
 from nbi_sampler_benchmark.problems.random_mixtures import mixture_named
 
 __all__ = ["CALIBRATION_PROBLEMS", "PROBLEMS", "Problem", "get_problem", "is_problem"]
@@ -198,8 +199,8 @@ def get_problem(name: str) -> Problem:
     Parameters
     ----------
     name : str
-        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, a random mixture, ``"mixture17"`` or ``"uneven17"``, or
-        one that grows, such as ``"modes8"`` (see `growing`).
+        One of `PROBLEMS` or `CALIBRATION_PROBLEMS`, a random mixture, ``"mixture17"`` or ``"uneven17"``, one
+        that grows, such as ``"modes8"`` (see `growing`), or a hard shape, ``"funnel10"`` (see `hard_shapes`).
 
     Returns
     -------
@@ -239,12 +240,13 @@ def is_problem(name: str) -> bool:
 
 
 def _of_known_evidence(name: str) -> Problem | None:
-    """A random mixture or a member of a growing family; None for another name."""
+    """A random mixture, a member of a growing family or a hard shape; None for another name."""
     mixture = mixture_named(name)
-    found = growing_problem(name) if mixture is None else (*mixture, mixture[0].log_evidence)
+    known = growing_problem(name) or hard_shape(name)
+    found = known if mixture is None else (*mixture, mixture[0].log_evidence)
     if found is None:
         return None
-    likelihood, priors, log_evidence = found
+    likelihood, priors, log_evidence, *_ = found
     exact = {"log_evidence": log_evidence, "log_evidence_err": 0.0}
     return Problem(name=name, likelihood=likelihood, priors=priors, truth=None, **exact)
 
