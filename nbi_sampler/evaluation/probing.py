@@ -117,24 +117,29 @@ def _at_once(
     calls: Calls, theta: Array, predictions: Array, values: Array, vectorized: Literal["auto"] | bool
 ) -> Calls:
     columns = calls.columns(theta)
+    # A user who asks for it is believed where every probe is impossible, which shows nothing.
+    comparison = partial(agrees, at_a_finite_number=vectorized is not True)
     if calls.forward is not None:
         ways = batched_models(calls.forward)
-        calls = replace(calls, predict_at_once=_first_that_agrees(ways, columns, predictions))
+        calls = replace(calls, predict_at_once=_first_that_agrees(ways, columns, predictions, comparison))
     if not calls.shared:
         ways = batched_likelihoods(calls.log_likelihood, vectorized)
-        calls = replace(calls, log_likelihood_at_once=_first_that_agrees(ways, columns, values))
+        calls = replace(calls, log_likelihood_at_once=_first_that_agrees(ways, columns, values, comparison))
     return calls
 
 
 def _first_that_agrees(
-    functions: Iterable[BatchFunction], columns: dict[str, Array], truth: Array
+    functions: Iterable[BatchFunction],
+    columns: dict[str, Array],
+    truth: Array,
+    comparison: Callable[[Array, Array], bool],
 ) -> BatchFunction | None:
     for function in functions:
         # Given arrays, the user's code may warn of anything.
         with warnings.catch_warnings(), users_settings(), users_errors():
             warnings.simplefilter("ignore")
             copies = {name: column.copy() for name, column in columns.items()}
-            if works_at_once(partial(function, copies), truth, agrees):
+            if works_at_once(partial(function, copies), truth, comparison):
                 return function
     return None
 

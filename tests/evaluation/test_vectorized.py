@@ -131,6 +131,15 @@ class TestALikelihoodWithoutAModel:
         with pytest.raises(ValueError, match=r"vectorized: expected .* likelihood without one over shape"):
             evaluator(function, vectorized=True)
 
+    def test_is_believed_where_every_probe_is_impossible(self, z):
+        def impossible(parameters):
+            return np.where(np.abs(parameters["m"]) > 1e9, 0.0, -np.inf)
+
+        assert "the likelihood is called in batches" in evaluator(impossible, vectorized=True).note
+        assert "in batches" not in evaluator(lambda p: -np.inf, vectorized="auto").note
+        with pytest.raises(ValueError, match="vectorized"):
+            evaluator(lambda p: -np.inf, vectorized=True)
+
     def test_minus_infinity_and_nan_are_those_of_single_calls(self, z):
         def cut(parameters):
             with np.errstate(all="ignore"):
