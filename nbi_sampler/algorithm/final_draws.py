@@ -1,17 +1,17 @@
-"""The final draws of a run, from its best proposal, and when they go back to the refinement."""
+"""The final draws of a run, from its best proposal, and when they or a complete result start over."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
 
-from nbi_sampler.algorithm.pooling import ess_dropped, falls_short
+from nbi_sampler.algorithm.pooling import ess_dropped, falls_short, overlooks_mass, unreliable
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.core.config import BATCHES, POOLING
-from nbi_sampler.importance.weights import effective_sample_size
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 
-__all__ = ["draw_final"]
+__all__ = ["draw_final", "looked_over"]
 
 
 def draw_final(step: Step) -> tuple[State, str]:
@@ -35,6 +35,27 @@ def draw_final(step: Step) -> tuple[State, str]:
     if not step.config.refine or (gained and not _falls_short(step, expected, after)):
         return after, "holding"
     return after.restarted("ess dropped" if ess_dropped(before, now) else "falls short"), "short"
+
+
+def looked_over(state: State, n_left: int) -> State:
+    """A complete result as it is, or the state in which it starts over, as it is not to be relied on.
+
+    Where other draws contradict it, the way starts from the highest of them (`ascent`).
+
+    Parameters
+    ----------
+    state : State
+    n_left : int
+        Likelihood calls that the budget has left.
+    """
+    log_weights = state.final_log_weights
+    if unreliable(log_weights, state.n_unreliable, n_left):
+        return state.restarted("unreliable")
+    estimates = [record.log_evidence for record in state.records]
+    all_draws = log_evidence(state.history.log_weights)
+    if overlooks_mass(log_weights, estimates, all_draws, state.n_unreliable, n_left):
+        return replace(state.restarted("unreliable"), phase="ascent")
+    return state
 
 
 def _falls_short(step: Step, expected: float, after: State) -> bool:

@@ -10,10 +10,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from nbi_sampler.algorithm.ascent import ascend
-from nbi_sampler.algorithm.final_draws import draw_final
+from nbi_sampler.algorithm.final_draws import draw_final, looked_over
 from nbi_sampler.algorithm.first_draws import draw_from_model, draw_from_prior
 from nbi_sampler.algorithm.mode_search import search_modes
-from nbi_sampler.algorithm.pooling import unreliable
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.refinement import refine
 from nbi_sampler.algorithm.rounds import n_learnt_from, simulate_and_train
@@ -93,9 +92,8 @@ def run(
         stage = STAGES[state.phase]
         state, outcome = stage.draw(Step(state, problem, config, entropy, observer))
         state = replace(state, phase=stage.then[outcome])
-        weights, n_left = state.final_log_weights, budget(config) - state.n_calls
-        if config.refine and _reached(state, config) and unreliable(weights, state.n_unreliable, n_left):
-            state = state.restarted("unreliable")
+        if config.refine and _reached(state, config):
+            state = looked_over(state, budget(config) - state.n_calls)
         # Predictions that no later round learns from are most of the bytes of a state.
         simulating = state.phase in ("prior", "rounds")
         state = state.without_predictions(n_learnt_from(state, config) if simulating else 0)

@@ -94,7 +94,7 @@ class State:
     n_stalls : int
         Refinements since the last one that gained.
     n_unreliable : int
-        Results that were complete and restarted, because their weights were unreliable.
+        Results that were complete and restarted, because they were not to be relied on.
     n_sims : int
         Draws of a round, chosen by the first stage; 0 before.
     pending : Pending, optional

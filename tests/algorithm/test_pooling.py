@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from nbi_sampler.algorithm import pooling, refinement, snpe
-from nbi_sampler.algorithm.final_draws import draw_final
+from nbi_sampler.algorithm.final_draws import draw_final, looked_over
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.pooling import (
     counts,
@@ -21,6 +21,7 @@ from nbi_sampler.algorithm.pooling import (
     has_stalled,
     is_stuck,
     no_fit_can_pay,
+    overlooks_mass,
     unreliable,
 )
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
@@ -145,6 +146,27 @@ def test_a_return_to_the_refinement_keeps_what_is_no_reason_for_it():
 )
 def test_a_complete_result_with_unreliable_weights_restarts(factor, n_before, n_left, restarts):
     assert unreliable(thin_tailed(factor).final_log_weights, n_before, n_left) == restarts
+
+
+@pytest.mark.parametrize(
+    "estimate, n_before, n_left, restarts",
+    [(6.5, 0, 3000, True), (6.5, 2, 9000, False), (6.5, 0, 2999, False), (0.2, 0, 9000, False)],
+    ids=["a draw far above", "restarted before", "nothing left to pay with", "alike"],
+)
+def test_a_complete_result_that_other_draws_contradict_starts_over(estimate, n_before, n_left, restarts):
+    sound, alike = np.zeros(3000), Evidence(0.0, 0.1)
+    assert overlooks_mass(sound, [0.0, estimate], alike, n_before, n_left) == restarts
+    many = Evidence(estimate, 0.1)
+    assert overlooks_mass(sound, [0.0], many, n_before, n_left) == restarts
+
+
+def test_the_way_back_starts_from_the_highest_draws():
+    complete = replace(thin_tailed(1.2), n_unreliable=0)
+    assert looked_over(complete, 9000) is complete
+    touched = replace(complete.records[0], log_evidence=complete.records[1].log_evidence + 20.0)
+    state = looked_over(replace(complete, records=(touched, complete.records[1])), 9000)
+    assert (state.phase, state.n_unreliable, state.final) == ("ascent", 1, ())
+    assert len(state.history.batches) == len(complete.history.batches) + 1
 
 
 def test_a_run_does_not_end_on_unreliable_weights_while_it_can_go_on(monkeypatch):

@@ -222,7 +222,7 @@ class FitConfig:
     """Draws of an epoch of weighted draws, in units of their effective size."""
     least_batches: int = 8
     """Fewest batches of such an epoch."""
-    most_batches: int = 24
+    most_batches: int = 16
     """Most batches of such an epoch, which bounds the time of a refinement."""
     most_in_a_set: int = 512
     """Held-out simulations of which the loss is taken at once: that of atoms costs the square of them."""
