@@ -129,6 +129,7 @@ def finished_run(
     forward: ForwardModel | None,
     note: str,
     seconds: float = 0.0,
+    is_constant: bool = False,
 ) -> FinishedRun:
     """Sum up a run.
 
@@ -146,13 +147,16 @@ def finished_run(
         How the likelihood is called.
     seconds : float
         Of the whole run.
+    is_constant : bool
+        True where the likelihood is known to be the same everywhere.
     """
     assert config.seed is not None
     draws = ResultDraws.of(state, space.n_dim)
     rows, weights = draws.equal_weight_rows(config.seed), summarise(draws.log_weights)
     findings = find(state, forward, space, priors, config.seed)
     n_distinct = len(np.unique(rows))
-    verdict = _verdict(state, config, draws, weights, n_distinct, findings)
+    n_equal = 0 if is_constant else _n_equal(state, draws)
+    verdict = _verdict(state, config, draws, weights, n_distinct, findings, n_equal)
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws.batches if id(each) not in trained_on) or draws.batches[-1:]
     own = {
@@ -237,6 +241,7 @@ def _verdict(
     weights: WeightSummary,
     n_distinct: int,
     findings: Findings,
+    n_equal: int,
 ) -> Verdict:
     batches = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
@@ -250,7 +255,7 @@ def _verdict(
         likelihood_only=likelihood_only,
         n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
-        n_equal=_n_equal(state, draws) if likelihood_only else 0,
+        n_equal=n_equal if likelihood_only else 0,
         adapting=not state.final and bool(state.history.batches),
     )
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
-from bilby.core.likelihood import Likelihood
+from bilby.core.likelihood import Likelihood, ZeroLikelihood
 from bilby.core.prior import PriorDict
 from bilby.core.result import Result
 from bilby.core.utils import command_line_args, logger
@@ -288,7 +288,14 @@ class Nbi(BilbySampler):
 
     def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> Outcome:
         fields, summary, outcome, findings = finished_run(
-            state, config, self._space, self.priors, self._forward, note, seconds
+            state,
+            config,
+            self._space,
+            self.priors,
+            self._forward,
+            note,
+            seconds,
+            is_constant=isinstance(self.likelihood, ZeroLikelihood),
         )
         for name, value in in_order(fields, self._space.names, self.search_parameter_keys).items():
             setattr(self.result, name, value)

@@ -83,13 +83,10 @@ class UnitCubeKernels:
     @classmethod
     def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
         """A mixture in these coordinates as a proposal; None where most of it lies outside."""
-        chunk, most = MIXTURE.inside_chunk, MIXTURE.n_inside // MIXTURE.inside_chunk
+        chunk, n_parts = MIXTURE.inside_chunk, MIXTURE.n_inside // MIXTURE.inside_chunk
         share = float(_is_inside(mixture.sample(chunk, rng)).mean())
-        if share > 0.0:
-            n_parts = math.ceil((1.0 - share) / share / MIXTURE.inside_error**2 / chunk)
-            # Not the first part, which has said how many there are to be.
-            parts = [_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(min(n_parts, most))]
-            share = float(np.mean(parts)) if parts else share
+        if 0.0 < share < 1.0:
+            share = float(np.mean([_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(n_parts)]))
         return cls(mixture, cut, math.log(share)) if share > MIXTURE.least_inside else None
 
     @staticmethod

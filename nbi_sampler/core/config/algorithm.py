@@ -116,8 +116,7 @@ class RefinementConfig:
     regressed: float = 60.0
     """Tempered log L that a regression learns from, below the largest: lower ones say nothing of the top."""
     converged: float = 0.89
-    """Efficiency at which no further fit pays: with 0.92 and batches of flows up to 24 an epoch (`FIT`) eight
-    problems take 15 % more processor time and as many calls."""
+    """Efficiency at which no further fit pays: eight problems take no more calls than with 0.92."""
     least_converged: float = 0.5
     least_saving: float = 0.05
     """Above this efficiency none can that saves less of the result's draws if perfect. Seven of the eleven
@@ -185,10 +184,9 @@ class RegressionConfig:
     rosenbrock, worst of four seeds: log Z off by 0.012 (1.6 errors) with them, 0.040 (7) without.
     """
 
-    n_candidates: int = 8_000
+    n_candidates: int = 16_000
     full_until: float = 5.0
-    """In more dimensions fewer candidates, with the square of their number, as each costs more. A transient in
-    six takes 28,800 calls and 24 s (three seeds); with twice as many 33,600 and 30 s, with half 30,600."""
+    """In more dimensions fewer candidates, with the square of their number, as each costs more."""
     least_excess: float = 2.0
     fewest_thin: int = 20
     least_mass: float = 1e-3
@@ -263,10 +261,9 @@ class MixtureConfig:
     it."""
     n_inside: int = 200_000
     inside_chunk: int = 20_000
-    inside_error: float = 1e-3
     least_inside: float = 1e-3
-    """Most draws that measure how much of a mixture lies in the cube, in chunks, to such a relative error;
-    with less of it inside it is no proposal."""
+    """Draws that measure how much of a mixture lies in the cube, to 1e-3 or better; with less it is no
+    proposal."""
     cut_bins: int = 24
     """Bins in which the thinnest place of a periodic parameter is found. Not measured."""
 
