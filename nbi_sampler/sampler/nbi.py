@@ -96,7 +96,7 @@ class Nbi(BilbySampler):
         automatic: try the model, and functions of jax under ``jax.vmap``, and compare.
     training : dict, optional
         Settings of every fit: ``learning_rate``, ``weight_decay``, ``n_epochs``, ``patience``,
-        ``batch_size``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.
+        ``batch_size``, ``n_batches``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.
     device : str
         Where networks train: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     npool : int, optional

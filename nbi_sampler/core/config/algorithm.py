@@ -365,7 +365,7 @@ REGRESSION, BY_STATE = RegressionConfig(), ByStateConfig()
 MODE_SEARCH, ASCENT = ModeSearchConfig(), AscentConfig()
 # Networks of the rounds: in four tenths of the time of 60 epochs of twice as many batches at a rate of 0.002,
 # with a loss that is lower by 0.3 nats in the mean of six fits. Rates above 0.02 lose it again.
-ROUNDS_TRAINING = TrainingConfig(learning_rate=0.012, n_epochs=40)
+ROUNDS_TRAINING = TrainingConfig(learning_rate=0.012, n_epochs=40, n_batches=10)
 # Flows of the refinement: few effective draws need a stronger decay (not measured). 28 epochs at a rate of
 # 0.012 lower the loss of eight fits by 0.3 in the median against 40 at 0.002, in 0.8 of the time; with 20
 # epochs rosenbrock took a third more calls with one seed of five.

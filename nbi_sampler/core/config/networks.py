@@ -161,20 +161,24 @@ class JoinedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One fit of a network: AdamW, one-cycle schedule, early stopping on a held-out share."""
+    """One fit of a network: AdamW, one-cycle schedule, early stopping on a held-out share.
+
+    An epoch of few simulations has ``n_batches``, which are as much smaller than ``batch_size``.
+    """
 
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     n_epochs: int = 60
     patience: int = 15
     batch_size: int = 256
+    n_batches: int = 20
     validation_share: float = 0.1
     gradient_norm: float = 5.0
     n_atoms: int = 10
     n_threads: int | None = None
 
     def __post_init__(self) -> None:
-        require_counts(self, "n_epochs", "patience", "batch_size")
+        require_counts(self, "n_epochs", "patience", "batch_size", "n_batches")
         require_count("n_atoms", self.n_atoms, minimum=2)
         require(0 < self.validation_share < 1, "validation_share", "a share in (0, 1)", self.validation_share)
         require(self.learning_rate > 0, "learning_rate", "a positive number", self.learning_rate)
@@ -210,11 +214,8 @@ class FitConfig:
     """Fall of the validation loss that counts as progress; its own error is far above that."""
     warm_up: float = 0.1
     """Share of the steps in which the learning rate rises."""
-    n_batches: int = 10
-    """Batches of an epoch where simulations are few: the batches are as much smaller, down to the next. With
-    20 a step costs nearly as much, and more epochs of half as many learn more."""
     least_batch: int = 32
-    """Smallest batch of simulations."""
+    """Smallest batch of simulations, where these are few."""
     regression: float = 5.0
     """Weight of the regression on the log density in a refinement's loss: seven problems, two seeds, take
     2.9 % fewer calls with it, transit 7 %."""
@@ -223,8 +224,8 @@ class FitConfig:
     least_batches: int = 8
     """Fewest batches of such an epoch."""
     most_batches: int = 24
-    """Most batches of such an epoch, which bounds the time of a refinement: with 16 transit takes 13 % more calls
-    (six seeds)."""
+    """Most batches of such an epoch, which bounds the time of a refinement: with 16 transit takes 13 % more
+    calls (six seeds)."""
     most_in_a_set: int = 512
     """Held-out simulations of which the loss is taken at once: that of atoms costs the square of them."""
     worth_a_capture: int = 100

@@ -81,7 +81,9 @@ class NllObjective(ByRows):
 
     def _sizes(self, n_training: int) -> tuple[int, int]:
         """Size and number of the batches."""
-        batch_size = int(np.clip(n_training // FIT.n_batches, FIT.least_batch, self.config.batch_size))
+        batch_size = int(
+            np.clip(n_training // self.config.n_batches, FIT.least_batch, self.config.batch_size)
+        )
         return batch_size, max(n_training // batch_size, 1)
 
     def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:

@@ -43,7 +43,7 @@ def fitted(graph, kind=Rows, factors=(1.0, 0.5) * 10, make=linear, n_epochs=8):
 
 def fitted_objective(kind, graph):
     """State of networks after a fit to an objective of the package, and what happened in it."""
-    config = TrainingConfig(n_epochs=12)
+    config = TrainingConfig(n_epochs=12 if kind == "weighted" else 6)
     if kind == "weighted":
         rng = np.random.default_rng(3)
         with seeded_modules(rng):
