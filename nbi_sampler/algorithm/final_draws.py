@@ -37,20 +37,24 @@ def draw_final(step: Step) -> tuple[State, str]:
     return after.restarted("ess dropped" if ess_dropped(before, now) else "falls short"), "short"
 
 
-def looked_over(state: State, n_left: int) -> State:
-    """A complete result as it is, or the state in which it starts over, as it is not to be relied on.
+def looked_over(state: State, is_complete: bool, n_left: int) -> State:
+    """A result as it is, or the state in which it starts over, as it is not to be relied on.
 
-    Where other draws contradict it, the way starts from the highest of them (`ascent`).
+    Where other draws contradict it, the way starts from the highest of them (`ascent`). Of weights only those
+    of a complete result are judged.
 
     Parameters
     ----------
     state : State
+    is_complete : bool
     n_left : int
         Likelihood calls that the budget has left.
     """
     log_weights = state.final_log_weights
-    if unreliable(log_weights, state.n_unreliable, n_left):
+    if is_complete and unreliable(log_weights, state.n_unreliable, n_left):
         return state.restarted("unreliable")
+    if not len(log_weights):
+        return state
     estimates = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights)
     if overlooks_mass(log_weights, estimates, all_draws, state.n_unreliable, n_left):

@@ -107,7 +107,7 @@ def overlooks_mass(
     n_left: int,
     rules: PoolingConfig = POOLING,
 ) -> bool:
-    """True where a complete result has to start over, as other draws know of a part that it misses.
+    """True where a result has to start over, as other draws know of a part that it misses.
 
     Guards against rounds that touch a mode with a draw or two and lose it. Measured: gw_fast, seed 2, had its
     main mode in a draw of a round (log Z 64.9 of 73.3) and ended with another one (59.3) as "missing mass".

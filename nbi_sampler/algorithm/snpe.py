@@ -92,8 +92,8 @@ def run(
         stage = STAGES[state.phase]
         state, outcome = stage.draw(Step(state, problem, config, entropy, observer))
         state = replace(state, phase=stage.then[outcome])
-        if config.refine and _reached(state, config):
-            state = looked_over(state, budget(config) - state.n_calls)
+        if config.refine and (state.phase == "final" or _reached(state, config)):
+            state = looked_over(state, _reached(state, config), budget(config) - state.n_calls)
         # Predictions that no later round learns from are most of the bytes of a state.
         simulating = state.phase in ("prior", "rounds")
         state = state.without_predictions(n_learnt_from(state, config) if simulating else 0)

@@ -162,11 +162,12 @@ def test_a_complete_result_that_other_draws_contradict_starts_over(estimate, n_b
 
 def test_the_way_back_starts_from_the_highest_draws():
     complete = replace(thin_tailed(1.2), n_unreliable=0)
-    assert looked_over(complete, 9000) is complete
+    assert looked_over(complete, True, 9000) is complete
     touched = replace(complete.records[0], log_evidence=complete.records[1].log_evidence + 20.0)
-    state = looked_over(replace(complete, records=(touched, complete.records[1])), 9000)
+    state = looked_over(replace(complete, records=(touched, complete.records[1])), False, 9000)
     assert (state.phase, state.n_unreliable, state.final) == ("ascent", 1, ())
     assert len(state.history.batches) == len(complete.history.batches) + 1
+    assert looked_over(state, False, 9000) is state
 
 
 def test_a_run_does_not_end_on_unreliable_weights_while_it_can_go_on(monkeypatch):
