@@ -65,11 +65,8 @@ def refine(step: Step) -> tuple[State, str]:
     with step.threads():
         expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
     pooled = counts(best, expected) and not to_search
-    rate = max(best, expected)
-    missing = step.missing_draws(rate)
-    # A third of what is missing where a fit gains little: eight problems take 1.9 % fewer calls so.
-    gains_little = state.n_stalls or rate >= REFINEMENT.least_converged
-    larger = min(missing // 3, step.most_at_once) if gains_little else 0
+    missing = step.missing_draws(max(best, expected))
+    larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
     state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
     latest = Best(proposal, state.records[-1])

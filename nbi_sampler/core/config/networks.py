@@ -224,8 +224,7 @@ class FitConfig:
     least_batches: int = 8
     """Fewest batches of such an epoch."""
     most_batches: int = 24
-    """Most batches of such an epoch, which bounds the time of a refinement: with 16 transit takes 13 % more
-    calls (six seeds)."""
+    """Most batches of such an epoch, which bounds the time of a refinement."""
     most_in_a_set: int = 512
     """Held-out simulations of which the loss is taken at once: that of atoms costs the square of them."""
     worth_a_capture: int = 100
