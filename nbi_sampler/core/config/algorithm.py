@@ -366,9 +366,9 @@ MODE_SEARCH, ASCENT = ModeSearchConfig(), AscentConfig()
 # Networks of the rounds: in four tenths of the time of 60 epochs of twice as many batches at a rate of 0.002,
 # with a loss that is lower by 0.3 nats in the mean of six fits. Rates above 0.02 lose it again.
 ROUNDS_TRAINING = TrainingConfig(learning_rate=0.012, n_epochs=40, n_batches=10)
-# Flows of the refinement: few effective draws need a stronger decay and fewer epochs (not measured). A rate of
-# 0.012 lowers their loss, but log Z of rosenbrock then scatters by 1.3 of its errors about -0.8 (ten seeds), and
-# was 4.6 too low with another.
+# Flows of the refinement: few effective draws need a stronger decay and fewer epochs (not measured). A rate
+# of 0.012 lowers their loss, but log Z of rosenbrock then scatters by 1.3 of its errors about -0.8 (ten
+# seeds), and was 4.6 too low with another.
 REFINEMENT_TRAINING = TrainingConfig(weight_decay=0.3, n_epochs=40, patience=10)
 # On weighted draws, under smaller powers too; where weights stand out; where the regression predicts mass.
 LOCAL_KERNELS, REGRESSION_KERNELS = KernelConfig(), KernelConfig(n_kernels=50)
