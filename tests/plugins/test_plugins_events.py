@@ -134,7 +134,7 @@ class TestEvents:
         assert watching.of("run_finished")[0][0].status == "ok"
 
     def test_a_run_without_a_result_is_finished_too(self, watching, tmp_path, monkeypatch):
-        def fail(*_):
+        def fail(*_, **__):
             raise MemoryError("no room for equal weights")
 
         monkeypatch.setattr("nbi_sampler.sampler.nbi.finished_run", fail)

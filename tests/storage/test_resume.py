@@ -20,6 +20,7 @@ from resume_cases import (
 )
 
 import nbi_sampler.networks.training.fit
+from nbi_sampler.core.config import ROUNDS_TRAINING
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.reports.meta_data import rounds_of
 from nbi_sampler.storage.checkpoint import read_draws
@@ -79,7 +80,7 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
     with pytest.raises(SystemExit):
         run(make(stopped))
     # To the end of the epoch.
-    assert at <= len(steps) < at + 5
+    assert at <= len(steps) < at + ROUNDS_TRAINING.n_batches
     result = run(make(resumed))
     assert_equal(result, expected)
     assert_no_call_paid_twice(stopped, resumed, result)
