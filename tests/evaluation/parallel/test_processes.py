@@ -118,7 +118,8 @@ class TestOurOwnProcesses:
     def test_they_end_with_a_parent_that_is_killed(self, tmp_path, method):
         """A process pool of Python's waits forever for a parent that was killed."""
         report = tmp_path / "pids"
-        context = multiprocessing.get_context("fork")
+        # A forked one would take the fork server of an earlier test for its own.
+        context = multiprocessing.get_context("spawn" if method == "forkserver" else "fork")
         parent = context.Process(target=cases.open_pool_and_wait, args=(report, method))
         parent.start()
         pids = _eventually(lambda: report.exists() and [int(pid) for pid in report.read_text().split()])
