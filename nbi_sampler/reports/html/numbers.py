@@ -1,4 +1,4 @@
-"""Numbers as a page shows them: rounded for people, with all their digits for programs beside it."""
+"""Numbers and text as a page shows them: rounded for people, with all digits for programs, and cut."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from typing import Any
 from nbi_sampler.importance.weights import whole_samples
 from nbi_sampler.reports.plots.style import with_errors
 
-__all__ = ["Interval", "Number", "count", "p_value", "rounded", "share", "whole", "with_error"]
+__all__ = [
+    *("LONGEST", "Interval", "Number", "count", "p_value", "rounded", "share", "shortened", "whole"),
+    "with_error",
+]
 
 MINUS, THIN = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 UNKNOWN = "not known"
+# Of the text in a cell of a table.
+LONGEST = 160
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -120,6 +125,11 @@ def with_error(value: Any, error: Any) -> tuple[Number, Number]:
         return rounded(number, 6), rounded(width, 2)
     n_decimals = min(max(1 - math.floor(math.log10(width)), 0), 12)
     return _written(number, f"{number:,.{n_decimals}f}"), _written(width, f"{width:,.{n_decimals}f}")
+
+
+def shortened(text: str) -> str:
+    """Cut a text that is too long for a cell."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _number(value: Any) -> float:

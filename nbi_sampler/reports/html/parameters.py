@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.reports.html.contents import Contents
-from nbi_sampler.reports.html.numbers import Interval, Number, rounded
+from nbi_sampler.reports.html.numbers import Interval, Number, rounded, shortened
 from nbi_sampler.reports.meta_data import describable
 
 __all__ = ["Parameter", "fixed_of", "parameters_of"]
@@ -21,7 +21,6 @@ __all__ = ["Parameter", "fixed_of", "parameters_of"]
 Array = NDArray[np.float64]
 # What a prior is called changes no number.
 LABELS = ("name", "latex_label", "unit")
-LONGEST = 160
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,10 @@ def law_of(prior: Any) -> str:
         given = prior.get_instantiation_dict()
     # A prior may be the user's own, or a number.
     except Exception:
-        return _shortened(str(prior))
+        return shortened(str(prior))
     values = {name: value for name, value in given.items() if name not in LABELS and value is not None}
     inner = ", ".join(f"{name}={_value(value)}" for name, value in values.items())
-    return _shortened(f"{type(prior).__name__}({inner})")
+    return shortened(f"{type(prior).__name__}({inner})")
 
 
 def _value(value: Any) -> str:
@@ -118,10 +117,6 @@ def _value(value: Any) -> str:
     return (
         repr(value.item() if isinstance(value, np.generic) else value) if plain else str(describable(value))
     )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _plain(prior: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nbi_sampler.reports.html.contents import Contents
+from nbi_sampler.reports.html.numbers import LONGEST, shortened
 from nbi_sampler.reports.meta_data import describable
 
 __all__ = ["call_of", "settings_of", "versions_of"]
@@ -21,9 +22,6 @@ PLACE_AND_SPEED = (
 )
 # These are objects of the script, or a number.
 OBJECTS = ("simulator", "noise", "x_obs", "x_err", "x_mask", "model")
-
-# Of a value in the table.
-LONGEST = 160
 MAYBE_OBJECTS = ("featurizer", "flow")
 
 
@@ -56,7 +54,7 @@ def call_of(contents: Contents, path: Path | None) -> str:
 def settings_of(contents: Contents) -> list[tuple[str, str]]:
     """Every keyword of the sampler with its value."""
     keywords = _keywords(contents.result.sampler_kwargs)
-    return [(str(name), _shortened(repr(describable(keywords[name])))) for name in sorted(keywords)]
+    return [(str(name), shortened(repr(describable(keywords[name])))) for name in sorted(keywords)]
 
 
 def versions_of(contents: Contents) -> list[tuple[str, str]]:
@@ -78,10 +76,6 @@ def _plain(value: Any) -> bool:
     """Return whether a value is one that somebody has written, rather than what a run has made of it."""
     short = not isinstance(value, str) or len(value) <= LONGEST // 4
     return isinstance(value, str | bool | int | float | np.number) and short
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _argument(keyword: str, value: Any) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from nbi_sampler_benchmark.__main__ import main
 from nbi_sampler_benchmark.problems.loader import ProblemError
+from nbi_sampler_benchmark.runs.jobs import finished
 from nbi_sampler_benchmark.runs.runner import read_records
 from nbi_sampler_benchmark.sbibm import wheel as wheel_module
 from nbi_sampler_benchmark.sbibm.command import add_arguments
-from nbi_sampler_benchmark.sbibm.jobs import finished
 from nbi_sampler_benchmark.sbibm.report import passes, sbibm_table
 from nbi_sampler_benchmark.sbibm.runs import compare_draws, compare_halves, equal_draws, run_task
 from nbi_sampler_benchmark.sbibm.two_sample import c2st

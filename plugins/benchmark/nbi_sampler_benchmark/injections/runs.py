@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import bilby
 import numpy as np
-from tqdm.auto import tqdm
 
 from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler_benchmark.injections.families import Family, load_family
-from nbi_sampler_benchmark.runs.runner import append_record, read_records
+from nbi_sampler_benchmark.runs.jobs import finished
 
 __all__ = ["run_injection", "run_injections"]
 
@@ -54,22 +51,13 @@ def run_injections(
     list of dict
         Records of the injections, in their order.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     asked = {"family": source, "n_effective": n_effective, "options": dict(options)}
-    done = {record["number"] for record in _same(read_records(path), asked)}
-    missing = [number for number in range(n_injections) if number not in done]
-    # Spawned, because torch and lal do not bear a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, context) as pool, tqdm(total=len(missing), unit="run") as bar:
-        futures = [pool.submit(run_injection, source, number, n_effective, options) for number in missing]
-        try:
-            for future in as_completed(futures):
-                append_record(path, asked | future.result())
-                bar.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    records = _same(read_records(path), asked)
-    return sorted((r for r in records if r["number"] < n_injections), key=lambda record: record["number"])
+    jobs = [asked | {"number": number} for number in range(n_injections)]
+    return finished(jobs, _measured, path, n_processes, unit="run")
+
+
+def _measured(job: Mapping[str, Any]) -> dict[str, Any]:
+    return run_injection(job["family"], job["number"], job["n_effective"], job["options"])
 
 
 def run_injection(source: str, number: int, n_effective: int, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,8 +111,3 @@ def run_injection(source: str, number: int, n_effective: int, options: Mapping[s
 @lru_cache(maxsize=1)
 def _loaded(source: str) -> Family:
     return load_family(source)
-
-
-def _same(records: list[dict[str, Any]], asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Records of runs with these settings."""
-    return [record for record in records if all(record.get(key) == value for key, value in asked.items())]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from nbi_sampler_benchmark.arguments import existing_file, integers, names_among
-from nbi_sampler_benchmark.sbibm.jobs import finished
+from nbi_sampler_benchmark.runs.jobs import finished
 from nbi_sampler_benchmark.sbibm.report import passes, sbibm_table
 from nbi_sampler_benchmark.sbibm.runs import compare_draws, compare_halves, run_task
 from nbi_sampler_benchmark.sbibm.tasks import TASKS

@@ -19,7 +19,11 @@ Job = Mapping[str, Any]
 
 
 def finished(
-    jobs: Sequence[Job], do: Callable[[Job], dict[str, Any]], path: Path, n_processes: int
+    jobs: Sequence[Job],
+    do: Callable[[Job], dict[str, Any]],
+    path: Path,
+    n_processes: int,
+    unit: str = "job",
 ) -> list[dict[str, Any]]:
     """Do every job that a file does not hold yet.
 
@@ -33,6 +37,8 @@ def finished(
         JSON-lines file, appended to as jobs finish.
     n_processes : int
         Jobs at a time.
+    unit : str
+        Name of a job in the progress bar.
 
     Returns
     -------
@@ -42,9 +48,9 @@ def finished(
     path.parent.mkdir(parents=True, exist_ok=True)
     records = read_records(path)
     missing = [job for job in jobs if _record_of(job, records) is None]
-    # Spawned, because torch does not bear a fork.
+    # Spawned, because torch and lal do not bear a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, context) as pool, tqdm(total=len(missing), unit="job") as bar:
+    with ProcessPoolExecutor(n_processes, context) as pool, tqdm(total=len(missing), unit=unit) as bar:
         futures = {pool.submit(do, job): job for job in missing}
         try:
             for future in as_completed(futures):
