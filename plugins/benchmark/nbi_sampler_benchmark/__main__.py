@@ -2,7 +2,7 @@
 
 nbi-sampler benchmark [run] --problems linear,sine --seeds 1,2,3 --processes 2
 nbi-sampler benchmark report build/benchmark.jsonl
-nbi-sampler benchmark calibration --seeds 30 --processes 2
+nbi-sampler benchmark calibration --seeds 100 --processes 2
 nbi-sampler benchmark search --runs 200 --processes 2
 nbi-sampler benchmark compare script.py --samplers nbi,dynesty,nautilus
 nbi-sampler benchmark packages sine_demo --packages nbi_sampler,sbi-nsf --n-sims 1000,10000
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="print the table of a file")
     report.add_argument("path", type=existing_file)
     calibration = commands.add_parser("calibration", parents=[_common(5000)], help="check the error of log Z")
-    calibration.add_argument("--seeds", type=int, default=30, help="how many")
+    calibration.add_argument("--seeds", type=int, default=100, help="how many")
     calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
     search = commands.add_parser(
         "search", parents=[_common(1000)], help="look for wrong evidences with status ok"

@@ -254,4 +254,6 @@ def _of_known_evidence(name: str) -> Problem | None:
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     name: partial(get_problem, name) for name in _BUILDERS if name != "gaussian5d"
 }
-CALIBRATION_PROBLEMS = ("linear", "gaussian5d")
+# Of exactly known evidence: a posterior inside its prior, a Gaussian, many modes, and a curved ridge that the
+# prior cuts off.
+CALIBRATION_PROBLEMS = ("linear", "gaussian5d", "eggbox", "rosenbrock")
