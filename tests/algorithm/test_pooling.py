@@ -141,8 +141,14 @@ def test_a_return_to_the_refinement_keeps_what_is_no_reason_for_it():
 
 @pytest.mark.parametrize(
     "factor, n_before, n_left, restarts",
-    [(0.4, 0, 3000, True), (0.4, 2, 9000, False), (0.4, 0, 2999, False), (1.2, 0, 9000, False)],
-    ids=["thin tail", "unreliable before", "nothing left to pay with", "sound"],
+    [
+        (0.4, 0, 3000, True),
+        (0.55, 0, 3000, True),
+        (0.4, 2, 9000, False),
+        (0.4, 0, 2999, False),
+        (1.2, 0, 9000, False),
+    ],
+    ids=["thin tail", "k-hat of 0.58", "unreliable before", "nothing left to pay with", "sound"],
 )
 def test_a_complete_result_with_unreliable_weights_restarts(factor, n_before, n_left, restarts):
     assert unreliable(thin_tailed(factor).final_log_weights, n_before, n_left) == restarts
@@ -172,7 +178,7 @@ def test_the_way_back_starts_from_the_highest_draws():
 
 def test_a_run_does_not_end_on_unreliable_weights_while_it_can_go_on(monkeypatch):
     verdicts = iter([False, True])
-    monkeypatch.setattr(pooling, "reliable", lambda _: next(verdicts))
+    monkeypatch.setattr(pooling, "reliable", lambda *_: next(verdicts))
     state = refined(monkeypatch, [wider(1.1)] * 9)
     assert next(verdicts, None) is None and state.n_unreliable == 1
     assert effective_sample_size(state.final_log_weights) >= 600
