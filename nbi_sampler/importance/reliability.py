@@ -23,7 +23,15 @@ from nbi_sampler.importance.weights import (
     whole_samples,
 )
 
-__all__ = ["Status", "Verdict", "WeightSummary", "judge", "reliable", "summarise"]
+__all__ = [
+    "Status",
+    "Verdict",
+    "WeightSummary",
+    "judge",
+    "negligible_excess",
+    "reliable",
+    "summarise",
+]
 
 
 class Status(str, Enum):
@@ -157,13 +165,26 @@ def reliable(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) ->
     """True where the error that weights give can be believed: no heavy tail that carries mass.
 
     With an efficiency near one the shape of the tail is that of negligible differences, so k-hat counts only
-    where the largest weights also hold more mass than their share.
+    where the largest weights also hold more mass than their share, by `negligible_excess`.
 
     References
     ----------
     Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72), for the bound on k-hat.
     """
-    return weights.k_hat <= limits.heavy_tail or weights.tail_excess <= limits.most_tail_excess
+    return weights.k_hat <= limits.heavy_tail or weights.tail_excess <= negligible_excess(weights, limits)
+
+
+def negligible_excess(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) -> float:
+    """Mass that the largest weights may hold beyond their share whatever k-hat, as it changes no conclusion.
+
+    Examples
+    --------
+    >>> round(negligible_excess(summarise(np.zeros(10_000))), 6)
+    0.015
+    """
+    if not weights.ess:
+        return limits.most_tail_excess
+    return min(limits.most_tail_excess, limits.tail_per_error / math.sqrt(weights.ess))
 
 
 def contradicting_evidence(

@@ -125,6 +125,19 @@ def test_a_heavy_tail_without_mass_is_no_reason_for_distrust():
     assert judge(weights, 1000, 5000).status == "ok"
 
 
+@pytest.mark.parametrize(
+    "n, share, height, power, status",
+    [(1_000, 0.02, 1.8, 0.9, "ok"), (100_000, 0.03, 1.2, 0.8, "unreliable weights")],
+    ids=["1,000 draws", "100,000 draws"],
+)
+def test_a_heavy_tail_counts_where_its_mass_exceeds_the_error(n, share, height, power, status):
+    """Tails that hold 4 % more than their share, which is the error of 700 draws, and seven of 30,000."""
+    in_tail = np.random.default_rng(1).random(n) < share
+    weights = summarise(np.where(in_tail, np.log(height) + heavy(n, power) - power, 0.0))
+    assert 0.03 < weights.tail_excess < 0.05 and weights.k_hat > 0.7
+    assert judge(weights, 100, n).status == status
+
+
 def test_the_message_names_as_many_rows_as_there_are_where_rounding_leaves_a_hair_less():
     # Weights that differ by rounding: an effective size of 300 less 1e-13.
     weights = replace(summarise(np.zeros(300)), ess=math.nextafter(300.0, 0.0))

@@ -72,6 +72,7 @@ def test_thresholds_of_the_statuses_are_those_of_the_code():
     assert f"k-hat is above {limits.heavy_tail} and the largest hundredth" in page
     assert limits.tail_share == 0.01
     assert f"holds {limits.most_tail_excess:.0%}".replace("%", " %") + " of the mass beyond its share" in page
+    assert f"{limits.tail_per_error} / sqrt(effective samples)" in page
 
 
 MEASURED = {

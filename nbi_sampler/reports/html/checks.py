@@ -11,7 +11,7 @@ import numpy as np
 
 from nbi_sampler.core.config import MODEL_FIT, OOD_THRESHOLD, PRIOR_EDGES, RELIABILITY, REPORT
 from nbi_sampler.importance.agreement import Agreement, agreement
-from nbi_sampler.importance.reliability import Status, summarise
+from nbi_sampler.importance.reliability import Status, negligible_excess, summarise
 from nbi_sampler.importance.residuals import CHI_SQUARED, LARGEST, NEIGHBOURS
 from nbi_sampler.reports.html.contents import Contents
 from nbi_sampler.reports.html.numbers import count, p_value, rounded, share, whole
@@ -161,7 +161,7 @@ def _tail(contents: Contents) -> Check:
     n_zero = view.n_draws - len(view.log_weights)
     # The status, too, forgives a k-hat whose tail holds next to nothing.
     weights = summarise(np.append(view.log_weights, np.full(n_zero, -np.inf)))
-    if level == ALARM and weights.tail_excess <= RELIABILITY.most_tail_excess:
+    if level == ALARM and weights.tail_excess <= negligible_excess(weights):
         level, expected = GOOD, f"{expected}; above it as here, next to no mass in the tail"
     return Check("Tail of the weights", rounded(k_hat, 2), expected, level, "weights")
 
