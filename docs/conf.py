@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx import addnodes
 
 import nbi_sampler
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -19,18 +23,19 @@ release = version = nbi_sampler.__version__
 copyright = "the nbi-sampler developers"
 
 extensions = [
+    "mathml",
     "myst_parser",
+    "self_contained",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
-    "sphinxcontrib.mermaid",
+    "sphinx_design",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_templates"]
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
-myst_fence_as_directive = ["mermaid"]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+html_math_renderer = "mathml"
 myst_heading_anchors = 3
 
 # Names in single backticks are links where Sphinx knows one thing of that name.
@@ -59,6 +64,8 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"nbi-sampler {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 STARRED = re.compile(r"(?<=[( ])\*(?=\w+[,)])")
 NAME = re.compile(r"nbi_sampler(\.\w+)+")
