@@ -23,7 +23,9 @@ def mathml(formula: str, display: str) -> str:
     """LaTeX as a MathML element; ``display`` is "inline" or "block"."""
     if "\\\\" in formula and "\\begin" not in formula:
         formula = f"\\begin{{aligned}}{formula}\\end{{aligned}}"
-    return FUNCTION.sub(r'\1<mspace width="0.17em"></mspace>', convert(formula.strip(), display=display))
+    return FUNCTION.sub(
+        r'\1<mspace width="0.17em"></mspace>', convert(formula.strip(), display=display)
+    )
 
 
 def visit_inline(self: Any, node: nodes.math) -> None:

@@ -21,9 +21,20 @@ FETCHED = {
     "use": "href",
 }
 # Relations of a link element that name another page and fetch nothing.
-NAMES_A_PAGE = {"canonical", "alternate", "next", "prev", "index", "search", "author", "license"}
+NAMES_A_PAGE = {
+    "canonical",
+    "alternate",
+    "next",
+    "prev",
+    "index",
+    "search",
+    "author",
+    "license",
+}
 EXTERNAL = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
-IN_STYLE = re.compile(r"""(?:url\(|@import)\s*['"]?\s*((?:https?:)?//[^'")\s;]+)""", re.IGNORECASE)
+IN_STYLE = re.compile(
+    r"""(?:url\(|@import)\s*['"]?\s*((?:https?:)?//[^'")\s;]+)""", re.IGNORECASE
+)
 IMPORTED = re.compile(r"""\b(?:import|from)\s*\(?\s*['"]((?:https?:)?//[^'"]+)""")
 
 
@@ -66,8 +77,13 @@ def check(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         found = fetched_by_folder(Path(app.outdir))
         if found:
-            lines = (f"{name}: {', '.join(addresses)}" for name, addresses in found.items())
-            raise RuntimeError("pages fetch what a reader without a network lacks:\n" + "\n".join(lines))
+            lines = (
+                f"{name}: {', '.join(addresses)}" for name, addresses in found.items()
+            )
+            raise RuntimeError(
+                "pages fetch what a reader without a network lacks:\n"
+                + "\n".join(lines)
+            )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

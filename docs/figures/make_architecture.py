@@ -28,13 +28,31 @@ BOXES = {
     "priors": (4.1, 7.7, 3.2, OURS, "priors/\nz, unit cube, theta"),
     "forward": (7.9, 7.7, 3.2, OURS, "forward/\nprediction and noise"),
     "evaluation": (6.0, 6.3, 4.4, OURS, "evaluation/\ncalls the user's code"),
-    "history": (6.0, 4.7, 4.4, OURS, "algorithm/history.py\nbatches and their densities"),
+    "history": (
+        6.0,
+        4.7,
+        4.4,
+        OURS,
+        "algorithm/history.py\nbatches and their densities",
+    ),
     "rounds": (4.1, 3.1, 3.2, OURS, "algorithm/rounds.py\nfeatures, conditional flow"),
     "refinement": (7.9, 3.1, 3.2, OURS, "algorithm/refinement.py\nmixture proposal"),
     "proposals": (6.0, 1.7, 4.4, OURS, "algorithm/proposals/\na mixture to draw from"),
-    "engine": (6.0, 0.3, 4.4, OURS, "amortised/engine.py\ntrained once, for all targets"),
+    "engine": (
+        6.0,
+        0.3,
+        4.4,
+        OURS,
+        "amortised/engine.py\ntrained once, for all targets",
+    ),
     "plots": (12.2, 6.3, 3.2, PEOPLE, "reports/plots/"),
-    "result": (12.2, 4.7, 3.2, PEOPLE, "reports/result.py, importance/\nweights, evidence, status"),
+    "result": (
+        12.2,
+        4.7,
+        3.2,
+        PEOPLE,
+        "reports/result.py, importance/\nweights, evidence, status",
+    ),
     "bilby": (12.2, 3.1, 3.2, USER, "bilby Result"),
     "page": (12.2, 1.7, 3.2, PEOPLE, "reports/html/\none page"),
 }
@@ -69,7 +87,11 @@ TEXT_AT = {
 
 def main() -> None:
     """Draw and write."""
-    settings = {"svg.fonttype": "path", "svg.hashsalt": "architecture", "font.size": 9.0}
+    settings = {
+        "svg.fonttype": "path",
+        "svg.hashsalt": "architecture",
+        "font.size": 9.0,
+    }
     with mpl.rc_context(settings):
         figure = Figure(figsize=(10.4, 8.0), layout="constrained")
         panel = figure.subplots()
@@ -81,7 +103,16 @@ def main() -> None:
             _arrow(panel, _side(start, side), _side(end, other))
             if text:
                 x, y, align = TEXT_AT[text]
-                panel.text(x, y, text, ha=align, va="center", fontsize=8.0, style="italic", color="0.3")
+                panel.text(
+                    x,
+                    y,
+                    text,
+                    ha=align,
+                    va="center",
+                    fontsize=8.0,
+                    style="italic",
+                    color="0.3",
+                )
         _loop(panel)
         figure.savefig(HERE / "architecture.svg", metadata={"Date": None})
 
@@ -93,18 +124,30 @@ def _box(panel: Axes, x: float, y: float, width: float, colour: str, text: str) 
         "edgecolor": "0.45",
         "lw": 0.9,
     }
-    panel.add_patch(mpl.patches.FancyBboxPatch((x - width / 2, y - HEIGHT / 2), width, HEIGHT, **style))
+    panel.add_patch(
+        mpl.patches.FancyBboxPatch(
+            (x - width / 2, y - HEIGHT / 2), width, HEIGHT, **style
+        )
+    )
     panel.text(x, y, text, ha="center", va="center", linespacing=1.35)
 
 
 def _side(name: str, side: str) -> tuple[float, float]:
     x, y, width, *_ = BOXES[name]
-    dx, dy = {"N": (0.0, 0.5), "S": (0.0, -0.5), "E": (0.5, 0.0), "W": (-0.5, 0.0)}[side]
+    dx, dy = {"N": (0.0, 0.5), "S": (0.0, -0.5), "E": (0.5, 0.0), "W": (-0.5, 0.0)}[
+        side
+    ]
     return x + dx * width, y + dy * HEIGHT
 
 
 def _arrow(panel: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    arrow = {"arrowstyle": "-|>", "color": "0.3", "lw": 1.0, "shrinkA": 0.0, "shrinkB": 0.0}
+    arrow = {
+        "arrowstyle": "-|>",
+        "color": "0.3",
+        "lw": 1.0,
+        "shrinkA": 0.0,
+        "shrinkB": 0.0,
+    }
     panel.annotate("", end, start, arrowprops=arrow)
 
 
@@ -114,7 +157,16 @@ def _loop(panel: Axes) -> None:
     panel.plot([start[0], 1.7, 1.7], [start[1], start[1], end[1]], color="0.3", lw=1.0)
     _arrow(panel, (1.7, end[1]), end)
     label = "z and\nlog q - log prior"
-    panel.text(1.55, 4.2, label, ha="right", va="center", fontsize=8.0, style="italic", color="0.3")
+    panel.text(
+        1.55,
+        4.2,
+        label,
+        ha="right",
+        va="center",
+        fontsize=8.0,
+        style="italic",
+        color="0.3",
+    )
 
 
 if __name__ == "__main__":
