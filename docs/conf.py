@@ -24,7 +24,7 @@ copyright = "the nbi-sampler developers"
 
 extensions = [
     "mathml",
-    "myst_parser",
+    "myst_nb",
     "self_contained",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -36,6 +36,8 @@ exclude_patterns = ["_templates"]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 html_math_renderer = "mathml"
+# Notebooks are shown as docs/tutorials/execute.py has left them.
+nb_execution_mode = "off"
 myst_heading_anchors = 3
 
 # Names in single backticks are links where Sphinx knows one thing of that name.
