@@ -127,6 +127,20 @@ def test_times_of_the_readme_follow_from_the_benchmark():
         assert slow == f"{(seconds + 0.1 * exact) / 60:.0f} min"
 
 
+def test_calls_of_other_samplers_in_the_readme_are_those_of_the_docs():
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    lowest, highest = map(int, re.findall(r"dynesty (\d+) to (\d+) times as many", readme)[0])
+    rows = [re.split(r"\s*\|\s*", line) for line in (DOCS / "samplers.md").read_text().splitlines()]
+    timed = ("straight line (2)", "microlensing (5)", "spectral lines (8)", "Gaussian (15)")
+    calls = [
+        [float(cell) for cell in (row[3], row[4], row[6])] for row in rows if row[1:2] and row[1] in timed
+    ]
+    assert len(calls) == 4
+    ratios = sorted(theirs / ours for ours, _, theirs in calls)
+    assert [lowest, highest] == pytest.approx([ratios[0], ratios[-1]], rel=0.02)
+    assert all(1.7 < nautilus / ours < 2.7 for ours, nautilus, _ in calls)
+
+
 def test_numbers_on_the_pages_are_those_of_the_runs():
     """Written by docs/figures/make_numbers.py and docs/figures/make_readme.py."""
     found = json.loads((DOCS / "figures" / "numbers.json").read_text())
