@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx import addnodes
 
 import nbi_sampler
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -19,18 +23,21 @@ release = version = nbi_sampler.__version__
 copyright = "the nbi-sampler developers"
 
 extensions = [
-    "myst_parser",
+    "mathml",
+    "myst_nb",
+    "self_contained",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
-    "sphinxcontrib.mermaid",
+    "sphinx_design",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_templates"]
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
-myst_fence_as_directive = ["mermaid"]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+html_math_renderer = "mathml"
+# Notebooks are shown as docs/tutorials/execute.py has left them.
+nb_execution_mode = "off"
 myst_heading_anchors = 3
 
 # Names in single backticks are links where Sphinx knows one thing of that name.
@@ -48,7 +55,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autosummary_context = {
     "folders": [
-        each.name for each in pkgutil.walk_packages(nbi_sampler.__path__, "nbi_sampler.") if each.ispkg
+        each.name
+        for each in pkgutil.walk_packages(nbi_sampler.__path__, "nbi_sampler.")
+        if each.ispkg
     ]
 }
 napoleon_google_docstring = False
@@ -59,12 +68,17 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"nbi-sampler {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_search_scorer = str(Path(__file__).parent / "extensions" / "scorer.js")
 
 STARRED = re.compile(r"(?<=[( ])\*(?=\w+[,)])")
 NAME = re.compile(r"nbi_sampler(\.\w+)+")
 
 
-def escape_stars(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+def escape_stars(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
     """Keep the star of a shape such as (n, *shape) from beginning italics."""
     for i, line in enumerate(lines):
         # What stands between double backticks is shown as it is.
@@ -73,7 +87,9 @@ def escape_stars(app: Sphinx, what: str, name: str, thing: Any, options: Any, li
         lines[i] = "``".join(parts)
 
 
-def skip_fields(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+def skip_fields(
+    app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
+) -> bool | None:
     """Leave out fields of named tuples, which the docstrings of their classes describe."""
     return True if type(thing).__name__ == "_tuplegetter" else None
 
@@ -81,8 +97,14 @@ def skip_fields(app: Sphinx, what: str, name: str, thing: Any, skip: bool, optio
 def link_names(app: Sphinx, page: nodes.document) -> None:
     """Make links of full names in backticks, which read as well where Markdown is shown as it is."""
     for literal in list(page.findall(nodes.literal)):
-        if NAME.fullmatch(literal.astext()) and not isinstance(literal.parent, addnodes.pending_xref):
-            target = {"refdomain": "py", "reftype": "obj", "reftarget": literal.astext()}
+        if NAME.fullmatch(literal.astext()) and not isinstance(
+            literal.parent, addnodes.pending_xref
+        ):
+            target = {
+                "refdomain": "py",
+                "reftype": "obj",
+                "reftarget": literal.astext(),
+            }
             link = addnodes.pending_xref("", refexplicit=False, refwarn=False, **target)
             literal.replace_self(link)
             link += literal

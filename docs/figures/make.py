@@ -30,7 +30,12 @@ RUN = HERE.parent.parent / "build" / "figures"
 AXES = ("omega", "phi0")
 LIMITS = {"omega": (21.0, 29.0), "phi0": (0.0, 2.0 * np.pi)}
 MOST_SHOWN = 600
-TITLES = {"prior": "Prior", "rounds": "Round {}", "refinement": "Refinement {}", "final": "Final draws"}
+TITLES = {
+    "prior": "Prior",
+    "rounds": "Round {}",
+    "refinement": "Refinement {}",
+    "final": "Final draws",
+}
 
 
 def main() -> None:
@@ -53,11 +58,15 @@ def main() -> None:
     made.append(save_figure(figure, RUN / "sine_proposals.png"))
     for path in made:
         # As sharp on a page, and half of the bytes.
-        Image.open(path).convert("RGB").quantize(200).save(HERE / path.name, optimize=True)
+        Image.open(path).convert("RGB").quantize(200).save(
+            HERE / path.name, optimize=True
+        )
 
 
 def proposals_figure(
-    draws: dict[str, NDArray[Any]], records: list[dict[str, Any]], truth: dict[str, float]
+    draws: dict[str, NDArray[Any]],
+    records: list[dict[str, Any]],
+    truth: dict[str, float],
 ) -> Figure:
     """A panel for each batch of the beginning and the end: draws, the larger the more they weigh."""
     ends = np.cumsum([record["n_draws"] for record in records])
@@ -72,17 +81,28 @@ def proposals_figure(
             batch, record = batches[i], records[i]
             weights = np.exp(log_weights[batch] - log_weights[batch].max())
             theta = draws["theta"][batch][:, [names.index(name) for name in AXES]]
-            _draw_batch(axis, theta[:MOST_SHOWN], weights[:MOST_SHOWN], PHASES[record["phase"]][0])
-            same_phase = sum(other["phase"] == record["phase"] for other in records[: i + 1])
+            _draw_batch(
+                axis,
+                theta[:MOST_SHOWN],
+                weights[:MOST_SHOWN],
+                PHASES[record["phase"]][0],
+            )
+            same_phase = sum(
+                other["phase"] == record["phase"] for other in records[: i + 1]
+            )
             title = TITLES[record["phase"]].format(same_phase)
-            axis.set_title(f"{title}\n{record['efficiency']:.1%} efficient", fontsize=9.0)
+            axis.set_title(
+                f"{title}\n{record['efficiency']:.1%} efficient", fontsize=9.0
+            )
             axis.plot(*(truth[name] for name in AXES), "+", color="k", markersize=9.0)
             axis.set_xlabel(AXES[0])
         panels[0].set(ylabel=AXES[1], xlim=LIMITS[AXES[0]], ylim=LIMITS[AXES[1]])
     return figure
 
 
-def _draw_batch(axis: Axes, theta: NDArray[np.float64], weights: NDArray[np.float64], colour: str) -> None:
+def _draw_batch(
+    axis: Axes, theta: NDArray[np.float64], weights: NDArray[np.float64], colour: str
+) -> None:
     axis.scatter(*theta.T, s=2.0, color="0.75", linewidths=0.0)
     axis.scatter(*theta.T, s=12.0 * weights, color=colour, linewidths=0.0)
 

@@ -44,24 +44,39 @@ def growth_figure(records: list[dict[str, Any]]) -> Figure:
     records = [record for record, mixture in found if mixture is not None]
     n_dim = np.array([mixture.centres.shape[1] for mixture in mixtures])
     nats = np.array(
-        [n * math.log(1.0 / mixture.widths[0]) for n, mixture in zip(n_dim, mixtures, strict=True)]
+        [
+            n * math.log(1.0 / mixture.widths[0])
+            for n, mixture in zip(n_dim, mixtures, strict=True)
+        ]
     )
     calls = np.array([float(record["calls"]) for record in records])
     wrong = np.array([abs(record["pull"]) > 4.0 for record in records])
     figure = Figure(figsize=(6.0, 3.6), layout="constrained")
     axis = figure.subplots()
     groups = {"3 and 4 parameters": (3, 4), "5 to 7": (5, 7), "8 to 10": (8, 10)}
-    for (label, (low, high)), colour, marker in zip(groups.items(), COLOURS, "os^", strict=False):
+    for (label, (low, high)), colour, marker in zip(
+        groups.items(), COLOURS, "os^", strict=False
+    ):
         chosen = (n_dim >= low) & (n_dim <= high)
         axis.plot(nats[chosen], calls[chosen], marker, color=colour, label=label)
-    axis.plot(nats[wrong], calls[wrong], "o", ms=12, mfc="none", color="0.3", label="log Z is wrong")
+    axis.plot(
+        nats[wrong],
+        calls[wrong],
+        "o",
+        ms=12,
+        mfc="none",
+        color="0.3",
+        label="log Z is wrong",
+    )
     fitted = n_dim >= FEWEST_PARAMETERS
     law = fitted_law(nats[fitted], calls[fitted])
     if law is not None:
         x = np.linspace(0.0, nats[fitted].max(), 50)
         axis.plot(x, law(x), color="0.5", lw=1, zorder=0)
         print(law.describe("D ln(1 / width)"))
-    axis.set(xlabel="D ln(1 / width)", ylabel="calls", xlim=(0.0, None), ylim=(0.0, None))
+    axis.set(
+        xlabel="D ln(1 / width)", ylabel="calls", xlim=(0.0, None), ylim=(0.0, None)
+    )
     head(axis, "Random mixtures, 1,000 effective samples, likelihood only")
     return figure
 

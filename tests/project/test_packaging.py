@@ -109,11 +109,11 @@ def test_readme_names_only_commands_that_make_knows():
     assert {"demo", "test"} <= named <= targets
 
 
-def test_readme_names_every_keyword_of_the_sampler_and_no_other():
+def test_docs_name_every_keyword_of_the_sampler_and_no_other():
     from nbi_sampler.sampler.nbi import Nbi
 
-    section = (ROOT / "README.md").read_text().split("\n## Keywords\n")[1].split("\n## ")[0]
-    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, flags=re.MULTILINE)
+    page = (ROOT / "docs" / "keywords.md").read_text()
+    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, flags=re.MULTILINE)
     named = {name for row in table for name in re.findall(r"`(\w+)`", row)}
     assert named == set(Nbi.default_kwargs)
 
