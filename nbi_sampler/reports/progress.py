@@ -62,8 +62,15 @@ def print_interval(print_method: str | None) -> float | None:
     )
 
 
-def table_of_rounds(records: Sequence[RoundRecord]) -> str:
-    """Table of a run: a line for each batch of draws and the fit before it."""
+def table_of_rounds(records: Sequence[RoundRecord], seconds_in_all: float | None = None) -> str:
+    """Table of a run: a line for each batch of draws and the fit before it, and their sum.
+
+    Parameters
+    ----------
+    records : sequence of RoundRecord
+    seconds_in_all : float, optional
+        Sampling time of the run. Adds a line that says how much of it belongs to no batch.
+    """
     seconds = ("simulating", "training", "sampling")
     lines = [
         f"{'phase':<12s}{'draws':>9s}{'efficiency':>12s}{'log evidence':>24s}"
@@ -74,6 +81,15 @@ def table_of_rounds(records: Sequence[RoundRecord]) -> str:
         lines.append(
             f"{record.phase:<12s}{record.n_draws:>9,d}{record.efficiency:>11.1%} {evidence:>24s}"
             + "".join(f"{getattr(record, f'seconds_{name}'):>16.1f}" for name in seconds)
+        )
+    sums = [sum(getattr(record, f"seconds_{name}") for record in records) for name in seconds]
+    n_draws = sum(record.n_draws for record in records)
+    lines.append(f"{'in all':<12s}{n_draws:>9,d}{'':36s}" + "".join(f"{each:>16.1f}" for each in sums))
+    if seconds_in_all is not None:
+        other = max(seconds_in_all - sum(sums), 0.0)
+        lines.append(
+            f"Sampling time {seconds_in_all:.1f} s: {sum(sums):.1f} s in the batches above, {other:.1f} s "
+            "between them (start, checkpoints, checks of the result)"
         )
     return "\n".join(lines)
 

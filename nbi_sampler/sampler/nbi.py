@@ -216,7 +216,8 @@ class Nbi(BilbySampler):
             progress.close()
         new = self._other_question or state.n_calls > start.state.n_calls
         keep_results(path.parent.parent, self.label, None if new else written, logger)
-        logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
+        seconds = self.result.sampling_time.total_seconds()
+        logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records, seconds)}")
         if self.plot or self.kwargs["check_point_plot"]:
             plots.finish(self.result)
         return self.result

@@ -30,8 +30,9 @@ LONGEST_ADDITION = len("_result.json.gz.old")
 # Of a result as bilby saves it.
 ENDINGS = (".json", ".json.gz", ".hdf5", ".pkl")
 RESULTS = tuple(f"_result{ending}" for ending in ENDINGS)
-# ``plot=True`` draws these.
+# ``plot=True`` draws these, bilby the first of them.
 FIGURES = ("corner", "run", "parameters", "data")
+FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 # Seconds that the workers of a run which was killed may take to end, with which its lock ends.
 WAIT_FOR_LOCK = 5.0
 
@@ -262,17 +263,18 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
 
 
 def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) -> None:
-    """Remove all that runs of a label have left: results, checkpoints, former ones of both, figures, logs.
+    """Remove all that runs of a label have left: results, checkpoints, former ones, figures, page and logs.
 
     Files of other labels stay, of those too that begin like this one. The checkpoint is in the folder that
     the runs of this label have to themselves.
     """
     endings = "|".join(map(re.escape, ENDINGS))
     result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")
-    figures = {f"{label}_{name}.png" for name in FIGURES}
+    shown = {f"{label}_{name}{ending}" for name in FIGURES for ending in FIGURE_ENDINGS}
+    shown.add(f"{label}_report.html")
     stem, ending = re.escape(checkpoint.stem), re.escape(checkpoint.suffix)
     former = re.compile(rf"\.?{stem}(\.old-\d+)?{ending}(\.[\w-]+)*")
-    found = [each for each in _files(outdir) if result.fullmatch(each.name) or each.name in figures]
+    found = [each for each in _files(outdir) if result.fullmatch(each.name) or each.name in shown]
     found += [each for each in _files(checkpoint.parent) if former.fullmatch(each.name)]
     for path in found:
         path.unlink(missing_ok=True)

@@ -133,16 +133,22 @@ def test_unknown_print_method_is_refused_with_what_there_is(wrong):
 
 
 def test_table_has_a_line_for_every_batch():
-    lines = table_of_rounds([record("prior", 1400, 0.001), record(), record("final", 12_000, 1.0)]).split(
-        "\n"
-    )
+    batches = [record("prior", 1400, 0.001), record(), record("final", 12_000, 1.0)]
+    lines = table_of_rounds(batches).split("\n")
     assert lines[0].split() == [
         *("phase", "draws", "efficiency", "log", "evidence"),
         *("simulating", "/", "s", "training", "/", "s", "sampling", "/", "s"),
     ]
     assert lines[2].split() == ["refinement", "700", "81.2%", "-134.851", "+-", "0.012", "1.2", "4.0", "0.0"]
     assert lines[3].split()[1:3] == ["12,000", "100.0%"]
+    assert lines[4].split() == ["in", "all", "14,100", "3.8", "12.0", "0.1"]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_table_adds_up_to_the_sampling_time_that_bilby_logs():
+    *_, last = table_of_rounds([record(), record()], 12.5).split("\n")
+    in_batches, between = 2 * (1.25 + 4.0 + 0.04), 12.5 - 2 * (1.25 + 4.0 + 0.04)
+    assert last.startswith(f"Sampling time 12.5 s: {in_batches:.1f} s in the batches above, {between:.1f} s")
 
 
 def test_table_takes_a_run_without_a_finite_likelihood():
