@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ RESULTS = tuple(f"_result{ending}" for ending in ENDINGS)
 # ``plot=True`` draws these, bilby the first of them.
 FIGURES = ("corner", "run", "parameters", "data")
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+# In names of files on Windows, where a colon would name a stream within another file.
+FORBIDDEN = '<>:"|?*'
 # Seconds that the workers of a run which was killed may take to end, with which its lock ends.
 WAIT_FOR_LOCK = 5.0
 
@@ -85,7 +88,7 @@ class Place:
         BlockingIOError
             Where another run is at work.
         """
-        for bad in (os.sep, os.altsep, "\0"):
+        for bad in (os.sep, os.altsep, "\0", *(FORBIDDEN if sys.platform == "win32" else "")):
             if bad and bad in self._label:
                 raise ValueError(
                     f"label: expected a name without {bad!r}, because files are named by it, got "
@@ -168,7 +171,7 @@ class Place:
             for left_over in own.glob(f".{self.checkpoint.name}*.part"):
                 left_over.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
+                holder.write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
             # Whoever waits for the lock of a file that is gone tries again; Windows keeps the file while it
@@ -180,8 +183,8 @@ class Place:
 
     def _occupied_by(self, holder: Path) -> str:
         try:
-            who = f"process {holder.read_text()}"
-        except OSError:
+            who = f"process {holder.read_text(encoding='utf-8')}"
+        except (OSError, UnicodeDecodeError):
             who = "another process"
         return (
             f"outdir, label: expected a place that no other run is at work in, got {self.folder} and "
