@@ -22,7 +22,7 @@ from nbi_sampler.algorithm.records import Observers
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem
-from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.core.config import ROUNDS_TRAINING, SnpeConfig
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.evaluation.parallel.pools import Pool, check_main_is_not_imported, opened_pool
 from nbi_sampler.importance.reliability import Status
@@ -35,8 +35,9 @@ from nbi_sampler.reports.meta_data import describable, portable
 from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of
 from nbi_sampler.reports.plots.view import RunView
-from nbi_sampler.reports.progress import RunProgress, table_of_rounds
+from nbi_sampler.reports.progress import table_of_rounds
 from nbi_sampler.reports.result import finished_run, in_order
+from nbi_sampler.reports.run_progress import RunProgress
 from nbi_sampler.sampler.bilby_sampler import BilbySampler
 from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem, make_start
@@ -175,7 +176,8 @@ class Nbi(BilbySampler):
     @in_own_settings
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
-        progress = RunProgress(settings.print_method, config.n_effective, logger.info)
+        n_epochs = settings.training.get("n_epochs", ROUNDS_TRAINING.n_epochs)
+        progress = RunProgress(settings.print_method, config.n_effective, logger.info, n_epochs)
         try:
             with (
                 self._place.occupied(),

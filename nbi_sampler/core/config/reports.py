@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODEL_FIT", "PRIOR_EDGES", "REPORT", "ModelFitConfig", "PriorEdgeConfig", "ReportConfig"]
+__all__ = [
+    "MODEL_FIT",
+    "OUTLOOK",
+    "PRIOR_EDGES",
+    "REPORT",
+    "ModelFitConfig",
+    "OutlookConfig",
+    "PriorEdgeConfig",
+    "ReportConfig",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +97,34 @@ class ReportConfig:
 
 
 REPORT = ReportConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutlookConfig:
+    """Estimates of the time that a run still takes. They are shown, and steer nothing."""
+
+    rounds: int = 2
+    refinements: int = 3
+    tempered: int = 4
+    """Usual fits: in rounds, in the refinement, and with tempered weights in one that starts from the prior.
+    Seven problems of the benchmark, 5,000 effective samples: one or two, one to five, and five."""
+
+    growth: float = 10.0
+    least_growth: float = 1.5
+    most_steps: int = 10
+    """Factor by which the power of the likelihood grows from one fit to the next where one fit alone is
+    known, the least that is reckoned with, and the most fits. Not measured."""
+
+    usual_efficiency: float = 0.8
+    least_efficiency: float = 0.02
+    """Efficiency of the final draws while fits are still to come, and the least that is reckoned with. Not
+    measured."""
+
+    n_batches: int = 3
+    """Last fits and batches that give the seconds of one fit and of one draw. Not measured."""
+
+    least_told: float = 0.05
+    """Share of the time left below which draws are not named beside fits. Not measured."""
+
+
+OUTLOOK = OutlookConfig()
