@@ -171,7 +171,7 @@ def _fits(records: Sequence[RoundRecord], phase: str) -> tuple[int, int]:
     exponent = refinements[-1].exponent
     if exponent == 1.0:
         n_done = sum(record.exponent == 1.0 for record in refinements)
-        return max(OUTLOOK.refinements - n_done, 1), 0
+        return max(OUTLOOK.refinements - n_done, 1 + (refinements[-1].efficiency < OUTLOOK.nearly)), 0
     former = refinements[-2].exponent if len(refinements) > 1 else 0.0
     growth = exponent / former if 0.0 < former < exponent else OUTLOOK.growth
     steps = math.ceil(-math.log(exponent) / math.log(max(growth, OUTLOOK.least_growth)))

@@ -113,9 +113,12 @@ class Nbi(BilbySampler):
     check_point_plot : bool
         Whether the plots of the run, which ``plot=True`` asks for at its end, are refreshed between
         checkpoints too; see docs/plots.md.
+    plot_format : str or list of str
+        Of these plots: ``"png"``, ``"pdf"`` or ``"svg"``, or several, such as ``"png,pdf"``; bilby's own
+        corner plot is a PNG.
     print_method : str, optional
-        ``"tqdm"``: a bar on a terminal, elsewhere a line every 10 s; ``"interval-60"``: a line every 60 s;
-        ``"none"``: silence.
+        ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s; ``"interval-60"``: a
+        line every 60 s; ``"none"``: silence.
     model : str, os.PathLike or NBI, optional
         A trained model, or the file of one, to start from instead of the prior: docs/surveys.md.
     x_err, x_mask : array_like, optional
@@ -272,6 +275,7 @@ class Nbi(BilbySampler):
             partial(figures_of, forward=self._forward, space=self._space, likelihood=self.likelihood),
             self._settings.check_point_delta_t if self.kwargs["check_point_plot"] else math.inf,
             logger,
+            self._settings.plot_format,
         )
 
     def _events(self, note: str, start: Checkpoint) -> RunEvents:

@@ -47,6 +47,7 @@ def test_every_phase_of_a_run_has_words():
         ([PRIOR, fit("refinement", efficiency=0.3)], "refinement", (2, 0)),
         ([PRIOR, *2 * [fit("refinement", efficiency=0.9)]], "refinement", (1, 0)),
         ([PRIOR, *5 * [fit("refinement", efficiency=0.9)]], "refinement", (1, 0)),
+        ([PRIOR, *5 * [fit("refinement", efficiency=0.6)]], "refinement", (2, 0)),
         ([PRIOR, fit("refinement", efficiency=0.9)], "final", (0, 0)),
     ],
 )
