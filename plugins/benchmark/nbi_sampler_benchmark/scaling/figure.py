@@ -24,7 +24,7 @@ MARKERS = ("o", "s", "^", "D")
 # Errors of log Z, in their own errors, that are shown; more lie on the edge.
 MOST_ERRORS = 6.0
 BELIEVABLE = 3.0
-# A law is drawn where it was fitted to so many sizes, and is no farther from the costs than this (rms, relative).
+# A law is drawn where it was fitted to so many sizes, and its relative residuals have at most this rms.
 FEWEST_SIZES = 4
 MOST_SPREAD = 0.3
 # Decades up to which a logarithmic axis has ticks between powers of ten.
