@@ -107,7 +107,9 @@ class OutlookConfig:
     refinements: int = 3
     tempered: int = 4
     """Usual fits: in rounds, in the refinement, and with tempered weights in one that starts from the prior.
-    Seven problems of the benchmark, 5,000 effective samples: one or two, one to five, and five."""
+    Twelve problems of the benchmark, 5,000 effective samples: one to three, one to five (three in the
+    median), and four or five. Of 79 estimates in 17 runs on a busy machine 41 were within a factor of two of
+    what was left, and 57 within three."""
 
     growth: float = 10.0
     least_growth: float = 1.5
