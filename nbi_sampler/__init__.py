@@ -34,10 +34,24 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     """Import what `__all__` names from the module that has it."""
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_hint(name)}")
     import importlib
 
     return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names alone; modules are reached by importing them."""
+    return sorted(__all__)
+
+
+def _hint(name: str) -> str:
+    """Name the public attribute that is spelled most like this one, where one is."""
+    import difflib
+
+    spelled = {each.lower().replace("_", ""): each for each in _MODULES}
+    near = difflib.get_close_matches(name.lower().replace("_", ""), spelled, n=1)
+    return f"; did you mean {spelled[near[0]]!r}?" if near else ""
 
 
 keep_former_names(__name__)

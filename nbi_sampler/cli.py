@@ -106,7 +106,7 @@ def _offers(hook: str) -> Mapping[str, tuple[Plugin, object]]:
 def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nbi-sampler", description="Plugins and commands of nbi-sampler.")
     parser.add_argument("--version", action="version", version=f"nbi-sampler {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     listing = commands.add_parser("plugins", help="list what is installed and what each plugin provides")
     listing.add_argument("--json", action="store_true", help="as JSON")
     page = commands.add_parser("report", help="write a result as one HTML page that needs nothing else")

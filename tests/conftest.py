@@ -22,6 +22,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "jax" in getattr(item, "fixturenames", ()))
 
 
+def pytest_runtest_setup(item):
+    """Leave out, on Windows, what that has not: signals that a process handles, forks and limits."""
+    if sys.platform == "win32" and item.get_closest_marker("posix"):
+        pytest.skip("needs signals, forks or limits that Windows lacks")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quiet_bilby():
     """Keep bilby's log out of the test report; tests that read it ask for `bilby_log`."""

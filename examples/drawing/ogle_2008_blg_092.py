@@ -55,10 +55,12 @@ def draw_corner(result: Result, best: np.ndarray, path: str) -> None:
             **dict(quantiles=(0.159, 0.5, 0.841), show_titles=True, title_fmt=".3f"),
             title_kwargs=dict(fontsize=13),
         )
-    lines = [Line2D([], [], color=BLUE), Line2D([], [], color=VERMILION)]
-    figure.legend(
-        lines, ["posterior (1 and 2 sigma)", "least squares"], fontsize=16, frameon=False, loc=(0.6, 0.85)
-    )
+    lines = {
+        "contours: 39 % and 86 % of the posterior": Line2D([], [], color=BLUE),
+        "dashed: median and central 68 %": Line2D([], [], color=BLUE, ls="--"),
+        "least squares": Line2D([], [], color=VERMILION),
+    }
+    figure.legend(lines.values(), lines, fontsize=14, frameon=False, loc=(0.52, 0.83))
     save(figure, path, dpi=200, bbox_inches="tight")
 
 

@@ -48,7 +48,7 @@ def draw(
     bottom.errorbar(epoch[seen], residual[seen], 1.0, **points)
     bottom.axhline(0, color=BLUE, lw=1)
     bottom.set(xlabel="time since merger (d)", ylabel=r"residual / $\sigma$", ylim=(-3.9, 3.9))
-    corner_of(result.nested_samples, result.priors, truth, fig=right)
+    corner_of(result.nested_samples, result.priors, truth, "truth", fig=right)
     right.subplots_adjust(left=0.19, right=0.97, bottom=0.19, top=0.97)
     for panel in right.axes:
         panel.tick_params(labelsize=8)

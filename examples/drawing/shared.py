@@ -95,8 +95,10 @@ def posterior_band(
     return band(curve(*each) for each in draws.to_numpy())
 
 
-def corner_of(draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float], **changes: Any) -> Figure:
-    """Corner plot of weighted draws.
+def corner_of(
+    draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float], said: str = "", **changes: Any
+) -> Figure:
+    """Corner plot of weighted draws, whose contours hold 39 % and 86 % of the posterior.
 
     Parameters
     ----------
@@ -106,6 +108,8 @@ def corner_of(draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float
         Whose labels the axes get.
     truths : mapping of str to float
         Which parameters to show, with the values that lines mark.
+    said : str
+        Name of these values, to be written beside the panels with what contours are; none for no text.
     **changes
         Of what `corner.corner` is told.
     """
@@ -117,7 +121,11 @@ def corner_of(draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float
         **dict(color=BLUE, truth_color=VERMILION, labelpad=0.25),
     )
     shown = dict(weights=draws["weights"].to_numpy(), truths=list(truths.values()))
-    return corner.corner(draws[list(truths)].to_numpy(), **shown, **settings | changes)
+    figure = corner.corner(draws[list(truths)].to_numpy(), **shown, **settings | changes)
+    if said:
+        text = f"contours: 39 % and 86 %\nof the posterior\nlines: {said}"
+        figure.text(0.97, 0.95, text, ha="right", va="top", fontsize=9)
+    return figure
 
 
 def save(figure: Figure, path: str | Path, **settings: Any) -> None:

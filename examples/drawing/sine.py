@@ -60,6 +60,7 @@ def draw(
         draws.assign(phi0=cut(draws["phi0"])),
         result.priors,
         dict(truth) | dict(phi0=cut(truth["phi0"])),
+        "truth",
         range=[(-1.2, 4.2), (-0.6, 0.6), (36.1, 37.5)],
         **dict(fig=right, bins=40, max_n_ticks=4, labelpad=0.1),
     )

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from bilby.core.prior import Prior
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from observing.ogle_season import N_NIGHTS, SEASON_START, LightCurve
 from scipy import stats
 
@@ -19,6 +20,7 @@ from .shared import BLUE, VERMILION, save, ticks_inside, with_residuals
 
 __all__ = ["draw_real", "draw_recovery", "print_real", "print_recovery"]
 
+OTHER = "0.6"
 # By ogle_2008_blg_092.py, which has no trained model.
 KNOWN = dict(t0=(5379.571, 0.05), u0=(0.523, 0.026), tE=(17.94, 0.55))
 
@@ -73,8 +75,8 @@ def draw_recovery(truths: np.ndarray, survey: Survey, priors: Mapping[str, Prior
     for i, (panel, (name, prior)) in enumerate(zip(panels.flat, priors.items(), strict=False)):
         low, median, high = survey.quantiles[:, i, 1:4].T
         errors = np.array([median - low, high - median])
-        for chosen, colour, label in ((~sound, "0.75", "other status"), (sound, BLUE, "ok")):
-            points = dict(fmt="o", ms=2.5, lw=0.5, color=colour, alpha=0.6, label=label)
+        for chosen, colour in ((~sound, OTHER), (sound, BLUE)):
+            points = dict(fmt="o", ms=2.5, lw=0.5, color=colour, alpha=0.6)
             panel.errorbar(truths[chosen, i], median[chosen], errors[:, chosen], **points)
         ends = [truths[:, i].min(), truths[:, i].max()]
         panel.plot(ends, ends, color="0.2", lw=0.8)
@@ -82,7 +84,12 @@ def draw_recovery(truths: np.ndarray, survey: Survey, priors: Mapping[str, Prior
         panel.set(
             xlabel=f"true {prior.latex_label_with_unit}", ylabel="recovered", xscale=scale, yscale=scale
         )
-    panels.flat[1].legend(frameon=False, loc="lower right", handletextpad=0.1)
+    # Beside the panels, where no point is, and with handles that can be seen.
+    kinds = {"status ok": BLUE, "another status": OTHER}
+    look = dict(ls="", marker="o", ms=7)
+    handles = [Line2D([], [], color=colour, label=label, **look) for label, colour in kinds.items()]
+    handles.append(Line2D([], [], color="0.2", lw=0.8, label="recovered = true"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
     ranks = ranks_of(truths, survey)
     if len(ranks):
         draw_calibration(ranks, priors, panels.flat[-1])

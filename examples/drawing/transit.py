@@ -49,6 +49,6 @@ def draw(
     figure.legend(frameon=False, loc=(0.22, 0.66), fontsize=9)
     bottom.set(xlabel="hours from the expected transit", ylabel="residual (ppm)", ylim=(-1100, 1100))
     shown = {name: truth[name] for name in ("radius", "axis", "impact")}
-    corner_of(result.nested_samples, result.priors, shown, fig=right)
+    corner_of(result.nested_samples, result.priors, shown, "truth", fig=right)
     right.subplots_adjust(left=0.18, right=0.97, bottom=0.2, top=0.97)
     save(figure, path)

@@ -52,6 +52,8 @@ class RoundRecord:
         Of each parameter, over the draws without weights, at the probabilities `QUANTILES`: where the
         proposal looks.
     seconds_simulating, seconds_training, seconds_sampling : float
+        In the user's code; for the fit of the proposal, mixtures and kernels included; for drawing from it
+        and for its densities.
     """
 
     phase: str

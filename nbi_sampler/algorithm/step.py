@@ -181,8 +181,12 @@ class Step:
         if pending is not None and pending.info is not None:
             return pending.proposal, pending.info
         self.observer.training_started(phase)
+        start = time.perf_counter()
         with self.threads():
-            return fit()
+            proposal, info = fit()
+        # Of all that the proposal is made of, not of its networks alone.
+        seconds = time.perf_counter() - start
+        return proposal, replace(info, training=replace(info.training, seconds=seconds))
 
     def drawn(
         self,

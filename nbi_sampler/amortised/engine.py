@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from nbi_sampler.algorithm.records import Observers
@@ -20,6 +19,7 @@ from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_l
 from nbi_sampler.amortised.inference import Inferences, UnreliableWeightsWarning, infer, warn_of_weights
 from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_out_of_distribution
 from nbi_sampler.amortised.saving import Learnt, reopened, save_learnt
+from nbi_sampler.amortised.scikit_learn import EngineBase
 from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.core.config import TrainingConfig, build
@@ -38,7 +38,7 @@ LogLikelihood = Callable[..., ArrayLike]
 logger = logging.getLogger("bilby")
 
 
-class NBI(BaseEstimator):
+class NBI(EngineBase):
     """Neural Bayesian inference: posteriors of many targets from one training.
 
     Parameters

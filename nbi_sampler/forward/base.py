@@ -117,6 +117,24 @@ class ForwardModel(ABC):
             A new array; may hold NaN where the model fails.
         """
 
+    def simulate_at(self, x: Array, parameters: Mapping[str, float]) -> Array | None:
+        """Noiseless prediction at other values of the independent variable, for plots; one call.
+
+        It may raise whatever the user's code raises, and what it gives at the data may differ from `simulate`
+        where that code looks at more than x.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n,)
+        parameters : mapping of str to float
+
+        Returns
+        -------
+        ndarray, shape (n,), or None
+            None where there is no such variable.
+        """
+        return None
+
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """Noiseless predictions of many draws by one broadcasting call of the user's model function.
 

@@ -73,6 +73,14 @@ class FunctionModel(ForwardModel):
         """Noiseless prediction: one call of the user's function; see `ForwardModel.simulate`."""
         return self._complete(self._call(parameters), self._data_shape).reshape(-1)
 
+    def simulate_at(self, x: Array, parameters: Mapping[str, float]) -> Array | None:
+        """Prediction at other values of x; see `ForwardModel.simulate_at`."""
+        if len(self._data_shape) != 1 or np.shape(self._x) != self._data_shape:
+            return None
+        values = {key: parameters[key] for key in self._keys}
+        predicted = np.asarray(self._function(x, **values, **self._keywords), dtype=np.float64)
+        return predicted if predicted.shape == x.shape else None
+
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """One call with parameters of shape ``(n, 1)``; see `ForwardModel.simulate_batch`."""
         n = len(next(iter(columns.values())))

@@ -1,4 +1,4 @@
-"""Progress of a run, a survey or a training: a bar, or lines in a log; and the table of rounds at the end.
+"""Progress of a survey or a training: a bar, or lines in a log; and the table of rounds at the end of a run.
 
 `Progress` knows bars, intervals and silence; a subclass says where it stands.
 """
@@ -15,12 +15,9 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from nbi_sampler.algorithm.records import Observer, RoundRecord
-from nbi_sampler.algorithm.state import State
-from nbi_sampler.importance.weights import effective_sample_size
 
 __all__ = [
     "Progress",
-    "RunProgress",
     "SurveyProgress",
     "TrainingProgress",
     "print_interval",
@@ -62,8 +59,15 @@ def print_interval(print_method: str | None) -> float | None:
     )
 
 
-def table_of_rounds(records: Sequence[RoundRecord]) -> str:
-    """Table of a run: a line for each batch of draws and the fit before it."""
+def table_of_rounds(records: Sequence[RoundRecord], seconds_in_all: float | None = None) -> str:
+    """Table of a run: a line for each batch of draws and the fit before it, and their sum.
+
+    Parameters
+    ----------
+    records : sequence of RoundRecord
+    seconds_in_all : float, optional
+        Sampling time of the run. Adds a line that says how much of it belongs to no batch.
+    """
     seconds = ("simulating", "training", "sampling")
     lines = [
         f"{'phase':<12s}{'draws':>9s}{'efficiency':>12s}{'log evidence':>24s}"
@@ -74,6 +78,15 @@ def table_of_rounds(records: Sequence[RoundRecord]) -> str:
         lines.append(
             f"{record.phase:<12s}{record.n_draws:>9,d}{record.efficiency:>11.1%} {evidence:>24s}"
             + "".join(f"{getattr(record, f'seconds_{name}'):>16.1f}" for name in seconds)
+        )
+    sums = [sum(getattr(record, f"seconds_{name}") for record in records) for name in seconds]
+    n_draws = sum(record.n_draws for record in records)
+    lines.append(f"{'in all':<12s}{n_draws:>9,d}{'':36s}" + "".join(f"{each:>16.1f}" for each in sums))
+    if seconds_in_all is not None:
+        other = max(seconds_in_all - sum(sums), 0.0)
+        lines.append(
+            f"Sampling time {seconds_in_all:.1f} s: {sum(sums):.1f} s in the batches above, {other:.1f} s "
+            "between them (start, checkpoints, checks of the result)"
         )
     return "\n".join(lines)
 
@@ -137,8 +150,12 @@ class Progress(Observer):
             text, n_done, n_all, note = self._on_bar()
             if self._bar is None:
                 # Made when there is something to show, so that no log line is glued to an empty bar.
-                kind: dict[str, Any] = dict(bar_format=self._layout, dynamic_ncols=True, file=sys.stderr)
-                self._bar = self._make_bar(total=n_all, initial=n_done, desc=text, **kind)
+                kind: dict[str, Any] = dict(dynamic_ncols=True, file=sys.stderr)
+                layout = self._layout
+                if layout is not None and not issubclass(self._make_bar, _Bar):
+                    # A bar of a notebook is as wide as there is room.
+                    layout = layout.replace("{bar:10}", "{bar}")
+                self._bar = self._make_bar(total=n_all, initial=n_done, desc=text, bar_format=layout, **kind)
             self._bar.n = n_done if n_all is None else min(n_done, n_all)
             self._bar.set_description(text, refresh=False)
             self._bar.set_postfix_str(note, refresh=False)
@@ -154,79 +171,6 @@ class Progress(Observer):
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._start:.0f} s"
-
-
-class RunProgress(Progress):
-    """Progress of a run towards ``n_effective`` effective samples; other arguments as of `Progress`."""
-
-    _layout = "{desc}|{bar:10}| {n:,} of {total:,} effective [{elapsed}{postfix}]"
-
-    def __init__(self, print_method: str | None, n_effective: float, log: Callable[[str], None]) -> None:
-        super().__init__(print_method, log)
-        self._n_effective = n_effective
-        self._counts: Counter[str] = Counter()
-        self._phase, self._doing = "prior", ""
-        self._n_calls = self._n_unfinished = 0
-        self._effective = 0.0
-        self._record: RoundRecord | None = None
-
-    def training_started(self, phase: str) -> None:
-        """See `records.Observer`."""
-        self._phase, self._doing = phase, "training"
-        self._show()
-
-    def drawing_started(self, phase: str, n_draws: int) -> None:
-        """See `records.Observer`."""
-        self._phase, self._doing = phase, f"drawing {n_draws:,}"
-        self._n_unfinished = 0
-        self._show()
-
-    def drawn(self, n_draws: int) -> None:
-        """See `records.Observer`."""
-        self._n_unfinished += n_draws
-        self._show()
-
-    def round_finished(self, record: RoundRecord, effective: float) -> None:
-        """See `records.Observer`."""
-        self._phase, self._doing = record.phase, ""
-        # The result has restarted, or fallen to a few draws.
-        if effective < 0.5 * self._effective:
-            self.say(
-                f"nbi: {self._effective:,.0f} effective samples came from proposals that were too thin "
-                f"somewhere; their draws teach the next one, and the result goes on with {effective:,.0f}"
-            )
-        self._record, self._effective = record, effective
-        self._n_calls, self._n_unfinished = self._n_calls + record.n_calls, 0
-        self._show()
-        self._counts[record.phase] += 1
-
-    def go_on(self, state: State) -> None:
-        """Count what an earlier process has done."""
-        self._counts.update(record.phase for record in state.records)
-        self._phase, self._n_calls = state.phase, state.n_calls
-        self._effective = effective_sample_size(state.final_log_weights)
-        self._record = state.records[-1] if state.records else None
-
-    def line(self) -> str:
-        """See `Progress`."""
-        effective = f"{self._effective:,.0f} of {self._n_effective:,.0f} effective"
-        return " | ".join([self._where(), *self._found(), effective, self._seconds()])
-
-    def _on_bar(self) -> tuple[str, int, int, str]:
-        total = max(round(self._n_effective), 1)
-        return self._where(), round(self._effective), total, ", ".join(self._found())
-
-    def _where(self) -> str:
-        numbered = self._phase in ("rounds", "refinement")
-        phase = f"{self._phase} {self._counts[self._phase] + 1}" if numbered else self._phase
-        return f"nbi {phase}" + (f", {self._doing}" if self._doing else "")
-
-    def _found(self) -> list[str]:
-        calls, record = f"{self._n_calls + self._n_unfinished:,} calls", self._record
-        if record is None:
-            return [calls]
-        evidence = f"log Z = {record.log_evidence:.2f} +- {record.log_evidence_err:.2f}"
-        return [calls, f"efficiency {100 * record.efficiency:.1f} %", evidence]
 
 
 class SurveyProgress(Progress):
@@ -319,13 +263,15 @@ class _Bar(tqdm):
     monitor_interval = 0
 
 
-def _kind_of_bar() -> Callable[..., Any] | None:
+def _kind_of_bar() -> type[Any] | None:
     """Give the bar of a notebook or of a terminal; None where lines are better."""
     if "ipykernel" in sys.modules:
         # tqdm warns where a notebook has no widgets, and takes a bar of text.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm as automatic
-        if automatic is not tqdm:
-            return automatic
+            from tqdm.notebook import tqdm as of_notebooks
+        if issubclass(automatic, of_notebooks):
+            return type("_NotebookBar", (automatic,), {"monitor_interval": 0})
+        return _Bar
     return _Bar if sys.stderr.isatty() else None

@@ -18,6 +18,7 @@ from nbi_sampler.networks.devices import find_device, thread_count
 from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory, refinement_flows
 from nbi_sampler.networks.training.losses import LOSSES
+from nbi_sampler.reports.plots.style import plot_formats
 from nbi_sampler.reports.progress import print_interval
 from nbi_sampler.sampler.other_samplers import nearest_of, taken_elsewhere
 from nbi_sampler.sampler.values import as_meant, by_our_names
@@ -43,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "resume": True,
     "check_point_delta_t": 600,
     "check_point_plot": False,
+    "plot_format": "png",
     "print_method": "tqdm",
     "model": None,
 }
@@ -76,6 +78,8 @@ class Settings:
         For torch.
     check_point_delta_t : float
         Seconds.
+    plot_format : tuple of str
+        Formats of the files of plots.
     """
 
     snpe: SnpeConfig
@@ -95,6 +99,7 @@ class Settings:
     npool: int
     resume: bool
     check_point_delta_t: float
+    plot_format: tuple[str, ...]
     print_method: str | None
 
 
@@ -162,6 +167,7 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
         n_threads=training.get("n_threads") or thread_count(given["featurizer"]),
         npool=given["npool"] or 1,
         check_point_delta_t=float(given["check_point_delta_t"]),
+        plot_format=plot_formats(given["plot_format"]),
     )
 
 

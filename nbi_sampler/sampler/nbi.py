@@ -22,7 +22,7 @@ from nbi_sampler.algorithm.records import Observers
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem
-from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.core.config import ROUNDS_TRAINING, SnpeConfig
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.evaluation.parallel.pools import Pool, check_main_is_not_imported, opened_pool
 from nbi_sampler.importance.reliability import Status
@@ -35,8 +35,9 @@ from nbi_sampler.reports.meta_data import describable, portable
 from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of
 from nbi_sampler.reports.plots.view import RunView
-from nbi_sampler.reports.progress import RunProgress, table_of_rounds
+from nbi_sampler.reports.progress import table_of_rounds
 from nbi_sampler.reports.result import finished_run, in_order
+from nbi_sampler.reports.run_progress import RunProgress
 from nbi_sampler.sampler.bilby_sampler import BilbySampler
 from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem, make_start
@@ -112,9 +113,12 @@ class Nbi(BilbySampler):
     check_point_plot : bool
         Whether the plots of the run, which ``plot=True`` asks for at its end, are refreshed between
         checkpoints too; see docs/plots.md.
+    plot_format : str or list of str
+        Of these plots: ``"png"``, ``"pdf"`` or ``"svg"``, or several, such as ``"png,pdf"``; bilby's own
+        corner plot is a PNG.
     print_method : str, optional
-        ``"tqdm"``: a bar on a terminal, elsewhere a line every 10 s; ``"interval-60"``: a line every 60 s;
-        ``"none"``: silence.
+        ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s; ``"interval-60"``: a
+        line every 60 s; ``"none"``: silence.
     model : str, os.PathLike or NBI, optional
         A trained model, or the file of one, to start from instead of the prior: docs/surveys.md.
     x_err, x_mask : array_like, optional
@@ -175,7 +179,8 @@ class Nbi(BilbySampler):
     @in_own_settings
     def _run(self, config: SnpeConfig) -> Result:
         settings, since = self._settings, time.monotonic()
-        progress = RunProgress(settings.print_method, config.n_effective, logger.info)
+        n_epochs = settings.training.get("n_epochs", ROUNDS_TRAINING.n_epochs)
+        progress = RunProgress(settings.print_method, config.n_effective, logger.info, n_epochs)
         try:
             with (
                 self._place.occupied(),
@@ -216,7 +221,8 @@ class Nbi(BilbySampler):
             progress.close()
         new = self._other_question or state.n_calls > start.state.n_calls
         keep_results(path.parent.parent, self.label, None if new else written, logger)
-        logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records)}")
+        seconds = self.result.sampling_time.total_seconds()
+        logger.info(f"Rounds of nbi:\n{table_of_rounds(state.records, seconds)}")
         if self.plot or self.kwargs["check_point_plot"]:
             plots.finish(self.result)
         return self.result
@@ -269,6 +275,7 @@ class Nbi(BilbySampler):
             partial(figures_of, forward=self._forward, space=self._space, likelihood=self.likelihood),
             self._settings.check_point_delta_t if self.kwargs["check_point_plot"] else math.inf,
             logger,
+            self._settings.plot_format,
         )
 
     def _events(self, note: str, start: Checkpoint) -> RunEvents:

@@ -27,6 +27,8 @@ SECOND_SIGNAL = 1.0
 class SignalsTo:
     """Hands SIGTERM, SIGINT and SIGALRM to ``leave(number, frame)`` where the run looks at them: in `check`.
 
+    On Windows SIGBREAK too, which is sent there where other systems send SIGTERM.
+
     The first is kept until then; where the run is in a long call, ``save()`` is called at once. A second one
     goes to ``leave`` at once, within whatever is running. Where that swallows what ``leave`` raises, `check`
     raises it again, and a third signal ends the process.
@@ -54,7 +56,7 @@ class SignalsTo:
 
     def __enter__(self) -> SignalsTo:
         try:
-            for name in ("SIGTERM", "SIGINT", "SIGALRM"):
+            for name in ("SIGTERM", "SIGINT", "SIGALRM", "SIGBREAK"):
                 if hasattr(signal, name):
                     number = getattr(signal, name)
                     self._before[number] = signal.signal(number, self._received)

@@ -29,7 +29,9 @@ _GENERATORS = (np.random.Generator, np.random.RandomState, np.random.SeedSequenc
 _RESUME = {"resume": True, "resume-similar": True, "overwrite": False, "subfolder": False}
 _PRINT = re.compile(r"tqdm|none|interval-.*")
 _POCOMC_FLOW = re.compile(r"(maf|nsf)(3|6|12)")
-_NONE_IS_DEFAULT = ("n_effective", "flow", "vectorized", "device", "npool", "check_point_delta_t")
+_NONE_IS_DEFAULT = (
+    *("n_effective", "flow", "vectorized", "device", "npool", "check_point_delta_t", "plot_format"),
+)
 
 
 def coerced(name: str, value: Any) -> Any:

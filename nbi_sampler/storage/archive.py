@@ -21,6 +21,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.storage.replacing import put_in_place
+
 __all__ = [
     "ArchiveError",
     "check_seal",
@@ -63,7 +65,7 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, ND
             np.savez(file, **{HEADER: np.array(json.dumps(header))}, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise

@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ LONGEST_ADDITION = len("_result.json.gz.old")
 # Of a result as bilby saves it.
 ENDINGS = (".json", ".json.gz", ".hdf5", ".pkl")
 RESULTS = tuple(f"_result{ending}" for ending in ENDINGS)
-# ``plot=True`` draws these.
+# ``plot=True`` draws these, bilby the first of them.
 FIGURES = ("corner", "run", "parameters", "data")
+FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+# In names of files on Windows, where a colon would name a stream within another file.
+FORBIDDEN = '<>:"|?*'
 # Seconds that the workers of a run which was killed may take to end, with which its lock ends.
 WAIT_FOR_LOCK = 5.0
 
@@ -84,7 +88,7 @@ class Place:
         BlockingIOError
             Where another run is at work.
         """
-        for bad in (os.sep, os.altsep, "\0"):
+        for bad in (os.sep, os.altsep, "\0", *(FORBIDDEN if sys.platform == "win32" else "")):
             if bad and bad in self._label:
                 raise ValueError(
                     f"label: expected a name without {bad!r}, because files are named by it, got "
@@ -167,7 +171,7 @@ class Place:
             for left_over in own.glob(f".{self.checkpoint.name}*.part"):
                 left_over.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
+                holder.write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
             # Whoever waits for the lock of a file that is gone tries again; Windows keeps the file while it
@@ -179,8 +183,8 @@ class Place:
 
     def _occupied_by(self, holder: Path) -> str:
         try:
-            who = f"process {holder.read_text()}"
-        except OSError:
+            who = f"process {holder.read_text(encoding='utf-8')}"
+        except (OSError, UnicodeDecodeError):
             who = "another process"
         return (
             f"outdir, label: expected a place that no other run is at work in, got {self.folder} and "
@@ -262,17 +266,18 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
 
 
 def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) -> None:
-    """Remove all that runs of a label have left: results, checkpoints, former ones of both, figures, logs.
+    """Remove all that runs of a label have left: results, checkpoints, former ones, figures, page and logs.
 
     Files of other labels stay, of those too that begin like this one. The checkpoint is in the folder that
     the runs of this label have to themselves.
     """
     endings = "|".join(map(re.escape, ENDINGS))
     result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")
-    figures = {f"{label}_{name}.png" for name in FIGURES}
+    shown = {f"{label}_{name}{ending}" for name in FIGURES for ending in FIGURE_ENDINGS}
+    shown.add(f"{label}_report.html")
     stem, ending = re.escape(checkpoint.stem), re.escape(checkpoint.suffix)
     former = re.compile(rf"\.?{stem}(\.old-\d+)?{ending}(\.[\w-]+)*")
-    found = [each for each in _files(outdir) if result.fullmatch(each.name) or each.name in figures]
+    found = [each for each in _files(outdir) if result.fullmatch(each.name) or each.name in shown]
     found += [each for each in _files(checkpoint.parent) if former.fullmatch(each.name)]
     for path in found:
         path.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.core.config import STORAGE
 from nbi_sampler.storage.hdf5_file import UnmarkedFile, end_of, forsaken, is_marked, reserve
+from nbi_sampler.storage.replacing import put_in_place
 
 __all__ = [
     "CHECKS",
@@ -297,7 +298,7 @@ def _replacing(path: Path, n_bytes: int) -> Iterator[h5py.File]:
                 file.close()
             raise
         file.close()
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -326,7 +327,8 @@ def _is_running(process: int) -> bool:
 
 def _copy_committed(path: Path) -> None:
     """Put a copy of the committed rows in the place of a file that is marked as being written."""
-    with open_to_read(path) as source:
+    with contextlib.ExitStack() as until_copied:
+        source = until_copied.enter_context(open_to_read(path))
         columns = {name: np.dtype((data.dtype, data.shape[1:])) for name, data in source[COLUMNS].items()}
         n_rows = n_committed(path, source)
         room = path.stat().st_size + ROOM_FOR_LAYOUT + 4 * n_rows * len(columns)
@@ -347,12 +349,24 @@ def _copy_committed(path: Path) -> None:
                 target[CHECKS][rows] = checksums(values)
             target.flush()
             write_counter(target, n_rows)
+            # Windows replaces no file that is open.
+            until_copied.close()
 
 
 def _locked(path: Path) -> int | None:
     """Descriptor that keeps other writers out until it is closed; None where there are no such locks."""
+    message = f"path: another process is writing to {path}; wait until it has ended"
     if sys.platform == "win32":
-        return None
+        import msvcrt
+
+        # Not the table itself: what Windows locks cannot be read either.
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            os.close(descriptor)
+            raise BlockingIOError(error.errno, message) from None
+        return descriptor
     import fcntl
 
     descriptor = os.open(path, os.O_RDWR)
@@ -362,7 +376,6 @@ def _locked(path: Path) -> int | None:
             raise BlockingIOError(errno.EWOULDBLOCK, "replaced by a repair in another process")
     except BlockingIOError as error:
         os.close(descriptor)
-        message = f"path: another process is writing to {path}; wait until it has ended"
         raise BlockingIOError(error.errno, message) from None
     except OSError:
         # Some network file systems have no locks.

@@ -16,6 +16,8 @@ from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.storage.checkpoint import read_draws
 
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGALRM") if hasattr(signal, name)]
+
 
 def interrupt():
     raise KeyboardInterrupt
@@ -44,7 +46,8 @@ def test_draws_paid_for_before_an_interruption_are_on_disk(run, tmp_path):
     assert len(read_draws(tmp_path / "nbi_bad" / "checkpoint.npz")["z"]) > 350
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGALRM])
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.posix
 def test_a_signal_saves_the_draws_and_leaves_with_the_exit_code(run, tmp_path, number):
     def kill():
         os.kill(os.getpid(), number)

@@ -140,6 +140,7 @@ def test_global_generators_in_the_hands_of_a_likelihood_change_nothing(priors, t
     assert np.array_equal(runs[0].samples, runs[1].samples)
 
 
+@pytest.mark.posix
 def test_a_likelihood_that_hangs_is_left_at_a_second_signal_and_taken_up_again(priors, tmp_path):
     def hang(n_calls):
         if n_calls == 700:

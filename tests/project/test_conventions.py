@@ -71,6 +71,8 @@ ALLOWED = {
     "reports/plots/*": "looks of plots",
     "reports/html/*": "looks of a page",
     "reports/diagnostics/page.py:MOST_IN_LEGEND": "looks of plots",
+    "reports/outlook.py:STAGES": "numbers of stages that people read",
+    "reports/run_progress.py:NONE_COUNTS": "numbers of stages that people read",
     "reports/progress.py:SECONDS_BETWEEN_LINES": "seconds of the user interface",
     "reports/meta_data.py:LARGEST_INTEGER": "what HDF5 can hold",
     "reports/result.py:N_COMPARED": "guard: rows by which a prior's own vectorisation is checked",

@@ -173,6 +173,7 @@ def test_log_says_once_how_the_likelihood_is_called(run, line_problem, bilby_log
     assert "device cpu, seed 1, 250 simulations a round" in note
 
 
+@pytest.mark.posix
 def test_signal_handlers_are_given_back_even_when_the_run_raises(run, bowl_priors, monkeypatch):
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
 

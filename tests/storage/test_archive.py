@@ -149,6 +149,7 @@ def write_for_ever(path):
         write_archive(path, {"number": number}, {"x": np.full((200, 1000), float(number))})
 
 
+@pytest.mark.posix
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path, rng):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["numpy", "nbi_sampler.storage.archive"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 import zipfile
 
@@ -115,6 +114,7 @@ HUGE = {
 
 @pytest.mark.parametrize("settings", HUGE.values(), ids=HUGE)
 @pytest.mark.parametrize("is_sealed", [True, False])
+@pytest.mark.posix
 def test_a_recipe_for_a_network_that_the_file_does_not_hold_takes_no_memory(
     saved, parts, problem, settings, is_sealed
 ):
@@ -122,6 +122,8 @@ def test_a_recipe_for_a_network_that_the_file_does_not_hold_takes_no_memory(
     flow = next(each for each in header["objects"] if "recipe" in each)
     flow["recipe"].update(settings)
     written(saved, header if is_sealed else unsealed(header), arrays)
+    import resource
+
     before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(ArchiveError, match=r"larger than the|beyond all networks"):
         load(saved, ASKED, problem.networks)

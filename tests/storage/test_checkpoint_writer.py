@@ -105,6 +105,7 @@ def test_a_batch_of_the_past_is_not_taken_for_the_one_in_flight(clock):
     assert written[0].state.pending is resumed
 
 
+@pytest.mark.posix
 def test_a_signal_waits_until_the_checkpoint_is_written(clock, state, monkeypatch):
     events = []
 

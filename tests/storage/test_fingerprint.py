@@ -113,7 +113,7 @@ def test_what_is_within_a_list_or_a_container_is_compared_too(keyword, first, se
 
 def test_every_keyword_of_the_algorithm_is_compared_or_meant_to_differ():
     free = {"n_effective", "max_likelihood_calls", "seed", "device", "npool", "pool", "resume"}
-    free |= {"check_point_delta_t", "check_point_plot", "print_method"}
+    free |= {"check_point_delta_t", "check_point_plot", "plot_format", "print_method"}
     assert set(RUN_KEYWORDS) | free == set(DEFAULTS)
 
 

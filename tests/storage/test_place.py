@@ -160,6 +160,7 @@ def other(tmp_path):
     process.stdout.close()
 
 
+@pytest.mark.posix
 def test_a_second_run_in_the_same_place_is_refused_and_the_first_named(run, tmp_path, other, monkeypatch):
     monkeypatch.setattr(place, "WAIT_FOR_LOCK", 0.1)
     message = rf"outdir, label: .*{tmp_path} and 'x', where process {other.pid} on .*pass another label"
@@ -168,6 +169,7 @@ def test_a_second_run_in_the_same_place_is_refused_and_the_first_named(run, tmp_
     run(Bowl(Stopping()), label="y", **SHORT)
 
 
+@pytest.mark.posix
 def test_a_run_after_one_that_was_killed_goes_on_at_once(run, tmp_path, other):
     (tmp_path / "nbi_x" / ".checkpoint.npz.12-ab.part").touch()
     os.kill(other.pid, signal.SIGKILL)
@@ -195,6 +197,7 @@ def test_a_file_system_without_locks_does_no_harm(tmp_path, monkeypatch, error):
         pass
 
 
+@pytest.mark.posix
 def test_no_two_of_many_are_in_one_place_and_nothing_is_left(tmp_path):
     """The file of the lock is removed by each of them, while others wait for it."""
     context = multiprocessing.get_context("fork")

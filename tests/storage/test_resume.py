@@ -49,6 +49,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("make", "phase", "share"), PLACES)
+@pytest.mark.posix
 def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, tmp_path, make, phase, share):
     expected, calls = unbroken(make)
     before_the_run = len(calls) - expected.num_likelihood_evaluations
@@ -65,6 +66,7 @@ def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, t
 
 
 @pytest.mark.parametrize("make", [line_likelihood, Bowl])
+@pytest.mark.posix
 def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
     expected, _ = unbroken(make)
     steps, at, original = [], 12, nbi_sampler.networks.training.fit._Steps._take
@@ -86,6 +88,7 @@ def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):
     assert_no_call_paid_twice(stopped, resumed, result)
 
 
+@pytest.mark.posix
 def test_stopped_between_a_batch_and_its_place_in_the_history(run, unbroken, monkeypatch):
     """The evaluator has ended, the state does not know yet: the calls count all the same."""
     expected, _ = unbroken(Bowl)
@@ -142,6 +145,7 @@ def test_an_error_costs_nothing_once_it_is_mended(run, unbroken, tmp_path, error
     assert_no_call_paid_twice(stopped, resumed, result)
 
 
+@pytest.mark.posix
 def test_a_forked_process_that_gets_the_signal_writes_nothing(run, tmp_path):
     """A worker made by the user's own code inherits the handlers."""
     codes = []
@@ -166,6 +170,7 @@ class SlowBowl(Bowl):
 
 
 @pytest.mark.parametrize(("npool", "then"), [(2, 1), (1, 2)])
+@pytest.mark.posix
 def test_goes_on_with_another_number_of_processes(run, unbroken, tmp_path, npool, then):
     """SIGALRM, as bilby_pipe sets it, comes while the workers of a pool are at work."""
     expected, _ = unbroken(Bowl)

@@ -57,6 +57,7 @@ def test_changed_data_are_told_and_start_afresh(run, tmp_path, bilby_log):
     ]
 
 
+@pytest.mark.posix
 def test_starting_afresh_on_request_removes_the_file(run, tmp_path, bilby_log):
     first, second = Stopping(), Stopping(300, terminate)
     run(Bowl(first), **SHORT)
@@ -66,6 +67,7 @@ def test_starting_afresh_on_request_removes_the_file(run, tmp_path, bilby_log):
     assert len(read_draws(checkpoint(tmp_path))["z"]) < 300
 
 
+@pytest.mark.posix
 def test_without_a_seed_the_run_goes_on_with_the_one_it_had(run):
     first, second = Stopping(300, terminate), Stopping()
     with pytest.raises(SystemExit):

@@ -46,6 +46,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("make", "entries", "kind"), KINDS.values(), ids=KINDS)
+@pytest.mark.posix
 def test_every_draw_is_used_again_and_the_columns_are_those_of_now(tmp_path, bilby_log, make, entries, kind):
     expected = run(tmp_path / "unbroken", make(Stopping()), kind(entries()))
     at = 100 + 6 + expected.num_likelihood_evaluations - 60

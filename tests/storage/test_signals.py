@@ -17,6 +17,9 @@ from resume_cases import QUICK, SHORT, Bowl, Stopping, assert_equal, checkpoint,
 from nbi_sampler.sampler.signals import SignalsTo
 from nbi_sampler.storage.checkpoint import read_draws
 
+pytestmark = pytest.mark.posix
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGALRM") if hasattr(signal, name)]
+
 
 class Swallowing(Bowl):
     """Takes every exception, those of signals too, for a model that does not exist."""
@@ -141,7 +144,7 @@ def test_a_signal_after_the_last_call_is_not_lost():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGALRM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_handlers_of_before_are_back_whatever_happens(number):
     before = signal.getsignal(number)
     with pytest.raises(ZeroDivisionError), SignalsTo(leave):

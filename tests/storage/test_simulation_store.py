@@ -188,6 +188,7 @@ class TestWriting:
 
 
 class TestKilled:
+    @pytest.mark.posix
     def test_a_killed_writer_loses_nothing_that_was_committed(self, path, rng):
         created(path).close()
         for _ in range(4):

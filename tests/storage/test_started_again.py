@@ -198,6 +198,8 @@ def test_clean_leaves_nothing_of_before_and_all_of_others(outdir, bilby_log):
     before = [
         "x_corner.png",
         "x_run.png",
+        "x_data.pdf",
+        "x_report.html",
         "x_result.json.old",
         "x_result.pkl",
         "nbi_x/checkpoint.old-7.npz",
@@ -212,6 +214,7 @@ def test_clean_leaves_nothing_of_before_and_all_of_others(outdir, bilby_log):
         "ax_result.json",
         "x_result_result.json",
         "x_mine.png",
+        "x_mine.pdf",
         "nbi_x2/checkpoint.npz",
     ]
     (outdir / "nbi_x2").mkdir()

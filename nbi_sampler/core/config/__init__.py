@@ -63,9 +63,11 @@ from nbi_sampler.core.config.priors import PRIORS, PriorConfig
 from nbi_sampler.core.config.reliability import RELIABILITY, ReliabilityConfig
 from nbi_sampler.core.config.reports import (
     MODEL_FIT,
+    OUTLOOK,
     PRIOR_EDGES,
     REPORT,
     ModelFitConfig,
+    OutlookConfig,
     PriorEdgeConfig,
     ReportConfig,
 )
@@ -98,6 +100,7 @@ __all__ = [
     "MODE_SEARCH",
     "NOISE_PROBE",
     "OOD_THRESHOLD",
+    "OUTLOOK",
     "OUT_OF_DISTRIBUTION",
     "POOLING",
     "PRIORS",
@@ -136,6 +139,7 @@ __all__ = [
     "NoiseProbeConfig",
     "NsfConfig",
     "OutOfDistributionConfig",
+    "OutlookConfig",
     "PcaConfig",
     "PoolingConfig",
     "PriorConfig",

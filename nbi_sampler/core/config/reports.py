@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODEL_FIT", "PRIOR_EDGES", "REPORT", "ModelFitConfig", "PriorEdgeConfig", "ReportConfig"]
+__all__ = [
+    "MODEL_FIT",
+    "OUTLOOK",
+    "PRIOR_EDGES",
+    "REPORT",
+    "ModelFitConfig",
+    "OutlookConfig",
+    "PriorEdgeConfig",
+    "ReportConfig",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +97,40 @@ class ReportConfig:
 
 
 REPORT = ReportConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutlookConfig:
+    """Estimates of the time that a run still takes. They are shown, and steer nothing."""
+
+    rounds: int = 2
+    refinements: int = 3
+    tempered: int = 4
+    """Usual fits: in rounds, in the refinement, and with tempered weights in one that starts from the prior.
+    Twelve problems of the benchmark, 5,000 effective samples: one to three, one to five (three in the
+    median), and four or five. Of 79 estimates in 17 runs on a busy machine 41 were within a factor of two of
+    what was left, and 57 within three."""
+
+    growth: float = 10.0
+    least_growth: float = 1.5
+    most_steps: int = 10
+    """Factor by which the power of the likelihood grows from one fit to the next where one fit alone is
+    known, the least that is reckoned with, and the most fits. Not measured."""
+
+    nearly: float = 0.75
+    """Efficiency below which two fits more are reckoned with at least: transit took five, by 0.69, 0.58 and
+    0.78 to 0.82."""
+
+    usual_efficiency: float = 0.8
+    least_efficiency: float = 0.02
+    """Efficiency of the final draws while fits are still to come, and the least that is reckoned with. Not
+    measured."""
+
+    n_batches: int = 3
+    """Last fits and batches that give the seconds of one fit and of one draw. Not measured."""
+
+    least_told: float = 0.05
+    """Share of the time left below which draws are not named beside fits. Not measured."""
+
+
+OUTLOOK = OutlookConfig()

@@ -36,6 +36,9 @@ Answers = Future[Answer]
 # So often in a row may the processes of a pool that has worked end before they have begun again.
 MOST_STILLBORN = 3
 
+# Windows waits for so many processes at once and for no more.
+MOST_ON_WINDOWS = 61
+
 GUARD = """import the main script, and must not run it again. What it does belongs below the line
 
     if __name__ == "__main__":
@@ -143,6 +146,9 @@ class OwnPool(Pool):
     owned = True
 
     def __init__(self, n_workers: int) -> None:
+        if sys.platform == "win32" and n_workers > MOST_ON_WINDOWS:
+            logger.info("npool: %s processes at most on Windows, got %s", MOST_ON_WINDOWS, n_workers)
+            n_workers = MOST_ON_WINDOWS
         super().__init__(f"{n_workers} processes", n_workers)
         check_main_is_not_imported()
         self._executor: ProcessPoolExecutor | None = None

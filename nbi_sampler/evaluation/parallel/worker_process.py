@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -95,7 +96,7 @@ def prepare_process(digest: str, problem: Calls | None) -> None:
     The problem is there where it was inherited by fork; a spawned process is sent it.
     """
     # The main process saves and exits on these, and ends its workers; SIGTERM ends a worker as it is.
-    for name in ("SIGINT", "SIGALRM"):
+    for name in ("SIGINT", "SIGALRM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -145,8 +146,12 @@ def _survives_pickling(error: Exception) -> bool:
 
 
 def end_with(parent: int) -> None:
-    """End this process when the one that made it, by its process id, is gone, however it went."""
-    _exit_unless(lambda: os.getppid() == parent)
+    """End this process when the one that made it, by its process id, is gone, however it went.
+
+    Not on Windows, where the id of the parent never changes, and is another one's in a virtual environment.
+    """
+    if sys.platform != "win32":
+        _exit_unless(lambda: os.getppid() == parent)
 
 
 def _end_with_maker() -> None:

@@ -17,7 +17,8 @@ __all__ = ["call_of", "settings_of", "versions_of"]
 
 # Keywords of this sampler that say where and how fast a run goes, and change no number of it.
 PLACE_AND_SPEED = (
-    *("npool", "pool", "resume", "check_point_delta_t", "check_point_plot", "print_method"),
+    *("npool", "pool", "resume", "check_point_delta_t", "check_point_plot"),
+    *("plot_format", "print_method"),
     *("outdir", "label", "plot"),
 )
 # These are objects of the script, or a number.

@@ -39,7 +39,7 @@ class Source:
     def page(self) -> Path:
         """Place of a page that nobody has named: beside the file, or in the result's folder."""
         if self.path is None:
-            name, folder = str(self.result.label).replace(os.sep, "_"), self.result.outdir
+            name, folder = str(self.result.label).replace("/", "_").replace(os.sep, "_"), self.result.outdir
             return Path(folder if isinstance(folder, str) else ".") / f"{name}_report.html"
         ending = next(each for each in ENDINGS if self.path.name.endswith(each))
         stem = self.path.name.removesuffix(ending)

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
-from nbi_sampler.reports.plots.style import COLOURS
+from nbi_sampler.reports.plots.modes import modes_of
+from nbi_sampler.reports.plots.style import COLOURS, percent
 from nbi_sampler.reports.plots.view import RunView
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ def most_correlated(view: RunView, n_most: int) -> tuple[int, ...]:
 def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
     """Draw marginals of the parameters of these numbers.
 
-    Where there are more than ``n_rows`` draws, that many equally likely ones stand for them. Lines are
-    injected values. Contours hold 39 and 86 % of the posterior: one and two standard deviations.
+    Where there are more than ``n_rows`` draws, that many equally likely ones stand for them. A text beside
+    them says what contours and lines are.
     """
     import corner
     from matplotlib.figure import Figure
@@ -72,7 +74,7 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         weights=weights,
         bins=int(np.clip(0.6 * np.sqrt(view.ess), *BINS)),
         range=[_range(each, truth) for each, truth in zip(ends, truths, strict=True)],
-        labels=[view.labels[i] for i in shown],
+        labels=[view.label_with_unit(i) for i in shown],
         # corner cannot mark them in one panel alone.
         truths=truths if len(shown) > 1 else None,
         truth_color=COLOURS[1],
@@ -88,11 +90,38 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         hist_kwargs={"lw": 1.4},
         fig=figure,
     )
+    _add_intervals(figure, theta, weights)
     for axis in figure.axes:
         axis.grid(False)
     if len(shown) == 1 and truths[0] is not None:
         figure.axes[0].axvline(truths[0], color=COLOURS[1])
+    known = any(truth is not None for truth in truths)
+    _explain(figure, len(shown), has_contours=view.ess >= FEWEST_FOR_CONTOURS, has_truths=known)
     return figure
+
+
+def _add_intervals(figure: Figure, theta: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
+    """Dashed lines at the median and the ends of the central 68 % of each marginal, or at its modes."""
+    n = theta.shape[1]
+    quantiles = weighted_quantiles(theta, weights, QUANTILES[1:4])
+    for i in range(n):
+        modes = modes_of(theta[:, i], weights)
+        places = [mode.place for mode in modes] if len(modes) > 1 else quantiles[i]
+        for place in places:
+            figure.axes[i * (n + 1)].axvline(place, color=COLOURS[0], lw=1, linestyle="--")
+
+
+def _explain(figure: Figure, n: int, *, has_contours: bool, has_truths: bool) -> None:
+    """Say what lines and contours are: above the diagonal, where nothing is drawn, or above one panel."""
+    lines = ["dashed: median and central 68 %, or modes"]
+    if n > 1 and has_contours:
+        first, second = map(percent, LEVELS)
+        lines.insert(0, f"contours: {first} and {second} of the posterior")
+    if has_truths:
+        lines.append("vermilion: injected values")
+    # With few panels there is no room beside those of the top.
+    y, side = (0.98, "top") if n >= FEW else (1.0, "bottom")
+    figure.text(0.98, y, "\n".join(lines), ha="right", va=side, fontsize=9, color="0.2")
 
 
 def _range(ends: NDArray[np.float64], truth: float | None) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.reports.plots.predictive import Predictive
-from nbi_sampler.reports.plots.style import COLOURS, head
+from nbi_sampler.reports.plots.style import COLOURS, head, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,9 +40,10 @@ def data_figure(predictive: Predictive) -> Figure:
         draw_data(axes[2 * channel], predictive, channel)
         draw_residuals(axes[2 * channel + 1], predictive, channel)
         if n_channels > 1:
-            axes[2 * channel].set_ylabel(f"data, channel {channel + 1} of {n_channels}")
-    head(axes[0], "Observed data over what the posterior predicts")
-    axes[-1].set_xlabel("data point" if predictive.x is None else "x")
+            label = f"{predictive.labels[1]}, channel {channel + 1} of {n_channels}"
+            axes[2 * channel].set_ylabel(label)
+    head(axes[0], "Observed data, with the standard deviation of the noise, over what the posterior predicts")
+    axes[-1].set_xlabel("data point" if predictive.x is None else predictive.labels[0])
     if predictive.x is None:
         axes[-1].set_xlim(0.5, predictive.observed.shape[1] + 0.5)
         axes[-1].xaxis.get_major_locator().set_params(integer=True)
@@ -50,26 +51,39 @@ def data_figure(predictive: Predictive) -> Figure:
 
 
 def draw_data(axis: Axes, predictive: Predictive, channel: int) -> None:
-    """Observed points over quantiles of data that the posterior predicts, with and without noise."""
+    """Observed points with their errors over quantiles of what the posterior predicts.
+
+    Bands go between the data where the model does; the spread of the noise is then interpolated.
+    """
     x = _abscissa(predictive)
     order = np.argsort(x, kind="stable")
     x, observed = x[order], predictive.observed[channel, order]
+    predictions = predictive.predictions[:, channel, order]
+    curves = predictive.curves if len(predictive.observed) == 1 else None
+    grid, models = (x, predictions) if curves is None else (curves.x, curves.predictions)
     for level, colour in zip(LEVELS, NOISY, strict=True):
         ends = _interval(predictive.replicated[:, channel, order], level)
-        _band(axis, x, *ends, color=colour, label=f"{level:.0%} of predicted data")
-    median = np.median(predictive.predictions[:, channel, order], axis=0)
+        if curves is not None:
+            ends = _interval(models, level) + _between(grid, x, ends - _interval(predictions, level))
+        label = f"{percent(level)} of predicted data"
+        _band(axis, grid, *ends, color=colour, label=label, bars=curves is None)
     _band(
         axis,
-        x,
-        *_interval(predictive.predictions[:, channel, order], LEVELS[0]),
+        grid,
+        *_interval(models, LEVELS[0]),
         color=MODEL,
         alpha=0.4,
-        label=f"{LEVELS[0]:.0%} of models",
+        label=f"{percent(LEVELS[0])} of models",
+        bars=curves is None,
     )
-    in_band = len(x) >= FEWEST_IN_BAND
-    axis.plot(x, median, "-" if in_band else "_", color=MODEL, lw=1.2, ms=14)
-    axis.plot(x, observed, ".", color="0.1", label="observed", **_points(len(x)))
-    axis.set_ylabel("data")
+    joined = curves is not None or len(x) >= FEWEST_IN_BAND
+    axis.plot(grid, np.median(models, axis=0), "-" if joined else "_", color=MODEL, lw=1.2, ms=14)
+    noise = predictive.noise[channel, order]
+    bars: dict[str, Any] = dict(yerr=noise) if (noise > 0.0).all() else {}
+    axis.errorbar(
+        x, observed, fmt=".", color="0.1", elinewidth=0.7, label="observed", **bars, **_points(len(x))
+    )
+    axis.set_ylabel(predictive.labels[1])
 
 
 def draw_residuals(axis: Axes, predictive: Predictive, channel: int) -> None:
@@ -98,10 +112,25 @@ def _interval(values: Array, level: float) -> Array:
     return np.quantile(values, [0.5 - level / 2, 0.5 + level / 2], axis=0)
 
 
+def _between(grid: Array, x: Array, values: Array) -> Array:
+    """Values at the data, shape (2, length), interpolated: of data at one x their mean, shape (2, m)."""
+    places, numbers = np.unique(x, return_inverse=True)
+    means = [np.bincount(numbers, row) / np.bincount(numbers) for row in values]
+    return np.array([np.interp(grid, places, row) for row in means])
+
+
 def _band(
-    axis: Axes, x: Array, low: Array, high: Array, *, color: str, label: str, alpha: float = 1.0
+    axis: Axes,
+    x: Array,
+    low: Array,
+    high: Array,
+    *,
+    color: str,
+    label: str,
+    bars: bool,
+    alpha: float = 1.0,
 ) -> None:
-    if len(x) >= FEWEST_IN_BAND:
+    if len(x) >= FEWEST_IN_BAND or not bars:
         axis.fill_between(x, low, high, color=color, alpha=alpha, lw=0, label=label)
     else:
         axis.vlines(x, low, high, color=color, alpha=alpha, lw=9, label=label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ class LivePlots(Observer):
     interval : float
         Seconds between plots, at least; infinity for none before the end.
     log : logging.Logger
+    formats : sequence of str
+        Of the files.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class LivePlots(Observer):
         figures: Callable[..., Mapping[str, Callable[[], Any]]],
         interval: float,
         log: logging.Logger,
+        formats: Sequence[str] = ("png",),
     ) -> None:
         self._folder = folder
         self._view_of = view_of
         self._figures = figures
         self._interval = interval
         self._log = log
+        self._formats = formats
         self._due = time.monotonic() + interval
 
     def state_changed(self, state: State) -> None:
@@ -70,7 +74,7 @@ class LivePlots(Observer):
         try:
             view = see()
             makers = self._figures(view, seconds=seconds)
-            written = save_figures(makers, self._folder, view.label, self._warn)
+            written = save_figures(makers, self._folder, view.label, self._warn, self._formats)
         # Nothing about a picture is worth a run.
         except Exception as error:
             self._warn("of the run", error)

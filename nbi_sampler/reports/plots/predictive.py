@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from nbi_sampler.core.randomness import stage_generator, torch_generator
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.reports.plots.style import percent
 
-__all__ = ["Predictive", "abscissa", "predict"]
+__all__ = ["Curves", "Predictive", "abscissa", "axis_labels", "predict"]
 
 Array = NDArray[np.float64]
 
@@ -22,6 +24,27 @@ N_PREDICTIONS = 200
 # Noise is cheap: so many draws of it for each prediction, as long as they are not too many numbers.
 MOST_REPEATS = 10
 MOST_NUMBERS = 10_000_000
+# Values of the independent variable between the data.
+N_BETWEEN = 400
+MOST_AT_DATA = 5_000
+# Relative to the largest prediction: models that differ more at the data look at more than x.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Predictions without noise, between the data too.
+
+    Attributes
+    ----------
+    x : ndarray, shape (m,)
+        Increasing; the data are among them.
+    predictions : ndarray, shape (n, m)
+        At the draws of `Predictive.predictions`.
+    """
+
+    x: Array
+    predictions: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +62,10 @@ class Predictive:
         The same, some times, with noise.
     noise : ndarray, shape (n_channels, length)
         Standard deviation of that.
+    curves : Curves, optional
+        Where the model can be evaluated between the data.
+    labels : tuple of two str
+        Of the independent variable and of the data.
     """
 
     x: Array | None
@@ -46,6 +73,8 @@ class Predictive:
     predictions: Array
     replicated: Array
     noise: Array
+    curves: Curves | None = None
+    labels: tuple[str, str] = ("x", "data")
 
     @property
     def summary(self) -> str:
@@ -53,8 +82,8 @@ class Predictive:
         low, high = np.quantile(self.replicated, [0.025, 0.975], axis=0)
         share = np.mean((self.observed >= low) & (self.observed <= high))
         return (
-            f"{share:.0%} of {self.observed.size:,} points lie within the 95 % interval of the data that "
-            f"{len(self.predictions)} draws from the posterior predict"
+            f"{percent(share)} of {self.observed.size:,} points lie within the 95 % interval of the data "
+            f"that {len(self.predictions)} draws from the posterior predict"
         )
 
 
@@ -65,11 +94,13 @@ def predict(
     weights: Array,
     x: Array | None = None,
     seconds: float = 10.0,
+    labels: tuple[str, str] = ("x", "data"),
 ) -> Predictive | None:
     """Predict data at draws of the result, theta of shape (n, n_dim), whose weights sum to one.
 
     After ``seconds``, and two calls, no further one is begun; they are not counted as calls of the run. None
-    where fewer than two predictions are finite. ``x``, shape (length,), is the independent variable.
+    where fewer than two predictions are finite. ``x``, shape (length,), is the independent variable; where
+    the model can be evaluated between its values, it is, in another ``seconds`` at most.
     """
     if not len(theta):
         return None
@@ -83,7 +114,54 @@ def predict(
         made.append(forward.simulate(space.row(row)))
     predictions = np.array(made)
     finite = np.isfinite(predictions).all(axis=1)
-    return _replicated(forward, space, chosen[: len(made)][finite], predictions[finite], x)
+    chosen, predictions = chosen[: len(made)][finite], predictions[finite]
+    found = _replicated(forward, space, chosen, predictions, x)
+    if found is None or x is None:
+        return found and replace(found, labels=labels)
+    return replace(found, labels=labels, curves=_curves(forward, space, chosen, predictions, x, seconds))
+
+
+def _curves(
+    forward: ForwardModel, space: ParameterSpace, theta: Array, predictions: Array, x: Array, seconds: float
+) -> Curves | None:
+    """Predictions between the data; None where the model has none there, or others at the data."""
+    if len(x) > MOST_AT_DATA or not x.min() < x.max():
+        return None
+    grid = np.union1d(x, np.linspace(x.min(), x.max(), N_BETWEEN))
+    at_data = np.searchsorted(grid, x)
+    made: list[Array] = []
+    start = time.monotonic()
+    for row, prediction in zip(theta, predictions, strict=True):
+        if len(made) >= 2 and time.monotonic() - start > seconds:
+            break
+        try:
+            curve = forward.simulate_at(grid, space.row(row))
+        # The user's function was never promised other values of x.
+        except Exception:
+            return None
+        largest = float(np.abs(prediction).max())
+        if curve is None or not np.allclose(curve[at_data], prediction, rtol=0.0, atol=TOLERANCE * largest):
+            return None
+        made.append(curve)
+    curves = np.array(made)
+    curves = curves[np.isfinite(curves).all(axis=1)]
+    return Curves(grid, curves) if len(curves) >= 2 else None
+
+
+def axis_labels(likelihood: Any) -> tuple[str, str]:
+    """Labels of the independent variable and of the data.
+
+    They are ``x_label`` and ``y_label`` of the likelihood where it has such texts; else the independent
+    variable is called as the argument of the likelihood's function is.
+    """
+    x, y = (getattr(likelihood, name, None) for name in ("x_label", "y_label"))
+    if not isinstance(x, str):
+        try:
+            x = next(iter(inspect.signature(likelihood.func).parameters))
+        # It has no function, or one without arguments or a signature.
+        except (AttributeError, StopIteration, TypeError, ValueError):
+            x = "x"
+    return x, y if isinstance(y, str) else "data"
 
 
 def abscissa(likelihood: Any, forward: ForwardModel) -> Array | None:

@@ -9,17 +9,29 @@ import numpy as np
 
 from nbi_sampler.algorithm.records import RoundRecord
 from nbi_sampler.importance.weights import Evidence
-from nbi_sampler.reports.plots.axis_scale import AxisScale
-from nbi_sampler.reports.plots.style import COLOURS, MOST_COLUMNS, PHASES, compact, head, say
+from nbi_sampler.reports.plots.style import (
+    COLOURS,
+    KINDS,
+    MOST_COLUMNS,
+    compact,
+    head,
+    kind_of,
+    percent,
+    say,
+)
+from nbi_sampler.reports.plots.symlog import show_differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-__all__ = ["draw_efficiency", "draw_evidence", "draw_losses", "label_batches"]
+__all__ = ["draw_efficiency", "draw_evidence", "draw_losses", "kinds_shown", "label_batches"]
 
 MOST_TICKS = 9
+# Fits that are named by a word and a number.
+MOST_NAMED = 10
 # Nats about the loss that was kept within which the axis is linear: the gap to the training loss shows.
-LOSS_WIDTH = 0.3
+LOSS_WIDTH = 1.0
 
 
 def label_batches(axis: Axes, records: Sequence[RoundRecord]) -> None:
@@ -30,33 +42,58 @@ def label_batches(axis: Axes, records: Sequence[RoundRecord]) -> None:
     shown = np.arange(len(records) - 1, -1, -step)[::-1]
     axis.set_xticks(shown, [compact(calls[i]) for i in shown])
     axis.set_xlim(-0.6, len(records) - 0.4)
-    axis.set_xlabel("batches of draws, labelled with the likelihood calls so far")
+    axis.set_xlabel("likelihood calls after each batch")
 
 
-def draw_efficiency(axis: Axes, records: Sequence[RoundRecord], most_columns: int = MOST_COLUMNS) -> None:
-    """Share of effective draws of every batch, and how far the proposal's target was tempered."""
+def kinds_shown(records: Sequence[RoundRecord]) -> list[Line2D]:
+    """Handles of a legend: the kinds of batches that there are, and how a batch outside the result looks."""
+    from matplotlib.lines import Line2D
+
+    present = {kind_of(record.phase) for record in records}
+    handles = [
+        Line2D([], [], color=colour, marker=marker, ls="", ms=5.5, label=kind)
+        for kind, (colour, marker) in KINDS.items()
+        if kind in present
+    ]
+    if not all(record.pooled for record in records):
+        look: dict[str, Any] = dict(color="0.3", marker="o", mfc="white", ls="", ms=5.5)
+        handles.append(Line2D([], [], label="open: not in the result", **look))
+    return handles
+
+
+def draw_efficiency(
+    axis: Axes, records: Sequence[RoundRecord], most_columns: int = MOST_COLUMNS, *, key: bool = True
+) -> None:
+    """Share of effective draws of every batch, and how far the proposal's target was tempered.
+
+    The ``key`` explains colours and markers.
+    """
     fits = [(i, record.exponent) for i, record in enumerate(records) if record.phase == "refinement"]
     if any(exponent < 1.0 for _, exponent in fits):
         steps: dict[str, Any] = dict(where="mid", color="0.5", linestyle="--", lw=1, label="tempering")
         axis.step(*zip(*fits, strict=True), **steps)
     axis.plot([record.efficiency for record in records], color="0.8", lw=1, zorder=1)
-    for phase, (colour, marker) in PHASES.items():
+    for kind, (colour, marker) in KINDS.items():
         for pooled in (False, True):
             points = [
-                (i, r.efficiency) for i, r in enumerate(records) if (r.phase, r.pooled) == (phase, pooled)
+                (i, record.efficiency)
+                for i, record in enumerate(records)
+                if (kind_of(record.phase), record.pooled) == (kind, pooled)
             ]
             if points:
                 face = colour if pooled else "white"
                 axis.plot(*zip(*points, strict=True), marker, color=colour, mfc=face, ms=5.5)
     axis.set(ylim=(-0.04, 1.04), ylabel="effective draws / draws")
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.yaxis.set_major_formatter(lambda value, _: percent(value))
     label_batches(axis, records)
-    _add_key(axis, records)
+    if key:
+        for handle in kinds_shown(records):
+            axis.add_line(handle)
     head(axis, "Efficiency of each proposal", most_columns=most_columns, columnspacing=0.9, handletextpad=0.1)
 
 
 def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) -> None:
-    """Evidence from every batch by itself with its error, and that of the result, on a stretched axis."""
+    """Evidence from every batch by itself with its error, less that of the result."""
     finite = [record for record in records if np.isfinite(record.log_evidence)]
     title = "Evidence from each batch"
     if not finite or not np.isfinite(result.log_evidence):
@@ -64,11 +101,11 @@ def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) 
         say(axis, "no finite likelihood, no evidence")
         return
     for i, record in enumerate(records):
-        colour, marker = PHASES[record.phase]
+        colour, marker = KINDS[kind_of(record.phase)]
         if np.isfinite(record.log_evidence):
             axis.errorbar(
                 i,
-                record.log_evidence,
+                record.log_evidence - result.log_evidence,
                 record.log_evidence_err,
                 fmt=marker,
                 color=colour,
@@ -79,12 +116,14 @@ def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) 
         else:
             axis.plot(i, 0.03, "v", color=colour, transform=axis.get_xaxis_transform(), clip_on=False)
     value, error = result
-    axis.axhspan(value - error, value + error, color=COLOURS[5], alpha=0.35, lw=0, label="its error")
-    axis.axhline(value, color=COLOURS[0], lw=1, label="result")
+    axis.axhspan(-error, error, color=COLOURS[5], alpha=0.35, lw=0, label="error of the result")
+    axis.axhline(0.0, color=COLOURS[0], lw=1, label=f"result, log Z = {value:.3f}")
     errors = [record.log_evidence_err for record in finite]
-    ends = [record.log_evidence + sign * record.log_evidence_err for record in finite for sign in (-1, 1)]
-    AxisScale.about(value, 2.0 * float(min(errors[-3:]))).apply(axis, min(ends), max(ends))
-    axis.set_ylabel(r"$\log Z$, stretched about the result")
+    ends = [
+        record.log_evidence - value + sign * record.log_evidence_err for record in finite for sign in (-1, 1)
+    ]
+    show_differences(axis, min(ends), max(ends), 5.0 * float(min(errors[-3:])))
+    axis.set_ylabel(r"$\log Z$ $-$ $\log Z$ of the result")
     label_batches(axis, records)
     head(axis, title)
 
@@ -98,7 +137,7 @@ def draw_losses(axis: Axes, records: Sequence[RoundRecord]) -> None:
         return
     start, middles, shown = 0, [], [0.0]
     for _, record in fits:
-        colour = PHASES[record.phase][0]
+        colour = KINDS[kind_of(record.phase)][0]
         losses = np.array([record.training_loss, record.validation_loss])
         finite = np.isfinite(losses)
         kept = int(np.argmin(np.where(finite[1], losses[1], np.inf)))
@@ -111,24 +150,16 @@ def draw_losses(axis: Axes, records: Sequence[RoundRecord]) -> None:
         shown.extend(losses[np.isfinite(losses)])
         start += len(epochs) + 1
         axis.axvline(start - 1, color="0.85", lw=0.8)
-    AxisScale(0.0, LOSS_WIDTH).apply(axis, min(shown), max(*shown, LOSS_WIDTH))
+    show_differences(axis, min(shown), max(*shown, 0.1), LOSS_WIDTH)
     axis.set_xlim(-1, start)
     step = -(-len(fits) // (2 * MOST_TICKS))
     named = range(len(fits) - 1, -1, -step)
-    axis.set_xticks([middles[j] for j in named], [str(fits[j][0] + 1) for j in named])
+    word = "batch " if len(fits) <= MOST_NAMED else ""
+    axis.set_xticks([middles[j] for j in named], [f"{word}{fits[j][0] + 1}" for j in named])
     axis.grid(False, axis="x")
-    axis.set_xlabel("fits, by the number of the batch that was drawn after them; within each, epochs")
-    axis.set_ylabel("loss - loss kept, stretched")
+    axis.set_xlabel("epochs of each fit" + ("" if word else ", by batch"))
+    axis.set_ylabel("loss $-$ loss kept (nats)")
     axis.plot([], [], color="0.3", lw=0.8, alpha=0.7, label="training")
     axis.plot([], [], color="0.3", lw=1.8, label="validation")
     axis.plot([], [], "o", color="0.3", mec="white", ms=5, label="kept")
     head(axis, "Loss of each fit")
-
-
-def _add_key(axis: Axes, records: Sequence[RoundRecord]) -> None:
-    """Explain colours and markers, outside the data."""
-    present = {record.phase for record in records}
-    for phase, (colour, marker) in PHASES.items():
-        if phase in present:
-            axis.plot([], [], marker, color=colour, ms=5.5, label=phase)
-    axis.plot([], [], "o", color="0.3", mfc="white", ms=5.5, label="not in the result")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ from nbi_sampler.importance.reliability import Status
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.plots.data import data_figure
 from nbi_sampler.reports.plots.parameters import parameters_figure
-from nbi_sampler.reports.plots.predictive import abscissa, predict
-from nbi_sampler.reports.plots.rounds import draw_efficiency, draw_evidence, draw_losses
-from nbi_sampler.reports.plots.style import COLOURS, own_style, save_figure
+from nbi_sampler.reports.plots.predictive import abscissa, axis_labels, predict
+from nbi_sampler.reports.plots.rounds import draw_efficiency, draw_evidence, draw_losses, kinds_shown
+from nbi_sampler.reports.plots.style import COLOURS, own_style, plot_formats, save_figure
 from nbi_sampler.reports.plots.view import RunView
 from nbi_sampler.reports.plots.weights import draw_tail, draw_weights
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["figures_of", "plot_run", "run_figure", "save_figures"]
 
 PARAMETERS_SAY = (
-    "Bars: 68 % and 95 % of each batch of draws, without weights; at the right the weighted posterior. Axes "
-    "are stretched about it."
+    "Bars: 68 % and 95 % of each batch of draws, without weights; at the right the weighted posterior. A bar "
+    "with an arrowhead goes on beyond the axis."
 )
 # Of the heading, at its size.
 LETTERS_PER_INCH = 12.0
@@ -41,6 +41,7 @@ def plot_run(
     *,
     likelihood: Any = None,
     forward: ForwardModel | None = None,
+    plot_format: str | Sequence[str] = "png",
 ) -> tuple[Path, ...]:
     """Plot a finished run, also one that was read from a file.
 
@@ -54,6 +55,8 @@ def plot_run(
         Adds the data beside what the posterior predicts, if it is one that is recognised; some 200 calls.
     forward : ForwardModel, optional
         Instead, where it is not: for example ``forward.UserModel(simulator, noise, x_obs)``.
+    plot_format : str or sequence of str
+        ``"png"``, ``"pdf"`` or ``"svg"``, or several: ``("png", "pdf")`` writes each figure twice.
 
     Returns
     -------
@@ -63,14 +66,15 @@ def plot_run(
     Raises
     ------
     ValueError
-        For the result of another sampler.
+        For the result of another sampler, and for a format that is not known.
     """
+    formats = plot_formats(plot_format)
     view = RunView.from_result(result)
     if forward is None and likelihood is not None:
         forward = forward_model_for(likelihood)
     space = ParameterSpace(result.priors) if forward is not None else None
     folder = Path(result.outdir if outdir is None else outdir)
-    return save_figures(figures_of(view, forward, space, likelihood), folder, view.label)
+    return save_figures(figures_of(view, forward, space, likelihood), folder, view.label, formats=formats)
 
 
 def save_figures(
@@ -78,8 +82,9 @@ def save_figures(
     folder: Path,
     label: str,
     on_error: Callable[[str, Exception], None] | None = None,
+    formats: Sequence[str] = ("png",),
 ) -> tuple[Path, ...]:
-    """Draw and write figures, ``{label}_{name}.png``, one by one.
+    """Draw and write figures, ``{label}_{name}.png`` or in other formats, one by one.
 
     ``on_error`` is told of the name and the error of each that fails; without it the first one is raised.
     """
@@ -89,7 +94,7 @@ def save_figures(
             with own_style():
                 figure = make()
                 if figure is not None:
-                    written.append(save_figure(figure, folder / f"{label}_{name}.png"))
+                    written += [save_figure(figure, folder / f"{label}_{name}.{each}") for each in formats]
         # Any label, any user's model and any disk can fail here, in any way.
         except Exception as error:
             if on_error is None:
@@ -114,7 +119,8 @@ def figures_of(
     def data() -> Figure | None:
         assert forward is not None and space is not None
         x = abscissa(likelihood, forward)
-        predictive = predict(forward, space, view.theta, view.weights, x, seconds)
+        labels = axis_labels(likelihood)
+        predictive = predict(forward, space, view.theta, view.weights, x, seconds, labels)
         return None if predictive is None else _headed(data_figure(predictive), view, predictive.summary)
 
     makers: dict[str, Callable[[], Figure | None]] = {"run": partial(run_figure, view)}
@@ -130,11 +136,13 @@ def run_figure(view: RunView) -> Figure:
 
     figure = Figure(figsize=(11.0, 9.5), layout="constrained")
     axes = figure.subplot_mosaic(PANELS, height_ratios=[1.0, 1.0, 0.8])
-    draw_efficiency(axes["efficiency"], view.records)
+    draw_efficiency(axes["efficiency"], view.records, key=False)
     draw_evidence(axes["evidence"], view.records, view.evidence)
     draw_weights(axes["weights"], view.weights, view.n_draws)
     draw_tail(axes["tail"], view.weights, view.n_draws, view.k_hat)
     draw_losses(axes["losses"], view.records)
+    kinds = kinds_shown(view.records)
+    figure.legend(handles=kinds, loc="outside lower left", ncols=len(kinds))
     value, error = view.evidence
     found = f"log Z = {value:.3f} ± {error:.3f}" if math.isfinite(value) else "no evidence"
     calls = sum(record.n_calls for record in view.records)

@@ -12,11 +12,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbi_sampler.reports.outlook import STAGES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "PHASES", "compact", "head", "own_style", "save_figure", "say", "with_errors"]
+__all__ = [
+    "COLOURS",
+    "KINDS",
+    "PHASES",
+    "compact",
+    "head",
+    "kind_of",
+    "own_style",
+    "percent",
+    "plot_formats",
+    "save_figure",
+    "say",
+    "signed",
+    "with_errors",
+]
 
 
 # Okabe & Ito (2008), from blue to sky blue: told apart with every kind of colour vision.
@@ -32,6 +48,16 @@ PHASES = {
     "mode search": (COLOURS[5], "v"),
     "final": (COLOURS[1], "D"),
 }
+
+# Three kinds of batches, with colour and marker: the stages in which a run is told.
+KINDS = {
+    "learning": (COLOURS[0], "o"),
+    "refining": (COLOURS[2], "^"),
+    "final draws": (COLOURS[1], "D"),
+}
+
+# Of figures in files: a raster, and two of vectors.
+FORMATS = ("png", "pdf", "svg")
 
 # Of a legend in one row, which is all that there is room for in height.
 MOST_COLUMNS = 12
@@ -74,6 +100,29 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
+def plot_formats(asked: Any) -> tuple[str, ...]:
+    """Formats of figures, in the order that was asked for.
+
+    Raises
+    ------
+    ValueError
+        For anything but the names of `FORMATS`, in a text with commas or in a sequence.
+
+    Examples
+    --------
+    >>> plot_formats("png"), plot_formats("png, pdf"), plot_formats(["pdf"])
+    (('png',), ('png', 'pdf'), ('pdf',))
+    """
+    names = asked.split(",") if isinstance(asked, str) else asked
+    words = tuple(str(name).strip().lower() for name in names) if isinstance(names, list | tuple) else ()
+    if not words or not set(words) <= set(FORMATS):
+        raise ValueError(
+            f"plot_format: expected {', '.join(map(repr, FORMATS))} or several of them, such as 'png,pdf', "
+            f"got {asked!r}"
+        )
+    return tuple(dict.fromkeys(words))
+
+
 def say(axis: Axes, text: str) -> None:
     """Write in the middle of an empty panel why it is empty."""
     axis.text(0.5, 0.5, text, ha="center", va="center", color="0.4", transform=axis.transAxes)
@@ -92,6 +141,34 @@ def head(axis: Axes, title: str, *, most_columns: int = MOST_COLUMNS, **legend: 
         )
         # Otherwise a long row would widen the panel's column.
         row.set_in_layout(False)
+
+
+def kind_of(phase: str) -> str:
+    """Name the kind of batches, of `KINDS`, to which a phase belongs."""
+    return tuple(KINDS)[STAGES[phase][0] - 1]
+
+
+def percent(share: float, n_decimals: int = 0) -> str:
+    """A share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.95), percent(0.0017, 2)
+    ('95 %', '0.17 %')
+    """
+    return f"{100.0 * share:.{n_decimals}f} %"
+
+
+def signed(value: float) -> str:
+    """A number with its sign, for the ticks of differences.
+
+    Examples
+    --------
+    >>> signed(-0.1), signed(0.0), signed(1000.0), signed(1e-5)
+    ('−0.1', '0', '+1,000', '+1e-05')
+    """
+    text = f"{value:+,.0f}" if abs(value) >= 1.0 else f"{value:+g}"
+    return "0" if value == 0.0 else text.replace("-", "\N{MINUS SIGN}", 1)
 
 
 def compact(count: float) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nbi_sampler.algorithm.state import State
 
-__all__ = ["RunView", "parameter_labels"]
+__all__ = ["RunView", "parameter_labels", "parameter_units"]
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,8 @@ class RunView:
     Attributes
     ----------
     label : str
-    labels : tuple of str, length n_dim
-        Of the parameters, for axes.
+    labels, units : tuple of str, length n_dim
+        Of the parameters, for axes; units may be empty.
     records : tuple of RoundRecord
     theta : ndarray, shape (n, n_dim)
         Draws of the result whose weight is not zero.
@@ -58,6 +58,7 @@ class RunView:
     status: str = ""
     message: str = ""
     truth: tuple[float | None, ...] = field(default=())
+    units: tuple[str, ...] = field(default=())
 
     @classmethod
     def from_result(cls, result: Result) -> RunView:
@@ -82,6 +83,7 @@ class RunView:
             status=own["status"],
             message=own["message"],
             truth=tuple(known.get(name) for name in names),
+            units=parameter_units(names, result.priors),
         )
 
     @classmethod
@@ -91,13 +93,24 @@ class RunView:
         """Take the view of a run that goes on, with one record at least; names are those of the space."""
         draws = ResultDraws.of(state, len(names))
         finite = np.isfinite(draws.log_weights)
-        labels = parameter_labels(names, priors)
-        return cls(label, labels, state.records, draws.theta[finite], draws.log_weights[finite])
+        return cls(
+            label,
+            parameter_labels(names, priors),
+            state.records,
+            draws.theta[finite],
+            draws.log_weights[finite],
+            units=parameter_units(names, priors),
+        )
 
     @property
     def n_dim(self) -> int:
         """Number of sampled parameters."""
         return len(self.labels)
+
+    def label_with_unit(self, i: int) -> str:
+        """Label of parameter ``i``, its unit in brackets where it has one."""
+        unit = self.units[i] if self.units else ""
+        return f"{self.labels[i]} [{unit}]" if unit else self.labels[i]
 
     @property
     def of_result(self) -> tuple[RoundRecord, ...]:
@@ -147,16 +160,31 @@ def parameter_labels(names: Iterable[str], priors: PriorDict | None) -> tuple[st
     return tuple(_label(name, (priors or {}).get(name)) for name in names)
 
 
-def _label(name: str, prior: Any) -> str:
-    from matplotlib.mathtext import MathTextParser
+def parameter_units(names: Iterable[str], priors: PriorDict | None) -> tuple[str, ...]:
+    """Units of parameters on axes, those of their priors, as they are or as matplotlib sets them."""
+    return tuple(_unit(getattr((priors or {}).get(name), "unit", None)) for name in names)
 
+
+def _label(name: str, prior: Any) -> str:
     label = getattr(prior, "latex_label", None)
     plain = name.replace("$", r"\$")
     if not isinstance(label, str) or label.count("$") < 2:
         return plain
+    return label if _can_be_set(label) else plain
+
+
+def _unit(unit: Any) -> str:
+    if not isinstance(unit, str):
+        return ""
+    return unit if _can_be_set(unit) else unit.replace("$", r"\$")
+
+
+def _can_be_set(text: str) -> bool:
+    """Return whether matplotlib knows the LaTeX in a text."""
+    from matplotlib.mathtext import MathTextParser
+
     try:
-        MathTextParser("agg").parse(label)
-    # LaTeX that matplotlib does not know.
+        MathTextParser("agg").parse(text)
     except ValueError:
-        return plain
-    return label
+        return False
+    return True

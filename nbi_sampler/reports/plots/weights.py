@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.core.config import RELIABILITY
 from nbi_sampler.importance.pareto import tail_size
-from nbi_sampler.reports.plots.style import COLOURS, MOST_COLUMNS, head, say
+from nbi_sampler.reports.plots.style import COLOURS, MOST_COLUMNS, head, percent, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
     from matplotlib.ticker import NullFormatter
 
     n_zero = n_draws - len(weights)
-    title = "Weights of the result's draws" + (f", {n_zero / n_draws:.1%} are zero" if n_zero else "")
+    title = "Weights of the result's draws" + (f", {percent(n_zero / n_draws, 1)} are zero" if n_zero else "")
     if not len(weights):
         head(axis, title)
         say(axis, "no draw has a weight")
@@ -76,7 +76,7 @@ def draw_tail(
         "o",
         color=COLOURS[1],
         ms=6,
-        label=f"largest: {ordered[0]:.2%} of the posterior",
+        label=f"largest: {percent(ordered[0], 2)} of the posterior",
     )
     n_tail = tail_size(n_draws)
     if 5 <= n_tail < len(relative) and math.isfinite(k_hat):

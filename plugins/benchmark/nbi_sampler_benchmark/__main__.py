@@ -1,4 +1,4 @@
-"""Command line of the benchmark.
+"""Problems of known evidence, other samplers side by side, and costs as problems grow.
 
 nbi-sampler benchmark [run] --problems linear,sine --seeds 1,2,3 --processes 2
 nbi-sampler benchmark report build/benchmark.jsonl
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser("run", parents=[_common(5000)], help="run problems (the default), then report")
     run.add_argument(
         "--problems", type=names_among(PROBLEMS), default=list(PROBLEMS), help="names, with commas"

@@ -19,6 +19,8 @@ from nbi_sampler_benchmark.reports import calibration
 from nbi_sampler_benchmark.reports import required as report
 from nbi_sampler_benchmark.runs import runner, single
 
+from nbi_sampler import cli
+
 # log L of the agreed data at the truth, or at the 40 % quantile of the prior where there is none.
 LOG_LIKELIHOODS = {
     "linear": -128.4222340451323,
@@ -270,3 +272,10 @@ def test_help_names_the_command_and_its_words(capsys):
     assert ended.value.code == 0
     told = capsys.readouterr().out
     assert told.startswith("usage: nbi-sampler benchmark") and "calibration" in told
+
+
+@pytest.mark.parametrize("word, known", [("run", "run"), ("growth", "scaling"), ("shapes", "shapes")])
+def test_help_of_a_command_is_that_of_the_command_as_it_is_typed(word, known, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["benchmark", word, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: nbi-sampler benchmark {known} [-h]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from nbi_sampler_benchmark import get_problem
 from nbi_sampler_benchmark.__main__ import main
 from nbi_sampler_benchmark.problems.growing import growing_problem
 from nbi_sampler_benchmark.runs import runner
+from nbi_sampler_benchmark.scaling.figure import scaling_figure
 from nbi_sampler_benchmark.scaling.laws import fitted_law
 from nbi_sampler_benchmark.scaling.report import AXES, Measured, laws_table, scaling_table
 
@@ -129,6 +131,22 @@ def test_the_command_runs_what_is_missing_and_draws_it(monkeypatch, tmp_path, ca
     assert figure.stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "| line100, effective samples | 400 |" in shown and "too few" in shown
+
+
+@pytest.mark.parametrize(
+    "sizes, costs, n_lines",
+    [
+        ((2, 4, 8), (1000, 2000, 4000), 0),
+        ((2, 4, 8, 16), (1000, 2000, 4000, 8000), 1),
+        ((2, 4, 8, 16), (1000, 90_000, 2000, 50_000), 0),
+    ],
+)
+def test_a_law_is_drawn_where_it_fits_more_than_three_sizes(sizes, costs, n_lines):
+    rows = [row_of(size, calls=calls) for size, calls in zip(sizes, costs, strict=True)]
+    axis = scaling_figure(rows).axes[0]
+    assert len([line for line in axis.lines if line.get_linestyle() == "-"]) == n_lines
+    shown = [label.get_text() for label in axis.get_yticklabels()]
+    assert shown and all(re.fullmatch(r"[\d.]+[kM]?", text) for text in shown)
 
 
 def test_an_unknown_axis_stops_before_any_run(capsys):

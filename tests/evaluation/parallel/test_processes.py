@@ -54,6 +54,7 @@ class TestFailures:
             cases.evaluator(cases.value)(cases.draws(300)).log_likelihood[done],
         )
 
+    @pytest.mark.posix
     def test_a_worker_that_dies_once_costs_its_chunk(self, two, tmp_path, expected, caplog):
         function = cases.Once(tmp_path / "died", cases.die)
         evaluation = cases.evaluator(function, two)(cases.draws(300))
@@ -70,6 +71,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("function", "why"), [(cases.dying, "a worker died"), (cases.hanging, "no answer from 2 processes")]
     )
+    @pytest.mark.posix
     def test_the_draw_that_kills_or_hangs_every_worker_is_named(self, two, function, why, monkeypatch):
         monkeypatch.setattr(dispatch, "HANGING_SECONDS", 1.0)
         with pytest.raises(WorkerError, match=rf"{why}.*, 3 times, with k=2, m=2\.9[^;]*; call") as caught:
@@ -115,6 +117,7 @@ class TestOurOwnProcesses:
         _eventually(lambda: not any(_is_running(process.pid) for process in ours))
 
     @pytest.mark.parametrize("method", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+    @pytest.mark.posix
     def test_they_end_with_a_parent_that_is_killed(self, tmp_path, method):
         """A process pool of Python's waits forever for a parent that was killed."""
         report = tmp_path / "pids"
@@ -130,6 +133,7 @@ class TestOurOwnProcesses:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+    @pytest.mark.posix
     def test_those_that_import_the_script_give_the_same(self, tmp_path, expected, monkeypatch, method):
         context = multiprocessing.get_context(method)
         monkeypatch.setattr(multiprocessing, "get_context", lambda: context)
@@ -158,6 +162,7 @@ class TestProcessesThatNeverStart:
                 cases.evaluator(cases.slow, pool)(cases.draws(300))
         assert "likelihood:" not in str(caught.value) and "again" not in caplog.text
 
+    @pytest.mark.posix
     def test_nor_is_a_draw_blamed_where_they_do_not_start_again(self, monkeypatch, tmp_path):
         original, started = pools.prepare_process, tmp_path / "started"
 

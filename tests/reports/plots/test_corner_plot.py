@@ -48,3 +48,17 @@ def test_axes_end_where_the_draws_do_and_not_at_a_draw_far_off():
     low, high = figure.axes[0].get_xlim()
     assert 49.9 < low < 49.99 and 50.01 < high < 50.1
     assert view.theta.min() > low - 0.05
+
+
+@pytest.mark.parametrize("n_dim, truth, says", [(3, True, 3), (3, False, 2), (1, True, 2)])
+def test_it_says_what_contours_and_lines_are(n_dim, truth, says):
+    view = made_view(n_dim=n_dim, n_weights=900, truth=(50.0,) * n_dim if truth else ())
+    with own_style():
+        figure = corner_figure(view, tuple(range(n_dim)), n_rows=600)
+    (text,) = [each.get_text() for each in figure.texts]
+    assert len(text.split("\n")) == says
+    assert "dashed: median and central 68 %" in text
+    assert ("contours: 39 % and 86 % of the posterior" in text) == (n_dim > 1)
+    dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    expected = view.quantiles(0, (0.16, 0.5, 0.84))
+    assert [line.get_xdata()[0] for line in dashed] == pytest.approx(expected, abs=2e-3)

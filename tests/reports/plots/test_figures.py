@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import PriorDict, Uniform
+from matplotlib.figure import Figure
 from plot_cases import made_view, overlaps, records
 
-from nbi_sampler.forward import UserModel
+from nbi_sampler.forward import UserModel, forward_model_for
 from nbi_sampler.priors.space import ParameterSpace
-from nbi_sampler.reports.plots.axis_scale import AxisScale
 from nbi_sampler.reports.plots.data import data_figure
-from nbi_sampler.reports.plots.predictive import abscissa, predict
-from nbi_sampler.reports.plots.run import figures_of
-from nbi_sampler.reports.plots.style import compact, own_style, with_errors
+from nbi_sampler.reports.plots.modes import modes_of
+from nbi_sampler.reports.plots.parameters import parameters_figure
+from nbi_sampler.reports.plots.predictive import abscissa, axis_labels, predict
+from nbi_sampler.reports.plots.run import figures_of, save_figures
+from nbi_sampler.reports.plots.style import compact, own_style, plot_formats, with_errors
+from nbi_sampler.reports.plots.symlog import show_differences
 
 
 class TestNumbers:
@@ -36,15 +41,6 @@ class TestNumbers:
 
     def test_counts_fit_below_an_axis(self):
         assert [compact(count) for count in (0, 999, 999_999, 123_456_789)] == ["0", "999", "1M", "123M"]
-
-    @pytest.mark.parametrize(("centre", "width"), [(0.0, 1.0), (1328.3, 0.01), (-1e-21, 1e-23), (7.0, 0.0)])
-    def test_stretched_axis_shows_both_ends_and_the_middle(self, centre, width):
-        scale = AxisScale.about(centre, width)
-        low, high = centre - 1e4 * scale.width, centre + 3e3 * scale.width
-        ticks = np.array(scale.ticks(low, high))
-        assert len(ticks) == 5
-        assert np.all(np.diff(scale.forward(ticks)) > 0.5 * np.diff(scale.forward([low, high])) / 5)
-        np.testing.assert_allclose(scale.inverse(scale.forward(ticks)), ticks, rtol=1e-9)
 
 
 LONG = "a sentence of a status that says what was found and what could be done about it, " * 4
@@ -156,3 +152,144 @@ class TestPredictions:
     def test_independent_variable_is_the_likelihoods(self):
         x = np.linspace(0, 1, 40)
         assert np.array_equal(abscissa(SimpleNamespace(x=x), self.model()), x)
+
+
+def sine(x, a, f):
+    return a * np.sin(f * x)
+
+
+class TestCurvesBetweenTheData:
+    x = np.array([3.0, 0.5, 1.0, 1.0, 9.0])
+    priors = PriorDict({"a": Uniform(0, 5), "f": Uniform(0, 5)})
+    theta = np.column_stack([np.linspace(1, 3, 50), np.full(50, 2.0)])
+    weights = np.full(50, 1 / 50)
+
+    def found(self, function=sine):
+        likelihood = GaussianLikelihood(self.x, sine(self.x, 2.0, 2.0), function, sigma=0.1)
+        forward = forward_model_for(likelihood)
+        return predict(forward, ParameterSpace(self.priors), self.theta, self.weights, self.x)
+
+    def test_are_those_of_the_draws_on_a_fine_grid_that_holds_the_data(self):
+        found = self.found()
+        x = found.curves.x
+        assert len(x) > 400 and np.all(np.diff(x) > 0) and set(self.x) <= set(x)
+        at_data = found.curves.predictions[:, np.searchsorted(x, self.x)]
+        np.testing.assert_allclose(at_data, found.predictions[:, 0])
+        amplitudes = found.curves.predictions / np.sin(2.0 * x)
+        assert np.ptp(amplitudes, axis=1).max() < 1e-9
+
+    def test_bands_are_as_wide_as_at_the_data_where_these_are(self):
+        found = self.found()
+        with own_style():
+            figure = data_figure(found)
+            assert overlaps(figure) == ([], [])
+        outer = figure.axes[0].collections[0].get_paths()[0].vertices
+        expected = np.quantile(found.replicated[:, 0, 0], [0.025, 0.975])
+        at_three = outer[np.isclose(outer[:, 0], 3.0), 1]
+        np.testing.assert_allclose([at_three.min(), at_three.max()], expected, atol=1e-9)
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            pytest.param(lambda x, a, f: sine(np.array([3.0, 0.5, 1.0, 1.0, 9.0]), a, f), id="x of its own"),
+            pytest.param(lambda x, a, f: sine(x - len(x) + 5, a, f), id="looks at the number of data"),
+            pytest.param(lambda x, a, f: np.broadcast_to(sine(x, a, f), (5,)), id="refuses another number"),
+        ],
+    )
+    def test_a_function_that_cannot_be_asked_elsewhere_is_drawn_at_the_data(self, function):
+        found = self.found(function)
+        assert found.curves is None
+        with own_style():
+            assert data_figure(found).axes[0].get_xlim()[1] > 8.0
+
+    def test_axes_are_called_as_the_likelihood_says(self):
+        likelihood = GaussianLikelihood(self.x, self.x, lambda time, a: a * time, sigma=0.1)
+        assert axis_labels(likelihood) == ("time", "data")
+        likelihood.x_label, likelihood.y_label = "HJD (d)", "flux (mJy)"
+        assert axis_labels(likelihood) == ("HJD (d)", "flux (mJy)")
+        assert axis_labels(SimpleNamespace(func=None)) == ("x", "data")
+
+
+class TestDifferences:
+    @pytest.mark.parametrize(
+        "low, high, width, ticks",
+        [
+            (-33_000.0, 0.3, 0.1, [-10_000.0, -100.0, -1.0, 0.0, 0.1]),
+            (-0.5, 2e5, 1.0, [0.0, 10.0, 1_000.0, 100_000.0]),
+            (0.0, 40.0, 0.02, [0.0, 0.01, 0.1, 1.0, 10.0]),
+        ],
+    )
+    def test_ticks_are_zero_and_powers_of_ten_in_plain_numbers(self, low, high, width, ticks):
+        axis = Figure().subplots()
+        show_differences(axis, low, high, width)
+        np.testing.assert_allclose(axis.get_yticks(), ticks)
+        assert axis.get_ylim()[0] < low and high < axis.get_ylim()[1]
+        shown = [label.get_text().replace("−", "-").replace(",", "") for label in axis.get_yticklabels()]
+        np.testing.assert_allclose([float(text) for text in shown], ticks)
+
+    def test_an_axis_without_anything_far_off_is_linear(self):
+        axis = Figure().subplots()
+        show_differences(axis, -0.02, 0.03, 0.01)
+        assert axis.get_yscale() == "linear"
+        assert axis.get_ylim()[0] < -0.02 and axis.get_ylim()[1] > 0.03
+
+
+class TestModes:
+    def weighted(self, rng, places, shares, width=0.1, n=4000):
+        values = np.concatenate([rng.normal(place, width, n) for place in places])
+        weights = np.repeat(np.asarray(shares) / n, n)
+        return values, weights / weights.sum()
+
+    @pytest.mark.parametrize(
+        "places, shares", [((0.0,), (1.0,)), ((-1.4, 1.4), (0.3, 0.7)), ((0.0, 1.0, 50.0), (0.2, 0.5, 0.3))]
+    )
+    def test_are_found_with_their_shares(self, rng, places, shares):
+        found = modes_of(*self.weighted(rng, places, shares))
+        assert len(found) == len(places)
+        for mode, place, share in zip(found, places, shares, strict=True):
+            # Mode by a kernel of half of Silverman's width, on a grid of a thousandth of the range.
+            assert mode.place == pytest.approx(place, abs=0.08 + 2e-3 * np.ptp(places))
+            assert mode.share == pytest.approx(share, abs=0.02)
+
+    @pytest.mark.parametrize("kind", ["uniform", "exponential", "normal"])
+    def test_one_hump_is_one_mode(self, rng, kind):
+        values = getattr(rng, kind)(size=3000)
+        assert len(modes_of(values, np.full(3000, 1 / 3000))) == 1
+
+    def test_one_value_is_one_mode_and_no_draw_none(self):
+        assert modes_of(np.full(5, 3.0), np.full(5, 0.2)) == ((3.0, 1.0),)
+        assert modes_of(np.zeros(0), np.zeros(0)) == ()
+
+
+def test_a_posterior_of_two_modes_is_not_told_by_a_median_between_them(rng):
+    view = made_view(n_dim=1, n_weights=8000, spread=0.0, units=("mag",))
+    view.theta[:, 0] = rng.choice([-1.4, 1.4], 8000) + 0.05 * rng.normal(size=8000)
+    with own_style():
+        (axis,) = parameters_figure(view).axes
+    title = axis.get_title("left")
+    assert re.fullmatch(r"parameter_0\s+(= )?−1\.\d+ \(\d+ %\) or 1\.\d+ \(\d+ %\) mag", title)
+    assert axis.get_yscale() == "linear" and axis.get_ylabel() == "parameter_0 [mag]"
+
+
+def test_bars_beyond_a_linear_axis_end_in_an_arrowhead():
+    view = made_view(n_dim=1, spread=0.0)
+    with own_style():
+        (axis,) = parameters_figure(view).axes
+    low, high = axis.get_ylim()
+    first = view.records[0].quantiles[0]
+    assert first[0] < low and high < first[4]
+    ends = {line.get_marker(): line.get_ydata()[0] for line in axis.lines if line.get_marker() in "v^"}
+    assert ends == {"v": low, "^": high}
+
+
+@pytest.mark.parametrize("wrong", ["jpeg", "png,gif", "", 5, [], ["png", 3]])
+def test_a_format_that_is_not_known_is_refused(wrong):
+    with pytest.raises(ValueError, match="plot_format: expected 'png', 'pdf', 'svg' or several of them"):
+        plot_formats(wrong)
+
+
+def test_each_figure_is_written_in_each_format(tmp_path):
+    written = save_figures(figures_of(made_view()), tmp_path, "label", formats=("png", "pdf"))
+    names = {f"label_{name}.{ending}" for name in ("run", "parameters") for ending in ("png", "pdf")}
+    assert {path.name for path in written} == names == {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / "label_run.pdf").read_bytes().startswith(b"%PDF")

@@ -34,6 +34,11 @@ class TestWhatARunLeaves:
         assert {path.name for path in tmp_path.glob("*.png")} == FIGURES
         assert sum("plots are in" in record.getMessage() for record in bilby_log.records) >= 2
 
+    def test_plots_come_in_the_formats_that_are_asked_for(self, likelihood, priors, tmp_path):
+        run_nbi(likelihood, priors, tmp_path, check_point_plot=True, plot_format="png,pdf", **SMALLEST)
+        plots = {path.name for path in tmp_path.iterdir() if path.suffix in (".png", ".pdf")}
+        assert plots == FIGURES | {name.replace(".png", ".pdf") for name in FIGURES}
+
     def test_quantiles_of_batches_go_from_prior_to_posterior(self, view):
         first, last = view.records[0], view.records[-1]
         # Standard error of a quantile of a uniform distribution of width 10.

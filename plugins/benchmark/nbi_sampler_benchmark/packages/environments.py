@@ -63,7 +63,7 @@ def python_for(requirements: Sequence[str], folder: Path, install: bool = True) 
     shutil.rmtree(place, ignore_errors=True)
     venv.create(place, with_pip=False, symlinks=os.name != "nt")
     _install(python, requirements)
-    (place / COMPLETE).write_text(wanted)
+    (place / COMPLETE).write_text(wanted, encoding="utf-8")
     return python
 
 

@@ -109,8 +109,8 @@ def write_report(
     """
     content = without_unknown({"title": title, "missing": dict(missing), "runs": list(rows)})
     paths = [folder / "report.json", folder / "report.html"]
-    paths[0].write_text(json.dumps(content, indent=2) + "\n")
-    paths[1].write_text(_page(title, rows, missing))
+    paths[0].write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    paths[1].write_text(_page(title, rows, missing), encoding="utf-8")
     return paths
 
 

@@ -222,7 +222,8 @@ def get_problem(name: str) -> Problem:
         return found
     if name not in _BUILDERS:
         raise ValueError(f"name: expected one of {', '.join(_BUILDERS)}, got {name!r}")
-    reference = json.loads((resources.files(__package__) / "references.json").read_text())[name]
+    references = (resources.files(__package__) / "references.json").read_text(encoding="utf-8")
+    reference = json.loads(references)[name]
     likelihood, priors, truth = _BUILDERS[name]()
     return Problem(
         name=name,

@@ -20,7 +20,7 @@ __all__ = ["best_of", "cell", "image", "page_of", "table"]
 
 def page_of(title: str, parts: Iterable[str]) -> str:
     """A whole page; the title is plain text, the parts are HTML."""
-    style = (resources.files("nbi_sampler_benchmark.reports") / "page.css").read_text()
+    style = (resources.files("nbi_sampler_benchmark.reports") / "page.css").read_text(encoding="utf-8")
     body = "\n".join(parts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

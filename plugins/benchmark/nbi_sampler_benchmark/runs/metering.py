@@ -7,8 +7,8 @@ methods of its own would no longer be recognised as one of bilby's.
 from __future__ import annotations
 
 import functools
+import math
 import os
-import resource
 import sys
 import threading
 import time
@@ -99,7 +99,7 @@ class Meter:
 
         def write() -> None:
             while not ended.wait(SECONDS_BETWEEN_WRITES):
-                path.write_text(str(self.calls))
+                path.write_text(str(self.calls), encoding="utf-8")
 
         thread = threading.Thread(target=write, daemon=True)
         thread.start()
@@ -140,11 +140,18 @@ def cpu_seconds() -> float:
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in MB, the imported packages included.
 
-    On Linux from the kernel's own high-water mark, because `getrusage` starts from that of the parent.
+    On Linux from the kernel's own high-water mark, because `getrusage` starts from that of the parent; on
+    Windows NaN.
     """
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        lines = status.read_text(encoding="utf-8").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
+    try:
+        import resource
+    # Windows has none.
+    except ImportError:
+        return math.nan
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -76,5 +76,5 @@ def _name(run: Any) -> str:
 def _number(path: Path) -> int:
     # The file is not there at first, and empty while it is written.
     with suppress(OSError, ValueError):
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
     return 0

@@ -133,7 +133,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         If a line is not a JSON record.
     """
     records = []
-    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], start=1):
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, start=1):
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError as error:
@@ -150,7 +151,7 @@ def run_of(record: dict[str, Any]) -> Run:
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
     """Add a line to a JSON-lines file."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 
 
@@ -170,7 +171,7 @@ def _run_in_process(
             failure = "failed: it ended without a record"
         if failure is not None:
             return None, failure
-        record = json.loads(record_path.read_text())
+        record = json.loads(record_path.read_text(encoding="utf-8"))
     return record, _in_short(record)
 
 

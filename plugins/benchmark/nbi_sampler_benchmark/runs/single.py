@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(run.seed)
     torch.set_num_threads(1)
     record = run_problem(run, given.draws, given.calls)
-    given.record.write_text(json.dumps(record, default=float))
+    given.record.write_text(json.dumps(record, default=float), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,18 @@ MARKERS = ("o", "s", "^", "D")
 # Errors of log Z, in their own errors, that are shown; more lie on the edge.
 MOST_ERRORS = 6.0
 BELIEVABLE = 3.0
+# A law is drawn where it was fitted to so many sizes, and its relative residuals have at most this rms.
+FEWEST_SIZES = 4
+MOST_SPREAD = 0.3
+# Decades up to which a logarithmic axis has ticks between powers of ten.
+FEW_DECADES = 2
 
 
 def scaling_figure(rows: Sequence[Measured]) -> Figure:
-    """A row of panels for each of `AXES` that was measured; runs that do not trust themselves are hollow."""
+    """A row of panels for each of `AXES` that was measured; runs that do not trust themselves are hollow.
+
+    Lines are laws, where there is one that fits.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
@@ -42,7 +50,7 @@ def scaling_figure(rows: Sequence[Measured]) -> Figure:
                 _draw_law(axis, group, cost, i)
             _draw_runs(errors, group, [_shown_pull(row) for row in group], i, family)
         for axis, (cost, title) in zip(costs, COSTS.items(), strict=True):
-            axis.set(yscale="log", ylim=_decades([row.record[cost] for row in rows if row.what == what]))
+            _show_costs(axis, [row.record[cost] for row in rows if row.what == what])
             head(axis, title)
         errors.axhspan(-BELIEVABLE, BELIEVABLE, color="0.93", lw=0)
         errors.set(ylim=(-1.1 * MOST_ERRORS, 1.1 * MOST_ERRORS))
@@ -68,14 +76,22 @@ def _draw_runs(
 
 def _draw_law(axis: Axes, group: Sequence[Measured], cost: str, number: int) -> None:
     sizes, _, law = costs_of(group, cost)
-    if law is not None:
+    if law is not None and len(np.unique(sizes)) >= FEWEST_SIZES and law.spread <= MOST_SPREAD:
         x = np.geomspace(sizes.min(), sizes.max(), 100)
         axis.plot(x, law(x), color=COLOURS[number % len(COLOURS)], lw=1)
 
 
-def _decades(values: Sequence[float]) -> tuple[float, float]:
-    """Whole decades that hold positive values."""
-    return 10.0 ** math.floor(math.log10(min(values))), 10.0 ** (math.floor(math.log10(max(values))) + 1)
+def _show_costs(axis: Axes, values: Sequence[float]) -> None:
+    """Put a vertical axis on whole decades that hold positive values, with ticks that are plain numbers."""
+    from matplotlib.ticker import NullFormatter
+
+    first, last = math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1
+    axis.set(yscale="log", ylim=(10.0**first, 10.0**last))
+    factors = (1.0, 2.0, 5.0) if last - first <= FEW_DECADES else (1.0,)
+    ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+    ticks = [tick for tick in ticks if tick <= 1.001 * 10.0**last]
+    axis.set_yticks(ticks, [compact(tick) if tick >= 1.0 else f"{tick:g}" for tick in ticks])
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _shown_pull(row: Measured) -> float:

@@ -1,0 +1,80 @@
+"""An axis for differences: linear about zero, logarithmic far off, with ticks at powers of ten."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from nbi_sampler.reports.plots.style import signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["show_differences", "ticks_of"]
+
+# On each side of zero.
+MOST_TICKS = 4
+# In units of the linear part: within it the axis is linear as a whole.
+FAR = 5.0
+# Of the axis beyond the outermost values.
+MARGIN = 0.06
+
+
+def show_differences(axis: Axes, low: float, high: float, width: float) -> None:
+    """Put the vertical axis on a symmetric logarithmic scale that shows the values from low to high.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    low, high : float
+        Differences from zero, which is shown in any case.
+    width : float
+        Differences up to about this, rounded to a power of ten, are on a linear scale.
+    """
+    from matplotlib.ticker import NullLocator
+
+    low, high = min(low, 0.0), max(high, 0.0)
+    linear = 10.0 ** round(math.log10(width)) if width > 0.0 and math.isfinite(width) else 1.0
+    if max(-low, high) < FAR * linear:
+        margin = MARGIN * (high - low) or linear
+        axis.set_ylim(low - margin, high + margin)
+        axis.yaxis.set_major_formatter(lambda value, _: signed(round(value, 12)))
+        return
+    axis.set_yscale("symlog", linthresh=linear)
+    ends = _place(low, linear), _place(high, linear)
+    margin = MARGIN * (ends[1] - ends[0]) or 1.0
+    axis.set_ylim(_value(ends[0] - margin, linear), _value(ends[1] + margin, linear))
+    axis.yaxis.set_minor_locator(NullLocator())
+    shown = ticks_of(low, high, linear)
+    axis.set_yticks(shown, [signed(tick) for tick in shown])
+
+
+def ticks_of(low: float, high: float, linear: float) -> list[float]:
+    """Zero and powers of ten on both sides of it, a few at most, from ``linear`` on.
+
+    Examples
+    --------
+    >>> ticks_of(-30_000.0, 0.3, 0.1)
+    [-10000.0, -100.0, -1.0, 0.0, 0.1]
+    """
+    return [*(-tick for tick in _powers(-low, linear)[::-1]), 0.0, *_powers(high, linear)]
+
+
+def _powers(end: float, linear: float) -> list[float]:
+    """Powers of ten from ``linear`` to ``end``, the largest among them where they are thinned out."""
+    if end < linear:
+        return []
+    first, last = round(math.log10(linear)), math.floor(math.log10(end) + 1e-9)
+    step = -(-(last - first + 1) // MOST_TICKS)
+    return [10.0**power for power in range(last, first - 1, -step)][::-1]
+
+
+def _place(value: float, linear: float) -> float:
+    """Place on the axis, on which the linear part on each side of zero is as long as a decade."""
+    size = abs(value) / linear
+    return math.copysign(size if size <= 1.0 else 1.0 + math.log10(size), value)
+
+
+def _value(place: float, linear: float) -> float:
+    size = abs(place)
+    return math.copysign(linear * (size if size <= 1.0 else 10.0 ** (size - 1.0)), place)
