@@ -4,7 +4,7 @@
 
 The event and its priors are those of examples/ogle_2008_blg_092.py, and both samplers have their defaults.
 dynesty takes twenty minutes. Both results are kept in build/figures/readme, and not made twice. The script
-also writes the numbers of the picture to docs/figures/readme.json, which a test compares with the README.
+also writes the numbers of the picture to docs/figures/readme.json.
 """
 
 from __future__ import annotations
