@@ -20,9 +20,10 @@ from nbi_sampler.algorithm.pooling import (
     no_fit_can_pay,
 )
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
+from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target, choose_target
+from nbi_sampler.algorithm.target import Target, choose_target, with_samples
 from nbi_sampler.core.config import REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
@@ -92,6 +93,12 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     space = problem.evaluator.space
     located = state.count("rounds") > 0 or not state.count("prior")
     target = choose_target(state.history, space.n_dim, located)
+    if (
+        isinstance(problem.start, FormerSamples)
+        and state.former_offset is not None
+        and target.exponent == 1.0
+    ):
+        target = with_samples(target, problem.start, state.history, state.former_offset)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     return fit_to_weights(target, space, fitting)
