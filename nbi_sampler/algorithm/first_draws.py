@@ -81,10 +81,12 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     if not step.config.refine:
         best = replace(state, best=Best(whole, record))
         return (best, "efficient") if state.final else (state, "not to be relied on")
-    bridged = np.isfinite(record.log_evidence) and (
-        choose_target(state.history, space.n_dim, True).exponent >= INITIAL.least_exponent
-    )
-    return state, "located" if bridged else "not to be relied on"
+    if not np.isfinite(record.log_evidence):
+        return state, "not to be relied on"
+    exponent = choose_target(state.history, space.n_dim, True).exponent
+    if exponent == 1.0:
+        return state, "efficient enough to look elsewhere"
+    return state, "located" if exponent >= INITIAL.least_exponent else "not to be relied on"
 
 
 def _with_even_prior(n: int, rng: np.random.Generator, proposal: MixtureProposal) -> NDArray[np.float64]:

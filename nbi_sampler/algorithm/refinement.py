@@ -8,7 +8,7 @@ from dataclasses import replace
 from nbi_sampler.algorithm.ascent import ascent_is_due
 from nbi_sampler.algorithm.by_state import fit_by_state
 from nbi_sampler.algorithm.mixture import Fitting, fit_mixture, with_regression_guided_kernels
-from nbi_sampler.algorithm.mode_search import mode_search_is_due
+from nbi_sampler.algorithm.mode_search import began_with_samples, mode_search_is_due
 from nbi_sampler.algorithm.pooling import (
     counts,
     drop_batches_missing_mass,
@@ -93,6 +93,10 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     space = problem.evaluator.space
     located = state.count("rounds") > 0 or not state.count("prior")
     target = choose_target(state.history, space.n_dim, located)
+    if began_with_samples(state) and problem.evaluator.forward is None and target.exponent == 1.0:
+        # With the surface of log L, by which regions are found that the proposals cover too thinly.
+        whole = choose_target(state.history, space.n_dim, False)
+        target = replace(whole, located=True) if whole.exponent == 1.0 else target
     if (
         isinstance(problem.start, FormerSamples)
         and state.former_offset is not None

@@ -37,7 +37,13 @@ STAGES = {
         draw_from_model, {"efficient": "final", "located": "refinement", "not to be relied on": "prior"}
     ),
     "initial": Stage(
-        draw_from_samples, {"efficient": "final", "located": "refinement", "not to be relied on": "prior"}
+        draw_from_samples,
+        {
+            "efficient": "final",
+            "efficient enough to look elsewhere": "mode search",
+            "located": "refinement",
+            "not to be relied on": "prior",
+        },
     ),
     "prior": Stage(
         draw_from_prior,

@@ -85,7 +85,7 @@ def _is_path(given: object) -> bool:
 
 def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
     source = f"the result {os.fsdecode(path)}" if path else f"the result {result.label!r}"
-    weighted, equal = result.nested_samples, result._posterior
+    weighted, equal = _weighted_samples(result), result._posterior
     frame = weighted if _is_weighted(weighted) and _has_all(weighted, result, equal) else equal
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(
@@ -96,6 +96,14 @@ def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
     conversion = getattr(priors, "conversion_function", None)
     columns = {str(name): frame[name].to_numpy() for name in frame}
     return _of_columns(columns, source, priors, (conversion,) if callable(conversion) else ())
+
+
+def _weighted_samples(result: Result) -> Any:
+    # bilby raises where there are none.
+    try:
+        return result.nested_samples
+    except ValueError:
+        return None
 
 
 def _is_weighted(frame: object) -> bool:

@@ -110,6 +110,10 @@ class InitialConfig:
     least_exponent: float = 0.02
     """Power of the weights of the first batch from which the refinement bridges to the posterior of now. Not
     measured."""
+    searching: int = 120
+    search_per_term: float = 1.5
+    """Draws of a batch in which modes are looked for that the samples lack, at most four batches; draws for
+    each term of a start's paraboloid without mixed terms."""
     n_checked: int = 50
     same_likelihood: float = 1e-6
     """Samples at which the likelihood is evaluated first, and the spread of the differences, relative to the
