@@ -41,7 +41,8 @@ def draw(before: Result, after: Result, truth: Mapping[str, float], path: str) -
         for panel, parameter in zip(panels[1:], truth, strict=True):
             weighted = result.nested_samples
             values, weights = weighted[parameter], weighted["weights"]
-            panel.hist(values, 40, weights=weights, density=True, histtype="step", color=colour)
+            shown = after.posterior[parameter].quantile([0.002, 0.998]).to_list()
+            panel.hist(values, 30, shown, weights=weights, density=True, histtype="step", color=colour)
     panels[0].set(ylim=(-0.7, 1.9), yticks=[], xlabel=r"$\ln Z - \ln Z_{\rm evidence\_of}$")
     for panel, (parameter, value) in zip(panels[1:], truth.items(), strict=True):
         panel.axvline(value, color="0.5", lw=0.8)

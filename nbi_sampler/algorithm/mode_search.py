@@ -87,7 +87,8 @@ def search_modes(step: Step) -> tuple[State, str]:
     state = step.drawn("mode search", proposal, n_draws)
     with step.threads():
         converged = kernels is None or bool(_next_starts(state).converged.all())
-    if not converged and state.count("mode search") < MODE_SEARCH.most_batches:
+    most = INITIAL.most_batches if began_with_samples(state) else MODE_SEARCH.most_batches
+    if not converged and state.count("mode search") < most:
         return state, "on the way"
     return state.restarted("mode reached"), "modes reached"
 

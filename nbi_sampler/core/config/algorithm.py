@@ -110,10 +110,11 @@ class InitialConfig:
     least_exponent: float = 0.02
     """Power of the weights of the first batch from which the refinement bridges to the posterior of now. Not
     measured."""
-    searching: int = 120
+    searching: int = 100
+    most_batches: int = 3
     search_per_term: float = 1.5
-    """Draws of a batch in which modes are looked for that the samples lack, at most four batches; draws for
-    each term of a start's paraboloid without mixed terms."""
+    """Draws and batches of the search for modes that the samples lack, and draws for each term of a start's
+    paraboloid without mixed terms."""
     n_checked: int = 50
     same_likelihood: float = 1e-6
     """Samples at which the likelihood is evaluated first, and the spread of the differences, relative to the
