@@ -14,6 +14,7 @@ from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.refinement import _with_samples_that_hold
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import State
@@ -97,3 +98,19 @@ def test_a_run_from_samples_of_one_mode_of_two_gives_the_evidence_of_both(with_v
     found = log_evidence(state.final_log_weights)
     assert began_with_samples(state)
     assert found.log_evidence == pytest.approx(evidence, abs=5.0 * found.error)
+
+
+@pytest.mark.parametrize("lacks_a_mode", [False, True], ids=["whole", "half"])
+def test_samples_that_lack_a_mode_teach_no_more(lacks_a_mode):
+    """They would outweigh the few draws that have found it."""
+    one, two = (toys.bump(centre, 0.15)[0] for centre in ([0.9, 0.9], [-0.9, -0.9]))
+    proposal = defended(MixtureProposal.single(student([0.9, 0.9], 0.2)), 12_000, 6_000, 2)
+
+    def function(z):
+        return np.logaddexp(one(z), two(z)) if lacks_a_mode else one(z)
+
+    history = History().extended(drawn(proposal, function, 12_000, np.random.default_rng(1)), proposal)
+    target, state = choose_target(history, 2, True), State(history=history, former_offset=0.0)
+    assert target.exponent == 1.0
+    made = _with_samples_that_hold(target, former([0.9, 0.9], 0.15), state)
+    assert (made is target) == lacks_a_mode

@@ -115,6 +115,9 @@ class InitialConfig:
     search_per_term: float = 1.5
     """Draws and batches of the search for modes that the samples lack, and draws for each term of a start's
     paraboloid without mixed terms."""
+    most_elsewhere: float = 0.02
+    """Mass of the draws where the samples are not, above which these lack a mode and teach no more. Not
+    measured."""
     n_checked: int = 50
     same_likelihood: float = 1e-6
     """Samples at which the likelihood is evaluated first, and the spread of the differences, relative to the
