@@ -345,6 +345,6 @@ def test_a_result_on_disk_is_that_of_the_same_samples(run, tmp_path):
 
 def test_the_algorithm_of_the_paper_draws_from_the_start_alone(run):
     likelihood = lines.likelihood()
-    result = run(likelihood, posterior(likelihood), refine=False)
+    result = run(likelihood, posterior(likelihood), refine=False, n_effective=2000)
     assert set(phases(result)) == {"initial", "final"}
     assert_agrees(result, lines.exact(likelihood))

@@ -106,7 +106,8 @@ class InitialConfig:
     the prior has one of them with 95 % probability."""
     wide_factors: tuple[float, ...] = (2.0, 4.0)
     wide_shares: tuple[float, ...] = (0.05, 0.03)
-    """Local kernels on the samples, so many times as wide, and their shares of the other draws."""
+    """Local kernels on the samples, so many times as wide, and their shares of the other draws. Not
+    measured."""
     least_exponent: float = 0.02
     """Power of the weights of the first batch from which the refinement bridges to the posterior of now. Not
     measured."""
@@ -114,14 +115,16 @@ class InitialConfig:
     most_batches: int = 3
     search_per_term: float = 1.5
     """Draws and batches of the search for modes that the samples lack, and draws for each term of a start's
-    paraboloid without mixed terms."""
+    paraboloid without mixed terms. With 150 and four all of six runs found a mode that was cut away, with
+    these one of one, for 0.06 calls less an effective draw (sine_demo)."""
     most_elsewhere: float = 0.02
     """Mass of the draws where the samples are not, above which these lack a mode and teach no more. Not
     measured."""
     n_checked: int = 50
     same_likelihood: float = 1e-6
     """Samples at which the likelihood is evaluated first, and the spread of the differences, relative to the
-    largest, up to which it is the former one but for a constant."""
+    largest, up to which it is the former one but for a constant. On eleven problems of the benchmark it was
+    recognised each time."""
 
 
 @dataclass(frozen=True, kw_only=True)

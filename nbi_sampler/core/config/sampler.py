@@ -50,12 +50,12 @@ class FormerConfig:
     """Different samples within the priors below which there is nothing to fit. Not measured."""
 
     most: int = 20_000
-    """Samples beyond which a weighted choice is fitted to: kernels need no more, and time grows with them."""
+    """Samples beyond which a weighted choice is fitted to, as time grows with them. Not measured."""
 
     compared: int = 200
     same_prior: float = 1e-6
     """Samples at which the former prior density is compared, and the spread of the differences up to which it
-    is that of now but for a constant."""
+    is that of now but for a constant. Not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
