@@ -118,8 +118,9 @@ class InitialConfig:
     paraboloid without mixed terms. With 150 and four all of six runs found a mode that was cut away, with
     these one of one, for 0.06 calls less an effective draw (sine_demo)."""
     most_elsewhere: float = 0.02
-    """Mass of the draws where the samples are not, above which these lack a mode and teach no more. Not
-    measured."""
+    """Mass of the draws where the samples are not, above which these lack a mode and teach no more, and a run
+    takes the whole way from the prior: eggbox with half of its modes ended 0.097 too low (9.8 errors) under
+    "ok" without (17,305 calls), 0.001 too low with (19,306)."""
     n_checked: int = 50
     same_likelihood: float = 1e-6
     """Samples at which the likelihood is evaluated first, and the spread of the differences, relative to the
