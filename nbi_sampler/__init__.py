@@ -16,9 +16,10 @@ from nbi_sampler.core.former_names import keep_former_names
 if TYPE_CHECKING:
     from nbi_sampler.amortised.engine import NBI
     from nbi_sampler.reports.html import report
+    from nbi_sampler.sampler.evidence import evidence_of
     from nbi_sampler.sampler.survey import Survey, infer_many
 
-__all__ = ["NBI", "Survey", "__version__", "infer_many", "report"]
+__all__ = ["NBI", "Survey", "__version__", "evidence_of", "infer_many", "report"]
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "NBI": "nbi_sampler.amortised.engine",
     "Survey": "nbi_sampler.sampler.survey",
+    "evidence_of": "nbi_sampler.sampler.evidence",
     "infer_many": "nbi_sampler.sampler.survey",
     "report": "nbi_sampler.reports.html",
 }

@@ -1,4 +1,4 @@
-"""The command ``nbi-sampler``: the page of a result, what is installed, and commands of other distributions.
+"""The command ``nbi-sampler``: page and evidence of a result, what is installed, commands of others.
 
 A distribution adds a command by an entry point of the group ``nbi_sampler.commands``: a function that takes
 the words after its name and returns an exit code. It is imported only when it is used.
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 1 where a plugin is broken, a result cannot be read or its page cannot be written, or a
-        command failed; 2 where a command is not installed.
+        Exit code: 1 where a plugin is broken, a result cannot be read, its page cannot be written or its
+        evidence is not to be relied on, or a command failed; 2 where a command is not installed.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     commands = {each.name: each for each in entry_points(group=_COMMANDS)}
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser(commands).parse_args(words)
     if given.command == "report":
         return _write_report(given.result, given.out, given.parameters)
+    if given.command == "evidence":
+        return _tell_evidence(given)
     rows = plugin_report()
     print(json.dumps(rows, indent=2) if given.json else _table(rows))
     return 1 if any("error" in row for row in rows) else 0
@@ -120,6 +122,7 @@ def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:
         type=_names,
         help="in the corner plot; all, or the eight that depend most on each other, if omitted",
     )
+    _add_evidence(commands)
     for name, command in others.items():
         origin = command.dist.name if command.dist else command.module
         commands.add_parser(name, help=f"of {origin}; see nbi-sampler {name} --help")
@@ -144,6 +147,48 @@ def _write_report(result: str, out: str | None, parameters: list[str] | None) ->
         print(f"nbi-sampler report: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_evidence(commands: Any) -> None:
+    evidence = commands.add_parser(
+        "evidence", help="log Z of the samples of any sampler, by importance sampling from a fit to them"
+    )
+    evidence.add_argument(
+        "result", metavar="RESULT", help="file of a result of bilby: JSON, HDF5 or a pickle"
+    )
+    evidence.add_argument(
+        "--script",
+        metavar="SCRIPT",
+        required=True,
+        help="script or module that defines likelihood and priors, or hands them to bilby.run_sampler",
+    )
+    evidence.add_argument("--n-effective", metavar="N", type=float, help="effective samples (2500)")
+    evidence.add_argument("--seed", metavar="N", type=int, help="same seed, same evidence")
+    evidence.add_argument("--npool", metavar="N", type=int, help="processes that evaluate the likelihood")
+    evidence.add_argument("--outdir", metavar="FOLDER", help="of the new result; that of RESULT if omitted")
+    evidence.add_argument("--label", metavar="NAME", help="of the new result; that of RESULT and _evidence")
+
+
+def _tell_evidence(given: argparse.Namespace) -> int:
+    """Print log Z with its error, status, k-hat and calls; an error in one line otherwise."""
+    from nbi_sampler.importance.reliability import Status
+    from nbi_sampler.sampler.evidence import evidence_of
+    from nbi_sampler.sampler.script import problem_of
+
+    asked = {name: getattr(given, name) for name in ("n_effective", "seed", "npool", "outdir", "label")}
+    try:
+        likelihood, priors = problem_of(given.script)
+        keywords = {name: value for name, value in asked.items() if value is not None}
+        result = evidence_of(given.result, likelihood, priors, **keywords)
+    except (OSError, TypeError, ValueError) as error:
+        print(f"nbi-sampler evidence: {error}", file=sys.stderr)
+        return 1
+    own = result.meta_data["nbi"]
+    print(
+        f"log Z = {result.log_evidence:.4f} +- {result.log_evidence_err:.4f}, k-hat {own['k_hat']:.2f}, "
+        f"{own['n_calls']:,} likelihood calls: {own['status']}\n{own['message']}"
+    )
+    return 0 if own["status"] in (Status.OK, Status.POOR_FIT) else 1
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

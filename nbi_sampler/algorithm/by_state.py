@@ -218,7 +218,7 @@ def _in_state(target: Target, rows: NDArray[np.intp], parts: DiscreteParts, stat
         z=parts.reduced(target.z[rows], state),
         held_out=target.held_out[rows],
         log_weights=target.log_weights[rows],
-        log_target=target.log_target[rows],
+        log_target=None if target.log_target is None else target.log_target[rows],
         wider=tuple(wider),
     )
 

@@ -1,4 +1,4 @@
-"""The first draws of a run: from a trained model at the data, or from the prior."""
+"""The first draws of a run: from a trained model, from what former samples teach, or from the prior."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from nbi_sampler.algorithm.former_samples import compared, defended, fit_to_samples
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.start import FormerSamples, Start
 from nbi_sampler.algorithm.state import Best, State
-from nbi_sampler.algorithm.step import Start, Step
-from nbi_sampler.core.config import BATCHES, OOD_THRESHOLD, POOLING, REFINEMENT
+from nbi_sampler.algorithm.step import Step
+from nbi_sampler.algorithm.target import choose_target
+from nbi_sampler.core.config import BATCHES, INITIAL, OOD_THRESHOLD, POOLING, REFINEMENT
+from nbi_sampler.importance.weights import normalised_weights
 
-__all__ = ["draw_from_model", "draw_from_prior", "evenly_spread"]
+__all__ = ["draw_from_model", "draw_from_prior", "draw_from_samples", "evenly_spread"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +38,7 @@ def draw_from_model(step: Step) -> tuple[State, str]:
     where the draws tell too little.
     """
     start = step.problem.start
-    assert start is not None
+    assert isinstance(start, Start)
     state = step.drawn("model", start.proposal, step.n_sims, pooled=True)
     trusted = _trusted(start, state.history.batches[-1], step.generator("check"))
     located, record = step.has_located(state), state.records[-1]
@@ -42,6 +47,64 @@ def draw_from_model(step: Step) -> tuple[State, str]:
         return replace(state, best=Best(start.proposal, record)), "efficient"
     refinable = trusted and located and step.config.refine
     return state.without_result(), "located" if refinable else "not to be relied on"
+
+
+def draw_from_samples(step: Step) -> tuple[State, str]:
+    """First batch, from what former samples teach, with so many draws from the prior that modes show.
+
+    The samples may lack a mode, or be those of another likelihood, so this batch is always learnt from: it
+    counts in the result where it is efficient, and the refinement goes on. Where it shows mass where the
+    samples are not, or lies too far off to be bridged, the run takes the whole way from the prior.
+    """
+    former, space = step.problem.start, step.problem.evaluator.space
+    assert isinstance(former, FormerSamples)
+    if step.state.pending is None:
+        step = replace(step, state=compared(step, former))
+    fitting = Fitting(
+        step.problem.networks,
+        step.problem.refinement_training,
+        step.generator("train"),
+        step.observer.epoch_finished,
+    )
+    offset = step.state.former_offset
+    n_draws = step.n_sims + INITIAL.prior_draws
+    proposal, info = step.fitted("initial", lambda: fit_to_samples(former, space, fitting, offset))
+    # One that a stopped run has saved is defended already.
+    whole = proposal
+    if step.state.pending is None:
+        whole = defended(proposal, n_draws, INITIAL.prior_draws, space.n_dim)
+    state = step.drawn(
+        "initial", whole, n_draws, info, pooled=True, sample=partial(_with_even_prior, proposal=whole)
+    )
+    record = state.records[-1]
+    if record.efficiency < POOLING.warm or not np.isfinite(record.log_evidence):
+        state = state.without_result()
+    if not step.config.refine:
+        best = replace(state, best=Best(whole, record))
+        return (best, "efficient") if state.final else (state, "not to be relied on")
+    if not np.isfinite(record.log_evidence):
+        return state, "not to be relied on"
+    # Draws of the prior show mass where the samples are not: how many modes these lack, nobody knows.
+    first = state.history.batches[0]
+    if normalised_weights(first.log_weights) @ (first.log_ratio < 0.0) > INITIAL.most_elsewhere:
+        return state.without_result(), "not to be relied on"
+    exponent = choose_target(state.history, space.n_dim, True).exponent
+    if exponent == 1.0:
+        return state, "efficient enough to look elsewhere"
+    return state, "located" if exponent >= INITIAL.least_exponent else "not to be relied on"
+
+
+def _with_even_prior(n: int, rng: np.random.Generator, proposal: MixtureProposal) -> NDArray[np.float64]:
+    """Draws from a mixture whose last member is the prior, those of the latter spread evenly.
+
+    Each share is drawn from exactly, which makes the weights of a mixture less noisy and leaves them unbiased
+    (Hesterberg 1995).
+    """
+    n_prior, n_dim = round(n * proposal.shares[-1]), proposal.members[-1].sample(0, rng).shape[1]
+    others = MixtureProposal(proposal.members[:-1], proposal.shares[:-1] / proposal.shares[:-1].sum())
+    spread = n_dim <= BATCHES.most_dimensions_spread
+    prior = evenly_spread(n_prior, rng, n_dim) if spread else rng.normal(size=(n_prior, n_dim))
+    return rng.permutation(np.concatenate([others.sample(n - n_prior, rng), prior]))
 
 
 def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:

@@ -118,9 +118,10 @@ def _shares(target: Target, members: tuple[Proposal, ...], fixed: Array, smooth:
     """Shares of members by the draws held out: of the largest efficiency for the posterior itself."""
     z, weights, log_target = target.tested
     densities = log_ratios(members, z)
-    if target.exponent == 1.0:
+    if target.exponent == 1.0 and log_target is not None:
         return shares_by_efficiency(densities, weights, log_target, fixed)
-    return shares_by_likelihood(densities, weights, fixed, smooth, MIXTURE.mixtures_share)
+    least = MIXTURE.mixtures_share if target.exponent < 1.0 else 0.0
+    return shares_by_likelihood(densities, weights, fixed, smooth, least)
 
 
 def with_regression_guided_kernels(
@@ -155,6 +156,7 @@ def _fit_flow(
         affine, rate = start.affine, MIXTURE.warm_rate * config.learning_rate
         n_epochs = max(int(MIXTURE.warm_epochs * config.n_epochs), 1)
         config = replace(config, n_epochs=n_epochs, learning_rate=rate)
+    log_target = target.log_target if target.exponent == 1.0 else None
     as_tensor = partial(torch.as_tensor, dtype=torch.float32, device=networks.device)
     objective = WeightedObjective(
         flow,
@@ -164,7 +166,7 @@ def _fit_flow(
         effective_sample_size(target.log_weights),
         config,
         rng,
-        as_tensor(target.log_target + log_normal(z)) if target.exponent == 1.0 else None,
+        None if log_target is None else as_tensor(log_target + log_normal(z)),
     )
     return FlowProposal(flow, None, affine, cut), fit(flow, objective, config, on_epoch)
 
@@ -182,6 +184,8 @@ def _goes_on(former: FlowProposal, flow: nn.Module, affine: AffineMap, cut: Arra
 
 def _gaussian(target: Target, cut: Array) -> Proposal | None:
     """The Gaussian by regression, of draws that are not held out, in the latent space."""
+    if target.log_target is None:
+        return None
     z = apply_cut(target.z, cut)
     mixture = gaussian_by_regression(z, target.log_target + log_normal(z), target.learnt)
     return None if mixture is None else LatentKernels(mixture, cut)

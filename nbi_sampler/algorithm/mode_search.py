@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
-from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
 from nbi_sampler.algorithm.proposals.paraboloid import fading_weights, newton_step, paraboloid, triangle
@@ -26,10 +26,12 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.core.config import MODE_SEARCH
+from nbi_sampler.core.config import INITIAL, MODE_SEARCH
+from nbi_sampler.priors.maps import clip_unit
 
 __all__ = [
     "Starts",
+    "began_with_samples",
     "first_starts",
     "kernels_around",
     "mode_search_is_due",
@@ -62,9 +64,11 @@ class Starts(NamedTuple):
 def mode_search_is_due(step: Step, exponent: float) -> bool:
     """True where a run that comes down from the prior by tempering has yet to search for modes.
 
-    ``exponent`` is that of the fit at hand.
+    So has one that began with former samples, which may lack some. ``exponent`` is that of the fit at hand.
     """
     evaluator, state = step.problem.evaluator, step.state
+    if began_with_samples(state):
+        return not state.count("mode search")
     applies = evaluator.forward is None and evaluator.space.n_dim >= MODE_SEARCH.fewest_dimensions
     if not applies or not state.count("prior") or state.count("mode search"):
         return False
@@ -76,43 +80,94 @@ def search_modes(step: Step) -> tuple[State, str]:
     # The stream has the name that it always had, so that runs can be repeated.
     n_dim, rng = step.problem.evaluator.space.n_dim, step.generator("climb")
     with step.threads():
-        kernels = kernels_around(_starts(step), np.zeros(n_dim), rng)
+        starts = _starts(step)
+        kernels = kernels_around(starts, np.zeros(n_dim), rng) if len(starts.centres) else None
     proposal = MixtureProposal.single(kernels or PriorProposal(n_dim))
-    state = step.drawn("mode search", proposal, step.n_exploring // 2)
+    n_draws = INITIAL.searching if began_with_samples(step.state) else step.n_exploring // 2
+    state = step.drawn("mode search", proposal, n_draws)
     with step.threads():
-        converged = kernels is None or bool(_next_starts(state.history).converged.all())
-    if not converged and state.count("mode search") < MODE_SEARCH.most_batches:
+        converged = kernels is None or bool(_next_starts(state).converged.all())
+    most = INITIAL.most_batches if began_with_samples(state) else MODE_SEARCH.most_batches
+    if not converged and state.count("mode search") < most:
         return state, "on the way"
     return state.restarted("mode reached"), "modes reached"
+
+
+def began_with_samples(state: State) -> bool:
+    """True for a run that began with former samples, and has not gone the whole way from the prior since."""
+    return state.count("initial") > 0 and not state.count("prior")
 
 
 def _starts(step: Step) -> Starts:
     history, n_scans = step.state.history, step.state.count("prior")
     if step.state.count("mode search"):
-        return _next_starts(history)
-    n_scan = sum(len(batch) for batch in history.batches[:n_scans])
-    z, log_likelihood = history.z[:n_scan], history.log_likelihood[:n_scan]
+        return _next_starts(step.state)
+    if began_with_samples(step.state):
+        return _starts_elsewhere(history.batches[0], _known(step.state))
+    # Draws from a model or from what samples taught come before them.
+    n_before = step.state.count("model") + step.state.count("initial")
+    scans = history.batches[n_before : n_before + n_scans]
+    z = np.concatenate([batch.z for batch in scans])
+    log_likelihood = np.concatenate([batch.log_likelihood for batch in scans])
     finite = np.isfinite(log_likelihood)
     return first_starts(ndtr(z[finite]), log_likelihood[finite])
 
 
-def _next_starts(history: History) -> Starts:
+def _known(state: State) -> MixtureProposal:
+    """The last proposal before the search."""
+    return state.history.proposals[-1 - state.count("mode search")]
+
+
+def _starts_elsewhere(first: Draws, known: MixtureProposal) -> Starts:
+    """Draws of the first batch higher than their neighbours, where a proposal is thinner than the prior.
+
+    As few that a batch has enough draws for a step of each.
+    """
+    finite = np.isfinite(first.log_likelihood)
+    n_dim = first.z.shape[1]
+    most = int(INITIAL.searching / (INITIAL.search_per_term * (2 * n_dim + 1)))
+    thin = known.log_ratio(first.z[finite]) < 0.0
+    return first_starts(ndtr(first.z[finite]), first.log_likelihood[finite], thin, max(most, 1))
+
+
+def _next_starts(state: State) -> Starts:
+    history = state.history
     (kernels,) = history.proposals[-1].members
     assert isinstance(kernels, UnitCubeKernels)
     finite = np.isfinite(history.log_likelihood)
-    return moved(kernels.mixture, ndtr(history.z[finite]), history.log_likelihood[finite])
+    starts = moved(kernels.mixture, ndtr(history.z[finite]), history.log_likelihood[finite])
+    if not began_with_samples(state):
+        return starts
+    # Those that have come to where the draws are already have nothing to find.
+    kept = _known(state).log_ratio(ndtri(clip_unit(starts.centres))) < 0.0
+    return Starts(starts.centres[kept], starts.factors[kept], starts.converged[kept])
 
 
-def first_starts(u: Array, log_likelihood: Array) -> Starts:
+def first_starts(
+    u: Array,
+    log_likelihood: Array,
+    allowed: NDArray[np.bool_] | None = None,
+    most: int = MODE_SEARCH.most_starts,
+) -> Starts:
     """Draws of the prior that are higher than their neighbours, of these the highest.
 
-    The draws are in the unit cube, shape (n, n_dim), and all their log-likelihoods finite.
+    Parameters
+    ----------
+    u : ndarray, shape (n, n_dim)
+        In the unit cube.
+    log_likelihood : ndarray, shape (n,)
+        Finite.
+    allowed : ndarray of bool, shape (n,), optional
+        Draws that may be starts; all by default.
+    most : int
+        Starts, beside the limit for all searches.
     """
     n_dim = u.shape[1]
     _, near = cKDTree(u).query(u, k=min(MODE_SEARCH.n_neighbours, len(u)))
     # Among all draws: where modes differ in width, tempered ones are those of the widest.
     tops = np.flatnonzero(log_likelihood >= log_likelihood[near.reshape(len(u), -1)].max(axis=1))
-    starts = tops[np.argsort(-log_likelihood[tops])[: MODE_SEARCH.most_starts]]
+    tops = tops if allowed is None else tops[allowed[tops]]
+    starts = tops[np.argsort(-log_likelihood[tops])[: min(most, MODE_SEARCH.most_starts)]]
     factors = np.broadcast_to(MODE_SEARCH.first_width * np.eye(n_dim), (len(starts), n_dim, n_dim))
     return Starts(u[starts], factors, np.zeros(len(starts), dtype=bool))
 

@@ -31,7 +31,7 @@ class RoundRecord:
     Attributes
     ----------
     phase : str
-        "model", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
+        "model", "initial", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
     n_draws, n_calls, n_nan : int
         Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
     n_eff : float

@@ -20,10 +20,11 @@ from nbi_sampler.algorithm.pooling import (
     no_fit_can_pay,
 )
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
+from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.core.config import REFINEMENT
+from nbi_sampler.algorithm.target import Target, choose_target, with_samples
+from nbi_sampler.core.config import INITIAL, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -92,9 +93,22 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     space = problem.evaluator.space
     located = state.count("rounds") > 0 or not state.count("prior")
     target = choose_target(state.history, space.n_dim, located)
+    if isinstance(problem.start, FormerSamples) and target.exponent == 1.0:
+        target = _with_samples_that_hold(target, problem.start, state)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     return fit_to_weights(target, space, fitting)
+
+
+def _with_samples_that_hold(target: Target, former: FormerSamples, state: State) -> Target:
+    """The target with former samples, where the likelihood is theirs and they lack none of its mass."""
+    if state.former_offset is None:
+        return target
+    # The first proposal, which they taught, is thinner than the prior where they are not.
+    elsewhere = float(target.weights @ (state.history.proposals[0].log_ratio(target.z) < 0.0))
+    if elsewhere > INITIAL.most_elsewhere:
+        return target
+    return with_samples(target, former, state.history, state.former_offset)
 
 
 def _with_gain(before: State, after: State, latest: Best, best: float) -> State:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from nbi_sampler.algorithm.ascent import ascend
 from nbi_sampler.algorithm.final_draws import draw_final, looked_over
-from nbi_sampler.algorithm.first_draws import draw_from_model, draw_from_prior
+from nbi_sampler.algorithm.first_draws import draw_from_model, draw_from_prior, draw_from_samples
 from nbi_sampler.algorithm.mode_search import search_modes
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.refinement import refine
 from nbi_sampler.algorithm.rounds import n_learnt_from, simulate_and_train
+from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, Step, budget
 from nbi_sampler.core.config import BATCHES, SnpeConfig
@@ -34,6 +35,15 @@ class Stage(NamedTuple):
 STAGES = {
     "model": Stage(
         draw_from_model, {"efficient": "final", "located": "refinement", "not to be relied on": "prior"}
+    ),
+    "initial": Stage(
+        draw_from_samples,
+        {
+            "efficient": "final",
+            "efficient enough to look elsewhere": "mode search",
+            "located": "refinement",
+            "not to be relied on": "prior",
+        },
     ),
     "prior": Stage(
         draw_from_prior,
@@ -86,7 +96,7 @@ def run(
     """
     state = state or State()
     if problem.start is not None and not state.records:
-        state = replace(state, phase="model")
+        state = replace(state, phase="model" if isinstance(problem.start, Start) else "initial")
     observer.state_changed(state)
     while not _ended(state, config):
         stage = STAGES[state.phase]

@@ -88,7 +88,7 @@ class State:
         Draws of the result; each is independent of the training of the proposal that weights it.
     records : tuple of RoundRecord
     phase : str
-        "model", "prior", "rounds", "refinement", "ascent", "mode search", "final" or "done".
+        "model", "initial", "prior", "rounds", "refinement", "ascent", "mode search", "final" or "done".
     best : Best, optional
         The most efficient proposal of the last phase that fitted any.
     n_stalls : int
@@ -99,6 +99,10 @@ class State:
         Draws of a round, chosen by the first stage; 0 before.
     pending : Pending, optional
         The batch of the next stage, where a run was stopped within it.
+    n_checked : int
+        Former samples at which the likelihood was evaluated, to compare it with the former one.
+    former_offset : float, optional
+        Log-likelihood of now minus that of the former run, where it is the same at all of these.
     """
 
     history: History = field(default_factory=History)
@@ -110,11 +114,13 @@ class State:
     n_unreliable: int = 0
     n_sims: int = 0
     pending: Pending | None = None
+    n_checked: int = 0
+    former_offset: float | None = None
 
     @property
     def n_calls(self) -> int:
         """Calls of the user's code so far."""
-        return sum(record.n_calls for record in self.records)
+        return self.n_checked + sum(record.n_calls for record in self.records)
 
     @property
     def final_log_weights(self) -> Array:

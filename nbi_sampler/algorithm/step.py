@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import QUANTILES, Observer, RoundRecord
+from nbi_sampler.algorithm.start import FormerSamples, Start
 from nbi_sampler.algorithm.state import FitInfo, Pending, State
 from nbi_sampler.core.config import (
     BATCHES,
@@ -30,7 +31,7 @@ from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.flows import Density
 
-__all__ = ["Networks", "Problem", "Start", "Step", "budget", "simulations_per_round"]
+__all__ = ["Networks", "Problem", "Step", "budget", "simulations_per_round"]
 
 # ``(n, rng) -> z`` of shape (n, n_dim).
 Sample = Callable[[int, np.random.Generator], NDArray[np.float64]]
@@ -61,28 +62,6 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Start:
-    """A trained model at the data, from which a run draws first, in place of the prior.
-
-    Attributes
-    ----------
-    proposal : MixtureProposal
-        With a share of the prior.
-    p_value : float
-        Chance that data which the model was trained for are as unlike the others as the observed ones.
-    digest : str
-        Tells the model.
-    check : callable, optional
-        ``(draws, rng) -> bool``: True where the model knows the simulations that came with draws.
-    """
-
-    proposal: MixtureProposal
-    p_value: float
-    digest: str
-    check: Callable[[Draws, np.random.Generator], bool] | None = None
-
-
-@dataclass(frozen=True)
 class Problem:
     """A likelihood, as it is called, and the networks to learn its posterior with.
 
@@ -92,7 +71,7 @@ class Problem:
     networks : Networks
         With which proposals are learnt from draws.
     training, refinement_training : TrainingConfig
-    start : Start, optional
+    start : Start or FormerSamples, optional
         The prior by default.
     """
 
@@ -100,7 +79,7 @@ class Problem:
     networks: Networks
     training: TrainingConfig = ROUNDS_TRAINING
     refinement_training: TrainingConfig = REFINEMENT_TRAINING
-    start: Start | None = None
+    start: Start | FormerSamples | None = None
 
 
 def budget(config: SnpeConfig) -> int:

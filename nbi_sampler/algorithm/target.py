@@ -13,20 +13,21 @@ from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import Proposal
+from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
 
-__all__ = ["Target", "Tested", "choose_target"]
+__all__ = ["Target", "Tested", "choose_target", "held_out_of", "with_samples"]
 
 Array = NDArray[np.float64]
 
 
 class Tested(NamedTuple):
-    """Draws to which shares are fitted: z of shape (k, n_dim), weights that sum to 1, and the log target."""
+    """Draws to which shares are fitted: z of shape (k, n_dim), weights that sum to 1, the log target."""
 
     z: Array
     weights: Array
-    log_target: Array
+    log_target: Array | None
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Target:
         The power that the weights are raised to.
     log_norm : float
         Log of the mean of the weights over all draws.
-    log_target : ndarray, shape (n,)
-        Log of the target relative to the prior at the draws, not normalised.
+    log_target : ndarray, shape (n,), or None
+        Log of the target relative to the prior at the draws, not normalised; None where it is not known.
     wider : tuple of Target
         The same with smaller powers.
     located : bool
@@ -62,7 +63,7 @@ class Target:
     log_weights: Array
     exponent: float
     log_norm: float
-    log_target: Array
+    log_target: Array | None
     wider: tuple[Target, ...] = ()
     located: bool = False
     members: tuple[Proposal, ...] = ()
@@ -86,7 +87,8 @@ class Target:
         test = self.held_out & (self.weights > 0.0)
         if not test.any() or effective_sample_size(self.log_weights[test]) < MIXTURE.fewest_tested:
             test = self.weights > 0.0
-        return Tested(self.z[test], self.weights[test] / self.weights[test].sum(), self.log_target[test])
+        log_target = None if self.log_target is None else self.log_target[test]
+        return Tested(self.z[test], self.weights[test] / self.weights[test].sum(), log_target)
 
 
 def choose_target(history: History, n_dim: int, located: bool) -> Target:
@@ -145,3 +147,35 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         n_retired=len(retired),
         surface=None if located else (z[near], exponent * steps[near]),
     )
+
+
+def held_out_of(former: FormerSamples) -> NDArray[np.bool_]:
+    """Former samples that no fit learns from, shape (n,): as many as of draws."""
+    return np.arange(len(former.z)) % BATCHES.held_out == BATCHES.held_out - 1
+
+
+def with_samples(target: Target, former: FormerSamples, history: History, offset: float) -> Target:
+    """A target with former samples beside its draws, each set with a mass of its effective size.
+
+    For a likelihood that is the former one: then both are weighted draws from one posterior.
+
+    Parameters
+    ----------
+    offset : float
+        Log-likelihood of now minus the former one.
+    """
+    assert target.log_target is not None and former.log_likelihood is not None
+    first = int(np.flatnonzero((history.z == target.z[0]).all(axis=1))[0])
+    constant = float(target.log_target[0] - history.log_likelihood[first])
+    return replace(
+        target,
+        z=np.concatenate([target.z, former.z]),
+        held_out=np.concatenate([target.held_out, held_out_of(former)]),
+        log_weights=np.concatenate([_scaled(target.log_weights), _scaled(former.log_weights)]),
+        log_target=np.concatenate([target.log_target, former.log_likelihood + offset + constant]),
+    )
+
+
+def _scaled(log_weights: Array) -> Array:
+    """Log weights that sum to their effective size."""
+    return np.asarray(log_weights + logsumexp(log_weights) - logsumexp(2.0 * log_weights))

@@ -242,6 +242,7 @@ def judge(
     misfit: str | None = None,
     n_prior: int = 0,
     n_equal: int = 0,
+    n_defending: int = 0,
     adapting: bool = False,
     limits: ReliabilityConfig = RELIABILITY,
 ) -> Verdict:
@@ -269,6 +270,8 @@ def judge(
     n_equal : int
         Draws of a run that knows the likelihood alone, if it was the same at all of them: whatever is higher
         would have been missed, and the weights know nothing of it. Else zero.
+    n_defending : int
+        Draws from the prior in a run that began with samples of a former posterior; else zero.
     adapting : bool
         True where the budget ended before any draws were meant for the result, which then are the best batch,
         chosen by its weights.
@@ -280,11 +283,13 @@ def judge(
     if n_distinct is not None:
         found += f"; the posterior has {n_rows:,} rows, {n_distinct:,} of them distinct"
     also = f"; {misfit}" if misfit else ""
-    said: dict[Status, str] = {Status.OK: f"{found}; {may_be_missed(n_prior)}" if likelihood_only else found}
+    assumed = f"; {may_be_missed(n_prior)}" if likelihood_only else ""
+    lacking = f"; {may_be_lacking(n_defending)}" if n_defending else ""
+    said: dict[Status, str] = {Status.OK: found + assumed + lacking}
     if misfit is not None:
         said[Status.POOR_FIT] = (
             f"{misfit}; samples and evidence are right for this model and these priors, but "
-            f"{Status.POOR_FIT.remedy} ({found})"
+            f"{Status.POOR_FIT.remedy} ({found}){lacking}"
         )
     if weights.ess < n_effective:
         status = Status.N_EFFECTIVE_NOT_REACHED
@@ -309,16 +314,20 @@ def judge(
             f"part of the posterior is nearly missed; {Status.MISSING_MASS.remedy}"
         )
     if n_equal and contradiction is None:
-        said[Status.MISSING_MASS] = (
-            f"log L is the same at all of {n_equal:,} draws, so that nothing shows where it is higher: less "
-            f"than {_least_seen(n_equal):.2g} % of the prior may hold all of the evidence; if log L is no "
-            f"constant, {Status.MISSING_MASS.remedy}"
-        )
+        said[Status.MISSING_MASS] = _constant_at(n_equal)
     if weights.ess == 0.0:
         status = Status.NO_FINITE_LIKELIHOOD
         said[status] = f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; {status.remedy}"
     worst = max(said, key=lambda status: status.severity)
     return Verdict(worst, said[worst])
+
+
+def _constant_at(n_equal: int) -> str:
+    return (
+        f"log L is the same at all of {n_equal:,} draws, so that nothing shows where it is higher: less "
+        f"than {_least_seen(n_equal):.2g} % of the prior may hold all of the evidence; if log L is no "
+        f"constant, {Status.MISSING_MASS.remedy}"
+    )
 
 
 def may_be_missed(n_prior: int) -> str:
@@ -344,6 +353,27 @@ def may_be_missed(n_prior: int) -> str:
     return (
         f"{said}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
         f"than {_least_seen(n_prior):.2g} % of it, with 95 % probability; a mode in less may have been missed"
+    )
+
+
+def may_be_lacking(n_prior: int) -> str:
+    """Say what a run assumes that began with samples of a former posterior.
+
+    Parameters
+    ----------
+    n_prior : int
+        Draws from the prior; see `may_be_missed`.
+
+    Examples
+    --------
+    >>> "more than 0.6 % of it" in may_be_lacking(500)
+    True
+    """
+    return (
+        "began with samples of a former posterior, and assumes that they lack no mode that is narrow: of "
+        f"{n_prior:,} draws from the prior one at least is in any region that holds more than "
+        f"{_least_seen(n_prior):.2g} % of it, with 95 % probability; a mode in less that the samples lack "
+        "may have been missed, so compare a run without initial_result="
     )
 
 

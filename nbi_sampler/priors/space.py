@@ -6,7 +6,7 @@ Networks see z, users see theta.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -166,6 +166,34 @@ class ParameterSpace:
             given = theta[:, where], self._conditions(block.names, theta)
             z[:, where] = block.to_z(*given, rng) if isinstance(block, PriorMap) else block.to_z(*given)
         return z
+
+    def completed(
+        self, theta: np.ndarray, is_known: Sequence[bool], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Theta with parameters that are not known drawn from the prior given the others.
+
+        Of a joint prior all are drawn unless all are known.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n, n_dim)
+            Anything in the columns that are not known.
+        is_known : sequence of bool, of length n_dim
+
+        Returns
+        -------
+        ndarray, shape (n, n_dim)
+        ndarray of bool, shape (n_dim,)
+            Columns that are as they were.
+        """
+        theta, known = self._checked(theta, "theta").copy(), np.array(is_known, dtype=bool)
+        z = rng.normal(size=theta.shape)
+        for block in self._maps:
+            where = [self._index[name] for name in block.names]
+            if not known[where].all():
+                theta[:, where] = block.to_theta(z[:, where], self._conditions(block.names, theta))
+                known[where] = False
+        return theta, known
 
     def in_support(self, theta: np.ndarray) -> np.ndarray:
         """Mark the values of finite theta, shape (n, n_dim), that the prior can have, constraints aside.

@@ -68,7 +68,7 @@ class Simulations:
     Attributes
     ----------
     phase : str
-        "model", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
+        "model", "initial", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
     number : int
         Of the step in the run, from 0.
     theta : ndarray, shape (n, n_dim)

@@ -18,6 +18,7 @@ __all__ = ["STAGES", "Outlook", "Pace", "duration", "outlook"]
 # Number of the stage to which a phase belongs, and what is done in it.
 STAGES = {
     "model": (1, "starting from the trained model"),
+    "initial": (1, "starting from former samples"),
     "prior": (1, "exploring the prior"),
     "rounds": (1, "learning from simulations"),
     "refinement": (2, "refining the proposal"),
@@ -123,7 +124,7 @@ def outlook(
     learning = [record for record in records if record.phase != "final"]
     batch = learning[-1].n_draws if learning else 0
     efficiency = OUTLOOK.usual_efficiency
-    if records and records[-1].exponent == 1.0 and records[-1].phase not in ("prior", "model"):
+    if records and records[-1].exponent == 1.0 and records[-1].phase not in ("prior", "model", "initial"):
         efficiency = max(records[-1].efficiency, efficiency if n_fits + n_later else OUTLOOK.least_efficiency)
     n_draws = max(n_effective - effective, 0.0) / efficiency
     # The last fits of the refinement aim at the posterior itself, and their draws count.

@@ -14,7 +14,9 @@ from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
 from nbi_sampler import __version__
+from nbi_sampler.algorithm.former_samples import n_drawn_from_prior
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.core.randomness import stage_generator
@@ -256,6 +258,7 @@ def _verdict(
         n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
         n_equal=n_equal if likelihood_only else 0,
+        n_defending=n_drawn_from_prior(state.history) if began_with_samples(state) else 0,
         adapting=not state.final and bool(state.history.batches),
     )
 

@@ -18,7 +18,7 @@ from bilby.core.sampler import run_sampler
 from bilby.core.sampler.base_sampler import NestedSampler
 from bilby.core.utils import command_line_args, logger
 
-from nbi_sampler.algorithm.step import Start
+from nbi_sampler.algorithm.start import FormerSamples, Start
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.core.guarded import in_own_settings, users_errors, users_settings
 from nbi_sampler.evaluation.batch import EvaluationError, LikelihoodError
@@ -56,7 +56,7 @@ class BilbySampler(NestedSampler):
     cached_result: Result | None
     _settings: Settings
     _space: ParameterSpace
-    _start: Start | None
+    _start: Start | FormerSamples | None
     _other_question = False
     _writer: CheckpointWriter | None = None
 
@@ -134,6 +134,8 @@ class BilbySampler(NestedSampler):
         equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
         # As the engine accepts it too.
         equivalents["x_mask"] = ["mask"]
+        # As aspire calls it.
+        equivalents["initial_result"] = ["initial_result_file"]
         # bilby always names npool: 1 where nothing else is given, perhaps by another name.
         if kwargs.get("npool") == DEFAULTS["npool"]:
             del kwargs["npool"]
@@ -181,7 +183,10 @@ class BilbySampler(NestedSampler):
 
     def _keywords(self, config: SnpeConfig) -> dict[str, Any]:
         """All keywords of a run, by the names that its fingerprint has."""
-        return {**self.kwargs, **asdict(config), "model": self._start and self._start.digest}
+        digests = dict.fromkeys(("model", "initial_result"))
+        if self._start is not None:
+            digests["model" if isinstance(self._start, Start) else "initial_result"] = self._start.digest
+        return {**self.kwargs, **asdict(config), **digests}
 
     def _save_after(self, error: BaseException) -> None:
         """Save the draws of a run that an error ended, and name the file in the error where it is ours."""

@@ -47,10 +47,11 @@ DEFAULTS: dict[str, Any] = {
     "plot_format": "png",
     "print_method": "tqdm",
     "model": None,
+    "initial_result": None,
 }
 
 _AS_GIVEN = (
-    *("simulator", "noise", "x_obs", "model", "x_err", "x_mask"),
+    *("simulator", "noise", "x_obs", "model", "initial_result", "x_err", "x_mask"),
     *("vectorized", "resume", "print_method"),
 )
 # Keywords, and those of which one must be there.
@@ -91,6 +92,7 @@ class Settings:
     noise: Any
     x_obs: Any
     model: Any
+    initial_result: Any
     x_err: Any
     x_mask: Any
     vectorized: Literal["auto"] | bool
@@ -194,3 +196,7 @@ def _check_company(given: Mapping[str, Any]) -> None:
         alone = all(given[companion] is None for companion in companions)
         needed = " or ".join(f"{companion}=" for companion in companions)
         require(given[name] is None or not alone, name, f"None without {needed} (pass that too)", given[name])
+    both = given["model"] is not None and given["initial_result"] is not None
+    require(
+        not both, "initial_result", "None beside model= (a run has one beginning)", given["initial_result"]
+    )

@@ -20,6 +20,7 @@ from bilby.core.utils import command_line_args, logger
 
 from nbi_sampler.algorithm.records import Observers
 from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.core.config import ROUNDS_TRAINING, SnpeConfig
@@ -121,6 +122,9 @@ class Nbi(BilbySampler):
         line every 60 s; ``"none"``: silence.
     model : str, os.PathLike or NBI, optional
         A trained model, or the file of one, to start from instead of the prior: docs/surveys.md.
+    initial_result : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or dict, optional
+        Samples of a former posterior, of any sampler, to start from instead of the prior: a result, its
+        file, a data frame or a dictionary of arrays. docs/reanalysis.md.
     x_err, x_mask : array_like, optional
         With ``x_obs``, the data for the model; those of the likelihood by default.
     **kwargs
@@ -307,8 +311,15 @@ class Nbi(BilbySampler):
         for name, value in in_order(fields, self._space.names, self.search_parameter_keys).items():
             setattr(self.result, name, value)
         self.result.sampling_time = datetime.timedelta(seconds=seconds)
-        if self._start is not None:
+        if isinstance(self._start, Start):
             summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
+        elif self._start is not None:
+            summary["nbi"]["initial_result"] = {
+                "digest": self._start.digest,
+                **self._start.about,
+                "n_checked": state.n_checked,
+                "same_likelihood": state.former_offset is not None,
+            }
         summary["nbi"]["settings"] = settings_as_text(
             self._keywords(config), bool(self.use_ratio), self.priors, self._space
         )

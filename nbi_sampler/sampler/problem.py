@@ -13,7 +13,8 @@ import numpy as np
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
-from nbi_sampler.algorithm.step import Networks, Problem, Start
+from nbi_sampler.algorithm.start import FormerSamples, Start
+from nbi_sampler.algorithm.step import Networks, Problem
 from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.calls import likelihood_function
@@ -21,6 +22,7 @@ from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.forward import ForwardModel, UserModel, forward_model_for
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler.sampler.initial_result import samples_for
 from nbi_sampler.sampler.keywords import Settings
 from nbi_sampler.sampler.trained_model import check_priors, estimator_of, observed_by, start_at
 
@@ -48,14 +50,17 @@ def make_forward_model(
 
 def make_start(
     priors: PriorDict, space: ParameterSpace, forward: ForwardModel | None, settings: Settings
-) -> Start | None:
+) -> Start | FormerSamples | None:
     """Make the first proposal of a run that does not begin with the prior.
 
     Raises
     ------
     TypeError, ValueError
-        For what is no trained model, or one that was trained for other priors or data.
+        For what is no trained model, or one that was trained for other priors or data; for what holds no
+        former samples, or those of another problem.
     """
+    if settings.initial_result is not None:
+        return samples_for(settings.initial_result, priors, space)
     if settings.model is None:
         return None
     estimator = estimator_of(settings.model, priors)
@@ -71,7 +76,7 @@ def make_problem(
     forward: ForwardModel | None,
     settings: Settings,
     pool: Pool | None = None,
-    start: Start | None = None,
+    start: Start | FormerSamples | None = None,
     between_calls: Callable[[], None] | None = None,
 ) -> Problem:
     """Put likelihood and networks together; a few calls of the likelihood show how it is best called."""

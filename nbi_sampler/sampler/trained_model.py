@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.algorithm.step import Start
+from nbi_sampler.algorithm.start import Start
 from nbi_sampler.amortised import Estimator, Observation
 from nbi_sampler.amortised.saving import KINDS, load_estimator
 from nbi_sampler.core.config import MODEL_START

@@ -45,7 +45,7 @@ class Question:
     likelihood_data : object
         The likelihood's entry in bilby's meta data.
     keywords : mapping of str to object
-        Of the sampler, ``model`` by its digest: see `fingerprint.fingerprint`.
+        Of the sampler, ``model`` and ``initial_result`` by their digests: see `fingerprint.fingerprint`.
     use_ratio : bool
     n_effective : float
     seed : int, optional
@@ -152,7 +152,7 @@ def _settings_that_differ(cached: Result, question: Question) -> list[str]:
         return seed + differences(before, now)
     # Of a version that saved the keywords alone, arrays among them by their shapes.
     saved, given = cached.sampler_kwargs or {}, describable(question.keywords)
-    names = [name for name in RUN_KEYWORDS if name in saved and name != "model"]
+    names = [name for name in RUN_KEYWORDS if name in saved and name not in ("model", "initial_result")]
     model = own["model"]["digest"] if "model" in own else None
     before = {"model": model, "use_ratio": cached.use_ratio} | {name: saved[name] for name in names}
     now = {"model": question.keywords["model"], "use_ratio": question.use_ratio}

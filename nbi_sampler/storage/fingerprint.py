@@ -48,7 +48,7 @@ __all__ = [
 
 RUN_KEYWORDS = (
     *("n_rounds", "n_sims", "loss", "refine", "featurizer", "flow", "simulator", "noise", "x_obs"),
-    *("x_err", "x_mask", "vectorized", "training", "model"),
+    *("x_err", "x_mask", "vectorized", "training", "model", "initial_result"),
 )
 
 # What a prior is called changes no number.

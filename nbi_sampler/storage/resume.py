@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from bilby.core.prior import PriorDict
 
+from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, simulations_per_round
 from nbi_sampler.core.config import STORAGE, SnpeConfig
@@ -46,8 +47,11 @@ def begin(
 def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, log: logging.Logger) -> None:
     """Write one line to the log on how draws are evaluated, where networks train, and with which seed."""
     n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
-    device, model = problem.networks.device, problem.start
-    first = "" if model is None else f", first draws from model {model.digest}, p-value {model.p_value:.2g}"
+    device, beginning, first = problem.networks.device, problem.start, ""
+    if isinstance(beginning, Start):
+        first = f", first draws from model {beginning.digest}, p-value {beginning.p_value:.2g}"
+    elif beginning is not None:
+        first = f", first draws from what {len(beginning.z):,} former samples teach ({beginning.digest})"
     log.info(
         f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"
         f"{first}"

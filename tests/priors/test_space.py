@@ -312,3 +312,34 @@ def test_signature_is_that_of_files_written_before():
     assert ParameterSpace(bp.PriorDict({"a": bp.Normal(0, 1)})).signature().ravel() == pytest.approx(
         np.random.default_rng(0).normal(size=8), rel=1e-12
     )
+
+
+class TestCompleted:
+    def test_parameters_that_are_not_known_follow_the_prior_given_the_others(self):
+        def condition(reference_params, a):
+            return {"minimum": a, "maximum": a + 1.0}
+
+        priors = bp.ConditionalPriorDict(
+            {
+                "a": bp.Uniform(0, 10),
+                "b": bp.ConditionalUniform(condition, minimum=0.0, maximum=1.0),
+            }
+        )
+        space = ParameterSpace(priors)
+        columns = {"a": np.linspace(1, 9, 2000), "b": np.full(2000, np.nan)}
+        theta = np.stack([columns[name] for name in space.names], axis=1)
+        made, known = space.completed(theta, [name == "a" for name in space.names], np.random.default_rng(1))
+        made = dict(zip(space.names, made.T, strict=True))
+        np.testing.assert_array_equal(made["a"], columns["a"])
+        assert dict(zip(space.names, known, strict=True)) == {"a": True, "b": False}
+        excess = made["b"] - made["a"]
+        assert excess.min() > 0.0 and excess.max() < 1.0
+        assert abs(excess.mean() - 0.5) < 4.5 / np.sqrt(12 * 2000)
+        assert np.isnan(theta[:, list(space.names).index("b")]).all()
+
+    def test_a_joint_prior_is_known_as_a_whole_or_not_at_all(self):
+        dist = bp.MultivariateGaussianDist(["x", "y"], mus=[0, 0], covs=[[1, 0.9], [0.9, 1]])
+        priors = bp.PriorDict({name: bp.MultivariateGaussian(dist, name) for name in "xy"})
+        space = ParameterSpace(priors)
+        made, known = space.completed(np.full((3000, 2), 7.0), [True, False], np.random.default_rng(1))
+        assert not known.any() and abs(np.corrcoef(made.T)[0, 1] - 0.9) < 0.02

@@ -1,10 +1,21 @@
-"""The face to bilby: a trained model to start from, surveys, and slips of the pen."""
+"""The face to bilby: a trained model or former samples to start from, surveys, and slips of the pen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODEL_START", "SPELLING", "SURVEY", "ModelStartConfig", "SpellingConfig", "SurveyConfig"]
+__all__ = [
+    "EVIDENCE",
+    "FORMER",
+    "MODEL_START",
+    "SPELLING",
+    "SURVEY",
+    "EvidenceConfig",
+    "FormerConfig",
+    "ModelStartConfig",
+    "SpellingConfig",
+    "SurveyConfig",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +43,30 @@ class ModelStartConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FormerConfig:
+    """Samples of a former posterior, as a user passes them."""
+
+    fewest: int = 20
+    """Different samples within the priors below which there is nothing to fit. Not measured."""
+
+    most: int = 20_000
+    """Samples beyond which a weighted choice is fitted to, as time grows with them. Not measured."""
+
+    compared: int = 200
+    same_prior: float = 1e-6
+    """Samples at which the former prior density is compared, and the spread of the differences up to which it
+    is that of now but for a constant. Not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceConfig:
+    """The evidence of another sampler's result, where its user sets nothing."""
+
+    n_effective: float = 2500
+    """Effective samples: the error of log Z is 0.02 at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SurveyConfig:
     """A survey, where its user sets nothing."""
 
@@ -52,3 +87,4 @@ class SpellingConfig:
 
 
 MODEL_START, SURVEY, SPELLING = ModelStartConfig(), SurveyConfig(), SpellingConfig()
+FORMER, EVIDENCE = FormerConfig(), EvidenceConfig()

@@ -14,6 +14,7 @@ __all__ = ["Batch", "Phase", "batches_of", "phases_of"]
 
 PURPOSES = {
     "model": "draws from a trained model",
+    "initial": "draws from what former samples teach, and from the prior",
     "prior": "where the likelihood is at all",
     "rounds": "training on simulations",
     "refinement": "fitting the proposal to weighted draws",

@@ -22,7 +22,7 @@ PLACE_AND_SPEED = (
     *("outdir", "label", "plot"),
 )
 # These are objects of the script, or a number.
-OBJECTS = ("simulator", "noise", "x_obs", "x_err", "x_mask", "model")
+OBJECTS = ("simulator", "noise", "x_obs", "x_err", "x_mask", "model", "initial_result")
 MAYBE_OBJECTS = ("featurizer", "flow")
 
 

@@ -46,12 +46,14 @@ class Source:
         return self.path.with_name(f"{stem.removesuffix('_result')}_report.html")
 
 
-def source_of(result: object) -> Source:
+def source_of(result: object, argument: str = "result") -> Source:
     """Find the result that is meant.
 
     Parameters
     ----------
     result : bilby.core.result.Result, str or os.PathLike
+    argument : str
+        Name that errors have for it.
 
     Raises
     ------
@@ -66,30 +68,30 @@ def source_of(result: object) -> Source:
         return Source(result)
     if not isinstance(result, str | os.PathLike):
         raise TypeError(
-            "result: expected a bilby Result or the path of its file, got an object of "
+            f"{argument}: expected a bilby Result or the path of its file, got an object of "
             f"{type(result).__module__}.{type(result).__qualname__}; {_remedy(result)}"
         )
     path = Path(os.fsdecode(result))
     if path.is_dir():
         found = sorted(each.name for each in path.glob("*_result*") if each.name.endswith(ENDINGS))
         remedy = f"name one of {', '.join(found[:6])}" if found else "it holds no file *_result.json"
-        raise IsADirectoryError(f"result: expected the file of a result, got the folder {path}; {remedy}")
+        raise IsADirectoryError(f"{argument}: expected the file of a result, got the folder {path}; {remedy}")
     if not path.is_file():
         raise FileNotFoundError(
-            f"result: expected the file of a result, got {path}, which does not exist; name the file that "
-            "bilby wrote, {outdir}/{label}_result.json"
+            f"{argument}: expected the file of a result, got {path}, which does not exist; name the file "
+            "that bilby wrote, {outdir}/{label}_result.json"
         )
     if not path.name.endswith(ENDINGS):
         raise ValueError(
-            f"result: expected a file that ends with {', '.join(ENDINGS)}, got {path.name!r}; name the file "
-            "that bilby wrote, {outdir}/{label}_result.json"
+            f"{argument}: expected a file that ends with {', '.join(ENDINGS)}, got {path.name!r}; name the "
+            "file that bilby wrote, {outdir}/{label}_result.json"
         )
     # bilby raises what the parser of each format raises, and a file that is no result fails anywhere.
     try:
         read = read_in_result(filename=str(path))
     except Exception as error:
         raise ValueError(
-            f"result: expected a result of bilby, got {path}, which cannot be read as one "
+            f"{argument}: expected a result of bilby, got {path}, which cannot be read as one "
             f"({type(error).__name__}: {error}); save it again with result.save_to_file()"
         ) from error
     return Source(read, path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -41,6 +41,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Colour and marker of each phase of a run; the markers tell them apart in grey too.
 PHASES = {
     "model": (COLOURS[3], "P"),
+    "initial": (COLOURS[3], "h"),
     "prior": ("0.55", "o"),
     "rounds": (COLOURS[0], "s"),
     "refinement": (COLOURS[2], "^"),

@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
-import importlib.util
 import json
-import runpy
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import bilby
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
@@ -25,6 +20,7 @@ from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.plots.view import parameter_labels
+from nbi_sampler.sampler import script
 from nbi_sampler.sampler.problem import probe_generator
 from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, fingerprint
 from nbi_sampler_benchmark.json_values import without_unknown
@@ -42,7 +38,7 @@ class ProblemError(ValueError):
 def known_problem(name: str) -> str:
     """Check the name of a problem, an existing script or a module: a ``type`` of argparse."""
     path = Path(name)
-    if is_problem(name) or (path.is_file() if path.suffix == ".py" else _is_module(name)):
+    if is_problem(name) or (path.is_file() if path.suffix == ".py" else script.is_module(name)):
         return name
     raise argparse.ArgumentTypeError(_no_problem(name))
 
@@ -125,51 +121,14 @@ def describe(problem: Problem) -> dict[str, Any]:
 
 def names_of(name: str) -> dict[str, Any]:
     """Names that a script or a module defines, or hands to bilby."""
-    path = Path(name)
-    with _sampling_ends_the_script() as handed:
-        try:
-            if path.suffix == ".py" and path.is_file():
-                sys.path.insert(0, str(path.resolve().parent))
-                return runpy.run_path(str(path), run_name=RUN_NAME)
-            if path.suffix != ".py" and _is_module(name):
-                return vars(importlib.import_module(name))
-        except _Sampled:
-            return handed
-    raise ProblemError(f"problem: {_no_problem(name)}")
+    try:
+        return script.names_of(name, RUN_NAME)
+    except script.ScriptError as error:
+        raise ProblemError(f"problem: {_no_problem(name)}") from error
 
 
 def _no_problem(name: str) -> str:
     return f"expected the name of a problem, an existing script (.py) or a module, got {name!r}"
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-class _Sampled(BaseException):
-    """Ends a script that has begun to sample; not an Exception, which it might catch."""
-
-
-@contextmanager
-def _sampling_ends_the_script() -> Iterator[dict[str, Any]]:
-    handed: dict[str, Any] = {}
-
-    def run_sampler(likelihood: Any, priors: Any = None, *_: Any, **keywords: Any) -> None:
-        handed.update(keywords, likelihood=likelihood, priors=priors)
-        raise _Sampled
-
-    before = bilby.run_sampler
-    holders = (bilby, bilby.core.sampler)
-    for holder in holders:
-        holder.run_sampler = run_sampler
-    try:
-        yield handed
-    finally:
-        for holder in holders:
-            holder.run_sampler = before
 
 
 if __name__ == "__main__":

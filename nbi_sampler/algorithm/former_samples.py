@@ -1,0 +1,115 @@
+"""Samples of a former posterior: the likelihood of now compared with theirs, and a proposal fitted to them.
+
+Nobody knows the proposal that they come from, so they teach proposals and are no draws of the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.mixture import Fitting
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, kernels_on_draws
+from nbi_sampler.algorithm.proposals.periodic import thinnest_cut
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.algorithm.refinement import fit_to_weights
+from nbi_sampler.algorithm.start import FormerSamples
+from nbi_sampler.algorithm.state import FitInfo, State
+from nbi_sampler.algorithm.step import Step
+from nbi_sampler.algorithm.target import Target, held_out_of
+from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
+from nbi_sampler.importance.weights import normalised_weights, systematic_indices
+from nbi_sampler.priors.space import ParameterSpace
+
+__all__ = ["compared", "defended", "fit_to_samples", "n_drawn_from_prior"]
+
+Array = NDArray[np.float64]
+
+
+def compared(step: Step, former: FormerSamples) -> State:
+    """The state that knows whether the likelihood is the one that the former run had, but for a constant.
+
+    Raises
+    ------
+    ValueError
+        Where the likelihood is finite at none of the samples that are tried.
+    """
+    weights = normalised_weights(former.log_weights)
+    rows = np.unique(systematic_indices(weights, INITIAL.n_checked, step.generator("check")))
+    evaluation = step.problem.evaluator(former.z[rows])
+    now = evaluation.log_likelihood
+    if not np.isfinite(now).any():
+        raise ValueError(
+            f"initial_result: expected samples of a posterior like the one of this likelihood, but log L is "
+            f"-inf or NaN at all of {len(rows)} of them; check that likelihood, data and units are those of "
+            "the former result, or leave initial_result= out"
+        )
+    offset = None
+    if former.log_likelihood is not None:
+        difference = now - former.log_likelihood[rows]
+        slack = INITIAL.same_likelihood * max(1.0, float(np.abs(now).max()))
+        if np.isfinite(difference).all() and np.ptp(difference) <= slack:
+            offset = float(np.median(difference))
+    return replace(step.state, n_checked=evaluation.n_calls, former_offset=offset)
+
+
+def fit_to_samples(
+    former: FormerSamples, space: ParameterSpace, fitting: Fitting, offset: float | None
+) -> tuple[MixtureProposal, FitInfo]:
+    """First proposal: a mixture fitted to the samples, wider kernels on them, and the prior.
+
+    Parameters
+    ----------
+    offset : float, optional
+        See `State.former_offset`; without it the values that came with the samples are not used.
+
+    References
+    ----------
+    Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
+    """
+    log_target = None if offset is None or former.log_likelihood is None else former.log_likelihood
+    target = Target(former.z, held_out_of(former), former.log_weights, 1.0, 0.0, log_target, located=True)
+    # Without the values of now at them, there are no other targets than the samples themselves.
+    target = replace(target, wider=(target, target))
+    fitted, info = fit_to_weights(target, space, fitting)
+    cut = thinnest_cut(target.z, target.weights, space.periodic)
+    kernels, _ = kernels_on_draws(
+        target.z, target.log_weights, LatentKernels, cut, fitting.rng, LOCAL_KERNELS
+    )
+    assert isinstance(kernels, LatentKernels)
+    wide = tuple(_widened(kernels, factor) for factor in INITIAL.wide_factors)
+    kept = [i for i, member in enumerate(fitted.members) if not isinstance(member, PriorProposal)]
+    shares = (1.0 - sum(INITIAL.wide_shares)) * fitted.shares[kept] / fitted.shares[kept].sum()
+    members = (*(fitted.members[i] for i in kept), *wide)
+    return MixtureProposal(members, np.array([*shares, *INITIAL.wide_shares])), info
+
+
+def defended(proposal: MixtureProposal, n_draws: int, n_prior: int, n_dim: int) -> MixtureProposal:
+    """The proposal with a share of the prior that gives so many of the draws, the last of its members."""
+    share = n_prior / n_draws
+    members: tuple[Proposal, ...] = (*proposal.members, PriorProposal(n_dim))
+    return MixtureProposal(members, np.append((1.0 - share) * proposal.shares, share))
+
+
+def n_drawn_from_prior(history: History) -> int:
+    """Expected number of draws from the prior among all that trained proposals, rounded down."""
+    expected = 0.0
+    for batch, proposal in zip(history.batches, history.proposals, strict=True):
+        shares = [
+            share
+            for member, share in zip(proposal.members, proposal.shares, strict=True)
+            if isinstance(member, PriorProposal)
+        ]
+        expected += len(batch) * float(sum(shares))
+    # Guard of rounding: a share times a number is to give the number that made the share.
+    return int(expected + 1e-6)
+
+
+def _widened(kernels: LatentKernels, factor: float) -> LatentKernels:
+    own = kernels.mixture
+    mixture = StudentMixture(own.shares, own.centres, factor * own.factors, own.degrees)
+    return LatentKernels(mixture, kernels.cut)

@@ -1,0 +1,91 @@
+"""The evidence of a result of any sampler: a run that starts from its samples, by importance sampling."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bilby
+import pandas as pd
+from bilby.core.likelihood import Likelihood
+from bilby.core.prior import PriorDict
+from bilby.core.result import Result
+
+from nbi_sampler.core.config import EVIDENCE
+from nbi_sampler.reports.html.source import source_of
+
+__all__ = ["evidence_of"]
+
+
+def evidence_of(
+    result: str | os.PathLike[str] | Result | pd.DataFrame | dict[str, Any],
+    likelihood: Likelihood,
+    priors: PriorDict | dict[str, Any] | None = None,
+    n_effective: float = EVIDENCE.n_effective,
+    **keywords: Any,
+) -> Result:
+    r"""Evidence and weighted samples from the posterior samples of any sampler, MCMC included.
+
+    A proposal is fitted to the samples, and its draws are weighted with the likelihood. The samples
+    themselves enter no estimate, so that their errors, correlations and lost tails do not either. The error
+    of log Z is at most
+
+    .. math:: \sigma_{\log Z} \le n_\mathrm{eff}^{-1/2}
+
+    Parameters
+    ----------
+    result : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or dict
+        A result or its file (JSON, HDF5 or a pickle), or samples by parameter.
+    likelihood : bilby.core.likelihood.Likelihood
+        Of the evidence; that of the result, or another.
+    priors : bilby.core.prior.PriorDict or dict, optional
+        Those of the result by default.
+    n_effective : float
+        Effective samples.
+    **keywords
+        Of ``bilby.run_sampler`` and of the sampler: ``outdir``, ``label``, ``seed``, ``npool`` and others.
+        The label is that of the result with ``_evidence`` by default, and its folder the result's.
+
+    Returns
+    -------
+    bilby.core.result.Result
+        With ``log_evidence`` and ``log_evidence_err``; status, message and k-hat are in
+        ``meta_data["nbi"]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For samples that cannot serve, as of another problem; names what differs.
+
+    References
+    ----------
+    Hesterberg (1995), Technometrics 37, 185; Owen & Zhou (2000), JASA 95, 135.
+
+    Examples
+    --------
+    >>> import bilby, nbi_sampler
+    >>> result = bilby.read_in_result("outdir/transit_result.json")  # doctest: +SKIP
+    >>> print(nbi_sampler.evidence_of(result, likelihood).log_evidence)  # doctest: +SKIP
+    """
+    place: dict[str, Any] = {}
+    if isinstance(result, str | os.PathLike | Result):
+        source = source_of(result)
+        given = source.result
+        folder = source.path.parent if source.path else Path(given.outdir or "outdir")
+        place = {"outdir": str(folder), "label": f"{given.label}_evidence"}
+        priors = given.priors if priors is None else priors
+        result = given
+    if priors is None:
+        raise ValueError(
+            "priors: expected those of the evidence, got None, and samples without a result of bilby have "
+            "none; pass priors="
+        )
+    return bilby.run_sampler(
+        likelihood,
+        priors,
+        sampler="nbi",
+        initial_result=result,
+        n_effective=n_effective,
+        **{**place, **keywords},
+    )

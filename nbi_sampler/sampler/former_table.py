@@ -1,0 +1,166 @@
+"""Former samples as they are given (bilby's files and objects, frames, dictionaries), read to one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bilby.core.prior import PriorDict
+from bilby.core.result import Result
+from numpy.typing import NDArray
+
+from nbi_sampler.reports.html.source import source_of
+
+__all__ = ["FormerTable", "read_table"]
+
+Array = NDArray[np.float64]
+
+ARGUMENT = "initial_result"
+# Columns that are no parameters: bilby's and ours, and weights by the names that packages give them.
+LOG_LIKELIHOOD, LOG_PRIOR, WEIGHTS = "log_likelihood", "log_prior", ("weights", "weight")
+
+
+@dataclass(frozen=True, eq=False)
+class FormerTable:
+    """Samples of a former posterior, one column each parameter.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray, shape (n,)
+    weights : ndarray, shape (n,)
+        Summing to 1.
+    log_likelihood, log_prior : ndarray, shape (n,), optional
+    source : str
+        Where they are from, for people.
+    priors : bilby.core.prior.PriorDict, optional
+        Of the former run.
+    conversions : tuple of callable
+        Conversion functions of these.
+    """
+
+    columns: dict[str, Array]
+    weights: Array
+    source: str
+    log_likelihood: Array | None = None
+    log_prior: Array | None = None
+    priors: PriorDict | None = None
+    conversions: tuple[Callable[..., Any], ...] = field(default=())
+
+
+def read_table(given: object) -> FormerTable:
+    """Read former samples from whatever holds them.
+
+    Of a result the weighted samples are taken where there are any, because they are all different.
+
+    Parameters
+    ----------
+    given : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or mapping
+        A file of a result is JSON, HDF5 or a pickle.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        For what holds no samples; says what was expected and what was given.
+    """
+    if isinstance(given, str | os.PathLike | Result):
+        return _of_result(source_of(given, ARGUMENT).result, os.fspath(given) if _is_path(given) else None)
+    if isinstance(given, pd.DataFrame):
+        return _of_columns({str(name): given[name].to_numpy() for name in given}, "a data frame")
+    if isinstance(given, Mapping):
+        return _of_columns({str(name): np.asarray(each) for name, each in given.items()}, "a dictionary")
+    raise TypeError(
+        f"{ARGUMENT}: expected a bilby Result or the path of its file, a data frame or a dictionary of "
+        f"arrays, got {type(given).__module__}.{type(given).__qualname__}; name the columns of an array: "
+        "pandas.DataFrame(samples, columns=names)"
+    )
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, str | os.PathLike)
+
+
+def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
+    source = f"the result {os.fsdecode(path)}" if path else f"the result {result.label!r}"
+    weighted, equal = _weighted_samples(result), result._posterior
+    frame = weighted if _is_weighted(weighted) and _has_all(weighted, result, equal) else equal
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(
+            f"{ARGUMENT}: expected a result with samples, got {source} without a posterior; is the run that "
+            "made it complete?"
+        )
+    priors = result.priors if isinstance(result.priors, PriorDict) else None
+    conversion = getattr(priors, "conversion_function", None)
+    columns = {str(name): frame[name].to_numpy() for name in frame}
+    return _of_columns(columns, source, priors, (conversion,) if callable(conversion) else ())
+
+
+def _weighted_samples(result: Result) -> Any:
+    # bilby raises where there are none.
+    try:
+        return result.nested_samples
+    except ValueError:
+        return None
+
+
+def _is_weighted(frame: object) -> bool:
+    return isinstance(frame, pd.DataFrame) and len(frame) > 0 and bool(set(WEIGHTS) & set(frame))
+
+
+def _has_all(frame: pd.DataFrame, result: Result, other: object) -> bool:
+    """Return whether weighted samples hold all that was sampled."""
+    return not isinstance(other, pd.DataFrame) or set(result.search_parameter_keys or ()) <= set(frame)
+
+
+def _of_columns(
+    given: Mapping[str, NDArray[Any]],
+    source: str,
+    priors: PriorDict | None = None,
+    conversions: tuple[Callable[..., Any], ...] = (),
+) -> FormerTable:
+    columns = {name: values for name, each in given.items() if (values := _as_numbers(each)) is not None}
+    lengths = {name: len(each) for name, each in columns.items()}
+    if not lengths or not max(lengths.values()):
+        raise ValueError(
+            f"{ARGUMENT}: expected samples, got {source} with none; is the run that made it complete?"
+        )
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"{ARGUMENT}: expected columns of one length, got {lengths}; each row is one sample of all "
+            "parameters"
+        )
+    weights = next((columns.pop(name) for name in WEIGHTS if name in columns), None)
+    return FormerTable(
+        columns={name: each for name, each in columns.items() if name not in (LOG_LIKELIHOOD, LOG_PRIOR)},
+        weights=_checked_weights(weights, next(iter(lengths.values()))),
+        log_likelihood=columns.get(LOG_LIKELIHOOD),
+        log_prior=columns.get(LOG_PRIOR),
+        source=source,
+        priors=priors,
+        conversions=conversions,
+    )
+
+
+def _as_numbers(values: NDArray[Any]) -> Array | None:
+    """A column of numbers, or None for one of texts, of complex numbers or of arrays."""
+    if values.ndim != 1 or np.iscomplexobj(values):
+        return None
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _checked_weights(weights: Array | None, n: int) -> Array:
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    if not np.isfinite(weights).all() or weights.min() < 0.0 or weights.sum() <= 0.0:
+        raise ValueError(
+            f"{ARGUMENT}: expected weights that are finite, at least 0 and not all 0, got "
+            f"{float(np.min(weights)):g} to {float(np.max(weights)):g}; leave the column out for samples of "
+            "equal weight"
+        )
+    return weights / weights.sum()

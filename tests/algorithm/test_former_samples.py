@@ -1,0 +1,114 @@
+"""Former samples below bilby: how they join the draws of a run, and how far a run from them has looked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import toys
+from toys import drawn, student
+
+from nbi_sampler.algorithm.former_samples import compared, defended, n_drawn_from_prior
+from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.refinement import _with_samples_that_hold
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.start import FormerSamples
+from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Step
+from nbi_sampler.algorithm.target import choose_target, with_samples
+from nbi_sampler.core.config import INITIAL, SnpeConfig
+from nbi_sampler.importance.reliability import may_be_lacking
+from nbi_sampler.importance.weights import effective_sample_size, log_evidence
+
+
+def former(centre, width, n=400, offset=0.0, seed=3, with_values=True):
+    """Samples of a Gaussian posterior under N(0, I), with log-likelihoods that are off by a constant."""
+    centre = np.asarray(centre, dtype=float)
+    shrunk = 1.0 / (1.0 + width**2)
+    z = np.random.default_rng(seed).normal(shrunk * centre, width * np.sqrt(shrunk), (n, len(centre)))
+    function, _ = toys.bump(centre, width)
+    values = function(z) + offset if with_values else None
+    return FormerSamples(z, np.zeros(n), values, "digest", {})
+
+
+def step_of(function, n_dim):
+    problem = toys.likelihood_only(function, n_dim)
+    return Step(State(), problem, SnpeConfig(seed=1), 1, Observer())
+
+
+class TestComparison:
+    def test_finds_the_constant_between_two_likelihoods(self):
+        function, _ = toys.bump([0.5, 0.5], 0.1)
+        state = compared(step_of(function, 2), former([0.5, 0.5], 0.1, offset=4.0))
+        assert state.former_offset == pytest.approx(-4.0)
+        assert state.n_checked == INITIAL.n_checked == state.n_calls
+
+    @pytest.mark.parametrize(
+        "other", [dict(width=0.1001), dict(centre=[0.5001, 0.5])], ids=["width", "centre"]
+    )
+    def test_tells_a_likelihood_that_differs_by_little(self, other):
+        function, _ = toys.bump(**(dict(centre=[0.5, 0.5], width=0.1) | other))
+        assert compared(step_of(function, 2), former([0.5, 0.5], 0.1)).former_offset is None
+
+
+def test_samples_and_draws_count_as_many_as_they_are_worth():
+    function, _ = toys.bump([0.5, 0.5], 0.2)
+    proposal = student([0.5, 0.5], 0.25)
+    history = History().extended(
+        drawn(proposal, function, 1000, np.random.default_rng(1)), MixtureProposal.single(proposal)
+    )
+    target, samples = choose_target(history, 2, True), former([0.5, 0.5], 0.2, offset=7.0)
+    joined = with_samples(target, samples, history, -7.0)
+    old = joined.weights[len(target.z) :].sum()
+    ess = effective_sample_size(target.log_weights)
+    assert old == pytest.approx(400 / (400 + ess), rel=1e-6)
+    # One surface: at a place of the draws and of the samples alike.
+    expected = function(joined.z) - function(target.z[:1]) + target.log_target[0]
+    np.testing.assert_allclose(joined.log_target, expected, atol=1e-9)
+
+
+def test_the_draws_of_the_prior_are_those_that_the_message_counts():
+    """A region of the share that is named has none of them in one case of twenty."""
+    proposal = defended(MixtureProposal.single(student([0.0, 0.0], 0.1)), 1300, 500, 2)
+    assert proposal.shares[-1] == pytest.approx(500 / 1300)
+    draws = drawn(proposal, lambda z: np.zeros(len(z)), 1300, np.random.default_rng(1))
+    n = n_drawn_from_prior(History().extended(draws, proposal))
+    assert n == 500
+    share = float(may_be_lacking(n).split("more than ")[1].split(" %")[0]) / 100
+    assert (1.0 - share) ** n == pytest.approx(0.05, abs=0.005)
+
+
+@pytest.mark.parametrize("with_values", [True, False], ids=["known_values", "samples_alone"])
+def test_a_run_from_samples_of_one_mode_of_two_gives_the_evidence_of_both(with_values):
+    """Equal modes, each in less of the prior than is sure to have a draw of it."""
+    centres = np.array([[0.9] * 3, [-0.9] * 3])
+    one, two = (toys.bump(centre, 0.15) for centre in centres)
+    evidence = np.logaddexp(one[1], two[1]) - np.log(2.0)
+
+    def function(theta):
+        return np.logaddexp(one[0](theta), two[0](theta)) - np.log(2.0)
+
+    samples = former(centres[0], 0.15, with_values=with_values, offset=-np.log(2.0))
+    problem = replace(toys.likelihood_only(function, 3), start=samples)
+    state = run(problem, SnpeConfig(seed=1, n_effective=500), 1, Observer())
+    found = log_evidence(state.final_log_weights)
+    assert found.log_evidence == pytest.approx(evidence, abs=5.0 * found.error)
+
+
+@pytest.mark.parametrize("lacks_a_mode", [False, True], ids=["whole", "half"])
+def test_samples_that_lack_a_mode_teach_no_more(lacks_a_mode):
+    """They would outweigh the few draws that have found it."""
+    one, two = (toys.bump(centre, 0.15)[0] for centre in ([0.9, 0.9], [-0.9, -0.9]))
+    proposal = defended(MixtureProposal.single(student([0.9, 0.9], 0.2)), 12_000, 6_000, 2)
+
+    def function(z):
+        return np.logaddexp(one(z), two(z)) if lacks_a_mode else one(z)
+
+    history = History().extended(drawn(proposal, function, 12_000, np.random.default_rng(1)), proposal)
+    target, state = choose_target(history, 2, True), State(history=history, former_offset=0.0)
+    assert target.exponent == 1.0
+    made = _with_samples_that_hold(target, former([0.9, 0.9], 0.15), state)
+    assert (made is target) == lacks_a_mode
