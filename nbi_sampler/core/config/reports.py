@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODEL_FIT", "PRIOR_EDGES", "REPORT", "ModelFitConfig", "PriorEdgeConfig", "ReportConfig"]
+__all__ = [
+    *("CALIBRATION", "MODEL_FIT", "PRIOR_EDGES", "REPORT"),
+    *("CalibrationConfig", "ModelFitConfig", "PriorEdgeConfig", "ReportConfig"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +91,15 @@ class ReportConfig:
 
 
 REPORT = ReportConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """The page of diagnostics."""
+
+    alarming: float = 0.01
+    """P-value over all tests below which the page says that posteriors are not calibrated. By its definition
+    one in a hundred right posteriors falls below it."""
+
+
+CALIBRATION = CalibrationConfig()
