@@ -25,7 +25,7 @@ def test_the_paper_s_networks_are_measured_by_rounds():
 
 
 # Weights of a network that has learnt nothing are of all sizes.
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_paper_s_listing_is_measured():
     efficiency, seconds = listing(n_sims=200, n_epochs=1)
     assert efficiency.name.startswith("the paper's listing, 200 simulations, 1 epochs: median efficiency")
