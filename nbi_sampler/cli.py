@@ -24,7 +24,7 @@ __all__ = ["OWN", "main", "plugin_report"]
 
 # What the package offers under each hook of names, written here so that listing it imports no network.
 OWN = {
-    "featurizers": ("pca", "svd", "mlp", "resnet-gru", "resnet", "gru", "attention", "joined"),
+    "featurizers": ("pca", "svd", "mlp", "resnet-gru", "resnet", "gru", "attention", "resnet2d", "joined"),
     "flows": ("maf", "nsf", "mdn"),
     "losses": ("nll", "apt"),
 }

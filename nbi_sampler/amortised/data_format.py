@@ -1,11 +1,13 @@
 """The format of a survey's data: checks of what is given, and the rows of numbers that networks see.
 
-A target is a series with one or several channels, perhaps with uncertainties and a mask, all of one shape
-within a survey. The format is learnt from simulations with noise.
+A target is a series with one or several channels, or an image with one or several bands, perhaps with
+uncertainties and a mask, all of one shape within a survey. The pixels of an image are the points of a series,
+row by row. The format is learnt from simulations with noise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +23,6 @@ from nbi_sampler.forward.arrays import (
     as_mask,
     as_numbers,
     as_real_numbers,
-    channel_shape,
     channels_and_length,
     from_channels,
     to_channels,
@@ -144,7 +145,7 @@ class DataFormat:
     @property
     def shape(self) -> tuple[int, int]:
         """(n_rows, length) of what networks see."""
-        return len(self.shift), channels_and_length(self.data_shape)[1]
+        return len(self.shift), self.channel_shape[1]
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -159,7 +160,14 @@ class DataFormat:
     @property
     def channel_shape(self) -> tuple[int, int]:
         """(n_channels, length) of x as real numbers."""
-        return channel_shape(self.data_shape, self.is_complex)
+        # Files of engines that were trained on images before these had bands know of one channel.
+        n_channels = len(self.channels)
+        return n_channels, math.prod(self.data_shape) * (1 + self.is_complex) // n_channels
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) where data have the shape (n_channels, height, width)."""
+        return (self.data_shape[1], self.data_shape[2]) if len(self.data_shape) == 3 else None
 
     def as_data(self, channels: Array) -> NDArray[Any]:
         """Data of shape (n, *data_shape) of their real channels, as users give them."""
@@ -167,7 +175,8 @@ class DataFormat:
 
     def as_channels(self, data: NDArray[Any]) -> Array:
         """Real channels, shape (n, n_channels, length), of data of shape (n, *data_shape)."""
-        return to_channels(data.astype(complex) if self.is_complex else data, self.data_shape)
+        rows = to_channels(data.astype(complex) if self.is_complex else data, self.data_shape)
+        return rows.reshape(len(rows), *self.channel_shape)
 
     def as_errors(self, errors: Array) -> Array:
         """Uncertainties of shape (n, *data_shape) of those of all channels, shape (n, n_channels, length)."""
@@ -183,10 +192,11 @@ class DataFormat:
         x : array_like, shape (*data_shape) or (n, *data_shape)
         x_err : array_like, optional
             Anything that broadcasts to the values: one number, shape (length,), (n, length), (n, 1) or
-            (n, n_values, length).
+            (n, n_values, length); of images (n, height, width) for all bands, or the shape of the data.
         mask : array_like of bool, shape (length,) or (n, length), optional
-            True where a point is present. Where networks see a mask, points that are not finite or have no
-            positive uncertainty count as missing too, and it can be left out where there are such points.
+            True where a point is present; of images (height, width) or (n, height, width). Where networks see
+            a mask, points that are not finite or have no positive uncertainty count as missing too, and it
+            can be left out where there are such points.
         for_networks : bool
             False allows uncertainties that networks do not see, for weights.
 
@@ -343,16 +353,24 @@ class DataFormat:
     def _errors(self, errors: Tensor, n: int) -> Tensor:
         """Uncertainties of shape (n, n_values, length) from what broadcasts to the data."""
         shape = self._errors_shape(n)
-        if len(self.data_shape) > 2 and errors.shape[-len(self.data_shape) :] == self.data_shape:
-            errors = errors.reshape(-1, 1, shape[2])
-        if shape[1] == 1 and errors.ndim == 2:
+        errors = self._by_points(errors)
+        if errors.ndim == 2 and (shape[1] == 1 or (self.image_size and len(errors) != shape[1])):
             errors = errors[:, None]
         return errors.broadcast_to(shape).repeat(1, 1 + self.is_complex, 1)
 
     def _mask(self, mask: Tensor, n: int) -> Tensor:
         """Presence of points, shape (n, length)."""
+        mask = self._by_points(mask)
         mask = mask.reshape(len(mask), -1) if mask.ndim > 2 else mask
         return mask.bool().broadcast_to(n, self.shape[1])
+
+    def _by_points(self, part: Tensor) -> Tensor:
+        """Pixels along one axis, of a part that has a value for each pixel of an image; else as it is."""
+        if len(self.data_shape) > 2 and part.shape[-len(self.data_shape) :] == self.data_shape:
+            return part.reshape(-1, len(self.channels) // (1 + self.is_complex), self.shape[1])
+        if self.image_size and part.ndim > 1 and part.shape[-2:] == self.image_size:
+            return part.flatten(-2)
+        return part
 
 
 def _tensor(part: Any) -> Tensor:

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from nbi_sampler.algorithm.records import Observers
 from nbi_sampler.amortised.estimator import Estimator
-from nbi_sampler.amortised.fitting import fit_estimator, monitored
+from nbi_sampler.amortised.fitting import fit_estimator, monitored, training_config
 from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_likelihood
 from nbi_sampler.amortised.inference import Inferences, UnreliableWeightsWarning, infer, warn_of_weights
 from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_out_of_distribution
@@ -49,8 +49,8 @@ class NBI(EngineBase):
         ``sample``.
     featurizer : str, dict or torch.nn.Module
         How data become features: ``"auto"``, ``"resnet-gru"``, ``"attention"``, ``"mlp"``, ``"resnet"``,
-        ``"gru"``; a dictionary such as ``{"type": "resnet-gru", "dim_in": 1, "depth": 3}``; or a module from
-        (n, n_rows, length) to (n, n_features).
+        ``"gru"``, ``"resnet2d"`` for images; a dictionary such as ``{"type": "resnet-gru", "dim_in": 1,
+        "depth": 3}``; or a module from (n, n_rows, length) to (n, n_features).
     simulator : callable, optional
         ``simulator(parameters) -> ndarray`` without noise, real or complex, parameters by name where priors
         are bilby's; ``simulator(theta)`` with theta of shape (n_dim,) where they are a list of scipy's
@@ -180,7 +180,8 @@ class NBI(EngineBase):
             True to go over to fits of the weighted draws once rounds have found the posterior; False is the
             paper's Algorithm 1.
         training : mapping, optional
-            Further settings of `TrainingConfig`, such as ``batch_size`` and ``learning_rate``.
+            Further settings of `TrainingConfig`, such as ``batch_size`` and ``learning_rate``; for these,
+            networks on series and images have the defaults of `SignalTrainingConfig` where n_rounds is 1.
         on_epoch : callable, optional
             Called with the number of every epoch and its training and validation losses.
         print_method : str, optional
@@ -198,7 +199,7 @@ class NBI(EngineBase):
         UserWarning
             Where some simulations are left out, or those given are not those of the simulator.
         """
-        config = build(TrainingConfig, {**(training or {}), "n_epochs": n_epochs}, "training")
+        config = build(TrainingConfig, told := {**(training or {}), "n_epochs": n_epochs}, "training")
         require_count("n_sims", n_sims)
         require_count("n_rounds", n_rounds)
         if n_rounds != 1 and (x is not None or store is not None):
@@ -211,9 +212,9 @@ class NBI(EngineBase):
         with TrainingProgress(print_method, config.n_epochs, logger.info) as progress:
             if n_rounds == 1:
                 progress.begin("simulating", n_sims)
-                before = getattr(self, "training_set_", None)
-                made = setup.training_set(n_sims, x, y, store, before, in_memory, progress.done)
-                self.training_set_ = made
+                given: Any = (x, y, store, getattr(self, "training_set_", None), in_memory, progress.done)
+                made = self.training_set_ = setup.training_set(n_sims, *given)
+                config = training_config(setup.featurizer, told)
             with monitored(setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch) as events:
                 observer = Observers(events, progress)
                 if n_rounds > 1:
@@ -225,7 +226,7 @@ class NBI(EngineBase):
                 else:
                     observer.training_started("amortised")
                     rng, on_epoch = stage_generator(setup.entropy, "train"), observer.epoch_finished
-                    found = fit_estimator(made, setup, config, rng, self.channels, on_epoch)
+                    found = fit_estimator(made, setup, told, rng, self.channels, on_epoch)
                     self.estimator_, self.training_info_, self.training_counts_ = found
                     done = f"trained on {self.training_counts_.n_used:,} simulations"
             progress.finish(done)

@@ -5,9 +5,12 @@ Data format, featurizer and flow are fitted here with the loss and the loop that
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from nbi_sampler.algorithm.records import Observer, Observers
+from nbi_sampler.amortised.convergence import unfinished
 from nbi_sampler.amortised.data_format import DataFormat, Observation
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.noise import NoiseLaw
@@ -22,21 +26,25 @@ from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistribu
 from nbi_sampler.amortised.setup import Setup, suited_to
 from nbi_sampler.amortised.training_set import SimulatedTargets, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import SimulationCounts
-from nbi_sampler.core.config import TrainingConfig
+from nbi_sampler.core.config import SIGNALS, ImageConfig, SequenceConfig, TrainingConfig, build
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.networks.devices import limited_threads
+from nbi_sampler.networks.featurizers import FEATURIZERS
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.reports.events import Outcome, Run, RunEvents
 from nbi_sampler.reports.meta_data import describable
 
-__all__ = ["fit_estimator", "monitored"]
+__all__ = ["fit_estimator", "monitored", "training_config"]
+
+# The sampler's, whose lines people see.
+logger = logging.getLogger("bilby")
 
 
 def fit_estimator(
     simulations: TrainingSet | StoredSet,
     setup: Setup,
-    config: TrainingConfig,
+    training: Mapping[str, Any],
     rng: np.random.Generator,
     channels: Sequence[str] | None = None,
     on_epoch: OnEpoch | None = None,
@@ -49,7 +57,8 @@ def fit_estimator(
         Of parameters drawn from the prior; those that are not finite, or outside the prior, are left out.
     setup : Setup
         Noise, priors, and the networks that suit the data.
-    config : TrainingConfig
+    training : mapping
+        Fields of `TrainingConfig` that the user has set; see `training_config` for the others.
     rng : numpy.random.Generator
     channels : sequence of str, optional
         See `DataFormat`.
@@ -65,7 +74,9 @@ def fit_estimator(
     with simulations.examples(space, rng) as examples:
         law = NoiseLaw(setup.noise, examples.some, examples.some_theta)
         data_format = _learnt(law(examples.some, rng, examples.some_theta), law, channels)
-        networks = setup.networks(suited_to(setup.featurizer, data_format), config.n_threads)
+        suited = suited_to(setup.featurizer, data_format)
+        config = training_config(suited, training)
+        networks = setup.networks(suited, config.n_threads, math.prod(data_format.shape))
         seen = partial(SimulatedTargets, noise=law, data_format=data_format, device=networks.device)
         some = seen(examples.some, examples.some_theta)
         with limited_threads(networks.n_threads):
@@ -75,12 +86,35 @@ def fit_estimator(
                 flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
             objective = examples.objective(flow, featurizer, seen, config, rng)
             info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
+    if advice := unfinished(info, config.n_epochs):
+        logger.warning(advice)
     # Noise differs between the halves, so that what one teaches is tested on the other.
     first, second = (some.observe(half, rng) for half in np.array_split(np.arange(len(some)), 2))
     summary = DataSummary.learnt(data_format, first)
     ood_test = OutOfDistributionTest.fit(summary(data_format, second), rng)
     estimator = Estimator(space, data_format, featurizer, flow, examples.affine, summary, ood_test)
     return estimator, info, examples.counts
+
+
+def training_config(featurizer: Any, given: Mapping[str, Any]) -> TrainingConfig:
+    """Settings of an amortised training: those given, and what suits the featurizer.
+
+    Parameters
+    ----------
+    featurizer : str, dict, list or nn.Module
+        As `featurizer_factory` takes it.
+    given : mapping
+        Fields of `TrainingConfig`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown field, or a value that it cannot have.
+    """
+    name = featurizer.get("type") if isinstance(featurizer, Mapping) else featurizer
+    kind = FEATURIZERS.offers().get(name) if isinstance(name, str) else None
+    of_signals = kind is not None and issubclass(kind[1].settings, SequenceConfig | ImageConfig)
+    return build(TrainingConfig, {**(asdict(SIGNALS) if of_signals else {}), **given}, "training")
 
 
 def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) -> DataFormat:

@@ -256,6 +256,8 @@ class WhiteNoise(TensorNoise):
 class NoiseLevels(TensorNoise):
     """Gaussian noise of a level of its own for every target, and channel, which networks see as uncertainty.
 
+    Of images, shape (n, n_channels, height, width), every band has one.
+
     Parameters
     ----------
     low, high : float
@@ -282,7 +284,9 @@ class NoiseLevels(TensorNoise):
     def draw(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See `TensorNoise.draw`."""
         kind = x.real.dtype
-        share = torch.rand((*x.shape[:-1], 1), generator=generator, device=x.device, dtype=kind)
+        # A band of an image has one level, as a row of a series has.
+        axes = (*x.shape[:2], 1, 1) if x.ndim > 3 else (*x.shape[:-1], 1)
+        share = torch.rand(axes, generator=generator, device=x.device, dtype=kind)
         if self.logarithmic:
             sigma = self.low * (self.high / self.low) ** share
         else:

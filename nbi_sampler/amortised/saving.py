@@ -240,7 +240,7 @@ def _network(
     with reading_field("featurizer_state"):
         state = {name: torch.from_numpy(arrays[part["tensor"]]) for name, part in saved}
     with reading_field("featurizer"):
-        make = featurizer_factory(recipe or own)
+        make = featurizer_factory(_as_saved(recipe) or own)
         n_values = sum(tensor.numel() for tensor in state.values())
         # What it starts from is overwritten; no global generator may move.
         with seeded_modules(np.random.default_rng(0)):
@@ -248,6 +248,18 @@ def _network(
                 network = make(shape, space.n_dim)
         network.load_state_dict(state)
     return network
+
+
+def _as_saved(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with the settings that have come since, as they were for all networks before."""
+    settings = dict(recipe)
+    if settings.get("type") in ("resnet-gru", "resnet", "gru"):
+        settings.setdefault("linear_trunk", False)
+    if settings.get("type") == "joined":
+        settings["parts"] = [
+            _as_saved(part) if isinstance(part, Mapping) else part for part in settings["parts"]
+        ]
+    return settings
 
 
 def _portable(priors: PriorDict) -> dict[str, Any] | None:

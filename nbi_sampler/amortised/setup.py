@@ -108,9 +108,11 @@ class Setup:
             entropy=int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed),
         )
 
-    def networks(self, featurizer: Any, n_threads: int | None = None) -> Networks:
-        """Factories of networks, with a featurizer as `featurizer_factory` takes it."""
-        threads = n_threads or thread_count(featurizer)
+    def networks(
+        self, featurizer: Any, n_threads: int | None = None, n_numbers: int | None = None
+    ) -> Networks:
+        """Factories of networks, with a featurizer as `featurizer_factory` takes it; see `thread_count`."""
+        threads = n_threads or thread_count(featurizer, n_numbers)
         flows = refinement_flows(self.flow)
         return Networks(featurizer_factory(featurizer), flow_factory(self.flow), flows, self.device, threads)
 
@@ -192,12 +194,25 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
         ``"auto"`` is decided by `automatic_featurizer`; ``dim_in`` is the number of rows of x, as in the
         paper.
     data_format : DataFormat
+
+    Raises
+    ------
+    ValueError
+        Where images are asked for, and data are none.
     """
     if not isinstance(featurizer, str | Mapping):
         return featurizer
     settings = {"type": featurizer} if isinstance(featurizer, str) else dict(featurizer)
     if settings.setdefault("type", "auto") == "auto":
         settings["type"] = automatic_featurizer(data_format.roles)
+    if settings["type"] == "resnet2d" and data_format.image_size is None:
+        raise ValueError(
+            "featurizer: expected data of shape (channels, height, width) for 'resnet2d', got "
+            f"{data_format.data_shape}; let the simulator return images of that shape, (1, height, width) of "
+            "one band, or take 'resnet-gru' for series"
+        )
+    if settings["type"] == "resnet2d" and data_format.image_size is not None:
+        settings["height"], settings["width"] = data_format.image_size
     if settings["type"] == "attention":
         settings.setdefault("channels", data_format.roles)
     n_channels = len(data_format.channels)

@@ -105,14 +105,15 @@ def as_mask(values: Any, argument: str) -> NDArray[np.bool_]:
 
 
 def channels_and_length(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Channels and length of data of some shape: two-dimensional data keep their rows as channels.
+    """Channels and length of data of some shape: rows of series and bands of images are channels.
 
     Examples
     --------
-    >>> channels_and_length((100,)), channels_and_length((3, 100))
-    ((1, 100), (3, 100))
+    >>> channels_and_length((100,)), channels_and_length((3, 100)), channels_and_length((3, 64, 64))
+    ((1, 100), (3, 100), (3, 4096))
     """
-    return (shape[0], shape[1]) if len(shape) == 2 else (1, int(np.prod(shape)))
+    n_channels = shape[0] if len(shape) in (2, 3) else 1
+    return n_channels, int(np.prod(shape)) // max(n_channels, 1)
 
 
 def channel_shape(shape: tuple[int, ...], is_complex: bool) -> tuple[int, int]:

@@ -61,8 +61,18 @@ def find_device(device: object) -> torch.device:
     return found
 
 
-def thread_count(featurizer: object) -> int:
-    """Threads for torch: small networks are bound by dispatch and gain nothing from a second one."""
+def thread_count(featurizer: object, n_numbers: int | None = None) -> int:
+    """Threads for torch: small networks are bound by dispatch and gain nothing from a second one.
+
+    Parameters
+    ----------
+    featurizer : object
+        As `featurizer_factory` takes it.
+    n_numbers : int, optional
+        In the data of a target, where they are known: short series are small whatever the network.
+    """
+    if n_numbers is not None and n_numbers < FIT.worth_threads:
+        return 1
     name = featurizer.get("type", "auto") if isinstance(featurizer, Mapping) else featurizer
     if isinstance(name, str) and _is_small(automatic_featurizer() if name == "auto" else name):
         return 1

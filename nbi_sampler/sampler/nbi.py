@@ -79,8 +79,8 @@ class Nbi(BilbySampler):
         which the result's meta data name. No global generator is seeded.
     featurizer : str, dict or torch.nn.Module
         How data become features: ``"auto"`` (``"pca"``), ``"svd"``, ``"mlp"``, ``"resnet-gru"``,
-        ``"resnet"``, ``"gru"``, ``"attention"``; a dictionary with ``"type"`` and settings; or a module from
-        data of shape (n, n_channels, length) to features of shape (n, n_features).
+        ``"resnet"``, ``"gru"``, ``"attention"``, ``"resnet2d"``; a dictionary with ``"type"`` and
+        settings; or a module from data of shape (n, n_channels, length) to features of shape (n, n_features).
     flow : str, dict or torch.nn.Module
         Density estimator: ``"maf"``, ``"nsf"``, ``"mdn"``; a dictionary of settings with ``"type"``; or a
         module with ``log_prob`` and ``sample``, which serves the rounds, the refinement keeping ``"maf"``.

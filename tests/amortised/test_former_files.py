@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_cases import line, targets, with_gaps
+from engine_cases import QUICK, line, normal_priors, targets, with_gaps
 
 import nbi_sampler
 from nbi_sampler import NBI
@@ -15,7 +15,7 @@ from nbi_sampler.amortised import DataFormat
 from nbi_sampler.amortised.out_of_distribution import OutOfDistributionTest
 from nbi_sampler.amortised.sequential import SequentialPosterior
 from nbi_sampler.sampler.trained_model import digest_of
-from nbi_sampler.storage.archive import read_archive
+from nbi_sampler.storage.archive import read_archive, write_archive
 
 
 @pytest.fixture
@@ -65,3 +65,20 @@ def test_former_names_are_understood(former):
 
     assert Familiarity is OutOfDistributionTest
     assert UnreliableWeightsWarning is nbi_sampler.amortised.engine.UnreliableWeightsWarning
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["alone", "joined"])
+def test_a_residual_network_of_a_file_from_before_is_the_network_that_it_was(joined, tmp_path):
+    what = {"type": "resnet", "depth": 1, "dim_conv": 4, "dim_out": 8, "linear_trunk": False}
+    parts = [{"shape": (1, 6), **what}, {"shape": (1, 4), "type": "mlp", "hidden": 8, "dim_out": 4}]
+    simulate = {"simulator": line, "noise": 0.5, "priors": normal_priors(), "seed": 1, "device": "cpu"}
+    engine = NBI({"flow_hidden": 8, "n_mog": 2}, parts if joined else what, **simulate)
+    engine.fit(n_sims=200, n_epochs=1, training=QUICK, print_method="none").save(tmp_path / "new.nbi")
+    header, arrays = read_archive(tmp_path / "new.nbi")
+    # Such a file knows neither of the setting nor of seals.
+    recipe = header["featurizer"]["parts"][0] if joined else header["featurizer"]
+    del recipe["linear_trunk"], header["seal"]
+    write_archive(tmp_path / "old.nbi", header, arrays)
+    x = line({"m": 1.0, "c": 0.3})
+    old = NBI.load(tmp_path / "old.nbi", simulator=line, device="cpu")
+    np.testing.assert_array_equal(old.sample(x, n_samples=20), engine.sample(x, n_samples=20))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    *("DATA_FORMAT", "INFERENCE", "NOISE_PROBE", "OOD_THRESHOLD", "OUT_OF_DISTRIBUTION", "TRAINING_SET"),
+    *("CONVERGENCE", "DATA_FORMAT", "INFERENCE", "NOISE_PROBE", "OOD_THRESHOLD", "OUT_OF_DISTRIBUTION"),
+    *("SIGNALS", "TRAINING_SET", "ConvergenceConfig", "SignalTrainingConfig"),
     *("DataFormatConfig", "InferenceConfig", "NoiseProbeConfig", "OutOfDistributionConfig"),
     "TrainingSetConfig",
 ]
@@ -69,6 +70,28 @@ class TrainingSetConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignalTrainingConfig:
+    """Training of recurrent and convolutional networks on series and images of many targets."""
+
+    batch_size: int = 64
+    """Simulations of a step. Half as many took 1.5 times the seconds for the same validation loss."""
+    learning_rate: float = 6e-3
+    """Largest of the schedule. The ResNet-GRU on 12,800 sine waves: a validation loss of -4.32 after eight
+    epochs with 0.01, and of -3.15 with 0.003; but of 30 epochs with 0.01 the first six reached 0.54 only,
+    where 0.006 had -0.60."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvergenceConfig:
+    """A training that ends while it is still learning."""
+
+    last: float = 0.2
+    """Share of the epochs that is looked at. Not measured."""
+    most_fall: float = 0.3
+    """Fall of the validation loss in these, in nats, beyond which it is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
     """Draws and weights of a trained engine."""
 
@@ -93,4 +116,5 @@ DATA_FORMAT = DataFormatConfig()
 NOISE_PROBE = NoiseProbeConfig()
 TRAINING_SET = TrainingSetConfig()
 INFERENCE = InferenceConfig()
+SIGNALS, CONVERGENCE = SignalTrainingConfig(), ConvergenceConfig()
 OUT_OF_DISTRIBUTION = OutOfDistributionConfig()

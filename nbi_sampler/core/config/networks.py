@@ -9,7 +9,8 @@ from typing import Any
 from nbi_sampler.core.config.building import require, require_count, require_counts
 
 __all__ = [
-    *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "JoinedConfig"),
+    *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "ImageConfig"),
+    "JoinedConfig",
     *("MafConfig", "MlpConfig", "NsfConfig", "PcaConfig", "SequenceConfig", "TrainingConfig"),
 ]
 
@@ -88,6 +89,11 @@ class SequenceConfig:
     ``dim_in`` is the number of channels (taken from the data when None); each of the ``depth`` residual
     stages halves the length and doubles the width from ``dim_conv`` up to ``dim_conv_max``. ``dim_out`` and
     ``depth`` follow the number of parameters and the length when None (`featurizers.sizes`).
+
+    With ``linear_trunk`` signals pass from stage to stage by linear maps alone, and averages halve the length
+    before the convolutions. Without it, as in files from before, an activation follows each sum, and maxima
+    halve the length after the convolutions. ResNet-GRU of depth 3 on 12,800 sine waves of 50 points, eight
+    epochs: a validation loss of -4.32 instead of -2.12 nats, in 0.73 of the time.
     """
 
     dim_in: int | None = None
@@ -96,6 +102,7 @@ class SequenceConfig:
     dim_conv: int = 16
     dim_conv_max: int = 128
     n_gru: int = 1
+    linear_trunk: bool = True
 
     def __post_init__(self) -> None:
         require_counts(self, "dim_conv", "dim_conv_max", "n_gru")
@@ -147,6 +154,29 @@ class AttentionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """Residual convolutions on images.
+
+    Height and width are those of the data, or of a square, when None. The first stage has ``dim_conv``
+    channels, each other one twice as many as the one before, up to ``dim_conv_max``. ``dim_out`` and
+    ``depth`` follow the number of parameters and the size of the images when None.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    dim_out: int | None = None
+    depth: int | None = None
+    dim_conv: int = 8
+    dim_conv_max: int = 64
+
+    def __post_init__(self) -> None:
+        require_counts(self, "dim_conv", "dim_conv_max")
+        for name, minimum in (("height", 1), ("width", 1), ("dim_out", 1), ("depth", 0)):
+            if getattr(self, name) is not None:
+                require_count(name, getattr(self, name), minimum)
+
+
+@dataclass(frozen=True, kw_only=True)
 class JoinedConfig:
     """Several inputs one after the other: for each its ``"shape"`` and its featurizer's settings."""
 
@@ -155,8 +185,9 @@ class JoinedConfig:
     def __post_init__(self) -> None:
         for part in self.parts:
             shape = part.get("shape") if isinstance(part, Mapping) else None
-            valid = isinstance(shape, Sequence) and len(shape) == 2
-            require(valid, "parts", 'dictionaries with a "shape" of (n_channels, length)', part)
+            valid = isinstance(shape, Sequence) and len(shape) in (2, 3)
+            expected = 'dictionaries with a "shape" of (n_channels, length) or (n_channels, height, width)'
+            require(valid, "parts", expected, part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +231,12 @@ class FeaturesConfig:
     """Simulations of which principal components are taken: many times the 64 components."""
     most_rows_attention: int = 1000
     """Simulations for the scales of attention's channels, each of which gives all its points."""
+    most_rows_image: int = 1000
+    """Simulated images for the scales of their channels, each of which gives all its pixels."""
+    largest_deviation: float = 1e4
+    """Noise scales beyond which a pixel of an image counts as this in the scale of its channel."""
+    first_share: float = 0.25
+    """Size of what a residual block adds to its shortcut at first, in units of its scale. Not measured."""
     n_seeds: int = 4
     """Learnt tokens of attention that gather what the points say."""
     largest: float = 1e6
@@ -236,6 +273,9 @@ class FitConfig:
     """Of the first loss of a graph: arithmetic in another order stays far below, frozen numbers do not."""
     most_threads: int = 4
     """Threads for networks that gain from more than one."""
+    worth_threads: int = 1000
+    """Numbers in the data of a target that are worth a second thread. A step of the ResNet-GRU on series of
+    50 points takes 0.03 s of one thread, and up to 0.7 s of two on a machine that does other work."""
 
 
 FEATURES = FeaturesConfig()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "CALIBRATION",
     "MODEL_FIT",
     "OUTLOOK",
     "PRIOR_EDGES",
     "REPORT",
+    "CalibrationConfig",
     "ModelFitConfig",
     "OutlookConfig",
     "PriorEdgeConfig",
@@ -97,6 +99,18 @@ class ReportConfig:
 
 
 REPORT = ReportConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """The page of diagnostics."""
+
+    alarming: float = 0.01
+    """P-value over all tests below which the page says that posteriors are not calibrated. By its definition
+    one in a hundred right posteriors falls below it."""
+
+
+CALIBRATION = CalibrationConfig()
 
 
 @dataclass(frozen=True, kw_only=True)

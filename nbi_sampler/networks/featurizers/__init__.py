@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
 
 from nbi_sampler.core.config import (
     AttentionConfig,
+    ImageConfig,
     JoinedConfig,
     MlpConfig,
     PcaConfig,
@@ -30,6 +31,7 @@ from nbi_sampler.networks.featurizers.base import (
     SimulatedData,
     perceptron_featurizer,
 )
+from nbi_sampler.networks.featurizers.image import ImageFeaturizer
 from nbi_sampler.networks.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.networks.featurizers.pca import PrincipalComponents
 from nbi_sampler.networks.featurizers.sequence import sequence_featurizer
@@ -64,9 +66,11 @@ def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> Join
         )
     parts, shapes = [], []
     for settings in config.parts:
-        n_channels, length = settings["shape"]
-        shapes.append((int(n_channels), int(length)))
+        n_channels, *sides = map(int, settings["shape"])
+        shapes.append((n_channels, math.prod(sides)))
         own = {key: value for key, value in settings.items() if key != "shape"}
+        if own.get("type") == "resnet2d" and len(sides) == 2:
+            own = {"height": sides[0], "width": sides[1], **own}
         parts.append(featurizer_factory(own)(shapes[-1], n_params))
     return JoinedFeaturizer(parts, shapes)
 
@@ -79,6 +83,7 @@ _OWN = {
     "resnet": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "resnet")),
     "gru": FeaturizerKind(SequenceConfig, partial(sequence_featurizer, "gru")),
     "attention": FeaturizerKind(AttentionConfig, AttentionFeaturizer),
+    "resnet2d": FeaturizerKind(ImageConfig, ImageFeaturizer),
     "joined": FeaturizerKind(JoinedConfig, _joined),
 }
 FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
@@ -138,6 +143,10 @@ def featurizer_factory(
     def make(shape: tuple[int, int], n_params: int) -> Featurizer:
         made = kind.make(shape, n_params, config)
         made.recipe = {"type": name, **asdict(config)}
+        if isinstance(made, JoinedFeaturizer):
+            # Defaults of the parts too, which may be others when the recipe is read.
+            each = zip(made.shapes, cast("list[Featurizer]", list(made.parts)), strict=True)
+            made.recipe = {"type": name, "parts": [{"shape": shape, **part.recipe} for shape, part in each]}
         return made
 
     return make

@@ -23,6 +23,7 @@ __all__ = [
     "Featurizer",
     "SequenceInputs",
     "SimulatedData",
+    "begin_as_shortcut",
     "number_of_features",
     "number_of_stages",
     "perceptron",
@@ -185,3 +186,28 @@ def perceptron_featurizer(shape: tuple[int, int], n_params: int, config: MlpConf
     """Perceptron on the whole data vector, whatever its channels; its widths come from ``config`` alone."""
     network = perceptron(shape[0] * shape[1], config.dim_out, config.hidden, config.depth)
     return SequenceInputs(network, config.dim_out, shape, flat=True)
+
+
+def begin_as_shortcut(first: nn.Module, second: nn.Module, norm: nn.Module, shortcut: nn.Module) -> None:
+    """Initial values of a residual block: the shortcut keeps the size of a signal, the rest adds a share.
+
+    Parameters
+    ----------
+    first, second : nn.Module
+        Convolutions.
+    norm : nn.Module
+        Normalisation after the second.
+    shortcut : nn.Module
+        A convolution, or the identity.
+
+    References
+    ----------
+    He et al. (2015, arXiv:1502.01852), equation 10.
+    """
+    for layer in (first, second, shortcut):
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    assert isinstance(norm, nn.GroupNorm)
+    nn.init.constant_(norm.weight, FEATURES.first_share)

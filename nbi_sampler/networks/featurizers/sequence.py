@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nbi_sampler.core.config import SequenceConfig
-from nbi_sampler.networks.featurizers.base import SequenceInputs, number_of_features, number_of_stages
+from nbi_sampler.networks.featurizers.base import (
+    SequenceInputs,
+    begin_as_shortcut,
+    number_of_features,
+    number_of_stages,
+)
 
 __all__ = ["SequenceNetwork", "sequence_featurizer"]
 
@@ -21,19 +26,63 @@ Kind = Literal["resnet-gru", "resnet", "gru"]
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions of width 3 around a shortcut, both with layer scaling by group normalisation."""
+    """Two convolutions of width 3 around a shortcut, with group normalisation after the second.
 
-    def __init__(self, dim_in: int, dim_out: int) -> None:
+    Nothing follows the sum, so that what comes in goes out by a linear map, to which the convolutions add
+    little at first: then a signal reaches the recurrence with its amplitude, through any number of stages.
+
+    Parameters
+    ----------
+    dim_in, dim_out : int
+    linear_trunk : bool
+        False for networks of files from before: an activation after the sum, and torch's initial values.
+
+    References
+    ----------
+    He et al. (2016, arXiv:1603.05027), figure 1; He et al. (2015, arXiv:1502.01852), equation 10.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int, linear_trunk: bool = True) -> None:
         super().__init__()
         self.first = nn.Conv1d(dim_in, dim_out, 3, padding=1)
         self.second = nn.Conv1d(dim_out, dim_out, 3, padding=1)
         self.norm = nn.GroupNorm(1, dim_out)
         self.shortcut = nn.Conv1d(dim_in, dim_out, 1) if dim_in != dim_out else nn.Identity()
+        self.linear_trunk = linear_trunk
+        if linear_trunk:
+            begin_as_shortcut(self.first, self.second, self.norm, self.shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (n, dim_in, length) to (n, dim_out, length)."""
-        hidden = functional.gelu(self.first(x))
-        return functional.gelu(self.shortcut(x) + self.norm(self.second(hidden)))
+        image = _as_image(x)
+        hidden = functional.gelu(_convolved(self.first, image))
+        shortcut = image if isinstance(self.shortcut, nn.Identity) else _convolved(self.shortcut, image)
+        total = (shortcut + self.norm(_convolved(self.second, hidden))).squeeze(2)
+        return total if self.linear_trunk else functional.gelu(total)
+
+
+class Halving(nn.Module):
+    """Averages of two neighbours each, or the larger one; a last one without a neighbour is left out."""
+
+    def __init__(self, averages: bool = True) -> None:
+        super().__init__()
+        self.averages = averages
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (n, dim, length) to (n, dim, length // 2)."""
+        pool = functional.avg_pool2d if self.averages else functional.max_pool2d
+        return pool(_as_image(x), (1, 2)).squeeze(2)
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """Sequences as images of one row, whose channels lie side by side in memory: a quarter less time."""
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def _convolved(layer: nn.Module, image: Tensor) -> Tensor:
+    assert isinstance(layer, nn.Conv1d)
+    padding = layer.kernel_size[0] // 2
+    return functional.conv2d(image, layer.weight.unsqueeze(2), layer.bias, padding=(0, padding))
 
 
 class SequenceNetwork(nn.Module):
@@ -59,17 +108,18 @@ class SequenceNetwork(nn.Module):
         super().__init__()
         depth = number_of_stages(length) if config.depth is None else config.depth
         stages: list[nn.Module] = []
-        width = n_channels
+        width, linear = n_channels, config.linear_trunk
         if kind != "gru":
             width = config.dim_conv
-            stages.append(ResidualBlock(n_channels, width))
+            stages.append(ResidualBlock(n_channels, width, linear))
             for _ in range(depth):
                 wider = min(2 * width, config.dim_conv_max)
-                stages.append(ResidualBlock(width, wider))
-                width = wider
+                stage: list[nn.Module] = [ResidualBlock(width, wider, linear)]
                 if length >= 2:
-                    stages.append(nn.MaxPool1d(2))
+                    stage.insert(0 if linear else 1, Halving(averages=linear))
                     length //= 2
+                stages += stage
+                width = wider
         self.stages = nn.Sequential(*stages)
         self.recurrent = (
             nn.GRU(width, n_features, config.n_gru, batch_first=True) if kind != "resnet" else None

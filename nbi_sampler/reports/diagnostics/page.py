@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from nbi_sampler.reports.diagnostics.assessment import Assessment
+from nbi_sampler.reports.diagnostics.html_page import write_html
 from nbi_sampler.reports.diagnostics.predictive import PredictiveCheck
 from nbi_sampler.reports.diagnostics.ranks import coverage
 from nbi_sampler.reports.plots.style import COLOURS, save_figure
@@ -24,6 +25,30 @@ __all__ = ["page"]
 
 DASHES = ("-", "--", ":", "-.")
 MOST_IN_LEGEND = 12
+# How each panel is read, in their order.
+SENTENCES = {
+    "Calibration of each parameter": (
+        "Of right posteriors a curve stays in the grey band. One that rises above it on the left and falls "
+        "below it on the right is too narrow; the other way round it is too wide; one that lies all above or "
+        "all below is biased."
+    ),
+    "Tests": (
+        "The chance of ranks as uneven as these from right posteriors. Crosses in the grey part would be "
+        "rare even among so many tests."
+    ),
+    "Coverage": (
+        "The share of truths inside regions of a given level. A line below the grey band is overconfident: "
+        "true errors are larger than claimed."
+    ),
+    "Out of distribution": (
+        "The distance of data from the simulations. Networks may say anything about data far to the right of "
+        "the held-out simulations."
+    ),
+    "Predictive check": (
+        "The misfit of replicated data against that of the observed, at draws of the posterior. Where nearly "
+        "all points lie below the diagonal the model does not describe the data."
+    ),
+}
 
 
 def page(
@@ -40,7 +65,8 @@ def page(
     Parameters
     ----------
     path : str or pathlib.Path
-        Its ending is the format, for example ``.png`` or ``.pdf``; its folder is made where missing.
+        Its ending is the format: ``.html`` for a page that needs no other file and has a sentence for each
+        panel, or one of matplotlib's, such as ``.png`` and ``.pdf``. Its folder is made where missing.
     assessment : Assessment
         Calibration, p-values and coverage, always drawn.
     out_of_distribution : OutOfDistributionTest, optional
@@ -79,7 +105,11 @@ def page(
     figure.suptitle(
         f"{n_targets} targets, {n_dim} parameters: p = {_rounded(assessment.p_value)} over all tests"
     )
-    return save_figure(figure, Path(path))
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        return save_figure(figure, Path(path))
+    shown = [*SENTENCES][: len(panels)]
+    shown += ["Out of distribution"] * (test is not None) + ["Predictive check"] * (predictive is not None)
+    return write_html(Path(path), figure, assessment, {name: SENTENCES[name] for name in shown})
 
 
 def _draw_calibration(axis: Axes, assessment: Assessment) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Image", "images_of"]
+__all__ = ["Image", "image_of", "images_of"]
 
 DPI = 160
 # Of a legend above a panel of half the page's width.
@@ -102,7 +102,7 @@ def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
             partial(corner_figure, view, shown, REPORT.most_rows),
         )
     made = {
-        name: contents.missing.tried(f"figure {name!r}", "its panel has no picture", partial(_image, *each))
+        name: contents.missing.tried(f"figure {name!r}", "its panel has no picture", partial(image_of, *each))
         for name, each in wanted.items()
     }
     return {name: image for name, image in made.items() if image is not None}
@@ -116,7 +116,8 @@ def _panel(draw: Callable[[Axes], None]) -> Figure:
     return figure
 
 
-def _image(alternative: str, make: Callable[[], Figure]) -> Image:
+def image_of(alternative: str, make: Callable[[], Figure]) -> Image:
+    """Picture of the figure that ``make`` gives, as a page holds it."""
     content = io.BytesIO()
     with own_style():
         figure = make()

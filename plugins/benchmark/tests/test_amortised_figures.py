@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from nbi_sampler_benchmark.__main__ import main
-from nbi_sampler_benchmark.engine.amortised import Figure, amortised_table, paper
+from nbi_sampler_benchmark.engine.amortised import Figure, amortised_table, listing, paper
 from nbi_sampler_benchmark.engine.losses import LossRun, losses_table
 
 
@@ -22,3 +22,11 @@ def test_the_paper_s_networks_are_measured_by_rounds():
     figure = next(paper(n_sims=100, n_epochs=1))
     assert figure.name == "Algorithm 1 with the paper's networks, seed 1: best round"
     assert figure.measured.count("%") >= 1 and not figure.reached
+
+
+# Weights of a network that has learnt nothing are of all sizes.
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_paper_s_listing_is_measured():
+    efficiency, seconds = listing(n_sims=200, n_epochs=1)
+    assert efficiency.name.startswith("the paper's listing, 200 simulations, 1 epochs: median efficiency")
+    assert not efficiency.reached and seconds.reached

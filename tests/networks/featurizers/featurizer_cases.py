@@ -30,6 +30,13 @@ def halves(shape):
     return [{"shape": (1, n_data // 2), **first}, {"shape": (1, n_data - n_data // 2), **second}]
 
 
+def image(shape):
+    """Each channel as a picture of one row, or of two where that is possible."""
+    height = 2 - shape[1] % 2
+    return {"type": "resnet2d", "height": height, "width": shape[1] // height, **IMAGE}
+
+
+IMAGE = {"dim_out": 6, "dim_conv": 4, "dim_conv_max": 8}
 FEW = {"dim_out": 6, "hidden": 16}
 SEQUENCE = {"dim_out": 6, "dim_conv": 4, "dim_conv_max": 8}
 TABLE = {
@@ -40,6 +47,7 @@ TABLE = {
     "resnet": {"type": "resnet", **SEQUENCE},
     "gru": {"type": "gru", **SEQUENCE},
     "attention": {"type": "attention", "dim_out": 6, "dim_token": 16, "n_heads": 2, "n_frequencies": 4},
+    "resnet2d": image,
     "joined": halves,
     "user": lambda shape: Summary(shape[0]),
 }

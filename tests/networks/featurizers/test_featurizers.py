@@ -179,6 +179,7 @@ class TestJoined:
             ([{"type": "mlp"}], 'parts: expected dictionaries with a "shape"'),
             ([{"shape": (1, 27), "type": "mlpp"}], "did you mean 'mlp'"),
             (["mlp"], 'parts: expected dictionaries with a "shape"'),
+            ([{"shape": (1, 3, 3, 3), "type": "mlp"}], 'parts: expected dictionaries with a "shape"'),
         ],
     )
     def test_parts_that_do_not_make_up_the_data_are_refused(self, parts, message):

@@ -132,6 +132,22 @@ class TestPage:
         assert page(path, self.assessment(rng, n_dim), **(every if more else {})) == path
         assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF") and path.stat().st_size > 5000
 
+    @pytest.mark.parametrize("ending", ["html", "HTM"])
+    def test_html_is_one_file_with_a_verdict_and_a_sentence_for_each_panel(self, tmp_path, rng, ending):
+        right = self.assessment(rng, 2)
+        test = OutOfDistributionTest.fit(rng.normal(size=(100, 2)), rng)
+        path = page(tmp_path / "new" / f"page.{ending}", right, out_of_distribution=test)
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("<!doctype html>") and 'src="data:image/png;base64,' in text
+        assert "http" not in text and "nothing speaks against" in text
+        for title in ("Calibration of each parameter", "Tests", "Coverage", "Out of distribution"):
+            assert f"<b>{title}</b>" in text
+        assert "Predictive check" not in text
+        narrow = Assessment(("a<b",), 0.3 * rng.random((300, 1)), rng.random(300), None)
+        text = page(path, narrow).read_text(encoding="utf-8")
+        assert "these posteriors are not calibrated; the smallest p-value is that of a&lt;b" in text
+        assert "a<b" not in text
+
     def test_a_survey_without_the_page_needs_no_matplotlib(self):
         code = "import sys, nbi_sampler.reports.diagnostics; assert 'matplotlib' not in sys.modules"
         subprocess.run([sys.executable, "-c", code], check=True)
