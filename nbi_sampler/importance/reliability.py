@@ -180,7 +180,7 @@ def negligible_excess(weights: WeightSummary, limits: ReliabilityConfig = RELIAB
     Examples
     --------
     >>> round(negligible_excess(summarise(np.zeros(10_000))), 6)
-    0.015
+    0.0125
     """
     if not weights.ess:
         return limits.most_tail_excess
