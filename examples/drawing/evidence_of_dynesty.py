@@ -42,7 +42,9 @@ def draw(before: Result, after: Result, truth: Mapping[str, float], path: str) -
             weighted = result.nested_samples
             values, weights = weighted[parameter], weighted["weights"]
             shown = after.posterior[parameter].quantile([0.002, 0.998]).to_list()
-            panel.hist(values, 30, shown, weights=weights, density=True, histtype="step", color=colour)
+            panel.hist(
+                values, bins=30, range=shown, weights=weights, density=True, histtype="step", color=colour
+            )
     panels[0].set(ylim=(-0.7, 1.9), yticks=[], xlabel=r"$\ln Z - \ln Z_{\rm evidence\_of}$")
     for panel, (parameter, value) in zip(panels[1:], truth.items(), strict=True):
         panel.axvline(value, color="0.5", lw=0.8)

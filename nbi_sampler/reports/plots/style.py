@@ -166,10 +166,10 @@ def signed(value: float) -> str:
     Examples
     --------
     >>> signed(-0.1), signed(0.0), signed(1000.0), signed(1e-5)
-    ('−0.1', '0', '+1,000', '+1e-05')
+    ('−0.1', '0', '+1,000', '+1e−05')
     """
     text = f"{value:+,.0f}" if abs(value) >= 1.0 else f"{value:+g}"
-    return "0" if value == 0.0 else text.replace("-", "\N{MINUS SIGN}", 1)
+    return "0" if value == 0.0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def compact(count: float) -> str:
