@@ -19,7 +19,6 @@ from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import BATCHES, INITIAL, OOD_THRESHOLD, POOLING, REFINEMENT
-from nbi_sampler.importance.weights import normalised_weights
 
 __all__ = ["draw_from_model", "draw_from_prior", "draw_from_samples", "evenly_spread"]
 
@@ -53,8 +52,8 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     """First batch, from what former samples teach, with so many draws from the prior that modes show.
 
     The samples may lack a mode, or be those of another likelihood, so this batch is always learnt from: it
-    counts in the result where it is efficient, and the refinement goes on. Where it shows mass where the
-    samples are not, or lies too far off to be bridged, the run takes the whole way from the prior.
+    counts in the result where it is efficient, and the refinement goes on. Where it lies too far off to be
+    bridged, the run takes the whole way from the prior (and see `former_samples.completed`).
     """
     former, space = step.problem.start, step.problem.evaluator.space
     assert isinstance(former, FormerSamples)
@@ -84,10 +83,6 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
         return (best, "efficient") if state.final else (state, "not to be relied on")
     if not np.isfinite(record.log_evidence):
         return state, "not to be relied on"
-    # Draws of the prior show mass where the samples are not: how many modes these lack, nobody knows.
-    first = state.history.batches[0]
-    if normalised_weights(first.log_weights) @ (first.log_ratio < 0.0) > INITIAL.most_elsewhere:
-        return state.without_result(), "not to be relied on"
     exponent = choose_target(state.history, space.n_dim, True).exponent
     if exponent == 1.0:
         return state, "efficient enough to look elsewhere"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.mixture import Fitting
+from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, kernels_on_draws
 from nbi_sampler.algorithm.proposals.periodic import thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
@@ -25,7 +26,7 @@ from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
 from nbi_sampler.importance.weights import normalised_weights, systematic_indices
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["compared", "defended", "fit_to_samples", "n_drawn_from_prior"]
+__all__ = ["compared", "completed", "defended", "fit_to_samples", "n_drawn_from_prior"]
 
 Array = NDArray[np.float64]
 
@@ -55,6 +56,22 @@ def compared(step: Step, former: FormerSamples) -> State:
         if np.isfinite(difference).all() and np.ptp(difference) <= slack:
             offset = float(np.median(difference))
     return replace(step.state, n_checked=evaluation.n_calls, former_offset=offset)
+
+
+def completed(state: State) -> State:
+    """A state as it is, or the one in which the run takes the whole way from the prior.
+
+    It does so where draws show mass at which the first proposal is thinner than the prior: the former samples
+    lack a mode, and how many more they lack, nobody knows. The draws may be those of the first batch, of the
+    search for modes or of the refinement. The result starts over, and all draws train proposals.
+    """
+    if not began_with_samples(state) or state.phase not in ("mode search", "refinement", "final"):
+        return state
+    history = state.history
+    elsewhere = history.proposals[0].log_ratio(history.z) < 0.0
+    if normalised_weights(history.log_weights) @ elsewhere <= INITIAL.most_elsewhere:
+        return state
+    return replace(state.without_result(), phase="prior", best=None, n_stalls=0)
 
 
 def fit_to_samples(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from nbi_sampler.algorithm.ascent import ascend
 from nbi_sampler.algorithm.final_draws import draw_final, looked_over
 from nbi_sampler.algorithm.first_draws import draw_from_model, draw_from_prior, draw_from_samples
+from nbi_sampler.algorithm.former_samples import completed
 from nbi_sampler.algorithm.mode_search import search_modes
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.refinement import refine
@@ -102,6 +103,8 @@ def run(
         stage = STAGES[state.phase]
         state, outcome = stage.draw(Step(state, problem, config, entropy, observer))
         state = replace(state, phase=stage.then[outcome])
+        if config.refine:
+            state = completed(state)
         if config.refine and (state.phase == "final" or _reached(state, config)):
             state = looked_over(state, _reached(state, config), budget(config) - state.n_calls)
         # Predictions that no later round learns from are most of the bytes of a state.

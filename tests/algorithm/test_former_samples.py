@@ -9,10 +9,10 @@ import pytest
 import toys
 from toys import drawn, student
 
-from nbi_sampler.algorithm.former_samples import compared, defended, n_drawn_from_prior
+from nbi_sampler.algorithm.former_samples import compared, completed, defended, n_drawn_from_prior
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
-from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.refinement import _with_samples_that_hold
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.start import FormerSamples
@@ -68,6 +68,36 @@ def test_samples_and_draws_count_as_many_as_they_are_worth():
     # One surface: at a place of the draws and of the samples alike.
     expected = function(joined.z) - function(target.z[:1]) + target.log_target[0]
     np.testing.assert_allclose(joined.log_target, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("mass_elsewhere, whole_way", [(0.5, True), (0.001, False)])
+def test_a_mode_that_only_the_search_finds_sends_the_run_the_whole_way(mass_elsewhere, whole_way):
+    """How many more the samples lack, nobody knows."""
+    rng, width = np.random.default_rng(2), 0.05
+    (known, log_z), (other, log_z_other) = (toys.bump([centre], width) for centre in (1.0, -1.0))
+
+    def log_likelihood(z):
+        parts = known(z) - log_z + np.log1p(-mass_elsewhere), other(z) - log_z_other + np.log(mass_elsewhere)
+        return np.logaddexp(*parts)
+
+    near = MixtureProposal.single(student([1.0], width))
+    first = defended(near, 1000, 20, 1)
+    z = near.sample(1000, rng)
+    at_first = replace(drawn(near, log_likelihood, 1000, rng), z=z, log_ratio=first.log_ratio(z))
+    at_first = replace(at_first, evaluation=replace(at_first.evaluation, log_likelihood=log_likelihood(z)))
+    searched = MixtureProposal.single(student([-1.0], width))
+    history = History().extended(at_first, first)
+    history = history.extended(drawn(searched, log_likelihood, 100, rng), searched)
+    records = tuple(
+        RoundRecord(phase, n, n, 0, n / 2, 0.5, 0.0, 0.1, pooled=phase == "initial")
+        for phase, n in (("initial", 1000), ("mode search", 100))
+    )
+    state = State(history, (at_first,), records, "refinement")
+    after = completed(state)
+    assert (after.phase, len(after.final)) == (("prior", 0) if whole_way else ("refinement", 1))
+    # Once the run has been there, nothing sends it again.
+    scanned = replace(state, records=(*records, replace(records[0], phase="prior")))
+    assert completed(scanned) is scanned
 
 
 def test_the_draws_of_the_prior_are_those_that_the_message_counts():
