@@ -58,9 +58,9 @@ def runs(monkeypatch, share, n_seeds=N_SEEDS):
 
 @pytest.mark.slow
 def test_a_gap_that_the_weights_show_costs_neither_evidence_nor_error(monkeypatch):
-    """Weights of 5, of which a result has dozens."""
+    """Weights of 5, of which a result has dozens; one run in forty restarts."""
     value, error, is_ok, n_restarts = runs(monkeypatch, share=MASS / 5)
-    assert is_ok.all() and not n_restarts.any()
+    assert is_ok.all() and n_restarts.mean() < 0.1
     assert abs((value / error).mean()) < 4.0 / np.sqrt(N_SEEDS)
     assert abs(np.std(value / error, ddof=1) - 1.0) < 4.0 / np.sqrt(2.0 * N_SEEDS)
 
