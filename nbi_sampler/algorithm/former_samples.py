@@ -21,7 +21,7 @@ from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target, held_out_of
+from nbi_sampler.algorithm.target import Target, held_out_of, samples_lack_mass
 from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
 from nbi_sampler.importance.weights import normalised_weights, systematic_indices
 from nbi_sampler.priors.space import ParameterSpace
@@ -68,8 +68,7 @@ def completed(state: State) -> State:
     if not began_with_samples(state) or state.phase not in ("mode search", "refinement", "final"):
         return state
     history = state.history
-    elsewhere = history.proposals[0].log_ratio(history.z) < 0.0
-    if normalised_weights(history.log_weights) @ elsewhere <= INITIAL.most_elsewhere:
+    if not samples_lack_mass(history, history.z, normalised_weights(history.log_weights)):
         return state
     return replace(state.without_result(), phase="prior", best=None, n_stalls=0)
 

@@ -23,8 +23,8 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target, choose_target, with_samples
-from nbi_sampler.core.config import INITIAL, REFINEMENT
+from nbi_sampler.algorithm.target import Target, choose_target, samples_lack_mass, with_samples
+from nbi_sampler.core.config import REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -102,11 +102,7 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
 
 def _with_samples_that_hold(target: Target, former: FormerSamples, state: State) -> Target:
     """The target with former samples, where the likelihood is theirs and they lack none of its mass."""
-    if state.former_offset is None:
-        return target
-    # The first proposal, which they taught, is thinner than the prior where they are not.
-    elsewhere = float(target.weights @ (state.history.proposals[0].log_ratio(target.z) < 0.0))
-    if elsewhere > INITIAL.most_elsewhere:
+    if state.former_offset is None or samples_lack_mass(state.history, target.z, target.weights):
         return target
     return with_samples(target, former, state.history, state.former_offset)
 

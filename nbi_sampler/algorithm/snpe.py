@@ -105,8 +105,9 @@ def run(
         state = replace(state, phase=stage.then[outcome])
         if config.refine:
             state = completed(state)
-        if config.refine and (state.phase == "final" or _reached(state, config)):
-            state = looked_over(state, _reached(state, config), budget(config) - state.n_calls)
+            is_complete = _reached(state, config)
+            if state.phase == "final" or is_complete:
+                state = looked_over(state, is_complete, budget(config) - state.n_calls)
         # Predictions that no later round learns from are most of the bytes of a state.
         simulating = state.phase in ("prior", "rounds")
         state = state.without_predictions(n_learnt_from(state, config) if simulating else 0)

@@ -14,10 +14,10 @@ from scipy.special import logsumexp
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.start import FormerSamples
-from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
+from nbi_sampler.core.config import BATCHES, INITIAL, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
 
-__all__ = ["Target", "Tested", "choose_target", "held_out_of", "with_samples"]
+__all__ = ["Target", "Tested", "choose_target", "held_out_of", "samples_lack_mass", "with_samples"]
 
 Array = NDArray[np.float64]
 
@@ -152,6 +152,15 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
 def held_out_of(former: FormerSamples) -> NDArray[np.bool_]:
     """Former samples that no fit learns from, shape (n,): as many as of draws."""
     return np.arange(len(former.z)) % BATCHES.held_out == BATCHES.held_out - 1
+
+
+def samples_lack_mass(history: History, z: Array, weights: Array) -> bool:
+    """True where weighted draws have mass where the first proposal, which former samples taught, is thin.
+
+    Thin is what is thinner than the prior. Shapes (n, n_dim) and (n,), with weights that sum to 1.
+    """
+    elsewhere = history.proposals[0].log_ratio(z) < 0.0
+    return float(weights @ elsewhere) > INITIAL.most_elsewhere
 
 
 def with_samples(target: Target, former: FormerSamples, history: History, offset: float) -> Target:

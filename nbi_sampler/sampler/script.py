@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import bilby
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
-__all__ = ["ScriptError", "is_module", "names_of", "problem_of"]
+__all__ = ["ScriptError", "defined_in", "is_module", "names_of", "problem_of"]
 
 
 class ScriptError(ValueError):
@@ -38,7 +38,17 @@ def problem_of(script: str) -> tuple[Likelihood, PriorDict]:
     ScriptError
         If there is no such file or module, or it defines no likelihood and priors.
     """
-    names = names_of(script, "nbi_script")
+    return defined_in(names_of(script, "nbi_script"), script)
+
+
+def defined_in(names: Mapping[str, Any], script: str) -> tuple[Likelihood, PriorDict]:
+    """Likelihood and priors among the names of a script, which the error tells.
+
+    Raises
+    ------
+    ScriptError
+        If they are not there, or are something else.
+    """
     likelihood, priors = names.get("likelihood"), names.get("priors")
     for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
         if not isinstance(value, kind):

@@ -110,4 +110,4 @@ def _phase(name: str, records: list[RoundRecord], total: int) -> Phase:
 def _colour(phase: str) -> str:
     from matplotlib.colors import to_hex
 
-    return to_hex(PHASES[phase][0]) if phase in PHASES else "#bbbbbb"
+    return to_hex(PHASES[phase]) if phase in PHASES else "#bbbbbb"

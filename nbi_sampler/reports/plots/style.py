@@ -38,16 +38,16 @@ __all__ = [
 # Okabe & Ito (2008), from blue to sky blue: told apart with every kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-# Colour and marker of each phase of a run; the markers tell them apart in grey too.
+# Colour of each phase of a run in tables; figures tell three kinds of batches.
 PHASES = {
-    "model": (COLOURS[3], "P"),
-    "initial": (COLOURS[3], "h"),
-    "prior": ("0.55", "o"),
-    "rounds": (COLOURS[0], "s"),
-    "refinement": (COLOURS[2], "^"),
-    "ascent": (COLOURS[4], "X"),
-    "mode search": (COLOURS[5], "v"),
-    "final": (COLOURS[1], "D"),
+    "model": COLOURS[3],
+    "initial": COLOURS[3],
+    "prior": "0.55",
+    "rounds": COLOURS[0],
+    "refinement": COLOURS[2],
+    "ascent": COLOURS[4],
+    "mode search": COLOURS[5],
+    "final": COLOURS[1],
 }
 
 # Three kinds of batches, with colour and marker: the stages in which a run is told.

@@ -13,9 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bilby.core.likelihood import Likelihood
-from bilby.core.prior import PriorDict
-
 from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.priors.space import ParameterSpace
@@ -68,15 +65,11 @@ def load_problem(name: str) -> Problem:
     if is_problem(name):
         return get_problem(name)
     names = names_of(name)
-    likelihood, priors = names.get("likelihood"), names.get("priors")
-    for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
-        if not isinstance(value, kind):
-            raise ProblemError(
-                f"{name}: expected it to define {what!r} of {kind.__module__}.{kind.__qualname__}, got "
-                f"{type(value).__name__}; name it so at the level of the module"
-            )
-    # bilby fills what is missing with its defaults; it would otherwise do so in each run.
-    priors = priors if isinstance(priors, PriorDict) else PriorDict(priors)
+    try:
+        # bilby fills what priors lack with its defaults; it would otherwise do so in each run.
+        likelihood, priors = script.defined_in(names, name)
+    except script.ScriptError as error:
+        raise ProblemError(str(error)) from error
     truth = names.get("injection_parameters", names.get("truth"))
     return Problem(
         name=Path(name).stem,
