@@ -1,9 +1,9 @@
-"""Follow the highest draws up to their mode, where the tempering cannot: small batches and Newton's steps.
+"""The ascent from the highest draws to their mode, where tempering fails: small batches and Newton steps.
 
 At the end of a curved valley, or beside a wider mode, a refinement finds a few draws far above all others.
-They would have nearly all the weight, so the power of the likelihood falls until they have none, and they
-shape no proposal: the next such draws are another accident. But the highest of all draws tell a paraboloid,
-and the paraboloid where to draw next. A batch costs a tenth of a refinement's.
+They would have nearly all the weight. The power of the likelihood therefore falls until they have none, and
+no proposal learns from them. But a paraboloid through the highest draws shows where to draw next. A batch
+costs a tenth of a batch of the refinement.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Array = NDArray[np.float64]
 
 
 def ascent_is_due(step: Step, state: State) -> bool:
-    """True where the last refinement found draws so much higher than all others that they cannot be fitted.
+    """True if the last refinement found draws that are too high above all others to be fitted.
 
-    ``state`` is that after the refinement.
+    ``state`` is the state after the refinement.
     """
     evaluator = step.problem.evaluator
     exponents = [record.exponent for record in state.records if record.phase == "refinement"]
@@ -46,7 +46,7 @@ def ascent_is_due(step: Step, state: State) -> bool:
 
 
 def ascend(step: Step) -> tuple[State, str]:
-    """One batch about the place that the highest draws point to."""
+    """Draw one batch about the top of the paraboloid through the highest draws."""
     n_dim, rng = step.problem.evaluator.space.n_dim, step.generator("ascent")
     with step.threads():
         kernels = _upwards(step.state.history, rng)
@@ -63,19 +63,19 @@ def _upwards(history: History, rng: np.random.Generator) -> UnitCubeKernels | No
     finite = np.isfinite(history.log_likelihood)
     z, log_likelihood = history.z[finite], history.log_likelihood[finite]
     n_dim = z.shape[1]
-    # At the top these become so many that their spread remains the mode's.
+    # Near the top these are so many that their spread is that of the mode.
     n_high = int((log_likelihood > log_likelihood.max() - ASCENT.depth * n_dim).sum())
     top = np.argsort(-log_likelihood)[: max(ASCENT.fitted_per_term * n_terms(n_dim), n_high)]
     return UnitCubeKernels.of(kernels_upwards(ndtr(z[top]), log_likelihood[top]), np.zeros(n_dim), rng)
 
 
 def kernels_upwards(u: Array, log_likelihood: Array) -> StudentMixture:
-    """A kernel at the top of the paraboloid through draws, and one about the highest of them.
+    """A kernel at the top of the paraboloid through draws, and a kernel about the highest draw.
 
     Parameters
     ----------
     u : ndarray, shape (n, n_dim)
-        In the unit cube, the highest first.
+        Coordinates in the unit cube, the highest draw first.
     log_likelihood : ndarray, shape (n,)
 
     Returns

@@ -1,4 +1,4 @@
-"""The final draws of a run, from its best proposal, and when they or a complete result start over."""
+"""The final draws of a run, which come from its best proposal, and the rules by which a result restarts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["draw_final", "looked_over"]
 
 
 def draw_final(step: Step) -> tuple[State, str]:
-    """Draw from the best proposal, in batches that double while its efficiency holds.
+    """Draw from the best proposal, in batches that double as long as its efficiency holds.
 
-    The batch that a proposal was chosen for flatters it: so a batch is at most twice as large as the one
-    before it. Where a batch is much less efficient than those before, or shows a region that the proposal
-    nearly misses, the draws go to the history and the refinement takes over again.
+    The batch by which a proposal was chosen overestimates its efficiency, so each batch is at most twice as
+    large as the one before. If a batch is much less efficient than those before, or shows a region that the
+    proposal nearly misses, the draws go to the history and the run returns to the refinement.
     """
     state = step.state
     assert state.best is not None
     pilot = (*state.final_batches, state.best.record)
     rate = expected = sum(r.ess for r in pilot[::-1]) / sum(r.n_draws for r in pilot)
     if len(pilot) == 1:
-        # One heavy draw in a small batch says little of all others; what is missing then is drawn next.
+        # One draw of large weight in a small batch says little about the rest.
         rate = max(rate, POOLING.least_promising)
     n_draws = min(step.missing_draws(rate), int(BATCHES.growth * pilot[0].n_draws), step.most_at_once)
     after = step.drawn("final", state.best.proposal, n_draws, pooled=True)
@@ -38,17 +38,17 @@ def draw_final(step: Step) -> tuple[State, str]:
 
 
 def looked_over(state: State, is_complete: bool, n_left: int) -> State:
-    """A result as it is, or the state in which it starts over, as it is not to be relied on.
+    """The state as it is, or the state in which an unreliable result restarts.
 
-    Where other draws contradict it, the way starts from the highest of them (`ascent`). Of weights only those
-    of a complete result are judged.
+    If other draws contradict the result, the restart begins at the highest of them (`ascent`). The weights of
+    an incomplete result are not judged.
 
     Parameters
     ----------
     state : State
     is_complete : bool
     n_left : int
-        Likelihood calls that the budget has left.
+        Likelihood calls left in the budget.
     """
     log_weights = state.final_log_weights
     if is_complete and unreliable(log_weights, state.n_unreliable, n_left):

@@ -1,4 +1,4 @@
-"""The first draws of a run: from a trained model, from what former samples teach, or from the prior."""
+"""The first draws of a run: from a trained model, from a fit to former samples, or from the prior."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ __all__ = ["draw_from_model", "draw_from_prior", "draw_from_samples", "evenly_sp
 
 logger = logging.getLogger(__name__)
 
-# Guard of rounding: quantiles of draws are no closer to 0 and 1, so that none is at infinity.
+# Guards against rounding: no quantile is so close to 0 or 1 that its draw is at infinity.
 EDGE = 1e-12
 
 
 def draw_from_model(step: Step) -> tuple[State, str]:
-    """First batch, from a trained model: the result itself where its weights are good, or good enough.
+    """Draw the first batch from a trained model. If the weights are good enough, it is part of the result.
 
-    Where a call costs next to nothing, more draws take less time than a fit. A model that has seen nothing
-    like the data, or is surprised by what the likelihood's own simulations look like, may miss a part of the
-    posterior without a trace in the weights. Then the run takes the whole way from the prior, and so it does
-    where the draws tell too little.
+    If a call costs very little, more draws take less time than a fit. If the data are unlike those of the
+    training, or if simulations of the likelihood are, the model may miss a part of the posterior without a
+    trace in the weights. Such a run takes the whole way from the prior. So does a run with too few effective
+    draws.
     """
     start = step.problem.start
     assert isinstance(start, Start)
@@ -45,15 +45,15 @@ def draw_from_model(step: Step) -> tuple[State, str]:
     if trusted and (record.efficiency >= POOLING.warm or (cheap and located)):
         return replace(state, best=Best(start.proposal, record)), "efficient"
     refinable = trusted and located and step.config.refine
-    return state.without_result(), "located" if refinable else "not to be relied on"
+    return state.without_result(), "located" if refinable else "unreliable"
 
 
 def draw_from_samples(step: Step) -> tuple[State, str]:
-    """First batch, from what former samples teach, with so many draws from the prior that modes show.
+    """Draw the first batch from a fit to former samples, with enough draws from the prior to show modes.
 
-    The samples may lack a mode, or be those of another likelihood, so this batch is always learnt from: it
-    counts in the result where it is efficient, and the refinement goes on. Where it lies too far off to be
-    bridged, the run takes the whole way from the prior (and see `former_samples.completed`).
+    The samples may lack a mode, or belong to another likelihood. Proposals therefore always learn from this
+    batch. It is part of the result if it is efficient. If the posterior is too far from the samples, the run
+    takes the whole way from the prior (see also `former_samples.completed`).
     """
     former, space = step.problem.start, step.problem.evaluator.space
     assert isinstance(former, FormerSamples)
@@ -68,7 +68,7 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     offset = step.state.former_offset
     n_draws = step.n_sims + INITIAL.prior_draws
     proposal, info = step.fitted("initial", lambda: fit_to_samples(former, space, fitting, offset))
-    # One that a stopped run has saved is defended already.
+    # The proposal of an interrupted run has its share of the prior already.
     whole = proposal
     if step.state.pending is None:
         whole = defended(proposal, n_draws, INITIAL.prior_draws, space.n_dim)
@@ -80,19 +80,19 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
         state = state.without_result()
     if not step.config.refine:
         best = replace(state, best=Best(whole, record))
-        return (best, "efficient") if state.final else (state, "not to be relied on")
+        return (best, "efficient") if state.final else (state, "unreliable")
     if not np.isfinite(record.log_evidence):
-        return state, "not to be relied on"
+        return state, "unreliable"
     exponent = choose_target(state.history, space.n_dim, True).exponent
     if exponent == 1.0:
-        return state, "efficient enough to look elsewhere"
-    return state, "located" if exponent >= INITIAL.least_exponent else "not to be relied on"
+        return state, "not tempered"
+    return state, "located" if exponent >= INITIAL.least_exponent else "unreliable"
 
 
 def _with_even_prior(n: int, rng: np.random.Generator, proposal: MixtureProposal) -> NDArray[np.float64]:
-    """Draws from a mixture whose last member is the prior, those of the latter spread evenly.
+    """Draws from a mixture whose last member is the prior. The draws from the prior are spread evenly.
 
-    Each share is drawn from exactly, which makes the weights of a mixture less noisy and leaves them unbiased
+    The number of draws from each share is fixed. The weights are then less noisy, and still unbiased
     (Hesterberg 1995).
     """
     n_prior, n_dim = round(n * proposal.shares[-1]), proposal.members[-1].sample(0, rng).shape[1]
@@ -103,7 +103,7 @@ def _with_even_prior(n: int, rng: np.random.Generator, proposal: MixtureProposal
 
 
 def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:
-    """True where a trained model may give the result without what is learnt from the prior."""
+    """True if a trained model may give the result without draws from the prior."""
     if start.p_value < OOD_THRESHOLD:
         logger.info("data are unlike those that the model was trained on (p-value %.2g)", start.p_value)
         return False
@@ -117,7 +117,7 @@ def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:
 
 
 def draw_from_prior(step: Step) -> tuple[State, str]:
-    """First batch, from the prior; again, and larger, while too few likelihoods are finite to learn from."""
+    """Draw the first batch from the prior, again and larger if too few log-likelihoods are finite."""
     evaluator = step.problem.evaluator
     n_dim = evaluator.space.n_dim
     first = 2 * step.n_sims
@@ -128,7 +128,7 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     sample = partial(evenly_spread, n_dim=n_dim) if scanning else None
     state = step.drawn("prior", prior, first * 2 ** step.state.count("prior"), sample=sample)
     if 0 < state.n_calls == sum(record.n_nan for record in state.records):
-        # No prior is that far off: it is the likelihood, or the data.
+        # Every call gave NaN: the fault is in the likelihood or in the data.
         return state, "nothing finite"
     n_finite = int(np.isfinite(state.history.log_likelihood).sum())
     if n_finite < BATCHES.fewest_finite + BATCHES.finite_per_dimension * n_dim:
@@ -142,11 +142,12 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
 
 
 def evenly_spread(n: int, rng: np.random.Generator, n_dim: int) -> NDArray[np.float64]:
-    """Draws from N(0, I) that leave fewer holes between them than independent ones, shape (n, n_dim).
+    """Draws from N(0, I) with smaller gaps between them than independent draws, shape (n, n_dim).
 
-    A Kronecker sequence of prior quantiles with a random shift, so that each by itself is a draw from the
-    prior. Of modes with 6e-5 of the volume in two dimensions, 13,500 such draws miss 29 %, as 20,000
-    independent ones do; in six, 2,500 miss 3 % of those with 1e-3 (independent ones 9 %).
+    The prior quantiles are a Kronecker sequence with a random shift, so that each draw by itself follows the
+    prior. In two dimensions, 13,500 such draws miss 29 % of modes with 6e-5 of the volume, as many as 20,000
+    independent draws. In six dimensions, 2,500 draws miss 3 % of modes with 1e-3 of the volume; independent
+    draws miss 9 %.
 
     References
     ----------

@@ -1,6 +1,6 @@
-"""Samples of a former posterior: the likelihood of now compared with theirs, and a proposal fitted to them.
+"""Samples of a former posterior: comparison of the likelihoods, and a proposal fitted to the samples.
 
-Nobody knows the proposal that they come from, so they teach proposals and are no draws of the result.
+The proposal that they were drawn from is unknown. They train proposals, but they are not part of the result.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from nbi_sampler.algorithm.proposals.kernels import LatentKernels, kernels_on_dr
 from nbi_sampler.algorithm.proposals.periodic import thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target, held_out_of, samples_lack_mass
+from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
-from nbi_sampler.importance.weights import normalised_weights, systematic_indices
+from nbi_sampler.importance.weights import systematic_indices
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["compared", "completed", "defended", "fit_to_samples", "n_drawn_from_prior"]
@@ -32,15 +33,14 @@ Array = NDArray[np.float64]
 
 
 def compared(step: Step, former: FormerSamples) -> State:
-    """The state that knows whether the likelihood is the one that the former run had, but for a constant.
+    """The state after the likelihood was compared with that of the former run, at some of its samples.
 
     Raises
     ------
     ValueError
-        Where the likelihood is finite at none of the samples that are tried.
+        If the likelihood is finite at none of these samples.
     """
-    weights = normalised_weights(former.log_weights)
-    rows = np.unique(systematic_indices(weights, INITIAL.n_checked, step.generator("check")))
+    rows = np.unique(systematic_indices(former.draws.weights, INITIAL.n_checked, step.generator("check")))
     evaluation = step.problem.evaluator(former.z[rows])
     now = evaluation.log_likelihood
     if not np.isfinite(now).any():
@@ -59,16 +59,16 @@ def compared(step: Step, former: FormerSamples) -> State:
 
 
 def completed(state: State) -> State:
-    """A state as it is, or the one in which the run takes the whole way from the prior.
+    """The state as it is, or the state in which the run takes the whole way from the prior.
 
-    It does so where draws show mass at which the first proposal is thinner than the prior: the former samples
-    lack a mode, and how many more they lack, nobody knows. The draws may be those of the first batch, of the
-    search for modes or of the refinement. The result starts over, and all draws train proposals.
+    The run does so if draws of any batch show mass where the first proposal is thinner than the prior. The
+    former samples then lack a mode, and they may lack more. The result restarts, and all draws train
+    proposals.
     """
     if not began_with_samples(state) or state.phase not in ("mode search", "refinement", "final"):
         return state
     history = state.history
-    if not samples_lack_mass(history, history.z, normalised_weights(history.log_weights)):
+    if not WeightedDraws(history.z, history.log_weights).overlooked_by(history.proposals[0]):
         return state
     return replace(state.without_result(), phase="prior", best=None, n_stalls=0)
 
@@ -76,26 +76,20 @@ def completed(state: State) -> State:
 def fit_to_samples(
     former: FormerSamples, space: ParameterSpace, fitting: Fitting, offset: float | None
 ) -> tuple[MixtureProposal, FitInfo]:
-    """First proposal: a mixture fitted to the samples, wider kernels on them, and the prior.
+    """The first proposal: a mixture fitted to the samples, and wider kernels on them.
 
     Parameters
     ----------
     offset : float, optional
-        See `State.former_offset`; without it the values that came with the samples are not used.
+        See `State.former_offset`. Without it, the log-likelihoods of the samples are not used.
 
     References
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
-    log_target = None if offset is None or former.log_likelihood is None else former.log_likelihood
-    target = Target(former.z, held_out_of(former), former.log_weights, 1.0, 0.0, log_target, located=True)
-    # Without the values of now at them, there are no other targets than the samples themselves.
-    target = replace(target, wider=(target, target))
-    fitted, info = fit_to_weights(target, space, fitting)
-    cut = thinnest_cut(target.z, target.weights, space.periodic)
-    kernels, _ = kernels_on_draws(
-        target.z, target.log_weights, LatentKernels, cut, fitting.rng, LOCAL_KERNELS
-    )
+    fitted, info = fit_to_weights(Target.of_samples(former.shifted(offset)), space, fitting)
+    cut = thinnest_cut(former.z, former.draws.weights, space.periodic)
+    kernels, _ = kernels_on_draws(former.draws, LatentKernels, cut, fitting.rng, LOCAL_KERNELS)
     assert isinstance(kernels, LatentKernels)
     wide = tuple(_widened(kernels, factor) for factor in INITIAL.wide_factors)
     kept = [i for i, member in enumerate(fitted.members) if not isinstance(member, PriorProposal)]
@@ -105,14 +99,14 @@ def fit_to_samples(
 
 
 def defended(proposal: MixtureProposal, n_draws: int, n_prior: int, n_dim: int) -> MixtureProposal:
-    """The proposal with a share of the prior that gives so many of the draws, the last of its members."""
+    """The proposal with the prior as its last member, with the share of ``n_prior`` among the draws."""
     share = n_prior / n_draws
     members: tuple[Proposal, ...] = (*proposal.members, PriorProposal(n_dim))
     return MixtureProposal(members, np.append((1.0 - share) * proposal.shares, share))
 
 
 def n_drawn_from_prior(history: History) -> int:
-    """Expected number of draws from the prior among all that trained proposals, rounded down."""
+    """Expected number of draws from the prior in the history, rounded down."""
     expected = 0.0
     for batch, proposal in zip(history.batches, history.proposals, strict=True):
         shares = [
@@ -121,7 +115,7 @@ def n_drawn_from_prior(history: History) -> int:
             if isinstance(member, PriorProposal)
         ]
         expected += len(batch) * float(sum(shares))
-    # Guard of rounding: a share times a number is to give the number that made the share.
+    # Guards against rounding: a share times a number must give the number from which the share was made.
     return int(expected + 1e-6)
 
 

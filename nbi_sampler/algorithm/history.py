@@ -1,6 +1,6 @@
-"""All draws of a run with the proposals they came from, and their weights.
+"""All draws of a run, the proposals that they came from, and their weights.
 
-Values, not behaviour: each batch makes a new `History` with one more.
+A `History` never changes. Each batch makes a new one.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Draws:
 
     @property
     def log_weights(self) -> Array:
-        """Log weights under their own proposal, shape (n,): independent of what was trained on them."""
+        """Log weights under the proposal of this batch, which was not trained on these draws, shape (n,)."""
         return self.log_likelihood - self.log_ratio
 
     def without_predictions(self, some: bool) -> Draws:
-        """The same draws without predictions, or with those at ``some`` that stand for the posterior."""
+        """The same draws without predictions, or with ``some`` of them, which represent the posterior."""
         evaluation = self.evaluation
         predicted = _some_predicted(self.log_weights, evaluation.predictions) if some else None
         return replace(self, evaluation=replace(evaluation, predictions=None, predicted=predicted))
@@ -61,27 +61,27 @@ class Draws:
 
 @dataclass(frozen=True)
 class History:
-    """Batches of draws in order, and the densities of the proposals at every draw.
+    """Batches of draws in order, and the densities of all proposals at each draw.
 
-    Proposals share members (a flow serves several rounds), so densities are kept by member. Members that none
-    of the last proposals has are retired: one mixture and one density for them all, so that a long run does
-    not fill the memory.
+    Proposals share members (a flow serves several rounds), so the densities are kept for each member. Members
+    that none of the last proposals has are retired: they become one mixture with one density, so that a long
+    run does not fill the memory.
 
     Attributes
     ----------
     batches : tuple of Draws
     proposals : tuple of MixtureProposal
     members : tuple of Proposal
-        Of the last proposals, each once.
+        Members of the last proposals, each once.
     counts : ndarray, shape (n_members,)
-        Expected number of draws from each.
+        Expected number of draws from each member.
     log_ratios : ndarray, shape (n_members, n_draws)
     retired : MixtureProposal, optional
-        Former members, with shares as the draws from them.
+        Mixture of the former members, with shares in proportion to the draws from them.
     n_retired : float
-        Expected number of draws from all of these.
+        Expected number of draws from this mixture.
     log_retired : ndarray, shape (n_draws,), or empty
-        Their log ratio.
+        Log ratio of this mixture at the draws.
     """
 
     batches: tuple[Draws, ...] = ()
@@ -108,9 +108,10 @@ class History:
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """Draws that no fit learns from, shape (n_draws,): one in eight finite ones, the same in all rounds.
+        """Draws from which no fit learns, shape (n_draws,): one in eight, the same in all rounds.
 
-        Counted among those of finite likelihood and from the eighth on, so that a handful is learnt whole.
+        Only draws with a finite log-likelihood are counted, and the first one held out is the eighth. A
+        handful of draws is therefore used whole.
         """
         finite = [np.isfinite(batch.log_likelihood) for batch in self.batches]
         return np.concatenate([each & (np.cumsum(each) % BATCHES.held_out == 0) for each in finite])
@@ -128,17 +129,19 @@ class History:
     def log_weights(self) -> Array:
         """Log weights of all draws under the mixture of all proposals, shape (n_draws,).
 
-        For fitting the next proposal, not for the evidence: draws that trained a proposal are weighted by it.
+        They serve to fit the next proposal. They do not serve for the evidence, because draws are weighted by
+        proposals that were trained on them.
         """
         return self.log_likelihood - self.log_mixture_ratio
 
     def efficiency_of(self, proposal: MixtureProposal) -> float:
-        r"""Efficiency that all draws so far expect of a proposal, tails that its own batch missed included.
+        r"""Efficiency of a proposal as estimated from all draws, including tails that its own batch missed.
 
         .. math:: 1 / \mathrm{E}_p[p / q] \approx 1 / \sum_i W_i\, p(z_i) / q(z_i)
 
-        With the weights W under the mixture of all proposals; in [0, 1] but for noise, 0 while no weight is
-        positive. For choosing among proposals: draws that one of them was fitted to speak for it.
+        W are the weights under the mixture of all proposals. The value is between 0 and 1 but for noise, and
+        0 if no weight is positive. It serves to compare proposals. It favours a proposal that was fitted to
+        the draws.
         """
         log_weights = self.log_weights
         log_z = log_evidence(log_weights).log_evidence
@@ -168,25 +171,25 @@ class History:
             proposals=(*self.proposals, proposal),
             members=members,
             counts=np.append(self.counts, np.zeros(len(new)))
-            + _expected_counts(members, [proposal], [draws]),
+            + _expected_counts(members, [proposal], [len(draws)]),
             log_ratios=np.concatenate([left, right], axis=1),
             log_retired=log_retired,
         )
         return history._with_old_members_retired()
 
     def recent(self, n_batches: int) -> History:
-        """The last batches alone, at most ``BATCHES.recent``, as if only their proposals had been used."""
+        """The last batches, at most ``BATCHES.recent``, as if only their proposals had been used."""
         if n_batches >= len(self.batches):
             return self
         batches, proposals = self.batches[-n_batches:], self.proposals[-n_batches:]
         kept = np.flatnonzero(self._serves(n_batches))
-        n_draws = sum(len(batch) for batch in batches)
+        n_draws = [len(batch) for batch in batches]
         members = tuple(self.members[i] for i in kept)
-        counts = _expected_counts(members, proposals, batches)
-        return History(batches, proposals, members, counts, self.log_ratios[kept, -n_draws:])
+        counts = _expected_counts(members, proposals, n_draws)
+        return History(batches, proposals, members, counts, self.log_ratios[kept, -sum(n_draws) :])
 
     def _serves(self, n_batches: int) -> NDArray[np.bool_]:
-        """Members that the last proposals have, shape (n_members,)."""
+        """Mask of the members that the last proposals have, shape (n_members,)."""
         used = {id(member) for proposal in self.proposals[-n_batches:] for member in proposal.members}
         return np.array([id(member) in used for member in self.members])
 
@@ -213,7 +216,7 @@ class History:
 
 
 def _some_predicted(log_weights: Array, predictions: Array | None) -> Predicted | None:
-    """Predictions at equally spaced quantiles of the weights: draws are in random order already."""
+    """Predictions at equally spaced quantiles of the weights. The draws are in random order already."""
     if predictions is None or not np.isfinite(log_weights).any():
         return None
     n_kept = BATCHES.most_numbers_kept // predictions.shape[1]
@@ -224,12 +227,12 @@ def _some_predicted(log_weights: Array, predictions: Array | None) -> Predicted 
 
 
 def _expected_counts(
-    members: Sequence[Proposal], proposals: Sequence[MixtureProposal], batches: Sequence[Draws]
+    members: Sequence[Proposal], proposals: Sequence[MixtureProposal], n_draws: Sequence[int]
 ) -> Array:
-    """Expected number of draws from every member, shape (n_members,)."""
+    """Expected number of draws from each member, given the draws from each proposal, shape (n_members,)."""
     index = {id(member): i for i, member in enumerate(members)}
     counts = np.zeros(len(members))
-    for batch, proposal in zip(batches, proposals, strict=True):
+    for proposal, n in zip(proposals, n_draws, strict=True):
         for member, share in zip(proposal.members, proposal.shares, strict=True):
-            counts[index[id(member)]] += share * len(batch)
+            counts[index[id(member)]] += share * n
     return counts

@@ -1,7 +1,7 @@
-"""Rules of a run on plain numbers: which batches make up the result, and when another fit is of no use.
+"""Rules on plain numbers: which batches make up the result, and when another fit is of no use.
 
-Every batch by itself gives the evidence without bias. Decided here is which of them are worth pooling: not
-those that a few draws dominate, and not those that cost more effective draws than they bring.
+Each batch by itself gives the evidence without bias. These rules choose the batches that are worth pooling.
+They leave out batches that a few draws dominate, and batches that cost more effective draws than they bring.
 """
 
 from __future__ import annotations
@@ -13,13 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.core.config import (
-    POOLING,
-    REFINEMENT,
-    RELIABILITY,
-    PoolingConfig,
-    RefinementConfig,
-)
+from nbi_sampler.core.config import POOLING, REFINEMENT, RELIABILITY, PoolingConfig, RefinementConfig
 from nbi_sampler.importance.reliability import contradicting_evidence, reliable, summarise
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, efficiency, log_evidence
 
@@ -42,28 +36,29 @@ Array = NDArray[np.float64]
 
 
 def counts(best: float, expected: float, rules: PoolingConfig = POOLING) -> bool:
-    """True where the next batch is to be part of the result, decided before it is drawn.
+    """True if the next batch will be part of the result, decided before it is drawn.
 
-    Guards against results that begin with poor batches, without a choice that depends on their weights.
+    Guards against results that begin with poor batches, without a choice that depends on their weights. Not
+    measured.
 
     Parameters
     ----------
     best : float
-        Efficiency of the best proposal before.
+        Efficiency of the best proposal so far.
     expected : float
-        Efficiency that all draws so far expect of the next one; 0 while it aims at tempered weights.
+        Efficiency of the next one as estimated from all draws; 0 if its target is tempered.
     """
     return best >= rules.warm or expected >= rules.expected
 
 
 def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> bool:
-    """True where more draws leave far fewer effective ones, so that the result has to restart.
+    """True if more draws leave far fewer effective draws, so that the result has to restart.
 
-    Guards against a proposal that is too thin somewhere: there a few draws dominate all others. The first
-    batch of a result has none to compare with: it counts unless it is poor and a few of its draws dominate,
-    as where a mode has just been found that its proposal did not know. Measured: where a proposal misses a
-    mode of equal mass but for the prior's 0.5 %, the run ends "ok" with both modes at 0.4 to 0.6 of the mass,
-    and without such a share 10 errors too low.
+    Guards against a proposal that is too thin somewhere, where a few draws dominate all others. The first
+    batch of a result is left out if it is poor and a few of its draws dominate, for example because a mode
+    has just been found. Measured: a proposal misses one of two modes of equal mass but for the 0.5 % of the
+    prior. The run ends "ok" with 0.4 to 0.6 of the mass in each mode. Without the share of the prior, log Z
+    is 10 errors too low.
 
     Parameters
     ----------
@@ -81,22 +76,22 @@ def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> 
 
 
 def unreliable(log_weights: Array, n_before: int, n_left: int, rules: PoolingConfig = POOLING) -> bool:
-    """True where a complete result has to restart, as a few of its draws dominate.
+    """True if a complete result has to restart because a few of its draws dominate.
 
-    They show a region that the proposal is too thin in, and can train the next one. Their weights would stay
-    what they are, and leaving out only the large ones would lower the evidence. Measured: gw_fast, seed 2,
-    for 2,000 effective draws ended with log Z 0.086 too low (4.5 errors) under "ok", and with this rule and
-    the two on mass below 0.024 high (2.3 errors). Where the tail holds much, the limit of k-hat is lower than
-    that of the status.
+    Guards against a region where the proposal is too thin. Its draws can train the next proposal, but their
+    weights would not improve, and leaving out only the large ones would lower the evidence. The limit of
+    k-hat is lower than that of the status. Measured: gw_fast, seed 2, for 2,000 effective draws ended "ok"
+    with log Z 0.086 too low (4.5 errors). With this rule and the two on mass below, log Z is 0.024 too high
+    (2.3 errors).
 
     Parameters
     ----------
     log_weights : ndarray, shape (n,)
-        Of the result.
+        Log weights of the result.
     n_before : int
-        Results that have restarted for this reason.
+        Number of results that have restarted for this reason.
     n_left : int
-        Likelihood calls that the budget has left, which have to suffice for as many draws again.
+        Likelihood calls left in the budget. They have to suffice for as many draws again.
     """
     weights = summarise(log_weights)
     stricter = replace(RELIABILITY, heavy_tail=rules.heavy_tail, tail_per_error=math.inf)
@@ -112,20 +107,20 @@ def overlooks_mass(
     n_left: int,
     rules: PoolingConfig = POOLING,
 ) -> bool:
-    """True where a result has to start over, as other draws know of a part that it misses.
+    """True if a result has to restart because other draws show a part that it misses.
 
-    Guards against rounds that touch a mode with a draw or two and lose it. Measured: gw_fast, seed 2, had its
-    main mode in a draw of a round (log Z 64.9 of 73.3) and ended with another one (59.3) as "missing mass".
-    With this rule it ends with 73.31, after 17,376 calls.
+    Guards against rounds that hit a mode with one or two draws and lose it. Measured: gw_fast, seed 2, had a
+    draw of its main mode in a round (log Z 64.9 of 73.3), and ended in another mode (59.3) as "missing mass".
+    With this rule log Z is 73.31, after 17,376 calls.
 
     Parameters
     ----------
     log_weights, n_before, n_left
         As in `unreliable`.
     estimates : sequence of float
-        Of log Z, from every batch.
+        Estimates of log Z from each batch.
     all_draws : Evidence
-        From all draws that trained proposals.
+        Evidence from all draws that trained proposals.
     """
     if not _affordable(log_weights, n_before, n_left, rules):
         return False
@@ -139,17 +134,17 @@ def _affordable(log_weights: Array, n_before: int, n_left: int, rules: PoolingCo
 def drop_inefficient_batches(
     ess: Sequence[float], efficiencies: Sequence[float], ess_pooled: float, rules: PoolingConfig = POOLING
 ) -> bool:
-    """True where all batches before the last are to go, as it is worth more without them.
+    """True if the last batch alone has more effective draws than all together, and the others are poor.
 
-    Guards against results that drag along the first, poor refinements: weights of one that is three times as
-    efficient count for less beside theirs. Batches are judged so while all of them were poor.
+    Guards against results with poor first refinements, whose noisy weights cost more effective draws than
+    they bring. Not measured.
 
     Parameters
     ----------
     ess, efficiencies : sequence of float
-        Of each batch of the result.
+        Values of each batch of the result.
     ess_pooled : float
-        Of all their draws together.
+        Effective sample size of all batches together.
     """
     if len(ess) < 2 or max(efficiencies[:-1]) >= rules.warm:
         return False
@@ -157,17 +152,17 @@ def drop_inefficient_batches(
 
 
 def drop_batches_missing_mass(former: Evidence, last: Evidence, rules: PoolingConfig = POOLING) -> bool:
-    """True where the batches before the last are to go, as they have significantly less evidence.
+    """True if the batches before the last have significantly less evidence, and are left out.
 
-    Guards against proposals that were too thin somewhere, whatever their own weights say of their errors. By
-    chance alone this happens once in 700 batches. Measured: gw_fast, seed 2, for 5,000 effective draws was
-    0.040 too low under "ok", and is 0.009 high (1.4 errors).
+    Guards against proposals that were too thin somewhere, which their own weights do not show. By chance
+    alone this happens once in 700 batches. Measured: gw_fast, seed 2, for 5,000 effective draws ended "ok"
+    with log Z 0.040 too low. With this rule it is 0.009 too high (1.4 errors).
     """
     return has_more_mass(former, last, rules.certain)
 
 
 def has_more_mass(former: Evidence, now: Evidence, n_errors: float) -> bool:
-    """True where an evidence exceeds the one before by more than so many of both errors together."""
+    """True if an evidence exceeds the former one by more than ``n_errors`` of their common error."""
     return now.log_evidence > former.log_evidence + n_errors * math.hypot(former.error, now.error)
 
 
@@ -178,39 +173,38 @@ def has_gained(
     now: Evidence,
     rules: RefinementConfig = REFINEMENT,
 ) -> bool:
-    """True where a refinement is more efficient than the best before, or has found mass.
+    """True if a refinement is more efficient than the best so far, or has found mass.
 
-    A batch that hits a thin tail for the first time looks less efficient than those that missed it: gw_fast,
-    seed 2, ended on the latter (see `unreliable`).
+    Guards against an early end: a batch that is the first to hit a thin tail looks less efficient than
+    batches that missed it. Measured: gw_fast, seed 2, ended on one of these (see `unreliable`).
 
     Parameters
     ----------
     efficiency, best : float
-        Of the last batch, and of the best proposal before.
+        Efficiencies of the last batch, and of the best proposal before it.
     former : Evidence, optional
-        Of the batch before, where it is a refinement's too.
+        Evidence of the batch before, if it belongs to the refinement.
     """
     found = former is not None and has_more_mass(former, now, rules.found_mass)
     return efficiency > rules.smallest_gain * best or found
 
 
 def has_stalled(n_stalls: int, n_missing: int, n_sims: int, rules: RefinementConfig = REFINEMENT) -> bool:
-    """True where so many refinements in a row have gained nothing that the best has to do.
+    """True if too many refinements in a row have gained nothing.
 
-    More of them are tried while many of the ``n_missing`` draws that complete the result are to come, in
-    units of the ``n_sims`` of a round: a better proposal would spare them. Not measured.
+    Guards against refinements without end. More of them are allowed if many draws (``n_missing``, against the
+    ``n_sims`` of a round) are still to come, because a better proposal would save some of them. Not measured.
     """
     few = n_missing <= rules.few_rounds * n_sims
     return n_stalls >= (rules.most_stalls if few else rules.patience * rules.most_stalls)
 
 
 def is_stuck(exponents: Sequence[float], rules: RefinementConfig = REFINEMENT) -> bool:
-    """True where the power of the likelihood has hardly grown for many refinements.
+    """True if the power of the likelihood has hardly grown for many refinements.
 
-    Guards against runs without an end, where the posterior is narrower than the spacing of floating-point
-    numbers, or noise drowns it. Measured: a spike 1e-150 wide ends within 10,000 calls.
-
-    ``exponents`` are those of all refinements, in order.
+    Guards against runs without end, for example if the posterior is narrower than the spacing of
+    floating-point numbers. Measured: a spike 1e-150 wide ends within 10,000 calls. ``exponents`` are those of
+    all refinements, in order.
     """
     before, since = exponents[: -rules.most_stuck], exponents[-rules.most_stuck :]
     return bool(before) and max(exponents) < 1.0 and max(since) < rules.least_progress * max(before)
@@ -219,10 +213,11 @@ def is_stuck(exponents: Sequence[float], rules: RefinementConfig = REFINEMENT) -
 def no_fit_can_pay(
     rate: float, n_pooled: int, n_missing: int, n_at_best: int, rules: RefinementConfig = REFINEMENT
 ) -> bool:
-    """True where the best proposal completes the result in hardly more draws than a perfect one would.
+    """True if even a perfect proposal would complete the result in hardly fewer draws than the best one.
 
-    Guards against fits that cost more time than the draws they save. Not measured. ``rate`` is the efficiency
-    of the best proposal; ``n_missing`` draws complete a result of ``n_pooled`` at it, ``n_at_best`` at 1.
+    Guards against fits that take more time than the draws they save. Not measured. ``rate`` is the efficiency
+    of the best proposal. A result of ``n_pooled`` draws needs ``n_missing`` more of them at this efficiency,
+    and ``n_at_best`` at an efficiency of 1.
     """
     saving = n_missing - n_at_best
     return rate >= rules.least_converged and saving < rules.least_saving * (n_pooled + n_missing)
@@ -236,20 +231,20 @@ def falls_short(
     n_sims: int,
     rules: PoolingConfig = POOLING,
 ) -> bool:
-    """True where final draws are much less efficient than expected, and a fit may be worth more of them.
+    """True if final draws are much less efficient than expected, and a new fit may pay.
 
-    Guards against proposals flattered by the small batch that they were chosen for: microlensing, seed 1,
-    took 3.5 calls for an effective draw from one that had missed a tail by chance (89 % by its own 1,200
-    draws, 75 % by 50,000 others).
+    Guards against proposals whose efficiency was overestimated from the small batch by which they were
+    chosen. Measured: microlensing, seed 1, took 3.5 calls for each effective draw, from a proposal that had
+    missed a tail by chance (efficiency 89 % by its own 1,200 draws, 75 % by 50,000 others).
 
     Parameters
     ----------
     efficiency, expected : float
-        Of the last batch, and of those before it from this proposal.
+        Efficiencies of the last batch, and of the batches before it from this proposal.
     n_returns : int
-        Returns of the run to the refinement so far.
+        Number of returns to the refinement so far.
     n_missing, n_sims : int
-        Draws that would complete the result at this efficiency, and those of a round.
+        Draws that would complete the result at this efficiency, and draws of a round.
     """
     poor = efficiency < rules.holds * expected and n_returns < rules.most_returns
     return poor and n_missing > n_sims

@@ -1,7 +1,6 @@
-"""Records of a run for people, one for every batch, and the observer that is told of events.
+"""Records of a run for people, one for each batch, and observers, which are told about its events.
 
-Records are plain values (they go to the result's meta data as dictionaries); an observer that does nothing is
-the null object.
+Records are plain values. They go to the meta data of the result as dictionaries.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMER_PHASES", "QUANTILES", "Observer", "Observers", "RoundRecord"]
 
-# Of the draws of a batch: the median, and what lies within one and within two sigma of a Gaussian.
+# Quantiles of the draws of a batch: the median, and the limits of one and of two sigma of a Gaussian.
 QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
-# Names that phases had in results and checkpoints of before.
+# Names of phases in results and checkpoints of former versions.
 FORMER_PHASES = {"climb": "mode search"}
 
 
@@ -33,7 +32,8 @@ class RoundRecord:
     phase : str
         "model", "initial", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
     n_draws, n_calls, n_nan : int
-        Draws; calls of the user's code (draws that violate a constraint cost none); NaN log-likelihoods.
+        Numbers of draws, of calls of the user's code (draws that violate a constraint cost none) and of NaN
+        log-likelihoods.
     n_eff : float
         ESS - 1, as in equation 2 of Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824).
     ess, efficiency : float
@@ -41,19 +41,18 @@ class RoundRecord:
     log_evidence, log_evidence_err : float
         From this batch alone.
     exponent : float
-        Power of the weights that the proposal was fitted to.
+        Power of the weights to which the proposal was fitted.
     out_of_distribution : float
         See `state.FitInfo`.
     pooled : bool
-        True where these draws are part of the result.
+        True if these draws are part of the result.
     training_loss, validation_loss : tuple of float
-        By epoch, empty without a fit.
+        For each epoch; empty without a fit.
     quantiles : tuple of tuple of float, shape (n_dim, 5)
-        Of each parameter, over the draws without weights, at the probabilities `QUANTILES`: where the
-        proposal looks.
+        Quantiles of each parameter over the draws without weights, at the probabilities `QUANTILES`. They
+        show where the proposal draws.
     seconds_simulating, seconds_training, seconds_sampling : float
-        In the user's code; for the fit of the proposal, mixtures and kernels included; for drawing from it
-        and for its densities.
+        Time in the user's code; time of the fit of the whole proposal; time for draws and densities.
     """
 
     phase: str
@@ -76,12 +75,12 @@ class RoundRecord:
 
     @property
     def evidence(self) -> Evidence:
-        """From this batch alone."""
+        """Evidence from this batch alone."""
         return Evidence(self.log_evidence, self.log_evidence_err)
 
     @property
     def n_eff(self) -> float:
-        """The paper's effective size."""
+        """Effective size as the paper defines it."""
         return max(self.ess - 1.0, 0.0)
 
     def as_dict(self) -> dict[str, Any]:
@@ -94,7 +93,7 @@ class RoundRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RoundRecord:
-        """The record of which `as_dict` gave these values, whatever format they have been through."""
+        """The record from the values of `as_dict`, also after JSON or HDF5."""
         known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
         known["phase"] = FORMER_PHASES.get(known["phase"], known["phase"])
         for name in ("training_loss", "validation_loss"):
@@ -104,7 +103,7 @@ class RoundRecord:
 
 
 class Observer:
-    """Told of the events of a run; this one ignores them all."""
+    """An observer that is told about the events of a run, and ignores them."""
 
     def training_started(self, phase: str) -> None:
         """A fit begins."""
@@ -116,20 +115,20 @@ class Observer:
         """A batch of draws is about to be evaluated."""
 
     def drawn(self, n_draws: int) -> None:
-        """So many more draws of the batch have been evaluated."""
+        """``n_draws`` more draws of the batch have been evaluated."""
 
     def simulations_drawn(self, phase: str, draws: Draws) -> None:
         """A batch of draws has been evaluated."""
 
     def round_finished(self, record: RoundRecord, effective: float) -> None:
-        """A batch is complete; ``effective`` is the effective size of the result so far."""
+        """A batch is complete. ``effective`` is the effective size of the result so far."""
 
     def state_changed(self, state: State) -> None:
-        """The run begins or goes on from ``state``, a batch of it is in flight, or a step is complete."""
+        """The state is new: at the start, with a batch under way, or after a step."""
 
 
 class Observers(Observer):
-    """Several observers as one, told in order.
+    """Several observers as one. They are told in order.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The refinement: fit a mixture proposal to all draws so far, draw from it, decide how to go on."""
+"""The refinement: fit a mixture proposal to all draws so far, draw from it, and decide what follows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nbi_sampler.algorithm.ascent import ascent_is_due
-from nbi_sampler.algorithm.by_state import fit_by_state
-from nbi_sampler.algorithm.mixture import Fitting, fit_mixture, with_regression_guided_kernels
+from nbi_sampler.algorithm.by_state import StatesFit
+from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
 from nbi_sampler.algorithm.mode_search import mode_search_is_due
 from nbi_sampler.algorithm.pooling import (
     counts,
@@ -23,7 +23,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target, choose_target, samples_lack_mass, with_samples
+from nbi_sampler.algorithm.target import Target, choose_target
 from nbi_sampler.core.config import REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
@@ -35,30 +35,27 @@ __all__ = ["fit_to_weights", "refine"]
 def fit_to_weights(
     target: Target, space: ParameterSpace, fitting: Fitting
 ) -> tuple[MixtureProposal, FitInfo]:
-    """Next proposal, fitted to draws that are weighted under the mixture of all proposals.
+    """Fit the next proposal to draws that are weighted under the mixture of all proposals.
 
     References
     ----------
     Owen & Zhou (2000), JASA 95, 135; Cappé et al. (2008, arXiv:0710.4242) for adapting the shares of a
     mixture.
     """
-    if space.discrete:
-        proposal, trainings = fit_by_state(target, space, fitting)
-    else:
-        made = fit_mixture(target, space.periodic, fitting)
-        proposal, trainings = with_regression_guided_kernels(made, target, fitting.rng), made.trainings
+    fit = StatesFit(target, space, fitting) if space.discrete else MixtureFit(target, space.periodic, fitting)
+    proposal, trainings = fit.proposal()
     return proposal, FitInfo(_joined(trainings), target.exponent)
 
 
 def _joined(trainings: Sequence[TrainingInfo]) -> TrainingInfo:
-    """The first of several trainings, with the seconds of all."""
+    """The first of several trainings, with the time of all."""
     if not trainings:
         return TrainingInfo(best=0.0, training=(), validation=(), n_steps=0, n_skipped=0, seconds=0.0)
     return replace(trainings[0], seconds=sum(each.seconds for each in trainings))
 
 
 def refine(step: Step) -> tuple[State, str]:
-    """Fit a proposal to the posterior itself and draw from it."""
+    """Fit a proposal to the posterior, tempered if necessary, and draw from it."""
     state = step.state
     proposal, info = step.fitted("refinement", lambda: _fit(step))
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
@@ -93,22 +90,16 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     space = problem.evaluator.space
     located = state.count("rounds") > 0 or not state.count("prior")
     target = choose_target(state.history, space.n_dim, located)
-    if isinstance(problem.start, FormerSamples) and target.exponent == 1.0:
-        target = _with_samples_that_hold(target, problem.start, state)
+    former, offset = problem.start, state.former_offset
+    if isinstance(former, FormerSamples) and offset is not None and target.exponent == 1.0:
+        target = target.joined(former.shifted(offset), state.history)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     return fit_to_weights(target, space, fitting)
 
 
-def _with_samples_that_hold(target: Target, former: FormerSamples, state: State) -> Target:
-    """The target with former samples, where the likelihood is theirs and they lack none of its mass."""
-    if state.former_offset is None or samples_lack_mass(state.history, target.z, target.weights):
-        return target
-    return with_samples(target, former, state.history, state.former_offset)
-
-
 def _with_gain(before: State, after: State, latest: Best, best: float) -> State:
-    """The state after a refinement with its best proposal, and how many refinements gained nothing."""
+    """The state after a refinement, with its best proposal and the number of refinements without gain."""
     now, previous = latest.record, before.records[-1]
     former = previous.evidence if previous.phase == "refinement" else None
     if now.efficiency > best or not before.count("refinement"):
@@ -118,7 +109,7 @@ def _with_gain(before: State, after: State, latest: Best, best: float) -> State:
 
 
 def _without_poor_batches(before: State, after: State) -> State:
-    """The state with the batches of the result that are worth pooling."""
+    """The state with only those batches of the result that are worth pooling."""
     if ess_dropped(before.final_log_weights, after.final_log_weights):
         return replace(after.without_result(), n_stalls=0 if before.final else after.n_stalls)
     if before.final and after.records[-1].pooled:

@@ -1,4 +1,4 @@
-"""The rounds: featurizer and flow fitted to simulations, put at the observed data and drawn from."""
+"""The rounds: a featurizer and a flow are fitted to simulations, and draws come from it at the data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 
 def simulate_and_train(step: Step) -> tuple[State, str]:
-    """Train on the simulations, draw from the estimate at the observed data (Algorithm 1)."""
+    """Train on the simulations, and draw from the flow at the observed data (Algorithm 1)."""
     state, config = step.state, step.config
     proposal, info = step.fitted("rounds", lambda: _fit(step))
     before = state.records[-1]
@@ -48,7 +48,7 @@ def simulate_and_train(step: Step) -> tuple[State, str]:
 
 
 def n_learnt_from(state: State, config: SnpeConfig) -> int:
-    """Batches that the next round learns from: with NLL the last, or all those before the first round."""
+    """Number of batches from which the next round learns: with NLL only the last, after the first round."""
     if LOSSES.named(config.loss).all_rounds or not state.count("rounds"):
         return len(state.history.batches)
     return 1
@@ -80,12 +80,12 @@ def fit_to_simulations(
     loss: str = "nll",
     on_epoch: OnEpoch | None = None,
 ) -> tuple[FlowProposal, FitInfo]:
-    """Train a conditional estimator on simulations and put it at the observed data.
+    """Train a conditional flow on simulations, and evaluate it at the observed data.
 
     Parameters
     ----------
     batches : sequence of Draws
-        With predictions; rows without a finite prediction are left out.
+        Draws with predictions. Rows without a finite prediction are left out.
     loss : str
         See `losses`.
     on_epoch : callable, optional
@@ -98,7 +98,7 @@ def fit_to_simulations(
     Raises
     ------
     ValueError
-        With too few finite predictions to learn from.
+        If too few predictions are finite.
     """
     z, theta, predictions = _usable(batches)
     uniform = np.full(len(z), 1.0 / len(z))
@@ -123,7 +123,7 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
     z = np.concatenate([batch.z for batch in batches])
     theta = np.concatenate([batch.evaluation.theta for batch in batches])
     made = [part for batch in batches if (part := batch.evaluation.predictions) is not None]
-    # Predictions of long data are most of the memory of a run: they are copied only where rows are left out.
+    # Predictions of long data take most of the memory, so they are copied only if rows are left out.
     predictions = made[0] if len(made) == 1 else np.concatenate(made)
     finite = np.asarray(np.isfinite(predictions).all(axis=1))
     if finite.sum() < BATCHES.fewest_predictions:
@@ -138,9 +138,9 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
 
 @torch.no_grad()
 def _observed_features(featurizer: Featurizer, objective: NllObjective) -> tuple[torch.Tensor, float]:
-    """Features of the observed data, inputs clipped to the range of the simulated ones, and the excess.
+    """Features of the observed data, and the distance of its inputs from the range of the simulated ones.
 
-    Outside that range a flow may go anywhere.
+    The inputs are clipped to this range, because outside of it a flow may go anywhere.
     """
     simulated = objective.example_inputs().flatten(1)
     observed = featurizer.reduce(torch.zeros(1, math.prod(objective.data.shape), device=simulated.device))

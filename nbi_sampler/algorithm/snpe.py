@@ -1,6 +1,6 @@
-"""A run of SNPE-IS: its stages, which stage follows each, and when it ends.
+"""A run of SNPE-IS: its stages, the stage that follows each outcome, and the end of the run.
 
-A stage takes a step's view of the state and gives the next state with a word on its outcome.
+A stage is a function of a step. It returns the next state and the name of its outcome.
 """
 
 from __future__ import annotations
@@ -27,24 +27,17 @@ __all__ = ["STAGES", "Stage", "run"]
 
 
 class Stage(NamedTuple):
-    """A stage of a run: one batch of draws, and the phase that follows each of its outcomes."""
+    """A stage of a run: a function that draws one batch, and the phase that follows each outcome."""
 
     draw: Callable[[Step], tuple[State, str]]
     then: Mapping[str, str]
 
 
 STAGES = {
-    "model": Stage(
-        draw_from_model, {"efficient": "final", "located": "refinement", "not to be relied on": "prior"}
-    ),
+    "model": Stage(draw_from_model, {"efficient": "final", "located": "refinement", "unreliable": "prior"}),
     "initial": Stage(
         draw_from_samples,
-        {
-            "efficient": "final",
-            "efficient enough to look elsewhere": "mode search",
-            "located": "refinement",
-            "not to be relied on": "prior",
-        },
+        {"efficient": "final", "not tempered": "mode search", "located": "refinement", "unreliable": "prior"},
     ),
     "prior": Stage(
         draw_from_prior,
@@ -76,19 +69,14 @@ STAGES = {
 def run(
     problem: Problem, config: SnpeConfig, entropy: int, observer: Observer, state: State | None = None
 ) -> State:
-    """Run SNPE-IS until the wanted number of effective samples, or the budget, is reached.
+    """Run SNPE-IS until it has the requested number of effective samples, or has spent its budget.
 
     Parameters
     ----------
     entropy : int
-        Seed of all randomness.
+        Seed of all random numbers.
     state : State, optional
-        To go on from; the beginning by default.
-
-    Returns
-    -------
-    State
-        In phase "done".
+        State from which an interrupted run continues.
 
     References
     ----------
@@ -108,7 +96,7 @@ def run(
             is_complete = _reached(state, config)
             if state.phase == "final" or is_complete:
                 state = looked_over(state, is_complete, budget(config) - state.n_calls)
-        # Predictions that no later round learns from are most of the bytes of a state.
+        # Predictions from which no later round learns would take most of the memory.
         simulating = state.phase in ("prior", "rounds")
         state = state.without_predictions(n_learnt_from(state, config) if simulating else 0)
         observer.state_changed(state)
@@ -117,9 +105,9 @@ def run(
 
 
 def _ended(state: State, config: SnpeConfig) -> bool:
-    """True where enough is reached or spent; the state of such a run can go on once more is asked for."""
+    """True if the run has reached its goal or spent its budget. It can continue if more is requested."""
     n_draws = sum(record.n_draws for record in state.records)
-    # Draws that a constraint rules out cost no call.
+    # Draws that violate a constraint cost no call.
     spent = state.n_calls >= budget(config) or n_draws >= BATCHES.most_draws_per_call * budget(config)
     return state.phase == "done" or _reached(state, config) or (spent and state.pending is None)
 

@@ -1,9 +1,10 @@
-"""Beginnings of a run other than the prior: a trained model at the data, or samples of a former posterior."""
+"""Beginnings of a run other than the prior: a trained model, or samples of a former posterior."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
+from nbi_sampler.core.config import BATCHES
 
 __all__ = ["FormerSamples", "Start"]
 
@@ -19,18 +22,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Start:
-    """A trained model at the data, from which a run draws first, in place of the prior.
+    """A trained model at the data. A run draws from it first, instead of from the prior.
 
     Attributes
     ----------
     proposal : MixtureProposal
         With a share of the prior.
     p_value : float
-        Chance that data which the model was trained for are as unlike the others as the observed ones.
+        Probability that data of the training distribution are as far from the rest as the observed data.
     digest : str
-        Tells the model.
+        Identifies the model.
     check : callable, optional
-        ``(draws, rng) -> bool``: True where the model knows the simulations that came with draws.
+        ``(draws, rng) -> bool``: True if the simulations that came with draws are like those of the training.
     """
 
     proposal: MixtureProposal
@@ -41,19 +44,19 @@ class Start:
 
 @dataclass(frozen=True, eq=False)
 class FormerSamples:
-    """Samples of a former posterior, to which the first proposal is fitted.
+    """Samples of a former posterior, to which the first proposal is fitted. Each row occurs once.
 
-    They come from a proposal that nobody knows, so that they teach proposals and are no draws of the result.
+    The proposal that they were drawn from is unknown. They train proposals, but they are not part of the
+    result.
 
     Attributes
     ----------
     z : ndarray, shape (n, n_dim)
-        Each row once.
     log_weights : ndarray, shape (n,)
     log_likelihood : ndarray, shape (n,), optional
-        As the former run had them, up to a constant; None where they are not known for the prior of now.
+        Values of the former run, up to a constant. None if they are unknown for the prior of now.
     digest : str
-        Tells the samples.
+        Identifies the samples.
     about : dict of str to object
         What was made of them, for people.
     """
@@ -63,3 +66,19 @@ class FormerSamples:
     log_likelihood: Array | None
     digest: str
     about: dict[str, Any]
+
+    @cached_property
+    def draws(self) -> WeightedDraws:
+        """The samples as weighted draws of the former posterior."""
+        return WeightedDraws(self.z, self.log_weights)
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Samples from which no fit learns, shape (n,): the same fraction as of draws."""
+        return np.arange(len(self.z)) % BATCHES.held_out == BATCHES.held_out - 1
+
+    def shifted(self, offset: float | None) -> FormerSamples:
+        """The samples with the log-likelihood of now, the former one plus a constant; unknown without it."""
+        former = self.log_likelihood
+        now = None if offset is None or former is None else former + offset
+        return replace(self, log_likelihood=now)

@@ -1,6 +1,6 @@
-"""The state of a run: all that its next stage needs, and so all that a checkpoint holds.
+"""The state of a run: all that the next stage needs, and all that a checkpoint holds.
 
-Values, not behaviour: every stage makes a new one.
+A state never changes. Each stage makes a new one.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class FitInfo:
     ----------
     training : TrainingInfo
     exponent : float
-        Power of the weights that was fitted; 1 for the target itself.
+        Power of the weights in the fit; 1 for the posterior itself.
     out_of_distribution : float
-        How far outside the range of the simulated inputs the observed ones lie, in units of that range; 0
-        inside, and 0 for fits that use no data.
+        Distance of the observed inputs from the range of the simulated ones, in units of this range. It is 0
+        inside, and for fits without data.
     """
 
     training: TrainingInfo
@@ -45,7 +45,7 @@ class FitInfo:
 
 
 class Best(NamedTuple):
-    """A proposal and the record of the batch that was drawn from it when it was fitted."""
+    """A proposal, and the record of the first batch that was drawn from it."""
 
     proposal: MixtureProposal
     record: RoundRecord
@@ -53,7 +53,7 @@ class Best(NamedTuple):
 
 @dataclass(frozen=True)
 class Pending:
-    """A batch in flight: its draws, and the fit that it tests.
+    """A batch under way: its draws, and the fit that made its proposal.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ class Pending:
     info : FitInfo, optional
     z : ndarray, shape (n, n_dim)
     log_ratio : ndarray, shape (n,)
-        Of the proposal at the draws.
+        Log ratio of the proposal at the draws.
     seconds : float
-        That the sampling took.
+        Time of the sampling.
     partial : PartialBatch, optional
-        As far as it is evaluated.
+        The part that has been evaluated.
     """
 
     proposal: MixtureProposal
@@ -85,24 +85,24 @@ class State:
     history : History
         Draws that train proposals.
     final : tuple of Draws
-        Draws of the result; each is independent of the training of the proposal that weights it.
+        Draws of the result. No proposal was trained on its own draws.
     records : tuple of RoundRecord
     phase : str
         "model", "initial", "prior", "rounds", "refinement", "ascent", "mode search", "final" or "done".
     best : Best, optional
-        The most efficient proposal of the last phase that fitted any.
+        The most efficient proposal of the last phase with fits.
     n_stalls : int
         Refinements since the last one that gained.
     n_unreliable : int
-        Results that were complete and restarted, because they were not to be relied on.
+        Number of complete results that restarted because they were unreliable.
     n_sims : int
-        Draws of a round, chosen by the first stage; 0 before.
+        Draws of a round, chosen by the first stage; 0 before it.
     pending : Pending, optional
-        The batch of the next stage, where a run was stopped within it.
+        The batch of the next stage, if a run was interrupted within it.
     n_checked : int
-        Former samples at which the likelihood was evaluated, to compare it with the former one.
+        Number of former samples at which the likelihood was compared with the former one.
     former_offset : float, optional
-        Log-likelihood of now minus that of the former run, where it is the same at all of these.
+        Log-likelihood minus that of the former run, if the difference is the same at all of these samples.
     """
 
     history: History = field(default_factory=History)
@@ -124,23 +124,22 @@ class State:
 
     @property
     def final_log_weights(self) -> Array:
-        """Log weights of the result's draws, shape (n_final,)."""
+        """Log weights of the draws of the result, shape (n_final,)."""
         return np.concatenate([draws.log_weights for draws in self.final]) if self.final else np.zeros(0)
 
     def count(self, phase: str) -> int:
-        """Batches drawn in a phase."""
+        """Number of batches drawn in a phase."""
         return sum(record.phase == phase for record in self.records)
 
     @property
     def final_batches(self) -> tuple[RoundRecord, ...]:
-        """Records of the final draws since the last batch of another phase, the last one first."""
+        """Records of the final draws since the last batch of another phase, latest first."""
         return tuple(takewhile(lambda record: record.phase == "final", reversed(self.records)))
 
     def without_result(self, n_kept: int = 0) -> State:
-        """The same state with a result that restarts, from the last of its batches where ``n_kept`` is 1.
+        """The same state with an empty result, or with the last ``n_kept`` batches of the result.
 
-        The draws that are left out still train proposals. Batches that were no part of the result, as after a
-        return from the final draws, stay so.
+        The draws that are left out still train proposals.
         """
         pooled = [i for i, record in enumerate(self.records) if record.pooled]
         kept = pooled[len(pooled) - n_kept :]
@@ -148,9 +147,9 @@ class State:
         return replace(self, final=self.final[len(self.final) - n_kept :], records=records)
 
     def restarted(self, reason: Reason) -> State:
-        """The state from which the refinement starts over, with final draws since it ended to learn from.
+        """The state from which the refinement restarts. Its history includes the latest final draws.
 
-        Without the result so far where this is the reason: the weights of its draws would stay what they are.
+        If the result itself is the reason, it restarts too: the weights of its draws would not improve.
         """
         history = self.history
         for draws in self.final[len(self.final) - len(self.final_batches) :]:
@@ -167,19 +166,19 @@ class State:
         )
 
     def better_by_all_draws(self, latest: Best) -> Best:
-        """The best proposal so far or the latest, whichever all draws speak for.
+        """The best proposal so far or the latest, whichever is more efficient by all draws.
 
-        Its own batch flatters a proposal whose thin tail it happened to miss, and blames one where it was
-        hit.
+        A batch overestimates the efficiency of its proposal if it missed a thin tail by chance, and
+        underestimates it if it hit the tail.
         """
         if self.best is None or self.best.proposal is latest.proposal:
             return latest
         return max((self.best, latest), key=lambda each: self.history.efficiency_of(each.proposal))
 
     def without_predictions(self, n_kept: int = 0) -> State:
-        """The same state without the predictions of its batches, but for the last ``n_kept``.
+        """The same state with predictions only for the last ``n_kept`` batches.
 
-        Some at draws of the result stay, by which the fit is judged.
+        A few predictions at draws of the result stay, because they show how well the model fits.
         """
         spent = self.history.batches[: len(self.history.batches) - n_kept]
         of_result = {id(draws) for draws in self.final}

@@ -1,4 +1,4 @@
-"""One step of a run, whatever its stage: fit, draw, weigh, record, within the budget."""
+"""One step of a run in any stage: fit, draw, weigh and record, within the budget."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Sample = Callable[[int, np.random.Generator], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Networks:
-    """Makers of networks, and the device that these live on.
+    """Factories of networks, and the device of the networks.
 
     Attributes
     ----------
@@ -48,10 +48,10 @@ class Networks:
     flow : callable
         ``(n_dims, n_context) -> Density``.
     refinement_flows : tuple of callable
-        ``(n_dims, 0) -> nn.Module``: unconditional flows that the refinement takes in turn.
+        ``(n_dims, 0) -> nn.Module``: unconditional flows that the refinement uses in turn.
     device : torch.device
     n_threads : int
-        Threads for torch while it trains and samples.
+        Threads of torch during training and sampling.
     """
 
     featurizer: Callable[[tuple[int, int], int], Featurizer]
@@ -63,13 +63,13 @@ class Networks:
 
 @dataclass(frozen=True)
 class Problem:
-    """A likelihood, as it is called, and the networks to learn its posterior with.
+    """A likelihood as it is called, and the networks that learn its posterior.
 
     Attributes
     ----------
     evaluator : Evaluator
     networks : Networks
-        With which proposals are learnt from draws.
+        Those with which proposals are fitted to draws.
     training, refinement_training : TrainingConfig
     start : Start or FormerSamples, optional
         The prior by default.
@@ -83,14 +83,14 @@ class Problem:
 
 
 def budget(config: SnpeConfig) -> int:
-    """Most likelihood calls of a run: as asked, or by the effective samples that are wanted."""
+    """Largest number of likelihood calls of a run: as requested, or from the requested effective samples."""
     if config.max_likelihood_calls is not None:
         return config.max_likelihood_calls
     return int(max(BATCHES.calls_per_effective * config.n_effective, BATCHES.fewest_calls))
 
 
 def simulations_per_round(config: SnpeConfig, evaluator: Evaluator) -> int:
-    """Draws of a round: as asked, or by dimension, by what is learnt from one and by what the model costs."""
+    """Draws of a round: as requested, or from the dimension, the forward model and the cost of a call."""
     if config.n_sims != "auto":
         return config.n_sims
     base = BATCHES.round_without if evaluator.forward is None else BATCHES.round_with_model
@@ -116,7 +116,7 @@ class Step:
 
     @property
     def n_exploring(self) -> int:
-        """Draws from which all modes are to be found, where nothing is simulated."""
+        """Draws of a search for all modes, if there is no forward model."""
         if self.problem.evaluator.forward is not None or self.config.n_sims != "auto":
             return self.n_sims
         times = np.clip((self.problem.evaluator.space.n_dim - 1) / 3.0, 1.0, BATCHES.most_exploring)
@@ -124,7 +124,7 @@ class Step:
 
     @property
     def most_at_once(self) -> int:
-        """Draws of a batch from which nothing is learnt: all of their predictions are in memory at a time."""
+        """Limit to the final draws of a batch, because all of its predictions are in memory at once."""
         forward = self.problem.evaluator.forward
         if forward is None:
             return BATCHES.most_at_once
@@ -132,30 +132,30 @@ class Step:
         return int(np.clip(at_once, self.n_sims, BATCHES.most_at_once))
 
     def missing_draws(self, rate: float) -> int:
-        """Draws that should complete the result at an efficiency of ``rate``."""
+        """Number of draws expected to complete the result at an efficiency of ``rate``."""
         missing = self.config.n_effective - effective_sample_size(self.state.final_log_weights)
         n_draws = BATCHES.margin * missing / max(rate, BATCHES.least_rate) + BATCHES.spare
         return int(np.clip(n_draws, BATCHES.fewest, BATCHES.most_at_once))
 
     def has_located(self, state: State) -> bool:
-        """True where the weights of all draws of ``state`` are enough for the refinement to start from."""
+        """True if the weights of all draws of ``state`` suffice for the refinement to start."""
         needed = max(
             REFINEMENT.located, REFINEMENT.located_per_dimension * self.problem.evaluator.space.n_dim
         )
         return effective_sample_size(state.history.log_weights) >= needed
 
     def threads(self) -> AbstractContextManager[None]:
-        """Threads for what is computed between the calls of the likelihood."""
+        """Threads for the computations between the calls of the likelihood."""
         return limited_threads(self.problem.networks.n_threads)
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Randomness for one purpose of this step."""
+        """Random numbers for one purpose in this step."""
         return stage_generator(self.entropy, purpose, len(self.state.records))
 
     def fitted(
         self, phase: str, fit: Callable[[], tuple[MixtureProposal, FitInfo]]
     ) -> tuple[MixtureProposal, FitInfo]:
-        """A proposal of ``fit``; where the run was stopped after it, the one that it gave then."""
+        """The proposal from ``fit``, or the one fitted before the run was interrupted."""
         pending = self.state.pending
         if pending is not None and pending.info is not None:
             return pending.proposal, pending.info
@@ -163,7 +163,7 @@ class Step:
         start = time.perf_counter()
         with self.threads():
             proposal, info = fit()
-        # Of all that the proposal is made of, not of its networks alone.
+        # The time of all members of the proposal, not of its networks alone.
         seconds = time.perf_counter() - start
         return proposal, replace(info, training=replace(info.training, seconds=seconds))
 
@@ -179,8 +179,8 @@ class Step:
     ) -> State:
         """The state after ``n_draws`` more draws from ``proposal``, or as many as the budget allows.
 
-        They are made by ``sample``, or by the proposal itself. Where the run was stopped within this batch,
-        they are those that it had.
+        They come from ``sample``, or from the proposal itself. If the run was interrupted within this batch,
+        its draws are used.
         """
         state, observer = self.state, self.observer
         batch = state.pending or self._sampled(proposal, n_draws, info, sample or proposal.sample)

@@ -1,11 +1,11 @@
-"""The target of a refinement: weighted draws, their weights tempered where too few of them count."""
+"""The target of a refinement: all draws so far with weights, which are tempered if too few of them count."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,16 @@ from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import Proposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.start import FormerSamples
-from nbi_sampler.core.config import BATCHES, INITIAL, MIXTURE, REFINEMENT
-from nbi_sampler.importance.weights import effective_sample_size, normalised_weights, tempering_exponent
+from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
+from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
+from nbi_sampler.priors.discrete import DiscreteParts, States
 
-__all__ = ["Target", "Tested", "choose_target", "held_out_of", "samples_lack_mass", "with_samples"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Target", "Tested", "choose_target"]
 
 Array = NDArray[np.float64]
 
@@ -30,80 +35,116 @@ class Tested(NamedTuple):
     log_target: Array | None
 
 
-@dataclass(frozen=True)
-class Target:
-    """All that a fit takes from the history: draws and weights, and the densities before.
+@dataclass(frozen=True, eq=False)
+class Target(WeightedDraws):
+    """Weighted draws of the distribution that the next proposal is fitted to, and the densities before.
 
     Attributes
     ----------
-    z : ndarray, shape (n, n_dim)
     held_out : ndarray of bool, shape (n,)
-        Draws for the shares of a mixture, from which its members do not learn.
-    log_weights : ndarray, shape (n,)
+        Draws that decide on the shares of a mixture. Its members do not learn from them.
     exponent : float
-        The power that the weights are raised to.
+        The power to which the weights are raised.
     log_norm : float
-        Log of the mean of the weights over all draws.
+        Log of the mean weight of all draws.
     log_target : ndarray, shape (n,), or None
-        Log of the target relative to the prior at the draws, not normalised; None where it is not known.
-    wider : tuple of Target
-        The same with smaller powers.
+        Log density of the target relative to the prior at the draws, not normalised. None if unknown.
+    wider : tuple of WeightedDraws
+        Draws of the same target with smaller powers.
     located : bool
-        True where rounds have come before.
+        True after rounds.
     members : tuple of Proposal
-        Of all proposals so far, oldest first.
+        Members of all proposals so far, oldest first.
     n_retired : int
-        The first of these, which none of the latest proposals has.
+        Number of members at the beginning that none of the latest proposals has.
     surface : tuple of ndarray, shapes (m, n_dim) and (m,), optional
-        Draws and their tempered log-likelihoods, for a regression; None where rounds have come before.
+        Draws and their tempered log-likelihoods, for a regression. None after rounds, and in other
+        coordinates.
     """
 
-    z: Array
     held_out: NDArray[np.bool_]
-    log_weights: Array
     exponent: float
     log_norm: float
     log_target: Array | None
-    wider: tuple[Target, ...] = ()
+    wider: tuple[WeightedDraws, ...] = ()
     located: bool = False
     members: tuple[Proposal, ...] = ()
     n_retired: int = 0
     surface: tuple[Array, Array] | None = None
 
-    @cached_property
-    def weights(self) -> Array:
-        """Weights that sum to one, shape (n,)."""
-        return normalised_weights(self.log_weights)
+    @classmethod
+    def of_samples(cls, former: FormerSamples) -> Target:
+        """Samples of a posterior as a target. They tell of no wider distribution than themselves."""
+        z, log_weights, wider = former.z, former.log_weights, (former.draws, former.draws)
+        held_out, log_target = former.held_out, former.log_likelihood
+        return cls(z, log_weights, held_out, 1.0, 0.0, log_target, wider, located=True)
 
     @cached_property
     def learnt(self) -> Array:
-        """Weights of the draws that fits learn from: zero for those held out, summing to one, shape (n,)."""
+        """Weights that are zero for the draws held out, summing to one, shape (n,)."""
         weights = np.where(self.held_out, 0.0, self.weights)
         return np.asarray(weights / weights.sum())
 
     @cached_property
     def tested(self) -> Tested:
-        """Draws for the shares: held-out ones, or all if too few."""
+        """The draws that decide on shares: those held out, or all if these are too few."""
         test = self.held_out & (self.weights > 0.0)
         if not test.any() or effective_sample_size(self.log_weights[test]) < MIXTURE.fewest_tested:
             test = self.weights > 0.0
         log_target = None if self.log_target is None else self.log_target[test]
         return Tested(self.z[test], self.weights[test] / self.weights[test].sum(), log_target)
 
+    def at(self, rows: NDArray[np.bool_]) -> Self:
+        """The draws that a mask of shape (n,) selects; the wider ones as they are."""
+        log_target = None if self.log_target is None else self.log_target[rows]
+        return replace(super().at(rows), held_out=self.held_out[rows], log_target=log_target)
+
+    def in_state(self, parts: DiscreteParts, state: States) -> Self:
+        """All draws in a discrete state, in the coordinates of this state."""
+        wider = tuple(wide.in_state(parts, state) for wide in self.wider)
+        return replace(super().in_state(parts, state), wider=wider, surface=None)
+
+    def of_columns(self, columns: NDArray[np.int64]) -> Self:
+        """All draws in some of their coordinates."""
+        wider = tuple(wide.of_columns(columns) for wide in self.wider)
+        return replace(super().of_columns(columns), wider=wider, surface=None)
+
+    def joined(self, former: FormerSamples, history: History) -> Target:
+        """The target with former samples added, or without them if they lack some of its mass.
+
+        Draws and samples represent one posterior, so each set has a mass of its effective size. The samples
+        come with the log-likelihood of now.
+        """
+        if self.overlooked_by(history.proposals[0]):
+            return self
+        assert self.log_target is not None and former.log_likelihood is not None
+        first = int(np.flatnonzero((history.z == self.z[0]).all(axis=1))[0])
+        constant = float(self.log_target[0] - history.log_likelihood[first])
+        log_weights = [
+            each + logsumexp(each) - logsumexp(2.0 * each) for each in (self.log_weights, former.log_weights)
+        ]
+        return replace(
+            self,
+            z=np.concatenate([self.z, former.z]),
+            held_out=np.concatenate([self.held_out, former.held_out]),
+            log_weights=np.concatenate(log_weights),
+            log_target=np.concatenate([self.log_target, former.log_likelihood + constant]),
+        )
+
 
 def choose_target(history: History, n_dim: int, located: bool) -> Target:
-    """Draws and weights for the next fit, by the largest power that leaves enough of the weights.
+    """Target of the next fit: the largest power of the weights that leaves enough effective draws.
 
-    From the prior, the likelihood is raised to that power. Once rounds have located the posterior, the power
-    works on the weights of the last batches relative to their own proposals (the bridge), which starts from
-    where the rounds have got to.
+    Without rounds, the likelihood is raised to this power, so that the target lies between the prior and the
+    posterior. After rounds, the weights of the last batches are raised to it, so that the target lies between
+    the last proposals and the posterior (the bridge).
 
     Parameters
     ----------
     history : History
         With at least one finite log-likelihood.
     located : bool
-        True where rounds have come before.
+        True after rounds.
 
     References
     ----------
@@ -131,12 +172,12 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
     exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
 
     def tempered(power: float) -> Target:
-        """The draws that are not negligible under ``base + power * steps``."""
+        """Target with log weights ``base + power * steps``, without the draws of negligible weight."""
         log_weights = base + power * steps
         kept = log_weights > log_weights.max() - REFINEMENT.negligible
         log_norm = float(logsumexp(log_weights[kept])) - math.log(len(z))
         log_target = log_weights[kept] + log_mixture[kept]
-        return Target(z[kept], held_out[kept], log_weights[kept], power, log_norm, log_target)
+        return Target(z[kept], log_weights[kept], held_out[kept], power, log_norm, log_target)
 
     near = finite & (exponent * steps > -REFINEMENT.regressed)
     return replace(
@@ -147,44 +188,3 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         n_retired=len(retired),
         surface=None if located else (z[near], exponent * steps[near]),
     )
-
-
-def held_out_of(former: FormerSamples) -> NDArray[np.bool_]:
-    """Former samples that no fit learns from, shape (n,): as many as of draws."""
-    return np.arange(len(former.z)) % BATCHES.held_out == BATCHES.held_out - 1
-
-
-def samples_lack_mass(history: History, z: Array, weights: Array) -> bool:
-    """True where weighted draws have mass where the first proposal, which former samples taught, is thin.
-
-    Thin is what is thinner than the prior. Shapes (n, n_dim) and (n,), with weights that sum to 1.
-    """
-    elsewhere = history.proposals[0].log_ratio(z) < 0.0
-    return float(weights @ elsewhere) > INITIAL.most_elsewhere
-
-
-def with_samples(target: Target, former: FormerSamples, history: History, offset: float) -> Target:
-    """A target with former samples beside its draws, each set with a mass of its effective size.
-
-    For a likelihood that is the former one: then both are weighted draws from one posterior.
-
-    Parameters
-    ----------
-    offset : float
-        Log-likelihood of now minus the former one.
-    """
-    assert target.log_target is not None and former.log_likelihood is not None
-    first = int(np.flatnonzero((history.z == target.z[0]).all(axis=1))[0])
-    constant = float(target.log_target[0] - history.log_likelihood[first])
-    return replace(
-        target,
-        z=np.concatenate([target.z, former.z]),
-        held_out=np.concatenate([target.held_out, held_out_of(former)]),
-        log_weights=np.concatenate([_scaled(target.log_weights), _scaled(former.log_weights)]),
-        log_target=np.concatenate([target.log_target, former.log_likelihood + offset + constant]),
-    )
-
-
-def _scaled(log_weights: Array) -> Array:
-    """Log weights that sum to their effective size."""
-    return np.asarray(log_weights + logsumexp(log_weights) - logsumexp(2.0 * log_weights))

@@ -13,15 +13,17 @@ import toys
 from scipy.special import logsumexp
 from small_runs import run_nbi
 
-from nbi_sampler.algorithm import by_state
-from nbi_sampler.algorithm.by_state import _extrapolated, fit_states
+from nbi_sampler.algorithm import one_state
+from nbi_sampler.algorithm.by_state import StatesFit
 from nbi_sampler.algorithm.history import History
-from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
+from nbi_sampler.algorithm.mixture import Fitting
+from nbi_sampler.algorithm.one_state import OneState
 from nbi_sampler.algorithm.proposals.by_state import StateMixture, SubspaceProposal
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.target import Target, choose_target
 from nbi_sampler.importance.weights import effective_sample_size, efficiency
+from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.priors.space import ParameterSpace
 
 HEIGHT, HALF_WIDTH, SIGMA, N_DATA = 0.3, 5.0, 0.3, 20
@@ -111,12 +113,17 @@ def test_each_state_is_fitted_in_the_parameters_that_matter_in_it(mixed, monkeyp
     space, _, history = mixed
     seen = {}
 
-    def fit_mixture(target, periodic, fitting, former, with_flow):
-        seen[int(former.keywords["state"][0])] = former.keywords["continuous"].tolist()
-        return MixtureFit(PriorProposal(target.z.shape[1]), [], None, None, ())
+    class Recorded(one_state.MixtureFit):
+        def __init__(self, target, periodic, fitting, flows_in):
+            one = flows_in.__self__
+            seen[int(one.state[0])] = one.continuous[one.informed].tolist()
+            self.n_dim = target.z.shape[1]
 
-    monkeypatch.setattr(by_state, "fit_mixture", fit_mixture)
-    fit = fit_states(choose_target(history, 3, False), space, None)
+        def proposal(self, with_flow=True):
+            return PriorProposal(self.n_dim), ()
+
+    monkeypatch.setattr(one_state, "MixtureFit", Recorded)
+    fit = StatesFit(choose_target(history, 3, False), space, None).by_state()
     assert seen == {1: [1], 2: [1, 2]}
     assert fit.covered == pytest.approx(1.0)
     mixture = fit.members[0]
@@ -138,11 +145,13 @@ def test_a_state_with_few_effective_draws_is_found_from_what_a_smaller_power_sho
     z = rng.normal(size=(160, 2))
     log_likelihood = -0.5 * ((z[:, 0] - 0.9) / 0.05) ** 2
     made = [
-        Target(z, np.zeros(160, dtype=bool), power * log_likelihood, 1.0, 0.0, power * log_likelihood)
+        Target(z, power * log_likelihood, np.zeros(160, dtype=bool), 1.0, 0.0, power * log_likelihood)
         for power in (1.0, 0.5, 0.1)
     ]
     assert effective_sample_size(made[0].log_weights) < 8.0
-    kernels = _extrapolated(replace(made[0], wider=tuple(made[1:])))
+    continuous = DiscreteParts((np.zeros(0),) * 2, (np.zeros(0),) * 2)
+    one = OneState(continuous, np.zeros(2, dtype=int), replace(made[0], wider=tuple(made[1:])))
+    kernels = one.extrapolated()
     y = kernels.sample(4000, rng)
     log_weights = -0.5 * ((y[:, 0] - 0.9) / 0.05) ** 2 - kernels.log_ratio(y)
     assert efficiency(log_weights) > 0.2

@@ -13,12 +13,11 @@ from nbi_sampler.algorithm.former_samples import compared, completed, defended, 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
-from nbi_sampler.algorithm.refinement import _with_samples_that_hold
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import choose_target, with_samples
+from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import INITIAL, SnpeConfig
 from nbi_sampler.importance.reliability import may_be_lacking
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
@@ -61,7 +60,7 @@ def test_samples_and_draws_count_as_many_as_they_are_worth():
         drawn(proposal, function, 1000, np.random.default_rng(1)), MixtureProposal.single(proposal)
     )
     target, samples = choose_target(history, 2, True), former([0.5, 0.5], 0.2, offset=7.0)
-    joined = with_samples(target, samples, history, -7.0)
+    joined = target.joined(samples.shifted(-7.0), history)
     old = joined.weights[len(target.z) :].sum()
     ess = effective_sample_size(target.log_weights)
     assert old == pytest.approx(400 / (400 + ess), rel=1e-6)
@@ -138,7 +137,7 @@ def test_samples_that_lack_a_mode_teach_no_more(lacks_a_mode):
         return np.logaddexp(one(z), two(z)) if lacks_a_mode else one(z)
 
     history = History().extended(drawn(proposal, function, 12_000, np.random.default_rng(1)), proposal)
-    target, state = choose_target(history, 2, True), State(history=history, former_offset=0.0)
+    target = choose_target(history, 2, True)
     assert target.exponent == 1.0
-    made = _with_samples_that_hold(target, former([0.9, 0.9], 0.15), state)
+    made = target.joined(former([0.9, 0.9], 0.15), history)
     assert (made is target) == lacks_a_mode

@@ -9,8 +9,8 @@ import pytest
 import toys
 from scipy.special import logsumexp, ndtr
 
-from nbi_sampler.algorithm.mode_search import Starts, first_starts, kernels_around, moved
 from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.search_starts import Starts, first_starts, kernels_around, moved
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.importance.weights import log_evidence

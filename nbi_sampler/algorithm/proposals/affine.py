@@ -1,4 +1,4 @@
-"""Affine maps between latent and standardised coordinates, from which every fit starts."""
+"""Affine maps between latent coordinates and the standardised coordinates of a fit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Array = NDArray[np.float64]
 
 
 def spread_of(points: Array) -> Array:
-    """Standard deviation of every coordinate of points, shape (n, n_dim), by which distances can be divided.
+    """Standard deviation of each coordinate of points, shape (n, n_dim), always positive.
 
-    Of a coordinate in which all points agree but for rounding, a size of the order of this rounding. The
-    points are finite, and one at least.
+    If all points agree in a coordinate, it is of the order of the rounding error. The points are finite, and
+    there is at least one.
     """
     largest = np.abs(points).max(axis=0)
     largest = np.where(largest > 0.0, largest, 1.0)
@@ -56,9 +56,9 @@ class AffineMap:
         return cls(mean, np.asarray(np.linalg.cholesky(covariance + ridge), dtype=np.float64))
 
     def forward(self, y: Array) -> Array:
-        """Y to z, both of shape (n, n_dim)."""
+        """Map y to z, both of shape (n, n_dim)."""
         return y @ self.factor.T + self.mean
 
     def backward(self, z: Array) -> Array:
-        """Z to y, both of shape (n, n_dim)."""
+        """Map z to y, both of shape (n, n_dim)."""
         return (z - self.mean) @ self.inverse.T

@@ -1,9 +1,9 @@
-r"""Proposals that know the discrete state: which parameters sit at a spike, which value a discrete one has.
+r"""Proposals with discrete states: which parameters are at a spike, and which values discrete ones have.
 
-A posterior under slab-and-spike or discrete priors is a mixture over states, in each of which fewer
-parameters are continuous. A density over all latent coordinates would have to draw the steps between states,
-and learn that the likelihood is flat within each; here states have shares, the continuous parameters of
-each a proposal of their own, and the others follow the prior within their interval, exactly.
+A posterior under slab-and-spike or discrete priors is a mixture over states, and in each state fewer
+parameters are continuous. A density over all latent coordinates would have to follow the steps between
+states, and to learn that the likelihood is flat within each. Here each state has a share, and a proposal for
+its continuous parameters. The others follow the prior within their interval exactly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class StateMixture:
     parts : DiscreteParts
     states : ndarray of int, shape (n_states, n_dim)
     shares : ndarray, shape (n_states,)
-        Positive, summing to 1.
+        Positive values that sum to 1.
     members : tuple of Proposal
         Over the continuous parameters of each state.
     """
@@ -67,16 +67,18 @@ class StateMixture:
 
 
 class IndependentStates:
-    r"""Every parameter's state by itself, the continuous ones by one Gaussian: for states hardly seen so far.
+    r"""Independent states of all parameters, and one Gaussian for the continuous ones.
+
+    It covers the states with few draws.
 
     Parameters
     ----------
     parts : DiscreteParts
     log_shares : tuple of ndarray
-        For each parameter, of all its states, the continuous one first.
+        Log shares of all states of each parameter, the continuous one first.
     mean : ndarray, shape (n_dim,)
     covariance : ndarray, shape (n_dim, n_dim)
-        Of the coordinates `DiscreteParts.reduced` of all parameters, whether or not they are in a part.
+        Moments of the coordinates `DiscreteParts.reduced` of all parameters.
     """
 
     def __init__(
@@ -116,16 +118,16 @@ class IndependentStates:
 
 
 class SubspaceProposal:
-    """A proposal for some of the coordinates; the others follow the prior.
+    """A proposal for some of the coordinates. The others follow the prior.
 
     Parameters
     ----------
     member : Proposal
-        Over the coordinates that are kept.
+        Proposal for the coordinates that are kept.
     kept : ndarray of int, shape (n_kept,)
         Ascending.
     n_dim : int
-        Coordinates in all.
+        Number of all coordinates.
     """
 
     def __init__(self, member: Proposal, kept: NDArray[np.int64], n_dim: int) -> None:
@@ -145,7 +147,7 @@ class SubspaceProposal:
 
 
 def rows_by_state(states: States) -> list[tuple[States, NDArray[np.intp]]]:
-    """Every state that occurs in states of shape (n, n_dim), with the rows that are in it."""
+    """Each state among states of shape (n, n_dim), with the rows that are in it."""
     if not len(states):
         return []
     found, which = np.unique(states, axis=0, return_inverse=True)

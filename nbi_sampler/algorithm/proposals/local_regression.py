@@ -1,9 +1,9 @@
-r"""Kernels where the next proposal would be too thin, as far as the draws so far can tell; at no call.
+r"""Kernels where the next proposal would be too thin, by a regression that costs no likelihood call.
 
-While the likelihood is tempered, the end of a curved ridge may drop out of the proposals, and then no draw
-tells of it any more. But a regression of log L on the draws so far reaches a little beyond them: candidates
-from wide distributions are weighted by what it predicts, and kernels are put where these weights are larger
-than the proposal allows for. The likelihood itself decides once they are drawn from.
+While the likelihood is tempered, the proposals may lose the end of a curved ridge, and then no draw shows it
+any more. But a regression of log L on the draws so far reaches a little beyond them. Candidates from wide
+distributions are weighted by its prediction, and kernels are placed where these weights are larger than the
+proposal allows. The likelihood itself decides once there are draws from them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy.special import logsumexp
 from nbi_sampler.algorithm.proposals.affine import spread_of
 from nbi_sampler.algorithm.proposals.kernels import Chart, kernels_on_draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import REGRESSION, REGRESSION_KERNELS
 
 __all__ = ["LOWEST", "local_regression", "n_terms", "regression_guided_kernels", "terms"]
@@ -49,13 +50,13 @@ def regression_guided_kernels(
     draws : ndarray, shape (n, n_dim)
         Latent coordinates of all draws that are not negligible in the wider distributions.
     log_target : ndarray, shape (n,)
-        Log of the target relative to the prior, not normalised: the (tempered) log-likelihood.
+        Log density of the target relative to the prior, not normalised: the (tempered) log-likelihood.
     proposal : MixtureProposal
-        The next one, as it would be.
+        The next proposal without these kernels.
     wider : sequence of Proposal
-        Where candidates come from.
+        Source of the candidates.
     log_norm : float
-        Log of the integral of the target over the prior, as estimated so far.
+        Log of the mean of the target over the prior, as estimated so far.
     chart : Chart
         Coordinates of the regression and the kernels.
     cut : ndarray, shape (n_dim,)
@@ -63,9 +64,9 @@ def regression_guided_kernels(
     Returns
     -------
     Proposal or None
-        None where nothing is amiss, or nothing can be said: too few draws, or too many dimensions.
+        None if the proposal is nowhere too thin, or if the draws are too few or the dimensions too many.
     float
-        Predicted mass of what is too thinly covered, within limits; 0 for none.
+        Predicted mass of the region that is too thin, within limits; 0 without kernels.
     """
     n_dim = draws.shape[1]
     if n_dim > REGRESSION.most_dimensions or len(draws) < 2 * n_terms(n_dim):
@@ -83,7 +84,8 @@ def regression_guided_kernels(
     mass = math.exp(min(float(logsumexp(log_weights[thin])) - math.log(len(z)) - log_norm, 0.0))
     if mass < REGRESSION.least_mass:
         return None, 0.0
-    kernels, _ = kernels_on_draws(z[thin], log_weights[thin], chart, cut, rng, REGRESSION_KERNELS)
+    covered = WeightedDraws(z[thin], log_weights[thin])
+    kernels, _ = kernels_on_draws(covered, chart, cut, rng, REGRESSION_KERNELS)
     return kernels, float(np.clip(mass, *REGRESSION.shares)) if kernels is not None else 0.0
 
 
@@ -103,7 +105,7 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
     Returns
     -------
     ndarray, shape (m,)
-        At most three above the largest of the neighbours.
+        Predictions, at most three above the largest value of the neighbours.
 
     References
     ----------
@@ -125,7 +127,7 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
     for start in range(0, len(wanted), CHUNK):
         part = slice(start, start + CHUNK)
         near, reach = index[part], distance[part, -1:]
-        # Zero where all neighbours lie at the point itself, and then their mean is what is known.
+        # Zero if all neighbours lie at the point itself. The prediction is then their mean.
         reach = np.where(reach > 0.0, reach, 1.0)
         offsets = (known[near] - wanted[part, None]) / reach[:, :, None]
         columns = terms(offsets, *np.triu_indices(known.shape[1]))
@@ -133,11 +135,11 @@ def local_regression(known: Array, values: Array, wanted: Array) -> Array:
         normal = weighted.transpose(0, 2, 1) @ columns
         diagonal = np.einsum("mtt->mt", normal)
         diagonal += 1e-6
-        # Relative to the largest of the neighbours: of large numbers the differences are left.
+        # Relative to the largest of the neighbours, so that large numbers keep their differences.
         top = values[near].max(axis=1)
         below = np.maximum(values[near] - top[:, None], LOWEST)
         right = np.einsum("mkt,mk->mt", weighted, below)
-        # The constant term is the value at the point that is wanted.
+        # The constant term is the value at the point itself.
         fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
         predicted[part] = top + np.minimum(fitted, REGRESSION.most_beyond)
     return predicted

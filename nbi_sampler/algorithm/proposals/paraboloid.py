@@ -1,4 +1,4 @@
-"""Paraboloids through values of log L at draws: their top, and the Gaussian of which they are the log."""
+"""Paraboloids through values of log L at draws: their top, and the Gaussian whose log they are."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Array = NDArray[np.float64]
 
 
 def paraboloid(t: Array, values: Array, weights: Array, full: bool = True) -> tuple[Array, Array, float]:
-    """Gradient and curvature (minus the second derivatives) at the origin, and the residual's deviation.
+    """Gradient and curvature (minus the second derivatives) at the origin, and the RMS residual.
 
     Parameters
     ----------
     t : ndarray, shape (n, n_dim)
     values, weights : ndarray, shape (n,)
     full : bool
-        False for a curvature of its diagonal alone, which needs fewer draws.
+        False for a diagonal curvature, which needs fewer draws.
     """
     n_dim = t.shape[1]
     first, second = np.triu_indices(n_dim) if full else (np.arange(n_dim), np.arange(n_dim))
@@ -41,7 +41,7 @@ def paraboloid(t: Array, values: Array, weights: Array, full: bool = True) -> tu
 
 
 def fading_weights(values: Array) -> Array:
-    """Weights that fall with the rank of values, from the highest to the lowest, shape (n,)."""
+    """Weights that fall with the rank of the values, which begins at the highest, shape (n,)."""
     rank = np.argsort(np.argsort(-values)) / len(values)
     return np.exp(-MODE_SEARCH.fading * rank)
 
@@ -49,23 +49,23 @@ def fading_weights(values: Array) -> Array:
 def newton_step(
     gradient: Array, curvature: Array, widening: float, reach: float
 ) -> tuple[Array, float, Array, Array]:
-    """Move to the top of a paraboloid, in the units of its coordinates.
+    """The move to the top of a paraboloid, in its coordinates.
 
     Parameters
     ----------
     gradient, curvature : ndarray, shapes (n_dim,) and (n_dim, n_dim)
-        Of `paraboloid`.
+        Values of `paraboloid`.
     widening, reach : float
-        Largest width that is made of the curvature, and longest move for each root of the dimension.
+        Largest width for a curvature, and longest move in units of the square root of the dimension.
 
     Returns
     -------
     ndarray, shape (n_dim,)
         The move.
     float
-        Its length, as it would be without ``reach``.
+        Its length without the limit ``reach``.
     ndarray, shapes (n_dim,) and (n_dim, n_dim)
-        Eigenvalues of the curvature, positive, and its eigenvectors as columns.
+        Positive eigenvalues of the curvature, and its eigenvectors as columns.
     """
     values, vectors = np.linalg.eigh(curvature)
     values = np.maximum(values, 1.0 / widening**2)
@@ -81,10 +81,10 @@ def triangle(root: Array) -> Array:
 
 
 def gaussian_by_regression(z: Array, log_target: Array, weights: Array) -> StudentMixture | None:
-    r"""The Gaussian whose log is the paraboloid through the log of a target at weighted draws.
+    r"""The Gaussian whose log is the paraboloid through the log density of a target at weighted draws.
 
-    Values of a density tell its shape without noise: where it is Gaussian, as many draws as the paraboloid
-    has terms tell it exactly, while the moments of 918 effective draws leave an efficiency of 0.78 in 15
+    Values of a density have no noise. If the target is Gaussian, as many draws as the paraboloid has terms
+    give it exactly. The moments of 918 effective draws, in comparison, give an efficiency of 0.78 in 15
     dimensions (gaussian15d, seed 1).
 
     Parameters
@@ -93,12 +93,12 @@ def gaussian_by_regression(z: Array, log_target: Array, weights: Array) -> Stude
     log_target : ndarray, shape (n,)
         Log density, not normalised.
     weights : ndarray, shape (n,)
-        Of the draws under the target.
+        Weights of the draws under the target.
 
     Returns
     -------
     StudentMixture or None
-        Of one kernel. None with too few draws, or where the draws know of no such top.
+        One kernel. None if the draws are too few, or if they show no such top.
 
     Examples
     --------

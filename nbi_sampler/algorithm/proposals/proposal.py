@@ -1,7 +1,7 @@
-"""Distributions over z from which a round draws, each with its density relative to the prior.
+"""Distributions over z, each with its density relative to the prior.
 
-Densities are ratios to the prior N(0, I): they do not change when a periodic parameter is cut elsewhere, and
-the importance weight is simply log L minus the log ratio.
+Densities are ratios to the prior N(0, I). They do not depend on the cut of a periodic parameter, and the log
+importance weight is log L minus the log ratio.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal", "log_
 
 Array = NDArray[np.float64]
 
-# Rows at a time, for the memory. A GPU has room for more, and takes as long for fewer.
+# Rows at a time, to limit the memory. A GPU has room for more, and fewer would not be faster.
 CHUNK = 20_000
 CHUNK_OF_GPU = 200_000
 
@@ -57,7 +57,7 @@ class PriorProposal:
         return rng.normal(size=(n, self.n_dim))
 
     def log_ratio(self, z: Array) -> Array:
-        """Zero for every row."""
+        """Zero for each row."""
         return np.zeros(len(z))
 
 
@@ -93,7 +93,7 @@ class FlowProposal:
 
     @torch.no_grad()
     def log_ratio(self, z: Array) -> Array:
-        """``log q - log prior``; minus infinity where the flow gives no finite density, shape (n,)."""
+        """``log q - log prior``, shape (n,); minus infinity where the flow has no finite density."""
         z = apply_cut(z, self.cut)
         y = torch.as_tensor(self.affine.backward(z), dtype=self._reference.dtype)
         chunks = [
@@ -108,15 +108,15 @@ class FlowProposal:
 
 
 class MixtureProposal:
-    """Fixed shares of several proposals; with a share of something wide, weights stay bounded.
+    """Several proposals with fixed shares. If one of them is wide, the importance weights are bounded.
 
-    Every batch of a run is drawn from one of these, be it of a single member.
+    Each batch of a run is drawn from such a mixture, which may have a single member.
 
     Parameters
     ----------
     members : tuple of Proposal
     shares : ndarray, shape (n_members,)
-        Positive, summing to 1.
+        Positive values that sum to 1.
 
     References
     ----------
@@ -134,7 +134,7 @@ class MixtureProposal:
 
     @classmethod
     def of_shares(cls, members: tuple[Proposal, ...], shares: Array) -> MixtureProposal:
-        """The members whose shares are worth the density of each at every draw."""
+        """A mixture of the members whose shares are worth the cost of their densities."""
         kept = np.flatnonzero(shares >= MIXTURE.smallest_share)
         return cls(tuple(members[i] for i in kept), shares[kept] / shares[kept].sum())
 

@@ -1,4 +1,4 @@
-"""Shares of a mixture, fitted to weighted draws on which none of its members was fitted."""
+"""Shares of a mixture, fitted to weighted draws from which none of its members has learnt."""
 
 from __future__ import annotations
 
@@ -29,32 +29,42 @@ def shares_by_likelihood(
     weights : ndarray, shape (n,)
         Summing to 1.
     fixed : ndarray, shape (n_members,)
-        Fixed shares; zero for the members that divide the rest between them.
+        Fixed shares. Members with zero divide the rest between them.
     smooth : ndarray of bool, shape (n_members,), optional
-        Members that together get ``least_smooth`` of what is divided, whatever the likelihood says: a few
-        draws cannot tell how thin the others are where they have seen none.
+        Members that together get at least the fraction ``least_smooth`` of what is divided. A few draws
+        cannot tell how thin the others are where no draw is.
     """
     shares, free = fixed.copy(), fixed == 0.0
     if not free.any():
         return shares / shares.sum()
-    divided = _by_em(log_ratios[free], weights)
-    chosen = np.zeros(len(divided), dtype=bool) if smooth is None else smooth[free]
+    log_ratios, n_free = log_ratios[free], int(free.sum())
+    divided = np.full(n_free, 1.0 / n_free)
+    # Expectation maximisation for the shares alone.
+    for _ in range(MIXTURE.share_steps):
+        log_joint = log_ratios + np.log(divided)[:, None]
+        responsibility = np.exp(log_joint - logsumexp(log_joint, axis=0))
+        divided = np.nan_to_num(responsibility) @ weights + 1e-6 / n_free
+        divided /= divided.sum()
+    chosen = np.zeros(n_free, dtype=bool) if smooth is None else smooth[free]
     had = divided[chosen].sum()
     if chosen.any() and had < least_smooth:
         divided *= (1.0 - least_smooth) / (1.0 - had)
-        divided[chosen] = least_smooth * _by_em(log_ratios[free][chosen], weights)
+        among = shares_by_likelihood(log_ratios[chosen], weights, np.zeros(int(chosen.sum())))
+        divided[chosen] = least_smooth * among
     shares[free] = (1.0 - fixed.sum()) * divided
     return shares
 
 
 def shares_by_efficiency(log_ratios: Array, weights: Array, log_target: Array, fixed: Array) -> Array:
-    r"""Shares of the largest efficiency that draws of known density expect, shape (n_members,), summing to 1.
+    r"""Shares of the largest efficiency that draws of known density predict, shape (n_members,).
+
+    They sum to 1.
 
     .. math:: \min_s \sum_i W_i\, \frac{p(z_i)}{\sum_k s_k q_k(z_i)}
 
-    which is the variance of the importance weights. The sum is convex in the shares; each step multiplies
-    them by the root of their gain. As a few draws cannot tell how thin a member is where they have seen none,
-    a part of the shares is `shares_by_likelihood`.
+    The sum is the variance of the importance weights, but for a constant. It is convex in the shares, and
+    each step multiplies them by the square root of their gain. A few draws cannot tell how thin a member is
+    where no draw is, so a part of the shares comes from `shares_by_likelihood`.
 
     Parameters
     ----------
@@ -65,7 +75,7 @@ def shares_by_efficiency(log_ratios: Array, weights: Array, log_target: Array, f
     log_target : ndarray, shape (n,)
         Log density of the target relative to the prior, not normalised.
     fixed : ndarray, shape (n_members,)
-        Fixed shares; zero for the members that divide the rest between them.
+        Fixed shares. Members with zero divide the rest between them.
 
     References
     ----------
@@ -89,15 +99,3 @@ def shares_by_efficiency(log_ratios: Array, weights: Array, log_target: Array, f
         if settled:
             break
     return MIXTURE.efficiency_part * shares + (1.0 - MIXTURE.efficiency_part) * by_likelihood
-
-
-def _by_em(log_ratios: Array, weights: Array) -> Array:
-    """Expectation maximisation for the shares alone, from equal ones, shape (n_members,)."""
-    n_members = len(log_ratios)
-    shares = np.full(n_members, 1.0 / n_members)
-    for _ in range(MIXTURE.share_steps):
-        log_joint = log_ratios + np.log(shares)[:, None]
-        responsibility = np.exp(log_joint - logsumexp(log_joint, axis=0))
-        shares = np.nan_to_num(responsibility) @ weights + 1e-6 / n_members
-        shares /= shares.sum()
-    return shares

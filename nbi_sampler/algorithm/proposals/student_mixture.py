@@ -1,9 +1,4 @@
-"""Mixtures of Student-t kernels: cheap densities of weighted draws, in whatever coordinates these have.
-
-Fitted by expectation maximisation, a compact description of a few modes; or with one kernel on each of many
-draws, shaped by its neighbours, which follows curved ridges and bounds the importance weights where
-everything else is too thin.
-"""
+"""Mixtures of Student-t kernels, and their fit to weighted draws by expectation maximisation."""
 
 from __future__ import annotations
 
@@ -12,20 +7,19 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from nbi_sampler.algorithm.proposals.affine import AffineMap, spread_of
-from nbi_sampler.core.config import LOCAL_KERNELS, MIXTURE, KernelConfig
-from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
+from nbi_sampler.algorithm.proposals.affine import AffineMap
+from nbi_sampler.core.config import MIXTURE
+from nbi_sampler.importance.weights import effective_sample_size
 
-__all__ = ["StudentMixture", "fitted_by_em", "weighted_kernels"]
+__all__ = ["StudentMixture", "fitted_by_em"]
 
 Array = NDArray[np.float64]
 
-# Coordinates that are standardised at a time: so many stay in the cache of a processor.
+# Coordinates that are standardised at a time. So many stay in the cache of a processor.
 CACHED = 100_000
 
 
@@ -37,7 +31,7 @@ class StudentMixture:
     Parameters
     ----------
     shares : ndarray, shape (n_kernels,)
-        Summing to 1.
+        Values that sum to 1.
     centres : ndarray, shape (n_kernels, n_dim)
     factors : ndarray, shape (n_kernels, n_dim, n_dim)
         Lower-triangular square roots of the scale matrices.
@@ -80,84 +74,15 @@ class StudentMixture:
         standard = self._inverses.reshape(-1, n_dim) @ y.T - self._shifts.reshape(-1, 1)
         square = np.square(standard, out=standard).reshape(n_kernels, n_dim, -1).sum(axis=1)
         terms = self._log_norm[:, None] - 0.5 * (self.degrees + n_dim) * np.log1p(square / self.degrees)
-        # scipy's takes three times as long, and all terms are finite here.
+        # That of scipy takes three times as long, and all terms are finite here.
         highest = terms.max(axis=0)
         return np.asarray(highest + np.log(np.exp(terms - highest).sum(axis=0)))
 
 
-def weighted_kernels(
-    y: Array, log_weights: Array, rng: np.random.Generator, settings: KernelConfig = LOCAL_KERNELS
-) -> tuple[StudentMixture | None, float]:
-    """Kernels on weighted draws, each with the spread of its neighbours.
-
-    On a weighted sample without repeats, or where ``settings.least_excess`` is given, on the draws of largest
-    weight of those that stand out: there all proposals so far are too thin.
-
-    Parameters
-    ----------
-    y : ndarray, shape (n, n_dim)
-    log_weights : ndarray, shape (n,)
-        Of the distribution to cover.
-
-    Returns
-    -------
-    StudentMixture or None
-        None where no weight stands out.
-    float
-        Mass of the draws that stand out; 1 for a sample of all.
-
-    References
-    ----------
-    West (1993), J. R. Stat. Soc. B 55, 409: kernels on weighted draws; Cappé et al. (2008, arXiv:0710.4242);
-    Raftery & Bao (2010), Biometrics 66, 1162: incremental mixtures with a kernel on the largest weight.
-    """
-    if not settings.least_excess:
-        pool = _without_repeats(y, log_weights, rng, settings)
-        centres = pool[: settings.n_kernels]
-        shares, mass = np.full(len(centres), 1.0 / len(centres)), 1.0
-        return StudentMixture(shares, centres, _neighbourhoods(centres, pool), settings.degrees), mass
-    weights = normalised_weights(log_weights)
-    positive = weights[weights > 0.0]
-    typical = math.exp(float(positive @ np.log(positive)))
-    excess = np.flatnonzero(weights > settings.least_excess * typical)
-    if not len(excess):
-        return None, 0.0
-    chosen = excess[np.argsort(-weights[excess])[: settings.n_kernels]]
-    factors = _neighbourhoods(y[chosen], _without_repeats(y, log_weights, rng, settings))
-    shares, mass = weights[chosen] / weights[chosen].sum(), float(weights[excess].sum())
-    return StudentMixture(shares, y[chosen], factors, settings.degrees), mass
-
-
-def _without_repeats(y: Array, log_weights: Array, rng: np.random.Generator, settings: KernelConfig) -> Array:
-    """Weighted sample without repeats (Gumbel top-k), shape (at most n, n_dim).
-
-    Of no more draws than a few times as many as are effective: a larger sample would be wider than what the
-    weights describe.
-    """
-    keys = log_weights + rng.gumbel(size=len(log_weights))
-    n_effective = effective_sample_size(log_weights)
-    supported = max(settings.fewest_in_pool, int(settings.pool_per_effective * n_effective))
-    n = min(settings.n_pool, supported, int(np.isfinite(keys).sum()))
-    return y[np.argsort(-keys)[:n]]
-
-
-def _neighbourhoods(centres: Array, pool: Array) -> Array:
-    """Lower-triangular square roots of the spread of the nearest of ``pool`` about each centre."""
-    n_dim = pool.shape[1]
-    n_neighbours = min(2 * n_dim + 12, len(pool))
-    spread = np.maximum(spread_of(pool), 1e-12)
-    _, index = cKDTree(pool / spread).query(centres / spread, k=n_neighbours)
-    near = pool[index.reshape(len(centres), n_neighbours)] - centres[:, None]
-    covariance = np.einsum("mki,mkj->mij", near, near) / max(n_neighbours - 1, 1)
-    diagonal = np.einsum("mii->mi", covariance)
-    diagonal += 1e-3 * diagonal.copy() + 1e-6 * spread**2
-    return np.asarray(np.linalg.cholesky(covariance))
-
-
 def fitted_by_em(y: Array, weights: Array, n_kernels: int, rng: np.random.Generator) -> StudentMixture:
-    """Gaussian mixture of weighted draws with its covariances, its tails made a little heavier.
+    """Mixture with the covariances of a Gaussian mixture fitted to weighted draws, and heavier tails.
 
-    ``y`` is of shape (n, n_dim); the weights sum to 1.
+    ``y`` has shape (n, n_dim), and the weights sum to 1.
     """
     degrees = MIXTURE.em_degrees
     if n_kernels == 1:

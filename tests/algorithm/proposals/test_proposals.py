@@ -12,10 +12,11 @@ from scipy import stats
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels, kernels_on_draws
 from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
-from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em, weighted_kernels
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import REGRESSION_KERNELS as FEW
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.networks.flows import flow_factory
@@ -34,7 +35,7 @@ def flow_proposal(cut, n_context=0):
 def local(cut):
     rng = np.random.default_rng(5)
     z = rng.normal(size=(2000, 2)) * 0.7
-    return LatentKernels(weighted_kernels(apply_cut(z, cut), -0.5 * (z**2).sum(1), rng, FEW)[0], cut)
+    return kernels_on_draws(WeightedDraws(z, -0.5 * (z**2).sum(1)), LatentKernels, cut, rng, FEW)[0]
 
 
 def by_em(cut):

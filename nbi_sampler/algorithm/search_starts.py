@@ -1,0 +1,159 @@
+"""Starts of the search for modes, as pure functions of draws in the unit cube."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
+from nbi_sampler.algorithm.proposals.local_regression import n_terms
+from nbi_sampler.algorithm.proposals.paraboloid import fading_weights, newton_step, paraboloid, triangle
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.core.config import MODE_SEARCH
+
+__all__ = ["Starts", "first_starts", "kernels_around", "moved"]
+
+Array = NDArray[np.float64]
+
+
+class Starts(NamedTuple):
+    """Present positions of the starts.
+
+    Attributes
+    ----------
+    centres : ndarray, shape (n_starts, n_dim)
+        Positions in the unit cube.
+    factors : ndarray, shape (n_starts, n_dim, n_dim)
+        Lower-triangular square roots of the covariances of the next draws. In the end these are the
+        covariances of the modes.
+    converged : ndarray of bool, shape (n_starts,)
+        True for starts that have reached a mode.
+    """
+
+    centres: Array
+    factors: Array
+    converged: NDArray[np.bool_]
+
+
+def first_starts(
+    u: Array,
+    log_likelihood: Array,
+    allowed: NDArray[np.bool_] | None = None,
+    most: int = MODE_SEARCH.most_starts,
+) -> Starts:
+    """The highest of the draws that are higher than their neighbours.
+
+    Parameters
+    ----------
+    u : ndarray, shape (n, n_dim)
+        Coordinates in the unit cube.
+    log_likelihood : ndarray, shape (n,)
+        Finite values.
+    allowed : ndarray of bool, shape (n,), optional
+        Draws that may be starts; all by default.
+    most : int
+        Largest number of starts, in addition to the general limit.
+    """
+    n_dim = u.shape[1]
+    _, near = cKDTree(u).query(u, k=min(MODE_SEARCH.n_neighbours, len(u)))
+    # Among all draws: if modes differ in width, the tempered draws are those of the widest mode.
+    tops = np.flatnonzero(log_likelihood >= log_likelihood[near.reshape(len(u), -1)].max(axis=1))
+    tops = tops if allowed is None else tops[allowed[tops]]
+    starts = tops[np.argsort(-log_likelihood[tops])[: min(most, MODE_SEARCH.most_starts)]]
+    factors = np.broadcast_to(MODE_SEARCH.first_width * np.eye(n_dim), (len(starts), n_dim, n_dim))
+    return Starts(u[starts], factors, np.zeros(len(starts), dtype=bool))
+
+
+def kernels_around(starts: Starts, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
+    """A proposal with equally many draws around each start within the cube. None if hardly any are inside.
+
+    For ``cut``, shape (n_dim,), see `periodic`.
+    """
+    normal = rng.normal(size=(MODE_SEARCH.n_tested, starts.centres.shape[1]))
+    tested = starts.centres[:, None] + np.einsum("mij,nj->mni", starts.factors, normal)
+    inside = ((tested > 0.0) & (tested < 1.0)).all(axis=2).mean(axis=1)
+    shares = 1.0 / np.maximum(inside, MODE_SEARCH.least_inside)
+    mixture = StudentMixture(shares / shares.sum(), starts.centres, starts.factors, MODE_SEARCH.degrees)
+    return UnitCubeKernels.of(mixture, cut, rng)
+
+
+def moved(mixture: StudentMixture, u: Array, log_likelihood: Array) -> Starts:
+    """Starts after a step that uses a batch of draws around them.
+
+    Parameters
+    ----------
+    mixture : StudentMixture
+        The kernels of `kernels_around`.
+    u : ndarray, shape (n, n_dim)
+        All draws so far, in the unit cube.
+    log_likelihood : ndarray, shape (n,)
+        Finite.
+
+    Returns
+    -------
+    Starts
+        As many starts or fewer, because only one is left of those that meet.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> around = StudentMixture(np.ones(1), np.array([[0.7, 0.7]]), 0.1 * np.eye(2)[None], 10.0)
+    >>> u = around.sample(50, rng)
+    >>> found = moved(around, u, -0.5 * (((u - 0.5) / [0.01, 0.02]) ** 2).sum(axis=1))
+    >>> found.centres.round(4), np.diagonal(found.factors[0]).round(4)
+    (array([[0.5, 0.5]]), array([0.01, 0.02]))
+    """
+    moves = [
+        _moved(centre, factor, u, log_likelihood)
+        for centre, factor in zip(mixture.centres, mixture.factors, strict=True)
+    ]
+    moves.sort(key=lambda move: not move.converged)
+    kept: list[_Move] = []
+    for move in moves:
+        if not any(_meet(move, other) for other in kept):
+            kept.append(move)
+    centres, factors, converged = zip(*kept, strict=True)
+    return Starts(np.array(centres), np.array(factors), np.array(converged))
+
+
+class _Move(NamedTuple):
+    centre: Array
+    factor: Array
+    converged: bool
+
+
+def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Move:
+    """One start after a Newton step in coordinates in which its kernel is N(0, I)."""
+    n_dim = len(centre)
+    t = np.asarray(np.linalg.solve(factor, (u - centre).T).T, dtype=np.float64)
+    squares = (t**2).sum(axis=1)
+    fewest, most = (round(each * n_terms(n_dim)) for each in MODE_SEARCH.draws_per_term)
+    near = np.flatnonzero(squares < n_dim + 4.0 * math.sqrt(2.0 * n_dim))
+    near = near[np.argsort(squares[near])[:most]]
+    if len(near) < MODE_SEARCH.draws_per_term[0] * (2 * n_dim + 1):
+        best = u[near[np.argmax(log_likelihood[near])]] if len(near) else centre
+        return _Move(best, 0.5 * factor, False)
+    full = len(near) >= fewest
+    gradient, curvature, residual = paraboloid(
+        t[near], log_likelihood[near], fading_weights(log_likelihood[near]), full
+    )
+    fits = residual < 1.0
+    widening, reach = MODE_SEARCH.widening[fits], MODE_SEARCH.reach[fits]
+    move, length, curvatures, vectors = newton_step(gradient, curvature, widening, reach)
+    # The error of the paraboloid grows with the third power of the width.
+    narrowing = MODE_SEARCH.narrowing
+    least = narrowing if fits else max(narrowing, residual ** (-1.0 / 3.0))
+    widths = np.maximum(1.0 / np.sqrt(curvatures), least)
+    arrived = full and fits and length < math.sqrt(n_dim)
+    return _Move(np.clip(centre + factor @ move, 0.0, 1.0), triangle(factor @ (vectors * widths)), arrived)
+
+
+def _meet(one: _Move, other: _Move) -> bool:
+    """True if each start lies within the kernel of the other."""
+    offset = one.centre - other.centre
+    far = max(float(np.linalg.norm(np.linalg.solve(each.factor, offset))) for each in (one, other))
+    return far < math.sqrt(len(offset))
