@@ -71,7 +71,7 @@ def test_samples_and_draws_count_as_many_as_they_are_worth():
 
 @pytest.mark.parametrize("mass_elsewhere, whole_way", [(0.5, True), (0.001, False)])
 def test_a_mode_that_only_the_search_finds_sends_the_run_the_whole_way(mass_elsewhere, whole_way):
-    """How many more the samples lack, nobody knows."""
+    """The samples may then lack more modes, and nobody knows how many."""
     rng, width = np.random.default_rng(2), 0.05
     (known, log_z), (other, log_z_other) = (toys.bump([centre], width) for centre in (1.0, -1.0))
 

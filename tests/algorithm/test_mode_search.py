@@ -27,7 +27,7 @@ def modes(u):
 
 
 def searched(function, rng, n_rounds=4, n_scan=2000, n_each=900):
-    """What the step of a run does, without the run."""
+    """The step of a run, without the run."""
     u = rng.uniform(size=(n_scan, D))
     starts = first_starts(u, function(u))
     for _ in range(n_rounds):
