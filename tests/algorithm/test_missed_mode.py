@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import toys
 from snpe_cases import QUIET, pull, settings, status_of
 
@@ -55,6 +56,7 @@ class TestMissedMode:
         value, error = log_evidence(state.final_log_weights)
         assert status != "ok" or abs(value - self.evidence) < 4 * error
 
+    @pytest.mark.slow
     def test_the_refinement_takes_it_up(self):
         state, status = self.drawn_to_the_end(0.005, refine=True)
         assert status == "ok"

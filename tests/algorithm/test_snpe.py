@@ -142,6 +142,7 @@ def test_the_budget_is_kept_to_the_draw(tier, n_calls):
 
 
 class TestKnownEvidence:
+    @pytest.mark.slow
     def test_five_dimensions_from_the_likelihood_alone(self):
         function, evidence = toys.bump(np.linspace(-1, 1, 5), 0.3)
         config = settings(n_effective=1000, n_sims=1000)
