@@ -69,7 +69,7 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
 
 
 def _own_model(likelihood: object) -> ForwardModel | None:
-    """Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."""
+    """Likelihoods of bilby itself, and joint likelihoods of recognised parts."""
     if behaves_like(likelihood, bilby_likelihood.JointLikelihood):
         parts = [forward_model_for(part) for part in likelihood.likelihoods]  # type: ignore[attr-defined]
         known = [part for part in parts if part is not None]
