@@ -1,6 +1,6 @@
-"""The forward model of a likelihood: a plugin's, or one of ours for a likelihood of bilby.
+"""Find the forward model of a likelihood, from a plugin or from this package.
 
-Plugins are asked first.
+Plugins are consulted first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ADAPTERS: tuple[tuple[type, Callable[[Any], ForwardModel]], ...] = (
 
 
 def forward_model_for(likelihood: object) -> ForwardModel | None:
-    """Forward model of a likelihood that a plugin or the package knows.
+    """Forward model of a likelihood that a plugin or the package recognises.
 
     Parameters
     ----------
@@ -44,13 +44,14 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
     Returns
     -------
     ForwardModel or None
-        None where the likelihood is not recognised: by the package, another class than bilby's, or one whose
-        methods or properties were overridden, or a joint likelihood with such a part.
+        None if the likelihood is not recognised. The package does not recognise classes other than bilby's,
+        classes
+        with overridden methods or properties, and joint likelihoods with such a part.
 
     Raises
     ------
     ValueError
-        If the package recognises the likelihood and its data cannot be used, such as missing data.
+        If the likelihood is recognised and its data cannot be used, for example because some are missing.
 
     Examples
     --------
