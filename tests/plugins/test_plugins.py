@@ -81,7 +81,7 @@ class TestForwardModels:
         plugins.register(Simulating(), MINE)
         fit(tmp_path, likelihood, resume=True)
         fit(tmp_path, likelihood, resume=True, n_effective=60)
-        assert "goes on from" in bilby_log.text
+        assert "continues from" in bilby_log.text
         plugins.unregister("mine")
         plugins.register(Simulating(), dataclasses.replace(MINE, version="1.3"))
         bilby_log.clear()

@@ -267,7 +267,7 @@ class TestWhatIsRefused:
             ),
             (
                 {"m": np.ones(50), "c": np.zeros(50)},
-                "at least 20 different samples within the priors, got 1 of 50",
+                "at least 20 distinct samples within the priors, got 1 of 50",
             ),
             ({"m": np.ones(50), "c": np.ones(50), "weights": -np.ones(50)}, "weights that are finite"),
             ("nowhere_result.json", "initial_result: expected the file of a result, got nowhere_result.json"),

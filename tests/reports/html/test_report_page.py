@@ -112,7 +112,7 @@ def test_every_status_is_explained_with_its_remedy(status, result, no_figures):
 
 
 def test_a_status_of_another_version_is_said_not_to_be_known(result, no_figures):
-    assert "does not know the status" in report(changed(result, status="marvellous")).html
+    assert "this one does not know its status" in report(changed(result, status="marvellous")).html
 
 
 @pytest.mark.parametrize(
