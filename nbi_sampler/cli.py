@@ -73,8 +73,7 @@ def plugin_report() -> list[dict[str, Any]]:
     -------
     list of dict
         Each has ``"name"``, ``"distribution"`` and ``"version"``. A broken plugin has ``"error"``. Others
-        have
-        ``"provides"``: the names that the plugin offers under each hook, or one line of documentation.
+        have ``"provides"``: the names that the plugin offers under each hook, or one line of documentation.
     """
     from nbi_sampler.plugins.manager import CORE, installed
 

@@ -1,8 +1,7 @@
 """Random generators for each stage of a run, all from one seed, without touching a global generator.
 
 The words and numbers of its key name a stage. Its stream is therefore the same whatever ran before it, in
-this
-process or in an earlier one.
+this process or in an earlier one.
 """
 
 from __future__ import annotations

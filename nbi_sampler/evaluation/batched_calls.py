@@ -1,10 +1,8 @@
 """One call for many draws, by functions that broadcast and by functions of jax under ``jax.vmap``.
 
 A function for one draw takes a dictionary of floats. A batched function takes columns, arrays of shape (n,),
-and
-returns an array with n rows. The functions here are candidates, which `probing` compares with single calls.
-jax
-is used only if the user's program has imported it.
+and returns an array with n rows. The functions here are candidates, which `probing` compares with single
+calls. jax is used only if the user's program has imported it.
 """
 
 from __future__ import annotations

@@ -128,8 +128,7 @@ class Calls:
         """Values of all draws from one call of a batched function; None if single calls disagree.
 
         A function that broadcasts may still combine its arguments, as in ``if np.any(...)``. So draws for
-        which it
-        fails are evaluated singly, and so is one other draw, for comparison.
+        which it fails are evaluated singly, and so is one other draw, for comparison.
         """
         if function is None:
             return None
@@ -185,11 +184,9 @@ def likelihood_function(likelihood: Likelihood, use_ratio: bool) -> Callable[[di
     """Log-likelihood, or log-likelihood ratio, as a function of a dictionary of parameters.
 
     The signature decides once how it is called. Methods that take ``parameters`` get the sampled and fixed
-    ones.
-    Methods of older likelihoods (all of bilby 2.7) read ``likelihood.parameters``, which is updated first.
-    The
-    ratio of bilby 2.8's base class takes ``parameters`` even if ``log_likelihood`` does not, and then loses
-    them; so both methods must take them.
+    ones. Methods of older likelihoods (all of bilby 2.7) read ``likelihood.parameters``, which is updated
+    first. The ratio of bilby 2.8's base class takes ``parameters`` even if ``log_likelihood`` does not, and
+    then loses them; so both methods must take them.
     """
     method = likelihood.log_likelihood_ratio if use_ratio else likelihood.log_likelihood
     if _takes_parameters(method) and _takes_parameters(likelihood.log_likelihood):

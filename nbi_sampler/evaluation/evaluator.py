@@ -53,8 +53,7 @@ class Evaluator:
         Processes for calls that take long enough. By default all calls are made in this process.
     between_calls : callable, optional
         Called between the calls of a batch, and during waits for processes. If it raises, the call that has
-        just
-        ended does not count, because the same signal may have interrupted the user's code.
+        just ended does not count, because the same signal may have interrupted the user's code.
 
     Attributes
     ----------

@@ -1,8 +1,7 @@
 """Tests, at a few draws from the prior, of the calls that a draw of a problem needs.
 
 One call of the user's model may serve both training and weighting, or the likelihood needs a call of its own.
-One
-call may serve many draws. A call may be too cheap to be worth sending to another process.
+One call may serve many draws. A call may be too cheap to be worth sending to another process.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The input may be lists, masked arrays, data frames, tensors or quantities. The output is an array in double
 precision, or an error that names the argument. Each complex channel becomes two real ones: first come the
-real
-parts of all channels, then the imaginary parts.
+real parts of all channels, then the imaginary parts.
 """
 
 from __future__ import annotations
@@ -183,8 +182,7 @@ def robust_scale(values: Array) -> float:
     """Rough noise level of a data set, never zero.
 
     It is the smaller of two scales: that of the data, and that of the differences of neighbours. The
-    differences
-    are insensitive to a signal that varies smoothly along the data.
+    differences are insensitive to a signal that varies smoothly along the data.
 
     Parameters
     ----------

@@ -1,9 +1,8 @@
 """The forward model: how a likelihood gets from parameters to data.
 
 It splits a likelihood into an expensive and a cheap part. The expensive one is the noiseless prediction by
-the
-user's function. The cheap one is the noise law, which training draws anew in every epoch. This module imports
-numpy and torch, but not bilby.
+the user's function. The cheap one is the noise law, which training draws anew in every epoch. This module
+imports numpy and torch, but not bilby.
 """
 
 from __future__ import annotations
@@ -89,8 +88,7 @@ class ForwardModel(ABC):
         """True if `simulate` and `noise` describe the observed data well enough to test a fit.
 
         By default this is so if `log_likelihood` can be called. It is false for a model whose simulations
-        only help
-        to find the posterior, and for one whose noise level is a rough estimate.
+        only help to find the posterior, and for one whose noise level is a rough estimate.
         """
         return self.has_log_likelihood
 
@@ -125,8 +123,7 @@ class ForwardModel(ABC):
         """Noiseless prediction at other values of the independent variable, for plots; one call.
 
         It may raise any error of the user's code. If that code uses more than x, the values at the data may
-        differ
-        from those of `simulate`.
+        differ from those of `simulate`.
 
         Parameters
         ----------
@@ -144,8 +141,7 @@ class ForwardModel(ABC):
         """Noiseless predictions of many draws by one broadcasting call of the user's model function.
 
         The function gets parameters of shape ``(n, 1)``. The caller has to test that it broadcasts: a few
-        rows must
-        agree with `simulate`, and any exception means that it does not.
+        rows must agree with `simulate`, and any exception means that it does not.
 
         Parameters
         ----------
@@ -171,8 +167,7 @@ class ForwardModel(ABC):
         ----------
         wrap : callable
             Takes a function of a mapping of parameters that returns what the user's function returns. Returns
-            a
-            function that takes parameters of shape (n, 1) and returns n such values.
+            a function that takes parameters of shape (n, 1) and returns n such values.
 
         Returns
         -------
@@ -221,8 +216,7 @@ class ForwardModel(ABC):
 
         In the result, the noise has a scale of about one and the observed data are zero. Only the second is
         guaranteed. If single precision does not resolve the offset or scale of the data, pass float64 and
-        round the
-        result.
+        round the result.
 
         Parameters
         ----------
@@ -238,8 +232,7 @@ class ForwardModel(ABC):
         """Scale of the stabilised noise if it is white, Gaussian and independent of the prediction.
 
         A value ``s`` guarantees ``stabilise(noise(m)) = stabilise(m) + s N(0, I)`` in distribution. Training
-        can then
-        stabilise once and add noise afterwards.
+        can then stabilise once and add noise afterwards.
 
         Parameters
         ----------
@@ -269,8 +262,7 @@ class ForwardModel(ABC):
         -------
         ndarray, shape (n, n_residuals), or None
             One residual for each data point, or fewer if data depend on each other. None if the noise law has
-            no
-            closed form; `noise` and `stabilise` then replace it.
+            no closed form; `noise` and `stabilise` then replace it.
         """
         scale = self.white_noise_scale(columns)
         if scale is None:

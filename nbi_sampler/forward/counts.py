@@ -51,10 +51,8 @@ class PoissonModel(FunctionModel):
             = \sum_i \left[ y_i (\log(1 + d_i) - d_i) + \log p(y_i | y_i) \right], \quad d_i = r_i / y_i - 1
 
         The second form is used because the terms of the first cancel: at 1e12 counts they leave an error of
-        0.01.
-        As in bilby, the result is minus infinity if any rate is zero, whatever its count. It is NaN if a rate
-        is
-        negative.
+        0.01. As in bilby, the result is minus infinity if any rate is zero, whatever its count. It is NaN if
+        a rate is negative.
         """
         with np.errstate(all="ignore"):
             counted = self.observed > 0.0

@@ -2,8 +2,7 @@
 
 All random numbers come from one torch generator on the device of the arguments; ``torch.distributions`` would
 use torch's global one. Arguments outside the domain of a law give NaN, because torch raises on a CPU and
-breaks
-the process on a GPU.
+breaks the process on a GPU.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ class NoiseFunction:
     ----------
     function : callable
         ``noise(x, rng)``, or ``noise(x, y)`` with the parameters y of a single simulation. The second kind
-        draws
-        from numpy's global generator, which is seeded from ``rng`` during the call and restored afterwards.
+        draws from numpy's global generator, which is seeded from ``rng`` during the call and restored
+        afterwards.
 
     Attributes
     ----------

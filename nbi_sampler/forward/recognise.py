@@ -45,8 +45,7 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
     -------
     ForwardModel or None
         None if the likelihood is not recognised. The package does not recognise classes other than bilby's,
-        classes
-        with overridden methods or properties, and joint likelihoods with such a part.
+        classes with overridden methods or properties, and joint likelihoods with such a part.
 
     Raises
     ------

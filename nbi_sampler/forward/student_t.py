@@ -22,8 +22,7 @@ class StudentTModel(FunctionModel):
     """Data ``m(theta) + sigma t_nu``, with ``sigma`` known and ``nu`` known or a parameter.
 
     A parameter called ``nu`` replaces the likelihood's own value. A parameter called ``sigma`` does not, as
-    in
-    bilby.
+    in bilby.
 
     Parameters
     ----------

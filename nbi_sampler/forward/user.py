@@ -36,13 +36,11 @@ class UserModel(ForwardModel):
     ----------
     simulator : callable
         ``simulator(parameters: dict) -> ndarray`` of the shape of ``x_obs``. It adds no noise unless
-        ``noise`` is
-        None.
+        ``noise`` is None.
     noise : float or ndarray or callable or None
         Standard deviation of Gaussian noise: a number or an array that broadcasts to ``x_obs``. Or a function
         ``noise(prediction: ndarray, rng: numpy.random.Generator) -> ndarray`` that returns a noisy copy of
-        the
-        prediction (`NoiseFunction` lists other signatures). Or None if the simulator adds its own noise.
+        the prediction (`NoiseFunction` lists other signatures). Or None if the simulator adds its own noise.
     x_obs : array_like, shape (length,) or (n_channels, length)
         Observed data, real or complex. For complex data, a standard deviation applies to the real and to the
         imaginary part, and simulations and the noise function are complex too.
@@ -53,8 +51,7 @@ class UserModel(ForwardModel):
         Shape of ``x_obs``.
     is_complex : bool
         True if ``x_obs`` is complex. Everywhere else in a forward model complex data are real: the real parts
-        of
-        all channels, then the imaginary parts.
+        of all channels, then the imaginary parts.
 
     Raises
     ------
@@ -66,8 +63,7 @@ class UserModel(ForwardModel):
     Notes
     -----
     A noise function is called row by row in numpy. It is called several times near ``x_obs`` when the model
-    is
-    made, to learn the noise scale.
+    is made, to learn the noise scale.
 
     Examples
     --------

@@ -27,8 +27,8 @@ def pareto_k(log_weights: Array) -> float:
     -------
     float
         Below 0.5 the variance is finite and the errors are reliable. Above 0.7 they cannot be trusted. The
-        value
-        is infinity with fewer than 5 distinct tail weights, and minus infinity if all weights are equal.
+        value is infinity with fewer than 5 distinct tail weights, and minus infinity if all weights are
+        equal.
 
     References
     ----------

@@ -166,8 +166,7 @@ def reliable(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) ->
     """True if the errors from the weights can be trusted, because no heavy tail carries mass.
 
     With an efficiency near one, the tail is made of negligible differences. So k-hat counts only if the
-    largest
-    weights also hold more mass than their share, by more than `negligible_excess`.
+    largest weights also hold more mass than their share, by more than `negligible_excess`.
 
     References
     ----------
@@ -200,10 +199,9 @@ def contradicting_evidence(
     There are two checks. First, the weights of every batch give an unbiased estimate of Z that is never
     negative. By Markov's inequality it exceeds t Z with a probability of at most 1 / t. An estimate far above
     the result therefore shows that the result's draws have missed mass, even if it rests on few draws.
-    Second,
-    the estimate from all draws under the mixture of all proposals, which is biased low, must not exceed the
-    result by many errors.
-    draws under the mixture of all proposals, biased low as it is, must not lie many errors above.
+    Second, the estimate from all draws under the mixture of all proposals, which is biased low, must not
+    exceed the result by many errors. draws under the mixture of all proposals, biased low as it is, must not
+    lie many errors above.
 
     Parameters
     ----------
@@ -267,8 +265,7 @@ def judge(
         Number of distinct draws among the rows of the posterior. There are as many rows as effective samples.
     likelihood_only : bool
         True if the run had no simulations to find modes with. The message then says what may be missed, even
-        if
-        the status is "ok".
+        if the status is "ok".
     misfit : str, optional
         Description of the evidence that the model does not fit the data.
     n_prior : int
@@ -343,8 +340,7 @@ def may_be_missed(n_prior: int) -> str:
     ----------
     n_prior : int
         Number of independent draws. A region with a share s of the prior contains none of them with
-        probability
-        (1 - s) to the power of ``n_prior``.
+        probability (1 - s) to the power of ``n_prior``.
 
     Examples
     --------

@@ -45,8 +45,7 @@ def neighbours(residuals: Array, sequences: Sequences) -> Array:
     .. math:: \sum r_i r_{i+1}
 
     The sum is not divided by the sum of squares. The residuals of data without noise are smooth but smaller
-    than
-    any noise, and they are no misfit.
+    than any noise, and they are no misfit.
 
     Parameters
     ----------
@@ -92,8 +91,7 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
     r"""Probabilities of larger test quantities than those of each row, if residuals are N(0, I).
 
     The results for chi-squared and for the largest residual are exact. The products of neighbours divided by
-    the
-    sum of squares have, in good approximation, a beta distribution on [-1, 1] with the exact variance
+    the sum of squares have, in good approximation, a beta distribution on [-1, 1] with the exact variance
     :math:`M / (N (N + 2))` for M pairs in N data, whatever that sum is. The sum is integrated over.
 
     Parameters

@@ -47,8 +47,7 @@ def effective_sample_size(log_weights: Array) -> float:
     .. math:: \mathrm{ESS} = (\sum_i w_i)^2 / \sum_i w_i^2
 
     The result is between 1 and ``n_samples``, and does not depend on a constant in the log weights. It is 0
-    if
-    every weight is zero.
+    if every weight is zero.
 
     References
     ----------
@@ -87,8 +86,7 @@ def log_evidence(log_weights: Array) -> Evidence:
     Notes
     -----
     The error is the delta-method error of the mean weight. It does not change if a constant is added to the
-    log
-    weights, and is computed in log space. It does not account for a mode without draws.
+    log weights, and is computed in log space. It does not account for a mode without draws.
 
     Examples
     --------

@@ -1,16 +1,12 @@
 """The hooks that plugins may implement: only their signatures and contracts.
 
 A plugin is a module (or any object) with functions that are marked with `hookimpl` and named like a hook.
-They
-may omit arguments that they do not use. Its distribution lists it under the entry-point group
-``nbi_sampler``.
-`plugins` loads and calls plugins; docs/plugins.md explains how to write one.
+They may omit arguments that they do not use. Its distribution lists it under the entry-point group
+``nbi_sampler``. `plugins` loads and calls plugins; docs/plugins.md explains how to write one.
 
 Among names, the offers of the package come first; among forward models, they come last. If a plugin raises,
-or
-returns something that the hook does not allow, the log names it with its distribution and version. The run
-then
-continues as if the plugin had returned None.
+or returns something that the hook does not allow, the log names it with its distribution and version. The run
+then continues as if the plugin had returned None.
 """
 
 from __future__ import annotations
@@ -58,10 +54,9 @@ def forward_model(likelihood: object) -> ForwardModel | None:
     """Return the model that describes how the data of a likelihood arise.
 
     The hook is called in the main process before the first draw, when a sampler is made without
-    ``simulator=``,
-    and for every part of a joint likelihood. Plugins are called in alphabetical order of their names, and the
-    package last. The first value other than None is used. It is pickled if worker processes evaluate the
-    likelihood, so its class has to be in a module that these can import.
+    ``simulator=``, and for every part of a joint likelihood. Plugins are called in alphabetical order of
+    their names, and the package last. The first value other than None is used. It is pickled if worker
+    processes evaluate the likelihood, so its class has to be in a module that these can import.
 
     Parameters
     ----------
@@ -72,10 +67,9 @@ def forward_model(likelihood: object) -> ForwardModel | None:
     -------
     ForwardModel or None
         None for a likelihood that the plugin does not know. This includes subclasses that may override
-        methods
-        which the plugin relies on. The model is compared with the likelihood at a few draws. If they
-        disagree,
-        the likelihood gives the weights, and the simulations of the model are used only for training.
+        methods which the plugin relies on. The model is compared with the likelihood at a few draws. If they
+        disagree, the likelihood gives the weights, and the simulations of the model are used only for
+        training.
     """
 
 
@@ -100,16 +94,14 @@ def flows() -> Mapping[str, FlowKind | str]:  # type: ignore[empty-body]
     """Return densities, with or without a condition, by the name for ``flow=``.
 
     The hook is called whenever a flow is chosen by name, also when a checkpoint is read, and all returned
-    values
-    are merged. A name is refused if the package has it, or an earlier plugin in alphabetical order.
+    values are merged. A name is refused if the package has it, or an earlier plugin in alphabetical order.
 
     Returns
     -------
     mapping of str to FlowKind, or to text ``"module:name"`` of one, imported where it is needed
         Its ``settings`` is a frozen, keyword-only dataclass with values that JSON can hold. Its
         ``make(n_dims, n_context, settings)`` returns a new `Density`, unconditional if ``n_context`` is 0.
-        Calls
-        with the same numbers return the same flow, except for its initial weights.
+        Calls with the same numbers return the same flow, except for its initial weights.
     """
 
 
@@ -118,8 +110,7 @@ def losses() -> Mapping[str, LossKind | str]:  # type: ignore[empty-body]
     """Return objectives of the rounds, by the name for ``loss=``.
 
     The hook is called whenever a run begins or fits, and all returned values are merged. A name is refused if
-    the
-    package has it, or an earlier plugin in alphabetical order.
+    the package has it, or an earlier plugin in alphabetical order.
 
     Returns
     -------
@@ -134,11 +125,9 @@ def run_started(run: Run) -> None:
     """A run begins, or continues from its checkpoint.
 
     The hook is called once in the main process, after the problem is made and before the first draw. All
-    plugins
-    are called, and their return values are ignored. The following applies to every event. Arguments must not
-    be
-    changed, and arrays are read-only. The time of the call is added to the run. If a plugin raises, the log
-    reports it, and the plugin gets no more events of this kind in this run.
+    plugins are called, and their return values are ignored. The following applies to every event. Arguments
+    must not be changed, and arrays are read-only. The time of the call is added to the run. If a plugin
+    raises, the log reports it, and the plugin gets no more events of this kind in this run.
 
     Parameters
     ----------
@@ -159,8 +148,7 @@ def simulations_drawn(run: Run, simulations: Simulations) -> None:
     run : Run
     simulations : Simulations
         Parameters, log-likelihoods, weights and, if the model was called, predictions. A plugin that keeps
-        the
-        arrays after the call keeps their memory.
+        the arrays after the call keeps their memory.
     """
 
 
@@ -169,8 +157,7 @@ def epoch_finished(run: Run, epoch: Epoch) -> None:
     """An epoch of a fit is complete.
 
     The hook is called in the rounds and in the refinement, about a hundred times in a run of seconds, so it
-    has
-    to be fast. All plugins are called.
+    has to be fast. All plugins are called.
 
     Parameters
     ----------
@@ -203,9 +190,8 @@ def run_finished(run: Run, outcome: Outcome) -> None:
     """The run has ended for any reason.
 
     The hook is called once for every `run_started`. It gets the figures of the result. If a signal or an
-    error
-    ended the run, the status is "interrupted" and there are no figures. The process is then about to exit, so
-    close files and return. All plugins are called.
+    error ended the run, the status is "interrupted" and there are no figures. The process is then about to
+    exit, so close files and return. All plugins are called.
 
     Parameters
     ----------

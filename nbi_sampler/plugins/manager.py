@@ -2,8 +2,7 @@
 
 If a plugin cannot be imported, does not match the hooks or raises, the log names it, and the run continues
 without it. The offers of the package itself are not registered here, so that nothing of the package is
-imported.
-The caller adds them (`registry.Registry`).
+imported. The caller adds them (`registry.Registry`).
 """
 
 from __future__ import annotations

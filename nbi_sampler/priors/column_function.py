@@ -1,9 +1,8 @@
 """A formula of a bilby prior for a column of values: in one call if a test allows it, otherwise row by row.
 
 bilby's priors, and the condition functions that users write, need not accept arrays. Some raise, and some
-return
-wrong values. A query leaves the prior object unchanged: bilby stores the limits of the last request of a
-conditional prior as attributes, and these are restored.
+return wrong values. A query leaves the prior object unchanged: bilby stores the limits of the last request of
+a conditional prior as attributes, and these are restored.
 """
 
 from __future__ import annotations

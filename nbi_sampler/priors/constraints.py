@@ -20,8 +20,7 @@ def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...
     """Names of the ``Constraint`` priors that bilby ignores.
 
     ``PriorDict.evaluate_constraints`` looks for them in the output of the dictionary's conversion function,
-    and treats
-    missing ones as satisfied. A dictionary with its own method to evaluate constraints has none.
+    and treats missing ones as satisfied. A dictionary with its own method to evaluate constraints has none.
     """
     names = [name for name, prior in priors.items() if isinstance(prior, Constraint)]
     if not names or type(priors).evaluate_constraints is not PriorDict.evaluate_constraints:

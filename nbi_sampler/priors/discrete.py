@@ -1,11 +1,9 @@
 """Priors with discrete values of finite probability: discrete priors, and spikes of slab-and-spike priors.
 
 Such a value occupies an interval of quantiles, in which the likelihood does not depend on the latent
-coordinate.
-The intervals of all parameters make up the discrete state of a draw; a parameter outside of all intervals is
-continuous. In a state, the continuous parameters get new coordinates in which the prior is N(0, I) again.
-Every
-state is then an ordinary problem in fewer dimensions.
+coordinate. The intervals of all parameters make up the discrete state of a draw; a parameter outside of all
+intervals is continuous. In a state, the continuous parameters get new coordinates in which the prior is N(0,
+I) again. Every state is then an ordinary problem in fewer dimensions.
 """
 
 from __future__ import annotations

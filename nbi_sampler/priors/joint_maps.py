@@ -2,8 +2,7 @@
 
 bilby's ``rescale`` of a Gaussian mixture picks the mode at random. That of a single Gaussian multiplies by
 eigenvectors that are not orthogonal if eigenvalues coincide (equal correlations). Exact maps replace both
-here.
-Bounds are not part of these maps. As in bilby's density, they truncate without renormalisation.
+here. Bounds are not part of these maps. As in bilby's density, they truncate without renormalisation.
 """
 
 from __future__ import annotations

@@ -53,10 +53,8 @@ class PriorMap:
     """z <-> theta of one prior, conditional or not, theta = rescale(ndtr(z)).
 
     Priors with unbounded tails use closed forms (`tails`), which resolve values beyond 8 sigma. The inverse
-    is
-    this form if there is one, ``prior.cdf`` if it inverts ``prior.rescale``, and bisection of ``rescale`` in
-    z
-    otherwise. A value of finite probability (discrete priors, spikes) maps to the middle of its range of
+    is this form if there is one, ``prior.cdf`` if it inverts ``prior.rescale``, and bisection of ``rescale``
+    in z otherwise. A value of finite probability (discrete priors, spikes) maps to the middle of its range of
     quantiles. A ``rescale`` may decrease, but one that is not monotonic has no inverse.
 
     Parameters
@@ -110,8 +108,7 @@ class PriorMap:
         """Invert `to_theta`; values beyond the support map to its edge.
 
         With a generator, a value of finite probability maps to a random point of its range of quantiles
-        instead of
-        the middle.
+        instead of the middle.
         """
         if self._closed_form is not None:
             return self._closed_form[1](theta[:, 0], conditions)[:, None]

@@ -1,8 +1,7 @@
 """Parameters by name: conversions of rows and columns of theta to the dictionaries of the user's code.
 
 Fixed parameters come before sampled ones. This is bilby's order, on which its likelihoods of Gaussian
-processes
-rely.
+processes rely.
 """
 
 from __future__ import annotations

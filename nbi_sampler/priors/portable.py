@@ -1,8 +1,7 @@
 """Priors of an engine: distributions of scipy as bilby priors, and conversion of priors to JSON and back.
 
 Reading executes no code. It creates only classes of bilby that are listed here and distributions of scipy,
-from
-plain numbers.
+from plain numbers.
 """
 
 from __future__ import annotations

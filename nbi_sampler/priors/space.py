@@ -1,8 +1,7 @@
 """The parameter space: latent z in R^D <-> unit cube <-> theta, for any bilby prior dictionary.
 
 In z the prior is exactly N(0, I). A proposal therefore cannot leave the support of the prior, and weights
-need no
-prior density. Networks work with z, and users with theta.
+need no prior density. Networks work with z, and users with theta.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ class ParameterSpace:
 
     Conditional priors are evaluated in the order of their dependence, joint priors as one block. A prior maps
     whole columns if this agrees with single rows at a few probes, and row by row otherwise. No query changes
-    the
-    priors or draws a random number.
+    the priors or draws a random number.
 
     Parameters
     ----------
@@ -65,8 +63,7 @@ class ParameterSpace:
         An entry is neither a prior nor a number, or the dictionary has its own way to map priors.
     ValueError
         No parameter is sampled, a condition or a joint prior is incomplete, or a prior cannot be used because
-        it is
-        improper or random.
+        it is improper or random.
 
     Examples
     --------
@@ -156,8 +153,7 @@ class ParameterSpace:
             Finite values.
         rng : numpy.random.Generator, optional
             A discrete value then maps to a random point of its range instead. If theta follows the prior, z
-            is
-            standard normal.
+            is standard normal.
 
         Raises
         ------
@@ -230,8 +226,7 @@ class ParameterSpace:
         """Mark the points that satisfy every ``Constraint``, after the dictionary's conversion function.
 
         Each row of theta, shape (n, n_dim), has one value. The bounds of joint priors count as constraints,
-        because
-        bilby's density includes them and its ``rescale`` does not.
+        because bilby's density includes them and its ``rescale`` does not.
         """
         theta = self._checked(theta, "theta")
         allowed = np.all((theta >= self._lower) & (theta <= self._upper), axis=1)

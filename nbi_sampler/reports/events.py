@@ -1,8 +1,7 @@
 """Events of a run for plugins: read-only summaries, and the observer that passes them on.
 
 The hooks are in `hookspecs`; the sampler makes a `RunEvents` for each run. If a plugin raises, the log
-reports it,
-and the plugin gets no more events of this kind in this run.
+reports it, and the plugin gets no more events of this kind in this run.
 """
 
 from __future__ import annotations
@@ -35,8 +34,7 @@ class Run:
     ----------
     label, outdir : str
         As passed to bilby; the folder may not exist yet. The training of an engine has a label made from the
-        time, and
-        no folder: ``""``.
+        time, and no folder: ``""``.
     names : tuple of str
         Names of the parameters, in the order of all arrays.
     settings : mapping of str to object

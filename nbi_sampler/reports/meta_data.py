@@ -1,9 +1,8 @@
 """Meta data of a result in a form that all file formats of bilby preserve.
 
 HDF5 cannot hold a list of dictionaries, which a result that was read from JSON may contain. It also turns
-lists
-of numbers into arrays, drops empty dictionaries, and does not accept scalars of numpy. So `portable` converts
-every value before it enters a result.
+lists of numbers into arrays, drops empty dictionaries, and does not accept scalars of numpy. So `portable`
+converts every value before it enters a result.
 """
 
 from __future__ import annotations
@@ -26,16 +25,14 @@ def portable(value: Any) -> Any:
     ----------
     value : object
         Numbers, text, None, arrays, times, and mappings and sequences of these. Other objects are replaced by
-        the
-        names of their classes.
+        the names of their classes.
 
     Returns
     -------
     object
         A sequence stays a list if it contains only text, or numbers in rows of equal length (HDF5 returns
-        these
-        as an array). Any other sequence becomes a dictionary with keys ``"0"``, ``"1"`` and so on. An empty
-        dictionary becomes None.
+        these as an array). Any other sequence becomes a dictionary with keys ``"0"``, ``"1"`` and so on. An
+        empty dictionary becomes None.
 
     Examples
     --------

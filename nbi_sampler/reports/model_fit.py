@@ -124,8 +124,7 @@ class ModelFit:
         """Entry of the result's meta data with the data for a plot of the check, in a few kilobytes.
 
         If there are more residuals than `MODEL_FIT.most_residuals`, each block of ``"block"`` neighbours is
-        represented
-        by the residual that is farthest from zero.
+        represented by the residual that is farthest from zero.
         """
         block = -(-len(self.residuals) // MODEL_FIT.most_residuals)
         cut = range(0, len(self.residuals), block)
@@ -146,10 +145,8 @@ def check_fit(
     .. math:: p = \mathrm{E}_{\theta | x} \left[ P\left( T(x^{rep}, \theta) \geq T(x, \theta) \right) \right]
 
     T is the sum of squares, the largest absolute value, or the products of neighbours of the residuals in
-    units
-    of the noise. If the residuals of data from the model are N(0, I), the probability of T is known.
-    Otherwise
-    replicas are counted.
+    units of the noise. If the residuals of data from the model are N(0, I), the probability of T is known.
+    Otherwise replicas are counted.
 
     Parameters
     ----------
@@ -164,15 +161,13 @@ def check_fit(
     -------
     ModelFit or None
         None if there is no forward model, if its noise is unknown, if no predictions were kept, or if the
-        user's
-        noise function fails, which the log reports.
+        user's noise function fails, which the log reports.
 
     References
     ----------
     Gelman, Meng & Stern (1996), Statistica Sinica 6, 733, section 2. The data are used twice, so p is closer
-    to
-    1/2 than a uniform number if the model is right. It is below a in at most 2 a of all data sets (Meng 1994,
-    Annals of Statistics 22, 1142).
+    to 1/2 than a uniform number if the model is right. It is below a in at most 2 a of all data sets (Meng
+    1994, Annals of Statistics 22, 1142).
     """
     if forward is None or not forward.noise_is_known:
         return None
@@ -256,8 +251,7 @@ def _replicated(
     """P-values from counted replicas.
 
     Every round makes one data set for each draw. The rounds end when each test quantity has been exceeded
-    often
-    enough, so that the p-value is almost unbiased, or when there are enough replicas for the smallest
+    often enough, so that the p-value is almost unbiased, or when there are enough replicas for the smallest
     p-value.
 
     References

@@ -100,8 +100,7 @@ class Progress(Observer):
     ----------
     print_method : str or None
         ``"tqdm"`` for a bar, or for lines every 10 s without a terminal or a notebook; ``"interval-60"`` for
-        lines
-        every 60 s; ``"none"`` or None for silence.
+        lines every 60 s; ``"none"`` or None for silence.
     log : callable
         Function that takes one line of text.
     seconds_between : float, optional

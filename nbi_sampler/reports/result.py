@@ -106,15 +106,12 @@ class FinishedRun(NamedTuple):
     fields : dict of str to object
         Attributes of bilby's result, except for its meta data and times. ``nested_samples`` are the weighted
         draws without those of weight zero. ``samples``, which become the posterior, are draws of equal
-        weight, and
-        their number is the effective sample size, rounded down (`equal_weight_indices`). Both are empty if no
-        likelihood was finite.
+        weight, and their number is the effective sample size, rounded down (`equal_weight_indices`). Both are
+        empty if no likelihood was finite.
     meta_data : dict of str to dict
         Entries ``"run_statistics"``, with dynesty's keys, and ``"nbi"``. The table of rounds in the latter is
-        a
-        dictionary with keys ``"0"``, ``"1"`` and so on, because bilby cannot write a list of dictionaries to
-        HDF5;
-        `meta_data.rounds_of` makes it a list.
+        a dictionary with keys ``"0"``, ``"1"`` and so on, because bilby cannot write a list of dictionaries
+        to HDF5; `meta_data.rounds_of` makes it a list.
     outcome : Outcome
     findings : Findings
         Findings about model and priors.

@@ -1,8 +1,7 @@
 """bilby's interface for a sampler, independent of its algorithm.
 
 This covers keywords by all of bilby's names, the place of the checkpoint, signals and cached results. Only
-this
-module and `sampler.nbi` know bilby's Sampler class.
+this module and `sampler.nbi` know bilby's Sampler class.
 """
 
 from __future__ import annotations
@@ -47,8 +46,7 @@ class BilbySampler(NestedSampler):
     """bilby's interface for a sampler that writes its own checkpoints.
 
     Subclasses set ``_settings``, ``_space`` and ``_start`` before they initialise this class, because bilby
-    asks
-    for a cached result in the process. They set ``_writer`` once there is something to write.
+    asks for a cached result in the process. They set ``_writer`` once there is something to write.
     """
 
     sampler_name = "nbi"
@@ -88,8 +86,7 @@ class BilbySampler(NestedSampler):
         ------
         LikelihoodError
             If the likelihood raises or does not return a number. A TypeError is passed on to bilby, which has
-            a
-            hint for it.
+            a hint for it.
         """
         try:
             with quiet_about_state(), users_settings(), users_errors():

@@ -29,8 +29,7 @@ def evidence_of(
 
     A proposal is fitted to the samples, and its draws are weighted with the likelihood. No estimate uses the
     samples themselves, so their errors, correlations and missing tails do not affect it. The error of log Z
-    is at
-    most
+    is at most
 
     .. math:: \sigma_{\log Z} \le n_\mathrm{eff}^{-1/2}
 
@@ -46,8 +45,8 @@ def evidence_of(
         Required effective sample size.
     **keywords
         Keywords of ``bilby.run_sampler`` and of the sampler: ``outdir``, ``label``, ``seed``, ``npool`` and
-        others.
-        By default the folder is that of the result, and the label is that of the result with ``_evidence``.
+        others. By default the folder is that of the result, and the label is that of the result with
+        ``_evidence``.
 
     Returns
     -------

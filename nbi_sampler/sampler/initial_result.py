@@ -29,8 +29,7 @@ def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> Form
     """Read former samples and map them to the latent space of a run.
 
     Parameters that are missing are drawn from the prior given the others. Columns that are not parameters of
-    the
-    run are left out, and so are samples outside of the priors. The log reports this.
+    the run are left out, and so are samples outside of the priors. The log reports this.
 
     Parameters
     ----------

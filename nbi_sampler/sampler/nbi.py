@@ -77,32 +77,28 @@ class Nbi(BilbySampler):
         Budget of calls. None means 200 calls for every required effective sample, and at least 200,000.
     seed : int, optional
         The same seed gives the same result; ``sampling_seed`` and ``random_seed`` are other names. None draws
-        a
-        seed, which is in the meta data of the result. No global generator is seeded.
+        a seed, which is in the meta data of the result. No global generator is seeded.
     featurizer : str, dict or torch.nn.Module
         How data are turned into features: ``"auto"`` (``"pca"``), ``"svd"``, ``"mlp"``, ``"resnet-gru"``,
         ``"resnet"``, ``"gru"``, ``"attention"``, ``"resnet2d"``; a dictionary with ``"type"`` and settings;
-        or a
-        module that maps data of shape (n, n_channels, length) to features of shape (n, n_features).
+        or a module that maps data of shape (n, n_channels, length) to features of shape (n, n_features).
     flow : str, dict or torch.nn.Module
         Density estimator: ``"maf"``, ``"nsf"``, ``"mdn"``; a dictionary of settings with ``"type"``; or a
-        module
-        with ``log_prob`` and ``sample``. The rounds use such a module, and the refinement uses ``"maf"``.
+        module with ``log_prob`` and ``sample``. The rounds use such a module, and the refinement uses
+        ``"maf"``.
     simulator : callable, optional
         ``simulator(parameters) -> ndarray``, the noiseless prediction, real or complex, for likelihoods that
         are not recognised. ``parameters`` holds the sampled and fixed ones. Without it, the run learns from
-        the
-        values of such a likelihood alone.
+        the values of such a likelihood alone.
     noise : float, ndarray or callable, optional
         Noise of the simulator: a standard deviation (for complex data, of the real and of the imaginary
-        part),
-        or ``noise(prediction, rng) -> ndarray``; None if the simulator adds its own.
+        part), or ``noise(prediction, rng) -> ndarray``; None if the simulator adds its own.
     x_obs : array_like, optional
         Data of the same kind as the simulator's. The default is ``likelihood.y`` or ``likelihood.data``.
     vectorized : bool or "auto"
         Whether the model takes parameters of shape (n, 1), or a likelihood without a model those of shape
-        (n,).
-        Automatic: try the model, and functions of jax under ``jax.vmap``, and compare with single calls.
+        (n,). Automatic: try the model, and functions of jax under ``jax.vmap``, and compare with single
+        calls.
     training : dict, optional
         Settings of every fit: ``learning_rate``, ``weight_decay``, ``n_epochs``, ``patience``,
         ``batch_size``, ``n_batches``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.
@@ -112,32 +108,27 @@ class Nbi(BilbySampler):
         Number of processes that evaluate the likelihood. The result does not depend on it.
     pool : object, optional
         Replaces ``npool``: any `concurrent.futures.Executor`, or an object with ``map``. It is never closed.
-        See
-        docs/scaling.md.
+        See docs/scaling.md.
     resume : bool
         Whether to continue from the checkpoint of the same run, if there is one. False starts anew and
         removes it.
     check_point_delta_t : float
         Fewest seconds between checkpoints. The interval is longer if writing one takes more than a twentieth
-        of
-        it. Signals and errors always write one.
+        of it. Signals and errors always write one.
     check_point_plot : bool
         Whether the plots that ``plot=True`` draws at the end are also drawn between checkpoints; see
         docs/plots.md.
     plot_format : str or list of str
         Format of these plots: ``"png"``, ``"pdf"`` or ``"svg"``, or several, such as ``"png,pdf"``. bilby's
-        own
-        corner plot is always a PNG.
+        own corner plot is always a PNG.
     print_method : str, optional
         ``"tqdm"`` is a bar on a terminal and in notebooks, and otherwise a line every 10 s; ``"interval-60"``
-        is
-        a line every 60 s; ``"none"`` is silent.
+        is a line every 60 s; ``"none"`` is silent.
     model : str, os.PathLike or NBI, optional
         A trained model, or its file, from which the run starts instead of the prior: docs/surveys.md.
     initial_result : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or dict, optional
         Samples of a former posterior from any sampler, from which the run starts instead of the prior: a
-        result,
-        its file, a data frame or a dictionary of arrays. See docs/reanalysis.md.
+        result, its file, a data frame or a dictionary of arrays. See docs/reanalysis.md.
     x_err, x_mask : array_like, optional
         Data for the trained model, with ``x_obs``. The default is the data of the likelihood.
     **kwargs
@@ -149,10 +140,9 @@ class Nbi(BilbySampler):
     Notes
     -----
     The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept after a complete run, so the same
-    call
-    with a larger ``n_effective`` or ``max_likelihood_calls`` continues from it. A result on disk is returned
-    only if it is "ok" and answers the same question: docs/checkpoint.md. `storage.checkpoint.read_draws`
-    returns the draws of a checkpoint as plain arrays.
+    call with a larger ``n_effective`` or ``max_likelihood_calls`` continues from it. A result on disk is
+    returned only if it is "ok" and answers the same question: docs/checkpoint.md.
+    `storage.checkpoint.read_draws` returns the draws of a checkpoint as plain arrays.
 
     Plugins may recognise more likelihoods, and offer more featurizers, flows and losses: docs/plugins.md.
 
@@ -251,10 +241,8 @@ class Nbi(BilbySampler):
         """Make the problem, its fingerprint and its start.
 
         The parameters have the order of the checkpoint. If the checkpoint turns out to belong to another run,
-        they
-        have the order of the priors, because a new run must not depend on files that it finds. A trained
-        model has
-        its own order, which must be that of the priors.
+        they have the order of the priors, because a new run must not depend on files that it finds. A trained
+        model has its own order, which must be that of the priors.
         """
         own, settings = self._space, self._settings
         path, seed, use_ratio = self.checkpoint_path, self.kwargs["seed"], bool(self.use_ratio)

@@ -1,8 +1,7 @@
 """Unknown keywords: those of another bilby sampler, and misspelt ones.
 
 Scripts that are written for one sampler are run with another, and packages that use bilby pass the same
-keywords
-to all samplers. A keyword of another sampler must therefore never stop a run.
+keywords to all samplers. A keyword of another sampler must therefore never stop a run.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ def taken_elsewhere(names: Iterable[str]) -> set[str]:
     """Find the names that another bilby sampler takes, or used to take.
 
     Installed samplers are loaded, bilby's own first, only while a name is not in `NAMES`, because loading a
-    plugin
-    may take seconds. A sampler that cannot be loaded is skipped.
+    plugin may take seconds. A sampler that cannot be loaded is skipped.
 
     Examples
     --------
@@ -56,8 +54,8 @@ def nearest_of(name: str, valid: Iterable[str], rules: SpellingConfig = SPELLING
     """Guess the valid name that was meant by another one, if there is one.
 
     Two names match if their spelling agrees except for a letter or two, case and separators, or if one has
-    all
-    words of the other and the same beginning. There is no match if a name of another sampler is much closer.
+    all words of the other and the same beginning. There is no match if a name of another sampler is much
+    closer.
 
     Examples
     --------

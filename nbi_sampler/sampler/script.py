@@ -26,8 +26,7 @@ def problem_of(script: str) -> tuple[Likelihood, PriorDict]:
     """Likelihood and priors of a script, or of a module.
 
     A script runs under another name than ``__main__``. If it calls ``bilby.run_sampler`` all the same, it
-    ends
-    there, and the arguments of the call are used.
+    ends there, and the arguments of the call are used.
 
     Parameters
     ----------

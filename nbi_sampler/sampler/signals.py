@@ -1,9 +1,8 @@
 """Signals during a run, which are held until the run can stop; the former handlers are restored afterwards.
 
 Nothing is raised inside the user's code, because a bare ``except`` would swallow it and turn the interrupted
-call
-into a likelihood of zero. bilby's own wrapper does raise there, and leaves its handlers installed after an
-error.
+call into a likelihood of zero. bilby's own wrapper does raise there, and leaves its handlers installed after
+an error.
 """
 
 from __future__ import annotations
@@ -32,10 +31,8 @@ class SignalsTo:
     On Windows this includes SIGBREAK, which replaces SIGTERM there.
 
     The first signal is held until then; if the run is in a long call, ``save()`` is called at once. A second
-    signal
-    calls ``leave`` at once, inside the running code. If that code swallows the exception of ``leave``,
-    `check`
-    raises it again. A third signal ends the process.
+    signal calls ``leave`` at once, inside the running code. If that code swallows the exception of ``leave``,
+    `check` raises it again. A third signal ends the process.
 
     Outside the main thread, Python allows no handlers, and nothing changes.
 

@@ -184,8 +184,7 @@ class ModelCheck:
         ----------
         draws : Draws
             A batch with predictions. It counts draws at which their proposal is thinner than the prior. At
-            other draws
-            the model may be right, although it misses other regions.
+            other draws the model may be right, although it misses other regions.
         rng : numpy.random.Generator
             Generator of the noise.
         """

@@ -1,9 +1,8 @@
 """Conversion of names and values of keywords from users, parsers and other samplers to their meaning.
 
 bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, also inside dictionaries, and cannot
-hold
-a function. A script that was written for another sampler keeps its meaning: ``seed=-1`` is a random seed,
-``npool=0`` means no processes, and ``resume="overwrite"`` starts anew.
+hold a function. A script that was written for another sampler keeps its meaning: ``seed=-1`` is a random
+seed, ``npool=0`` means no processes, and ``resume="overwrite"`` starts anew.
 """
 
 from __future__ import annotations
@@ -94,8 +93,7 @@ def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable
     """Convert keywords to our names and types; names that have no meaning here stay unchanged.
 
     ``equivalents`` are other names of a keyword, without those of single samplers. If several are present,
-    the first
-    one that is not None counts, and our own name comes first.
+    the first one that is not None counts, and our own name comes first.
 
     Examples
     --------

@@ -46,12 +46,9 @@ class AppendableTable:
     """Columns of equal length on disk; `create` and `open` make it, not the constructor.
 
     Only one writer can open the file, and a second one is refused. If the writer was killed, the next one
-    repairs
-    the file by copying the committed rows; readers need no repair. The table survives the end of a process at
-    any
-    moment, but not a loss of power. Every row has a checksum, which is checked when the row is read. Older
-    tables
-    without checksums can still be read and written.
+    repairs the file by copying the committed rows; readers need no repair. The table survives the end of a
+    process at any moment, but not a loss of power. Every row has a checksum, which is checked when the row is
+    read. Older tables without checksums can still be read and written.
 
     Attributes
     ----------

@@ -1,9 +1,8 @@
 """One file with JSON text and plain arrays that is replaced atomically and executes nothing when read.
 
 The format is numpy's ``npz``, so `numpy.load` shows the contents. A sealed header lists the arrays with their
-types
-and shapes, and holds a digest of each of its fields. Damage and edits are therefore noticed. Older files
-without a seal can still be read.
+types and shapes, and holds a digest of each of its fields. Damage and edits are therefore noticed. Older
+files without a seal can still be read.
 """
 
 from __future__ import annotations

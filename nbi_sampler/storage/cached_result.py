@@ -1,8 +1,7 @@
 """A result on disk, compared with the question of the current run.
 
 bilby compares only the names of the parameters. It would return results for other data, priors, settings or
-seeds,
-incomplete results, and results of the sampler that a script used before.
+seeds, incomplete results, and results of the sampler that a script used before.
 """
 
 from __future__ import annotations
@@ -90,8 +89,7 @@ def find_result(outdir: str, label: str, result_class: type[Result] | None, ques
     """Read the result of a label, and compare it with the question.
 
     It is returned only if its status is "ok" or "poor fit", if it has the required number of effective
-    samples,
-    and if problem, settings and seed are the same.
+    samples, and if problem, settings and seed are the same.
     """
     path = Path(result_file_name(outdir, label))
     # Schedulers make empty files beforehand.
@@ -189,8 +187,7 @@ def _in_present_order(cached: Result, question: Question) -> Result:
     finished = isinstance(posterior, pd.DataFrame) and len(posterior) > 0 and set(names) <= set(posterior)
     plain = {*names, *question.space.fixed, "log_likelihood", "log_prior"}
     # bilby makes a missing posterior, and calls the current conversion function. This function may have
-    # failed in
-    # the former run, or may not have existed.
+    # failed in the former run, or may not have existed.
     if not finished or set(posterior) <= plain:
         cached.posterior = None
     # If the former run ended in the conversion, the derived columns of the file may have caused this.

@@ -271,10 +271,8 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     -------
     dict of str to ndarray
         ``names`` of shape (n_dim,); ``z`` and ``theta`` of shape (n, n_dim); ``log_likelihood`` and
-        ``log_ratio``
-        (log q - log prior) of shape (n,). ``log_likelihood - log_ratio`` are log weights; the proposal of a
-        draw is
-        that of its batch.
+        ``log_ratio`` (log q - log prior) of shape (n,). ``log_likelihood - log_ratio`` are log weights; the
+        proposal of a draw is that of its batch.
 
     Raises
     ------

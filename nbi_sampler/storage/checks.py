@@ -1,8 +1,7 @@
 """Checks of the contents of a file: types and sizes of values, and sizes of networks.
 
 Intact files pass all checks. A file may be damaged or edited, so it is checked before its objects are made
-and before
-memory is allocated for them.
+and before memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -23,10 +22,9 @@ from nbi_sampler.storage.archive import ArchiveError
 __all__ = ["bounded_modules", "check_arguments", "check_field", "name_in_files"]
 
 # Sizes of the arguments of classes, by class and path of attributes. A letter stands for the same number
-# within one
-# object, and n_dim for the same number in a file. A tuple counts as its length, an integer as itself. A
-# proposal
-# has its own number of coordinates, d, because one for a discrete state has fewer than there are parameters.
+# within one object, and n_dim for the same number in a file. A tuple counts as its length, an integer as
+# itself. A proposal has its own number of coordinates, d, because one for a discrete state has fewer than
+# there are parameters.
 SIZES: dict[str, dict[str, str]] = {
     "AffineMap": {"mean": "d", "factor": "d d"},
     "FlowProposal": {"cut": "d", "affine.mean": "d", "context": "1 c"},
@@ -240,8 +238,7 @@ class bounded_modules(TorchFunctionMode):
     """Raise an error if torch creates more numbers in this block than the parameters in a file justify.
 
     Every call is first made without memory (on torch's "meta" device), which gives the size of its result.
-    The
-    first call that exceeds the limit raises an `ArchiveError`, and so does an impossible setting.
+    The first call that exceeds the limit raises an `ArchiveError`, and so does an impossible setting.
 
     Parameters
     ----------

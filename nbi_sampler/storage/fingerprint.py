@@ -1,8 +1,7 @@
 """Fingerprint of a run: priors, likelihood, keywords that affect the numbers, and versions.
 
 It shows whether a saved run is the same as the current one. Settings that may change between two parts of a
-run
-are left out: speed and place (processes, device, intervals, folders) and targets (`n_effective`,
+run are left out: speed and place (processes, device, intervals, folders) and targets (`n_effective`,
 `max_likelihood_calls`). Surveys compare parts of it, because their rows depend on these too.
 """
 
@@ -68,10 +67,9 @@ def fingerprint(
     """Values by name that JSON can hold.
 
     The likelihood is represented by its class and its values at draws from the prior, which change with the
-    data or
-    the model. The priors are represented by their text and their values at fixed quantiles. ``keywords``
-    needs a
-    value for each of `RUN_KEYWORDS`. The generator of the evaluator's probes must not depend on the seed.
+    data or the model. The priors are represented by their text and their values at fixed quantiles.
+    ``keywords`` needs a value for each of `RUN_KEYWORDS`. The generator of the evaluator's probes must not
+    depend on the seed.
     """
     return {
         **priors_described(priors, evaluator.space),
@@ -115,8 +113,7 @@ def constraints_described(priors: PriorDict, space: ParameterSpace) -> dict[str,
     """Values of the constrained quantities at fixed points, and 0 or 1 for points that bilby allows.
 
     Empty if nothing is constrained. A ``Constraint`` depends on its limits and on the conversion function of
-    the
-    priors, which has no text. The order of the parameters does not matter.
+    the priors, which has no text. The order of the parameters does not matter.
     """
     names = sorted(name for name, prior in priors.items() if isinstance(prior, Constraint))
     if not names and type(priors).evaluate_constraints is PriorDict.evaluate_constraints:

@@ -1,8 +1,7 @@
 """Parts of HDF5 files that HDF5 does not handle itself: the mark of a writer, and disk space.
 
 If a file has the mark of a writer, HDF5 opens it only in single-writer mode (SWMR). In this mode it waits for
-minutes
-for damaged parts, because they might still be written. HDF5 also does not survive a full disk.
+minutes for damaged parts, because they might still be written. HDF5 also does not survive a full disk.
 """
 
 from __future__ import annotations
@@ -131,8 +130,7 @@ def forsaken(file: h5py.File) -> Iterator[None]:
     """Prevent further writes within this block to a file that is closed after a failed write.
 
     HDF5 keeps what it could not write, tries again when the file is closed, and crashes when the process
-    ends.
-    The pending writes go to an unnamed file instead. The file on disk is then as after a kill.
+    ends. The pending writes go to an unnamed file instead. The file on disk is then as after a kill.
     """
     with contextlib.suppress(OSError, RuntimeError, ValueError), tempfile.TemporaryFile() as nowhere:
         os.dup2(nowhere.fileno(), file.id.get_vfd_handle())

@@ -1,11 +1,9 @@
 """Objects of a run as JSON text and plain arrays, and back, without pickle, so that reading executes no code.
 
 A class makes its object again from the arguments of its constructor, which are stored as attributes of the
-same
-names. An object with two references is written once and is one object again. A flow is made from its recipe
-and
-then gets its parameters. Only the classes that the caller allows can be made, and their arguments are checked
-first.
+same names. An object with two references is written once and is one object again. A flow is made from its
+recipe and then gets its parameters. Only the classes that the caller allows can be made, and their arguments
+are checked first.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The place of a run's files: tested and locked before the first call, and cleared of former files.
 
 A run that cannot be written loses all of its calls, and two runs in one place overwrite each other's
-checkpoint. The
-place is relative to the working directory at the start, even if a likelihood changes it. Files of another run
-with the same label are renamed, or removed on request.
+checkpoint. The place is relative to the working directory at the start, even if a likelihood changes it.
+Files of another run with the same label are renamed, or removed on request.
 """
 
 from __future__ import annotations
@@ -244,13 +243,11 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
     """Rename the results of a label that hold other draws than the result that will be saved.
 
     bilby keeps only one former result, under a name that the next one overwrites. It may also fail to save
-    the
-    new result. The former result therefore keeps its own name until then.
+    the new result. The former result therefore keeps its own name until then.
 
     ``since`` is the time, in nanoseconds, at which all draws of the new result already existed. A file that
-    is as
-    young holds them too. It is None if there are new draws. The log lists the new names. It also reports a
-    disk that refuses, which must not cost the result.
+    is as young holds them too. It is None if there are new draws. The log lists the new names. It also
+    reports a disk that refuses, which must not cost the result.
     """
     for path in (folder / f"{label}_result{ending}" for ending in ENDINGS):
         try:
@@ -272,8 +269,7 @@ def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) 
     """Remove everything that runs of a label have left: results, checkpoints, figures, page and logs.
 
     Files of other labels stay, even if these begin with this one. The checkpoint is in a folder that only
-    runs of
-    this label use.
+    runs of this label use.
     """
     endings = "|".join(map(re.escape, ENDINGS))
     result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")

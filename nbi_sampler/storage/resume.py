@@ -85,8 +85,8 @@ def find_checkpoint(
     """The run in a file, if it is the same as the current one.
 
     The likelihood is called once, at the most likely draw of the file. If the prior is wide, a change of the
-    data may
-    not affect the likelihood at draws from the prior. A file that cannot be used is reported and renamed.
+    data may not affect the likelihood at draws from the prior. A file that cannot be used is reported and
+    renamed.
 
     A seed of None continues with that of the file.
     """

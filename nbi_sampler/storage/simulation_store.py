@@ -1,9 +1,8 @@
 """The simulations of a forward model in one file, which are appended when they are made and read in batches.
 
 The store holds parameters, noiseless predictions and additional quantities of a simulation (sampling times,
-masks,
-uncertainties). It may be larger than memory. It also records what the simulations depend on, and a store of
-other simulations is refused.
+masks, uncertainties). It may be larger than memory. It also records what the simulations depend on, and a
+store of other simulations is refused.
 """
 
 from __future__ import annotations
@@ -230,10 +229,8 @@ class SimulationStore:
         """Yield every simulation once, in batches; the last one may be smaller.
 
         To shuffle, blocks of neighbours are read in random order into a buffer of about 32 MB, which is
-        shuffled. This
-        is random enough for training if neighbours are independent draws, and as fast as reading in order. A
-        thread
-        reads the next buffer while one is in use.
+        shuffled. This is random enough for training if neighbours are independent draws, and as fast as
+        reading in order. A thread reads the next buffer while one is in use.
 
         Parameters
         ----------

@@ -1,13 +1,10 @@
 """The HDF5 file of an appendable table: atomic creation, one writer, checks, and repair after a kill.
 
 HDF5's single-writer mode (SWMR) orders its writes so that the structure on disk is consistent at any moment.
-But it
-gives up HDF5's own lock, and a process that did not close the file leaves a mark that prevents all further
-writes.
-Rows have no checksums. Readers treat data beyond the end of a file as zeros, or wait for them. This module
-therefore locks and checks the file. It repairs a file with the mark of a writer. It refuses a damaged file
-and
-leaves it unchanged.
+But it gives up HDF5's own lock, and a process that did not close the file leaves a mark that prevents all
+further writes. Rows have no checksums. Readers treat data beyond the end of a file as zeros, or wait for
+them. This module therefore locks and checks the file. It repairs a file with the mark of a writer. It refuses
+a damaged file and leaves it unchanged.
 """
 
 from __future__ import annotations
@@ -172,8 +169,7 @@ def check_rows(
     """Raise a `DamagedTable` that names ``of`` if rows differ from those that were written.
 
     ``checks``, shape (n, n_names), are the stored checksums of all columns of the table. ``names`` are some
-    of these
-    columns in any order.
+    of these columns in any order.
     """
     place = {name: i for i, name in enumerate(sorted(names))}
     wrong = np.zeros(len(checks), dtype=bool)

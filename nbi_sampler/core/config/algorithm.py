@@ -364,8 +364,7 @@ class ModeSearchConfig:
     """Newton steps from draws of the prior to the modes.
 
     Without them mixture118 was 0.09 to 0.13 too low under "ok" for five of six seeds; with them it is right
-    to
-    0.005.
+    to 0.005.
     """
 
     fewest_dimensions: int = 5
@@ -398,8 +397,7 @@ class AscentConfig:
     """Newton steps for the highest draws, if these outrun the tempering.
 
     bilby's Gaussian process with celerite did not finish after 72,000 calls. With one ascent of 2,352 calls
-    it is
-    "ok" after 45,520.
+    it is "ok" after 45,520.
     """
 
     fallen: float = 1.0
@@ -427,9 +425,8 @@ BATCHES, REFINEMENT, POOLING, MIXTURE = BatchConfig(), RefinementConfig(), Pooli
 REGRESSION, BY_STATE = RegressionConfig(), ByStateConfig()
 MODE_SEARCH, ASCENT, INITIAL = ModeSearchConfig(), AscentConfig(), InitialConfig()
 # Training of the networks of the rounds. It takes four tenths of the time of 60 epochs with twice as many
-# batches
-# at a rate of 0.002, and its loss is lower by 0.3 nats in the mean of six fits. Rates above 0.02 lose this
-# again.
+# batches at a rate of 0.002, and its loss is lower by 0.3 nats in the mean of six fits. Rates above 0.02 lose
+# this again.
 ROUNDS_TRAINING = TrainingConfig(learning_rate=0.012, n_epochs=40, n_batches=10)
 # Training of the flows of the refinement. Few effective draws need a stronger decay and fewer epochs (not
 # measured). A rate of 0.012 lowers their loss, but log Z of rosenbrock then has a mean error of -0.8 and a

@@ -87,16 +87,13 @@ class SequenceConfig:
     """Residual convolutions and a recurrent network on sequences.
 
     ``dim_in`` is the number of channels; if it is None, the data give it. Each of the ``depth`` residual
-    stages
-    halves the length and doubles the width, from ``dim_conv`` up to ``dim_conv_max``. If ``dim_out`` and
-    ``depth`` are None, they follow from the number of parameters and the length (`featurizers.sizes`).
+    stages halves the length and doubles the width, from ``dim_conv`` up to ``dim_conv_max``. If ``dim_out``
+    and ``depth`` are None, they follow from the number of parameters and the length (`featurizers.sizes`).
 
     With ``linear_trunk``, signals pass from stage to stage by linear maps alone, and averages halve the
-    length
-    before the convolutions. Without it, as in older files, an activation follows each sum, and maxima halve
-    the
-    length after the convolutions. For a ResNet-GRU of depth 3 on 12,800 sine waves of 50 points, eight epochs
-    reach a validation loss of -4.32 instead of -2.12 nats, in 0.73 of the time.
+    length before the convolutions. Without it, as in older files, an activation follows each sum, and maxima
+    halve the length after the convolutions. For a ResNet-GRU of depth 3 on 12,800 sine waves of 50 points,
+    eight epochs reach a validation loss of -4.32 instead of -2.12 nats, in 0.73 of the time.
     """
 
     dim_in: int | None = None
@@ -161,9 +158,9 @@ class ImageConfig:
     """Residual convolutions on images.
 
     If height and width are None, the data give them, or the image is a square. The first stage has
-    ``dim_conv``
-    channels, and each later stage has twice as many as the one before, up to ``dim_conv_max``. If ``dim_out``
-    and ``depth`` are None, they follow from the number of parameters and the size of the images.
+    ``dim_conv`` channels, and each later stage has twice as many as the one before, up to ``dim_conv_max``.
+    If ``dim_out`` and ``depth`` are None, they follow from the number of parameters and the size of the
+    images.
     """
 
     height: int | None = None

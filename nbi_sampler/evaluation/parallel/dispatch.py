@@ -2,8 +2,7 @@
 
 Chunks of draws and targets of a survey are dispatched in the same way. If a process dies or does not answer,
 each item in work is tried again by itself, which identifies the faulty one. Results depend neither on the
-number
-of processes nor on the order of their answers.
+number of processes nor on the order of their answers.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
-# None of these changes a result. Those in seconds were not measured.
-# Target seconds of a chunk, and the fewest chunks for each worker, so that all workers finish together.
+# None of these changes a result. Those in seconds were not measured. Target seconds of a chunk, and the
+# fewest chunks for each worker, so that all workers finish together.
 CHUNK_SECONDS = 0.2
 CHUNKS_PER_WORKER = 8
 # Chunks handed out for every worker: one to work on, the others so that it never waits.

@@ -158,8 +158,8 @@ def _end_with_maker() -> None:
     """End this process of a pool when the process that made the pool is gone.
 
     The parent by process id may be another process, the server of the start method "forkserver". And
-    processes
-    that were forked later keep open the pipe that would tell a forked process that its parent is gone.
+    processes that were forked later keep open the pipe that would tell a forked process that its parent is
+    gone.
     """
     maker, parent = multiprocessing.parent_process(), os.getppid()
     _exit_unless(lambda: os.getppid() == parent and (maker is None or maker.is_alive()))

@@ -96,9 +96,8 @@ def automatic_featurizer(roles: Sequence[str] | None = None) -> str:
     ----------
     roles : sequence of str, optional
         Role of each row of the data of many targets. Attention is selected if points may be missing or their
-        times
-        differ, and the ResNet-GRU otherwise. For one target (None), principal components of its simulations
-        are.
+        times differ, and the ResNet-GRU otherwise. For one target (None), principal components of its
+        simulations are.
     """
     if roles is None:
         return "pca"
@@ -115,8 +114,7 @@ def featurizer_factory(
     featurizer : str, dict, list of dict or nn.Module
         ``"auto"`` (see `automatic_featurizer`) or another name; a dictionary with ``"type"`` and settings; a
         list of such dictionaries for several inputs, each with its ``"shape"``; a `Featurizer`; or a module
-        that
-        maps whitened data of shape (n, n_channels, length) to (n, n_features).
+        that maps whitened data of shape (n, n_channels, length) to (n, n_features).
 
     Raises
     ------

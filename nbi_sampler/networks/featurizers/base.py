@@ -72,8 +72,7 @@ class Featurizer(nn.Module):
         Length of the feature vector.
     recipe : mapping
         Name and settings with which `featurizer_factory` makes the same featurizer for data of the same
-        shape.
-        Empty if it was not made from a name.
+        shape. Empty if it was not made from a name.
     """
 
     n_features: int
@@ -100,8 +99,7 @@ class SequenceInputs(Featurizer):
     """Featurizers that see the whole data set as a sequence of shape (n, n_channels, length).
 
     Every data point is scaled by its mean and spread over the simulations, and compressed by asinh. One
-    bright
-    simulation then does not dominate the others.
+    bright simulation then does not dominate the others.
 
     Parameters
     ----------

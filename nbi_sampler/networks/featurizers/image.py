@@ -1,8 +1,7 @@
 """Residual 2-d convolutions on images of shape (n, n_channels, height, width), with bands as channels.
 
 They serve pictures of galaxies and lenses in one or several bands or exposures, and spectrograms.
-Uncertainties
-and a mask are additional channels. A missing pixel is zero in all other channels.
+Uncertainties and a mask are additional channels. A missing pixel is zero in all other channels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Several inputs with one featurizer each, whose features are joined.
 
 This serves data of different kinds, such as a light curve and a spectrum, and instruments with different
-numbers
-of data. A list of configurations, each with the shape of its input, selects it.
+numbers of data. A list of configurations, each with the shape of its input, selects it.
 """
 
 from __future__ import annotations

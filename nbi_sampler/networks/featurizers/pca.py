@@ -74,8 +74,7 @@ class PrincipalComponents(Featurizer):
         """Directions in which the signal exceeds the noise; a subclass may choose others.
 
         Parameters and returns are those of `strongest_components`. Rows are signals without noise, in units
-        of the
-        noise.
+        of the noise.
         """
         return strongest_components(sample, self.config, self.n_params, rng)
 

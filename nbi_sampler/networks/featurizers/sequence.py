@@ -1,8 +1,7 @@
 """Residual convolutions and recurrent units on sequences of shape (n, n_channels, length).
 
 The ResNet-GRU of the paper consists of residual 1-d convolutions with pooling, whose widths double up to a
-maximum,
-and a GRU whose last state is the feature vector. ``resnet`` and ``gru`` are its two parts.
+maximum, and a GRU whose last state is the feature vector. ``resnet`` and ``gru`` are its two parts.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ class ResidualBlock(nn.Module):
     """Two convolutions of width 3 around a shortcut, with group normalisation after the second.
 
     No activation follows the sum, so the shortcut is linear, and the convolutions add little to it at first.
-    A
-    signal then reaches the recurrent layer with its amplitude through any number of stages.
+    A signal then reaches the recurrent layer with its amplitude through any number of stages.
 
     Parameters
     ----------

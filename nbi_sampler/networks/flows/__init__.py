@@ -62,8 +62,7 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
     flow : str, dict or nn.Module
         A name (``"maf"``, ``"nsf"``, ``"mdn"``); a dictionary of settings, with ``"type"`` for the name
         (``"maf"`` if absent) and optionally ``"n_dims"``, which must be the number of parameters; or a module
-        with
-        ``log_prob`` and ``sample``, which is copied for the training of every round.
+        with ``log_prob`` and ``sample``, which is copied for the training of every round.
 
     Raises
     ------
@@ -105,8 +104,7 @@ def refinement_flows(flow: object) -> tuple[FlowFactory, ...]:
     ----------
     flow : str, dict or torch.nn.Module
         As for the keyword ``flow``. A named flow is used itself. A module has a condition, so the default
-        flows
-        with one and two layers replace it.
+        flows with one and two layers replace it.
     """
     if isinstance(flow, Mapping) or (isinstance(flow, str) and flow != DEFAULT):
         return (flow_factory(flow),)

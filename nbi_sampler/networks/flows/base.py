@@ -19,8 +19,7 @@ class Density(nn.Module):
     ----------
     recipe : mapping
         Name, numbers of coordinates and features, and settings with which `flow_factory` makes the same flow.
-        Empty
-        if it was not made from a name.
+        Empty if it was not made from a name.
     """
 
     recipe: Mapping[str, Any] = {}

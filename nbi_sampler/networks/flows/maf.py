@@ -2,8 +2,7 @@
 
 This is the flow of the paper. Its layers are affine and masked, with bounded log scales. Its base is a masked
 layer that gives each coordinate a mixture of Gaussians, conditional on the coordinates before it. The rounds
-use
-it conditionally, p(z | context), and the refinement unconditionally.
+use it conditionally, p(z | context), and the refinement unconditionally.
 """
 
 from __future__ import annotations

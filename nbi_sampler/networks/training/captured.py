@@ -1,9 +1,8 @@
 """Training steps that a graph records once and repeats, so that a GPU does not wait for Python.
 
 The graph holds noise, features, loss, gradient and its clipping. The step of the optimiser, one fused kernel,
-is
-not in it, because its learning rate and momentum are Python numbers that change in every step. The objectives
-of `objectives` can be recorded.
+is not in it, because its learning rate and momentum are Python numbers that change in every step. The
+objectives of `objectives` can be recorded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Fit of a module to an objective by AdamW with a one-cycle schedule and early stopping; it keeps no state.
 
 The objective yields the losses of an epoch and a validation value. This module does not depend on flows or
-data.
-On a GPU, steps are repeated as `captured` records them.
+data. On a GPU, steps are repeated as `captured` records them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Simulations as networks see them: whitened, relative to the observed data, with fresh noise.
 
 This module is between the forward model, which knows the noise law, and the featurizer, which sees only
-tensors.
-In its coordinates the observed data are the zero vector, and the noise has a scale of about one.
+tensors. In its coordinates the observed data are the zero vector, and the noise has a scale of about one.
 """
 
 from __future__ import annotations

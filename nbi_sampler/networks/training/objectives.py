@@ -168,8 +168,7 @@ class AtomicObjective(NllObjective):
         -\log \frac{q(z_i \mid x_i) / p(z_i)}{\sum_{j \in A_i} q(z_j \mid x_i) / p(z_j)}
 
     over sets of ``n_atoms`` parameters that include the true one. This estimates the posterior itself,
-    whatever
-    the simulations were drawn from, but it may leak. The constructor is that of `NllObjective`, with
+    whatever the simulations were drawn from, but it may leak. The constructor is that of `NllObjective`, with
     ``log_prior``.
 
     References
@@ -199,11 +198,9 @@ class WeightedObjective(ByRows):
     .. math:: -\sum_i w_i \log q(y_i) + \lambda \sum_i w_i^{1/2}\, h(r_i - \bar r), \qquad r = \log p - \log q
 
     Minibatches are resampled. Half of their draws are chosen by weight. If :math:`\log p` is known, the
-    others
-    are chosen by the square root of the weights, for the tails. Only the first term suffers from the sampling
-    noise of the draws. With the second term, Huber's function :math:`h` of the residuals, a fit therefore
-    needs
-    fewer draws. The validation value uses the weights of held-out draws.
+    others are chosen by the square root of the weights, for the tails. Only the first term suffers from the
+    sampling noise of the draws. With the second term, Huber's function :math:`h` of the residuals, a fit
+    therefore needs fewer draws. The validation value uses the weights of held-out draws.
 
     Parameters
     ----------

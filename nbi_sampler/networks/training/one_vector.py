@@ -1,8 +1,7 @@
 """The parameters of a module as one vector during training.
 
 A step of a small network consists mostly of calls of torch. With one vector, clearing the gradient, clipping
-it
-and the optimiser's step take one call each, instead of one call for every matrix and bias.
+it and the optimiser's step take one call each, instead of one call for every matrix and bias.
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ def one_vector(module: nn.Module) -> Iterator[list[nn.Parameter]]:
     """Parameters for an optimiser: one vector, of which the module's parameters are views in this block.
 
     The gradients of the module's parameters are views of the vector's gradient. Recurrent layers keep their
-    own
-    parameters, because cuDNN prescribes their place in memory. If the module mixes types or devices, or has
-    parameters that are not trained, all parameters stay separate. No parameter has a gradient afterwards. A
-    training step takes 20 % less time (unconditional flow, five dimensions, batches of 256).
+    own parameters, because cuDNN prescribes their place in memory. If the module mixes types or devices, or
+    has parameters that are not trained, all parameters stay separate. No parameter has a gradient afterwards.
+    A training step takes 20 % less time (unconditional flow, five dimensions, batches of 256).
 
     Examples
     --------

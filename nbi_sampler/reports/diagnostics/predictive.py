@@ -76,8 +76,7 @@ def predictive_check(
     Notes
     -----
     The data are used twice. If the model is right, p is therefore not uniform but closer to 1/2. For any
-    level a,
-    p is below a in at most 2 a of the data sets, so a small value is trustworthy.
+    level a, p is below a in at most 2 a of the data sets, so a small value is trustworthy.
 
     References
     ----------

@@ -7,8 +7,8 @@ Draws :math:`\theta_1 \dots \theta_L \sim q` with weights :math:`w_j = p/q` and 
 
 is therefore uniform on (0, 1), exactly and for any number of draws and any q. `calibration_ranks` uses each
 parameter as t. Coverage tests whether regions of 90 % hold the truth for 90 % of the targets. Its t is the
-density
-(`highest_density_ranks`) or, without densities, the distance from random reference points (`tarp_ranks`).
+density (`highest_density_ranks`) or, without densities, the distance from random reference points
+(`tarp_ranks`).
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ def fractional_ranks(
         Importance weights with any normalisation; equal by default.
     truth_weights : array_like, shape (n_targets,), optional
         Weight of the truth with the normalisation of ``weights``. It makes the ranks exact for any weights.
-        The
-        default is the expected weight of the truth, ``sum(w^2) / sum(w)``.
+        The default is the expected weight of the truth, ``sum(w^2) / sum(w)``.
     rng : numpy.random.Generator
 
     Returns
@@ -114,9 +113,8 @@ def calibration_ranks(
 
     The ranks are uniform if the posteriors are right. They cluster at both ends if posteriors are too narrow,
     in the middle if they are too wide, and at one end if they are biased; near 1 the true value is mostly
-    above
-    the draws. They do not reveal wrong correlations, which `tarp_ranks` does, nor a posterior that equals the
-    prior.
+    above the draws. They do not reveal wrong correlations, which `tarp_ranks` does, nor a posterior that
+    equals the prior.
 
     Parameters
     ----------
@@ -204,14 +202,12 @@ def tarp_ranks(
     samples : array_like, shape (n_targets, n_samples, n_dim)
     truths : array_like, shape (n_targets, n_dim)
         Parameters on comparable scales, such as z or quantiles of the prior, because distances are in units
-        of the
-        range of the truths.
+        of the range of the truths.
     weights, truth_weights, rng
         See `fractional_ranks`.
     references : array_like, shape (n_targets, n_dim), optional
         Reference points, chosen without knowledge of the truth. They may depend on the data, and must do so
-        to
-        reveal that a posterior equals the prior. The default is uniform in the box of all truths.
+        to reveal that a posterior equals the prior. The default is uniform in the box of all truths.
 
     Returns
     -------

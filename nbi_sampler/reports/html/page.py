@@ -62,8 +62,7 @@ class Report:
         ----------
         path : str or os.PathLike, optional
             Path of the file; ``{label}_report.html`` beside the result by default. Missing folders are made.
-            An
-            existing file is replaced.
+            An existing file is replaced.
 
         Returns
         -------
@@ -98,11 +97,9 @@ def report(result: Result | str | os.PathLike[str], *, parameters: Sequence[str]
     """Summarise a result on one self-contained page.
 
     The page shows the meaning of the status and what to do, log Z by batch, the distribution of the weights,
-    the
-    fit of the model, the change from prior to posterior, the likelihood calls in each phase of the run, and
-    how
-    to repeat it. It names the parts that a result lacks. The page of a result of another sampler has no
-    verdict.
+    the fit of the model, the change from prior to posterior, the likelihood calls in each phase of the run,
+    and how to repeat it. It names the parts that a result lacks. The page of a result of another sampler has
+    no verdict.
 
     Parameters
     ----------

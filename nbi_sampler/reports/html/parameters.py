@@ -37,8 +37,7 @@ class Parameter:
         Width of the prior's interval in units of the posterior's.
     places : tuple of float, length 5
         Quantiles of the prior, between 0 and 1, at which the posterior's quantiles `QUANTILES` are; empty if
-        they
-        are unknown.
+        they are unknown.
     truth : Number, optional
         Injected value.
     edge : str

@@ -56,8 +56,7 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
     """Draw marginals of the parameters with these numbers.
 
     If there are more than ``n_rows`` draws, that many equally likely ones represent them. A text beside the
-    panels
-    explains contours and lines.
+    panels explains contours and lines.
     """
     import corner
     from matplotlib.figure import Figure

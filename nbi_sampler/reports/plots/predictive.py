@@ -99,10 +99,8 @@ def predict(
     """Predict data at draws of the result, theta of shape (n, n_dim), with weights that sum to one.
 
     No call starts after ``seconds``, except for the first two. These calls are not counted as calls of the
-    run. The
-    result is None if fewer than two predictions are finite. ``x``, shape (length,), is the independent
-    variable.
-    If the model can be evaluated between its values, it is, within another ``seconds``.
+    run. The result is None if fewer than two predictions are finite. ``x``, shape (length,), is the
+    independent variable. If the model can be evaluated between its values, it is, within another ``seconds``.
     """
     if not len(theta):
         return None
@@ -154,8 +152,7 @@ def axis_labels(likelihood: Any) -> tuple[str, str]:
     """Labels of the independent variable and of the data.
 
     They are ``x_label`` and ``y_label`` of the likelihood if these are text. Otherwise the independent
-    variable has
-    the name of the first argument of the likelihood's function.
+    variable has the name of the first argument of the likelihood's function.
     """
     x, y = (getattr(likelihood, name, None) for name in ("x_label", "y_label"))
     if not isinstance(x, str):

@@ -26,8 +26,7 @@ def residuals_figure(residuals: Array, block: int) -> Figure:
     """Draw residuals, shape (n,), by data point, and their histogram with the normal law.
 
     Each represents a ``block`` of neighbours by the one that is farthest from zero. If a block has more than
-    one
-    data point, there is no histogram, because it would show extremes.
+    one data point, there is no histogram, because it would show extremes.
     """
     from matplotlib.figure import Figure
 

@@ -1,8 +1,7 @@
 """A survey: inference for every target from the same trained model, with one row of a table for each.
 
 A target takes the sampler's own steps: importance sampling if the model suffices, and rounds and refinement
-if it
-does not.
+if it does not.
 """
 
 from __future__ import annotations
@@ -67,14 +66,12 @@ def infer_many(
         A trained model, or its file.
     likelihoods : iterable or mapping
         Likelihoods, or pairs ``(name, likelihood)``, which are taken one by one. Names must be unique; the
-        default
-        names are ``"0"``, ``"1"`` and so on.
+        default names are ``"0"``, ``"1"`` and so on.
     priors : bilby.core.prior.PriorDict or dict
         Priors of all targets, as in the training.
     path : str or pathlib.Path
         File of the table. If it already belongs to the same survey, its targets are not run again, except for
-        those
-        that failed.
+        those that failed.
     observed : callable, optional
         ``observed(likelihood)`` returns ``(x_obs, x_err, x_mask)``, or fewer, in the format of the model. The
         default is the data of the likelihood.
@@ -86,16 +83,14 @@ def infer_many(
         Replaces ``npool``: any `concurrent.futures.Executor`, or an object with ``map``. It is never closed.
     seed : int, optional
         The same seed gives the same result. Each target has its own seed, which depends on this one and its
-        data
-        alone. None takes the seed of the table, or draws one.
+        data alone. None takes the seed of the table, or draws one.
     resume : bool
         False replaces the table.
     print_method : str, optional
         ``"tqdm"``, ``"interval-60"`` or ``"none"``, as for the sampler.
     **keywords
         Keywords of the sampler for every target: ``n_effective`` (1000 by default here),
-        ``max_likelihood_calls``,
-        ``n_rounds``, ``refine``, ``training`` and others.
+        ``max_likelihood_calls``, ``n_rounds``, ``refine``, ``training`` and others.
 
     Returns
     -------
@@ -106,8 +101,7 @@ def infer_many(
     ------
     TypeError, ValueError
         For unusable arguments, a model with other priors, or a table of another survey. A problem with a
-        single
-        target becomes the status of its row.
+        single target becomes the status of its row.
     WorkerError
         If no process can be given work.
     """

@@ -37,10 +37,8 @@ class Survey:
     parameters : tuple of str
     table : pandas.DataFrame
         One row for each target, by name: ``status``, ``message``, ``log_evidence``, ``log_evidence_err``,
-        ``ess``,
-        ``efficiency`` (of the last proposal), ``k_hat``, ``p_value`` (of the data under the model),
-        ``n_calls``,
-        ``seconds``, ``seed``. NaN if a target failed.
+        ``ess``, ``efficiency`` (of the last proposal), ``k_hat``, ``p_value`` (of the data under the model),
+        ``n_calls``, ``seconds``, ``seed``. NaN if a target failed.
     mean, standard_deviation : ndarray, shape (n_targets, n_dim)
     quantiles : ndarray, shape (n_targets, n_dim, 5)
         Quantiles at the probabilities 0.025, 0.16, 0.5, 0.84 and 0.975.

@@ -1,8 +1,7 @@
 """Training steps per second on a GPU, single and captured, and on the CPU: `... nbi_sampler_benchmark gpu`.
 
 Whole fits are timed, whose epochs end with a short validation. The first epoch, which initialises everything,
-is
-left out.
+is left out.
 """
 
 from __future__ import annotations

@@ -64,8 +64,7 @@ def run_injection(source: str, number: int, n_effective: int, options: Mapping[s
     """Draw parameters from the prior, simulate data with them, and run the sampler.
 
     All random numbers follow from the number of the injection. The call needs its own process, because
-    families may
-    draw their noise from global generators.
+    families may draw their noise from global generators.
 
     Returns
     -------

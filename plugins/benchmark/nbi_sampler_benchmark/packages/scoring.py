@@ -84,11 +84,9 @@ def score(
     -------
     dict
         ``nll``, mean of -log q(theta | x) in the parameters, and its standard error; ``gain``, mean of log q
-        minus
-        log prior; median and quartiles of the ``efficiency`` of the targets over all draws; ``outside``,
-        share of
-        draws outside of the prior, which cost no call; ``ess_per_call``, median of the targets; and for the
-        problem's own data ``own_efficiency``, ``own_log_evidence`` and its error.
+        minus log prior; median and quartiles of the ``efficiency`` of the targets over all draws;
+        ``outside``, share of draws outside of the prior, which cost no call; ``ess_per_call``, median of the
+        targets; and for the problem's own data ``own_efficiency``, ``own_log_evidence`` and its error.
     """
     log_q = held_out_log_q(simulated, held_out, answer, latent)
     gain = log_q - simulated.log_prior(held_out.theta)

@@ -1,8 +1,7 @@
 """Problems of any size with known evidence: `growing_problem("modes8")` has eight dimensions.
 
 There are three families: Gaussian modes and curved valleys grow in the number of parameters, and a straight
-line
-grows in the number of its data. `scaling` runs them.
+line grows in the number of its data. `scaling` runs them.
 """
 
 from __future__ import annotations

@@ -44,8 +44,7 @@ def load_problem(name: str) -> Problem:
     """Likelihood and priors from the name of a problem, the path of a script, or the name of a module.
 
     A script runs under another name than ``__main__``. If it calls ``bilby.run_sampler`` all the same, it
-    ends there,
-    and the arguments of the call are used.
+    ends there, and the arguments of the call are used.
 
     Parameters
     ----------
@@ -91,10 +90,8 @@ def describe(problem: Problem) -> dict[str, Any]:
     -------
     dict
         ``name``, ``names`` and ``labels`` of the sampled parameters, ``truth``, ``log_evidence`` and its
-        error,
-        ``seconds_per_call`` of the likelihood, and a ``digest``, which changes with the data, the model and
-        the
-        priors.
+        error, ``seconds_per_call`` of the likelihood, and a ``digest``, which changes with the data, the
+        model and the priors.
     """
     space = ParameterSpace(problem.priors)
     function = likelihood_function(problem.likelihood, use_ratio=False)

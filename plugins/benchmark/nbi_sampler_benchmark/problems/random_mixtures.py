@@ -1,11 +1,9 @@
 """Random Gaussian mixtures of known evidence: a search for wrong evidences with a healthy status.
 
 They have one to ten dimensions, one to six modes, and widths over three decades; edges of the prior truncate
-some.
-The sampler knows only the likelihood. The modes of a mixture have one width, or, in "uneven" mixtures,
-different
-ones. A narrow mode beside a wide one may then stand out in only a millionth of the prior, and no sampler that
-only calls the likelihood can find it.
+some. The sampler knows only the likelihood. The modes of a mixture have one width, or, in "uneven" mixtures,
+different ones. A narrow mode beside a wide one may then stand out in only a millionth of the prior, and no
+sampler that only calls the likelihood can find it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The inference problems of the benchmark for bilby; `get_problem(name)` builds one.
 
 Data and seeds never change, because `references.json` belongs to exactly these. Each problem imports its own
-heavy
-packages.
+heavy packages.
 """
 
 from __future__ import annotations
@@ -257,6 +256,5 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     name: partial(get_problem, name) for name in _BUILDERS if name != "gaussian5d"
 }
 # Problems of exactly known evidence: a posterior inside its prior, a Gaussian, many modes, and a curved ridge
-# that
-# the prior truncates.
+# that the prior truncates.
 CALIBRATION_PROBLEMS = ("linear", "gaussian5d", "eggbox", "rosenbrock")

@@ -1,8 +1,7 @@
 """Costs of a run: calls counted in the likelihood, their seconds, processor time, and peak memory.
 
 The class of the likelihood is changed during a run, because an object with its own methods would not be
-recognised
-as one of bilby's.
+recognised as one of bilby's.
 """
 
 from __future__ import annotations
@@ -31,8 +30,7 @@ class Meter:
     """Counts and times the calls of one likelihood, and slows them down if requested.
 
     A call of the user's model function outside of ``log_likelihood``, as `nbi` makes them, counts once for
-    each
-    point in it.
+    each point in it.
 
     Parameters
     ----------
@@ -143,8 +141,7 @@ def peak_memory() -> float:
     """Largest resident memory of this process so far, in MB, including imported packages.
 
     On Linux it is the kernel's high-water mark, because `getrusage` starts from that of the parent. On
-    Windows it
-    is NaN.
+    Windows it is NaN.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,8 +1,7 @@
 """The samplers that can be compared, with their requirements, settings and ways to run.
 
 All of them run by `bilby.run_sampler`, through plugins if there are any, and otherwise through the adapter
-beside
-this file. The packages of these samplers are optional.
+beside this file. The packages of these samplers are optional.
 """
 
 from __future__ import annotations

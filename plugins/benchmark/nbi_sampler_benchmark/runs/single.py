@@ -87,10 +87,8 @@ def measure(result: bilby.core.result.Result, problem: Problem, calls: int = 0) 
 
     The effective sample size is (sum w)^2 / sum w^2 for the weights of the nested samples, or the number of
     posterior samples if there are no weights. The pull is the error of log Z in units of the combined error
-    of the
-    result and the reference. The number of calls is the larger of the counted one and the one that the
-    sampler
-    reports, because a function that jax traces is called less often than it is computed.
+    of the result and the reference. The number of calls is the larger of the counted one and the one that the
+    sampler reports, because a function that jax traces is called less often than it is computed.
 
     Parameters
     ----------

@@ -182,8 +182,7 @@ def compare(
     ----------
     results : mapping of str to Result, or iterable of Result
         Results by name of the sampler. Without names, each result gives its own. The others are compared with
-        the
-        first.
+        the first.
     title : str
     parameters : sequence of str, optional
         Names of the compared parameters; the default is all sampled ones that the results share.

@@ -29,9 +29,8 @@ def jensen_shannon(first: Array, first_weights: Array, second: Array, second_wei
     .. math:: \mathrm{JSD}(p, q) = \tfrac12 [\mathrm{KL}(p \| m) + \mathrm{KL}(q \| m)], \quad m = (p + q) / 2
 
     of densities on one grid that are smoothed by the same kernel. The kernel is Gaussian, with Scott's width
-    for
-    the smaller of the two effective sizes. It is reflected at the ends of the range, so that an edge stays
-    sharp.
+    for the smaller of the two effective sizes. It is reflected at the ends of the range, so that an edge
+    stays sharp.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """Solutions of the two systems of differential equations of sbibm, for many parameter points at once.
 
 Both are solved for the logarithms of the populations, which are smooth and keep populations positive. The
-method
-is the classical Runge-Kutta method with equal steps.
+method is the classical Runge-Kutta method with equal steps.
 """
 
 from __future__ import annotations

@@ -27,8 +27,7 @@ def run_task(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str, Any
     """Run the sampler on an observation of a task, and write the draws of its posterior to a file.
 
     The sampler knows only the likelihood. Unless an option sets the seed, it follows from task and
-    observation, so
-    tasks with the same posterior are independent runs.
+    observation, so tasks with the same posterior are independent runs.
 
     Parameters
     ----------

@@ -1,10 +1,8 @@
 """The ten tasks: priors, and exact likelihoods of an observation.
 
 The published description is Lueckmann et al. 2021, arXiv:2101.04653, appendix T, whose sections are cited.
-Constants
-that it does not give are those of version 1.1.0. A log-likelihood function takes theta of shape (n_dim, ...)
-and
-returns shape (...).
+Constants that it does not give are those of version 1.1.0. A log-likelihood function takes theta of shape
+(n_dim, ...) and returns shape (...).
 """
 
 from __future__ import annotations

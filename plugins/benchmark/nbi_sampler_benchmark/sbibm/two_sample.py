@@ -24,10 +24,8 @@ def c2st(reference: np.ndarray, draws: np.ndarray, *, early_stopping: bool = Fal
         Both samples have the same size; otherwise a guess would be right in more than half of all cases.
     early_stopping : bool
         Stop training when the classification of a held-out tenth of the draws no longer improves. Without it,
-        as
-        in sbibm, training continues until the loss no longer falls. In ten dimensions the network then knows
-        every
-        draw by heart.
+        as in sbibm, training continues until the loss no longer falls. In ten dimensions the network then
+        knows every draw by heart.
     seed : int
         Seed of the network and the folds.
 

@@ -1,8 +1,7 @@
 """Costs of a run as a problem grows: `nbi-sampler benchmark scaling --what dimension,draws`.
 
 The number of parameters, of data or of effective samples grows. The command measures calls, processor time,
-memory
-and the error of log Z, and fits laws to the costs. The problems are in `problems/growing.py`.
+memory and the error of log Z, and fits laws to the costs. The problems are in `problems/growing.py`.
 """
 
 from __future__ import annotations

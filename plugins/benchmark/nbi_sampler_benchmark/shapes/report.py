@@ -48,8 +48,7 @@ def shapes_table(records: Sequence[Mapping[str, Any]]) -> str:
     -------
     str
         Markdown. Calls and processor time are medians. Pulls are errors of log Z in units of the reported
-        errors,
-        with their mean and standard deviation over the seeds.
+        errors, with their mean and standard deviation over the seeds.
     """
     heads = ["shape", "parameters", "exact log Z", "sampler", "runs", "worst error of log Z", "worst pull"]
     heads += ["mean pull", "deviation", "calls", "processor time, s", "statuses", "not met"]

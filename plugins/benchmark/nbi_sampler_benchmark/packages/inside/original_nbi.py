@@ -1,8 +1,7 @@
 """Adapter for nbi, the paper's package, with networks and settings of its demonstration of the sine curve.
 
 The package reads simulations from files. It standardises parameters without a correction of its densities,
-which
-are converted to the given coordinates here.
+which are converted to the given coordinates here.
 
 References
 ----------

@@ -1,8 +1,7 @@
 """Adapter for sbi: NPE with the NLL loss, one round, and sbi's defaults unless options change them.
 
 The density is that of the network, without sbi's correction for draws outside of the prior, because
-importance
-sampling needs the density of all draws.
+importance sampling needs the density of all draws.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """One package trained on one set of simulations: `python worker.py ADAPTER FOLDER`, in any environment.
 
 It needs numpy and the package of the adapter. An adapter is a Python file with a function ``train(task,
-options)``
-that returns an `Estimator`. `Task` and `Answer` are the two files that the environments exchange; `runs.py`
-is
-the other side.
+options)`` that returns an `Estimator`. `Task` and `Answer` are the two files that the environments exchange;
+`runs.py` is the other side.
 """
 
 from __future__ import annotations

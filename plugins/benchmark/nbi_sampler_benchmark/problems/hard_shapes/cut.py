@@ -89,8 +89,7 @@ def switches(n_dim: int) -> Shape:
     .. math:: y = X a + e, \quad Z = \sum_s 2^{-D} N(y; 0, \sigma^2 I + X_s X_s^T)
 
     over the states s of the switches, with the columns :math:`X_s` of those that are on. Columns overlap, so
-    the
-    data may mistake one term for another.
+    the data may mistake one term for another.
     """
     rng = np.random.default_rng([20231206, n_dim])
     n_data = DATA_PER_SWITCH * n_dim

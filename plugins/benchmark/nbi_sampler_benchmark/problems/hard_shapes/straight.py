@@ -29,8 +29,7 @@ def log_gamma(n_dim: int) -> Shape:
     """Mixture of log-gamma and normal densities of Beaujean & Caldwell (2013, arXiv:1304.7808, section 4.2).
 
     It has four modes, because the first two parameters have two each. Half of the other parameters are
-    log-gamma
-    with an exponential tail to the left, and the other half are normal.
+    log-gamma with an exponential tail to the left, and the other half are normal.
     """
     n_skewed = n_dim // 2 + 1 - 2
 
