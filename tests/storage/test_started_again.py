@@ -1,4 +1,4 @@
-"""A script is run again with one word changed: what is returned is the answer to what is asked now."""
+"""A script runs again with one word changed: the returned result answers the current question."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_fixed_value_that_the_likelihood_does_not_know_is_that_of_now(tmp_path
 
 
 class WithASecondMode(Dish):
-    """Far from the first, whose posterior hardly sees it."""
+    """It is far from the first mode, whose posterior hardly depends on it."""
 
     def log_likelihood(self, parameters):
         apart = ((parameters["a"] + 1.5) ** 2 + (parameters["b"] - 2.5) ** 2) / 0.2**2

@@ -1,4 +1,4 @@
-"""Tables that were cut, changed, or filled their disk: told from a killed writer, never read as if whole."""
+"""Tables that were cut, changed, or filled their disk: distinguished from a killed writer, and never read."""
 
 from __future__ import annotations
 
