@@ -56,7 +56,7 @@ def made(**keywords):
 
 
 def lines(log):
-    return [(r.levelname, r.getMessage()) for r in log.records if "gnored" in r.getMessage()]
+    return [(r.levelname, r.getMessage()) for r in log.records if "ignores" in r.getMessage()]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
