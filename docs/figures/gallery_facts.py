@@ -149,6 +149,17 @@ FACTS = {
     ],
     "galaxy_image": [
         Fact(
+            "network alone"
+            + "".join(
+                rf".*?{name} +\d+% +\d+% +#% +#%"
+                for name in ("flux", "radius", "index", "e1", "e2", "x", "y")
+            ),
+            lambda *inside: (
+                f"hold the truth in {min(inside[::2]):.0f} to {max(inside[::2]):.0f} % "
+                f"and {min(inside[1::2]):.0f} to {max(inside[1::2]):.0f} %."
+            ),
+        ),
+        Fact(
             r"efficiency #% ",
             lambda share: f"The median efficiency of its draws is {share:.0f} %",
         ),
