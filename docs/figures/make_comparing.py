@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,31 @@ def main(reports: list[Path]) -> None:
             found["error_err"] = math.hypot(
                 run["log_evidence_err"], report["log_evidence_err"]
             )
-            known[report["title"]][run["sampler"]] = found
+            known[path.parent.name][run["sampler"]] = found
     NUMBERS.write_text(json.dumps(known, indent=2) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(), known))
 
 
 def with_table(page: str, known: dict[str, dict[str, Any]]) -> str:
-    """Page with the rows of the first table from the numbers."""
+    """Page with the rows of the first table and the shares below it from the numbers."""
     head = page.index("| problem | sampler | calls |")
     start = page.index("\n", page.index("\n", head) + 1) + 1
-    return page[:start] + "\n".join(rows_of(known)) + page[page.index("\n\n", start) :]
+    page = page[:start] + "\n".join(rows_of(known)) + page[page.index("\n\n", start) :]
+    for words, share in shares(known["linear"]).items():
+        after = r"\s+".join(["%", *words.split()])
+        page = re.sub(rf"\d+(?= {after})", f"{100 * share:.0f}", page)
+    return page
+
+
+def shares(runs: dict[str, Any]) -> dict[str, float]:
+    """Shares in the text below the table, by the words that follow their numbers."""
+    ours = runs["nbi"]
+    return {
+        "of the CPU time of nautilus": ours["cpu_seconds"]
+        / runs["nautilus"]["cpu_seconds"],
+        "of that of dynesty": ours["cpu_seconds"] / runs["dynesty"]["cpu_seconds"],
+        "as many effective samples": runs["dynesty"]["ess"] / ours["ess"],
+    }
 
 
 def rows_of(known: dict[str, dict[str, Any]]) -> list[str]:
