@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NBI", "Survey", "__version__", "evidence_of", "infer_many", "report"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # These are imported on first use, so that importing the package stays fast.
 _MODULES = {
