@@ -109,15 +109,18 @@ def replaced(text: str, name: str, phrase: str) -> str:
 
 
 def filled(paragraph: str) -> str:
-    """Fill the lines of a paragraph, or of each item of a list."""
+    """Fill the lines of a paragraph, or of each item of a list.
+
+    A per cent sign stays with its number, because a line that begins with it is a comment.
+    """
     items = re.split(r"\n(?=- )", paragraph)
     return "\n".join(
         textwrap.fill(
-            " ".join(item.split()),
+            " ".join(item.split()).replace(" %", "\u00a0%"),
             WIDTH,
             subsequent_indent="  " if item.startswith("- ") else "",
             break_long_words=False,
             break_on_hyphens=False,
-        )
+        ).replace("\u00a0%", " %")
         for item in items
     )

@@ -32,7 +32,7 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Plugin:
-    """What is known of a plugin without running it.
+    """A plugin, as far as it is known without running it.
 
     Attributes
     ----------
