@@ -1,7 +1,7 @@
 """The forward model: how a likelihood gets from parameters to data.
 
 It splits a likelihood into an expensive and a cheap part. The expensive one is the noiseless prediction by
-the user's function. The cheap one is the noise law, which training draws anew in every epoch. This module
+the user's function. The cheap one is the noise law, which training draws again in every epoch. This module
 imports numpy and torch, but not bilby.
 """
 

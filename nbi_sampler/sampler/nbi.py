@@ -110,7 +110,7 @@ class Nbi(BilbySampler):
         Replaces ``npool``: any `concurrent.futures.Executor`, or an object with ``map``. It is never closed.
         See docs/scaling.md.
     resume : bool
-        Whether to continue from the checkpoint of the same run, if there is one. False starts anew and
+        Whether to continue from the checkpoint of the same run, if there is one. False starts again and
         removes it.
     check_point_delta_t : float
         Fewest seconds between checkpoints. The interval is longer if writing one takes more than a twentieth

@@ -2,7 +2,7 @@
 
 bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, also inside dictionaries, and cannot
 hold a function. A script that was written for another sampler keeps its meaning: ``seed=-1`` is a random
-seed, ``npool=0`` means no processes, and ``resume="overwrite"`` starts anew.
+seed, ``npool=0`` means no processes, and ``resume="overwrite"`` starts again.
 """
 
 from __future__ import annotations
