@@ -1,8 +1,8 @@
 """Fit the aluminium lines of a star in a real APOGEE spectrum: velocity, strengths, damping.
 
-Run `python examples/apogee_spectrum.py`; result and plot are then in build/gallery/apogee_spectrum/. The
-star, 2MASS J19485057+5005279, is a dwarf of about 5200 K; its spectrum is of SDSS DR17, and the pipeline has
-moved it to the rest frame of the star.
+Run `python examples/apogee_spectrum.py`. It writes result and plot to build/gallery/apogee_spectrum/. The
+star, 2MASS J19485057+5005279, is a dwarf of about 5200 K. Its spectrum is from SDSS DR17, whose pipeline has
+shifted it to the rest frame of the star.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bilby.core.prior import LogUniform, Uniform
 from drawing.apogee_spectrum import draw
 from scipy import integrate, ndimage, special
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "apogee-2m19485057+5005279.dat"
@@ -26,7 +26,7 @@ OUTDIR = "build/gallery/apogee_spectrum"
 LIGHT = 299792.458  # km/s
 LINES = (16723.524, 16755.140, 16767.938)  # Al I, vacuum (Angstrom)
 LEFT_OUT = ((16726.3, 16729.5), (16756.4, 16759.6), (16763.2, 16765.5))  # lines of other elements (Angstrom)
-SKY_LEFT = (16730.7, 16734.0)  # emission of the night sky that was not all taken off
+SKY_LEFT = (16730.7, 16734.0)  # residual emission of the night sky
 SKY = 4096 | 8192  # bits of the pipeline's mask: emission of the night sky, absorption of the air
 PIPELINE = (13.960, 0.036)  # heliocentric velocity that has been removed (km/s)
 THERMAL = 1.5  # of aluminium at 5200 K, with 1 km/s of turbulence (km/s, standard deviation)
@@ -64,20 +64,20 @@ def spectrum(
     contrast: float,
     level: float,
 ) -> np.ndarray:
-    """Flux at wavelengths in Angstrom: a flat continuum, less the lines."""
+    """Flux at wavelengths in Angstrom: a flat continuum minus the lines."""
     strengths = dict(zip(LINES, (strength_1, strength_2, strength_3), strict=True))
     lines = depth(strengths, velocity, damping, contrast)
     return level * (1 - np.interp(np.log(wavelength), GRID, lines))
 
 
 def main() -> None:
-    """Choose what to fit, fit, print the findings, draw."""
+    """Select the pixels, fit, print the results, draw."""
     wavelength, flux, _, mask = np.loadtxt(DATA, unpack=True)
     fitted = (mask.astype(int) & SKY == 0) & (wavelength > 16712) & (wavelength < 16782)
     for start, end in (*LEFT_OUT, SKY_LEFT):
         fitted &= (wavelength < start) | (wavelength > end)
     flux /= np.median(flux[fitted])
-    # Without a value for sigma it is a parameter: the noise, and what the model leaves out.
+    # sigma has no value, so it is a parameter. It includes the noise and the errors of the model.
     likelihood = GaussianLikelihood(wavelength[fitted], flux[fitted], spectrum)
     settings = dict(seed=1, outdir=OUTDIR, label="apogee", clean=True)
     result = bilby.run_sampler(likelihood, PRIORS, sampler="nbi", **AMOUNT, **settings)

@@ -1,7 +1,7 @@
 """Is there an iron line? A faint X-ray spectrum of photon counts, fitted with and without the line.
 
-Run `python examples/counts.py`; results and plot are then in build/gallery/counts/. The data are simulated:
-some ten photons in each channel of 100 eV, which is where a fit by chi^2 goes wrong.
+Run `python examples/counts.py`. It writes results and plot to build/gallery/counts/. The data are simulated.
+They have about ten photons in each channel of 100 eV, for which a chi^2 fit is biased.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bilby.core.prior import LogUniform, Uniform
 from drawing.counts import draw
 from scipy import stats
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=300, max_likelihood_calls=2000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/counts"
@@ -38,7 +38,7 @@ PRIORS = dict(
 def expected(
     energy_of: np.ndarray, continuum: float, index: float, photons: float, energy: float, width: float
 ) -> np.ndarray:
-    """Photons expected in each channel: a power law, which is `continuum` at 6 keV, and a Gaussian line."""
+    """Expected photons in each channel: a power law, equal to `continuum` at 6 keV, and a Gaussian line."""
     line = stats.norm(energy, np.hypot(width, RESOLUTION))
     in_channel = line.cdf(energy_of + CHANNEL / 2) - line.cdf(energy_of - CHANNEL / 2)
     return continuum * (energy_of / 6) ** -index + photons * in_channel
@@ -62,7 +62,7 @@ def report(with_line: bilby.core.result.Result, without: bilby.core.result.Resul
 
 
 def main() -> None:
-    """Simulate, fit both models, print the findings, draw."""
+    """Simulate, fit both models, print the results, draw."""
     counts = np.random.default_rng(8).poisson(expected(ENERGY, **TRUTH))
     likelihood = PoissonLikelihood(ENERGY, counts, expected)
     settings = dict(sampler="nbi", seed=1, outdir=OUTDIR, clean=True, **AMOUNT)

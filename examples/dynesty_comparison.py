@@ -1,8 +1,8 @@
-"""One problem, two samplers: the ringing of a black hole fitted by nbi and by dynesty, side by side.
+"""The ringdown of a black hole, fitted by nbi and by dynesty for a comparison.
 
-Run `python examples/dynesty_comparison.py`; results, a report and the plot are then in
-build/gallery/dynesty_comparison/. The data are simulated: a damped wave as GW150914 left it, in white noise.
-`nbi-sampler benchmark compare` does the same for a script of yours, with more samplers.
+Run `python examples/dynesty_comparison.py`. It writes results, a report and the plot to
+build/gallery/dynesty_comparison/. The data are simulated: a damped wave like that of GW150914, in white
+noise. `nbi-sampler benchmark compare` compares more samplers on a script of yours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bilby.core.prior import LogUniform, Uniform
 from drawing.dynesty_comparison import draw
 from nbi_sampler_benchmark import Comparison, compare
 
-QUICK = "--quick" in sys.argv  # rough fits in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # rough fits in seconds, as a test
 ROUGH = dict(
     nbi=dict(n_effective=100, n_sims=300, max_likelihood_calls=2000, training=dict(n_epochs=5)),
     dynesty=dict(nlive=50, dlogz=1.0),
@@ -44,7 +44,7 @@ def ringdown(
 
 
 def report(comparison: Comparison) -> None:
-    """Print what each run cost and found, and how far apart the posteriors are."""
+    """Print the cost and the result of each run, and the distance of the posteriors."""
     print(f"\n{'':10s}{'calls':>10s}{'ESS':>8s}{'calls/ESS':>11s}{'log evidence':>24s}   status")
     for row in comparison.rows():
         evidence = f"{row['log_evidence']:.3f} +- {row['log_evidence_err']:.3f}"

@@ -1,8 +1,8 @@
-"""The evidence of a result that exists: dynesty's samples, and log Z ten times as precise.
+"""The evidence of an existing result: samples of dynesty, and log Z ten times as precise.
 
-Run `python examples/evidence_of_dynesty.py`; results and the plot are then in
-build/gallery/evidence_of_dynesty/. Data, model and priors are those of `dynesty_comparison.py`. With a
-result of your own and a script that defines `likelihood` and `priors`, a command does the same:
+Run `python examples/evidence_of_dynesty.py`. It writes results and the plot to
+build/gallery/evidence_of_dynesty/. Data, model and priors are those of `dynesty_comparison.py`. For your own
+result and a script that defines `likelihood` and `priors`, a command does the same:
 `nbi-sampler evidence RESULT --script SCRIPT`.
 """
 
@@ -18,7 +18,7 @@ from dynesty_comparison import NOISE, PRIORS, TIME, TRUTH, ringdown
 
 from nbi_sampler import evidence_of
 
-QUICK = "--quick" in sys.argv  # rough fits in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # rough fits in seconds, as a test
 SAMPLING = dict(nlive=50, dlogz=5.0, naccept=5) if QUICK else dict(nlive=100, naccept=10)
 AMOUNT = dict(n_effective=50, n_sims=500, training=dict(n_epochs=5)) if QUICK else {}
 OUTDIR = "build/gallery/evidence_of_dynesty"
@@ -26,7 +26,7 @@ SHOWN = ("amplitude", "frequency", "damping")
 
 
 def main() -> None:
-    """Simulate, sample with dynesty, weigh, print the findings, draw."""
+    """Simulate, sample with dynesty, weight the samples, print the results, draw."""
     data = ringdown(TIME, **TRUTH) + NOISE * np.random.default_rng(2).normal(size=len(TIME))
     likelihood = GaussianLikelihood(TIME, data, ringdown, sigma=NOISE)
     settings = dict(seed=1, outdir=OUTDIR, clean=True, print_method="interval-60")

@@ -1,8 +1,8 @@
-"""Images of galaxies: train once, measure 200 of them, and refine one by run_sampler.
+"""Images of galaxies: train once, infer 200 galaxies, and refine one with run_sampler.
 
-Run `python examples/galaxy_image.py`; the picture is then in build/gallery/galaxy_image/. A galaxy has a
-Sersic profile (Graham & Driver 2005, arXiv:astro-ph/0503176), seen through a Gaussian point spread function
-on 64 x 64 pixels, of which photons are counted. The network sees the pixels; the weights are exact.
+Run `python examples/galaxy_image.py`. It writes the picture to build/gallery/galaxy_image/. A galaxy has a
+Sersic profile (Graham & Driver 2005, arXiv:astro-ph/0503176), a Gaussian point spread function, 64 x 64
+pixels and photon noise. The network sees the pixels, and the weights are exact.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.special import gamma, gammaln
 from nbi_sampler import NBI
 from nbi_sampler.amortised import TensorNoise
 
-QUICK = "--quick" in sys.argv  # a network that has learnt little and a few galaxies, to see that all works
+QUICK = "--quick" in sys.argv  # a short training and a few galaxies, as a test
 N_SIMS, N_EPOCHS, N_GALAXIES, N_DRAWS = (300, 1, 5, 100) if QUICK else (8000, 12, 200, 300)
 AMOUNT = dict(n_effective=100, max_likelihood_calls=3000) if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/galaxy_image"
@@ -54,7 +54,7 @@ def galaxy(parameters: dict[str, float]) -> np.ndarray:
 
 
 class Photons(TensorNoise):
-    """Poisson noise, drawn where the network trains."""
+    """Poisson noise that is drawn on the device of the network."""
 
     def draw(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Counts of photons."""
@@ -79,7 +79,7 @@ class Galaxy(bilby.Likelihood):
 
 
 def main() -> None:
-    """Train, measure all galaxies, refine one, print the findings, draw."""
+    """Train, infer all galaxies, refine one, print the results, draw."""
     engine = NBI("maf", "resnet2d", galaxy, Photons(), PRIORS, seed=1)
     engine.fit(N_SIMS, n_epochs=N_EPOCHS, training=dict(n_threads=1))
     rng = np.random.default_rng(2)

@@ -1,8 +1,9 @@
 """One planet or two around HD 164922? Velocities of three instruments, compared by evidence.
 
-Run `python examples/hd_164922.py`; results and the plot are then in build/gallery/hd_164922/. The planet of
-three years has been known since 2006; Fulton et al. (2016, ApJ 830, 46) found the one of 75.8 days in these
-velocities. Every instrument has its own offset and its own jitter, scatter beyond the uncertainties.
+Run `python examples/hd_164922.py`. It writes results and the plot to build/gallery/hd_164922/. The planet
+with a period of three years has been known since 2006. Fulton et al. (2016, ApJ 830, 46) found the one of
+75.8 days in these velocities. Every instrument has its own offset and its own jitter, a scatter beyond the
+uncertainties.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bilby.core.prior import LogUniform, Normal, Uniform
 from drawing.hd_164922 import draw
 from observing.velocities import Velocities
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=3000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=1500)
 OUTDIR = "build/gallery/hd_164922"
@@ -31,10 +32,11 @@ T_REF = 2455500.0  # BJD, amid the data
 PRIORS = {}
 for name in INSTRUMENTS:
     PRIORS[f"offset_{name}"], PRIORS[f"jitter_{name}"] = Uniform(-20, 20), LogUniform(0.1, 20)  # m/s
-# h = sqrt(e) cos(omega) and k = sqrt(e) sin(omega), so that any e below a half is as likely, and any omega;
-# l is the mean longitude at T_REF. Planet b has the period of Butler et al. (2006), 1155 +- 23 d, with thrice
-# its error; c what is about the peak of a periodogram (a search from 50 to 100 days divides the evidence by
-# 6.6) and a circular orbit, because its eccentricity is hardly to be had (Fulton et al.: 0.22 +- 0.13).
+# h = sqrt(e) cos(omega) and k = sqrt(e) sin(omega), so e below a half and omega have uniform priors; l is the
+# mean longitude at T_REF. The prior of planet b's period is that of Butler et al. (2006), 1155 +- 23 d, with
+# three times the error. That of planet c is around the peak of a periodogram (a search from 50 to 100 days
+# divides the evidence by 6.6). Its orbit is circular, because the data hardly constrain its eccentricity
+# (Fulton et al.: 0.22 +- 0.13).
 PLANETS = dict(
     b=dict(P_b=Normal(1155, 70), K_b=Uniform(0, 20), h_b=Uniform(-0.7, 0.7), k_b=Uniform(-0.7, 0.7)),
     c=dict(P_c=LogUniform(72, 80), K_c=Uniform(0, 10), h_c=0.0, k_c=0.0),
@@ -60,14 +62,14 @@ def fit(planets: str) -> bilby.core.result.Result:
     """Run with these planets."""
     likelihood = Velocities(DATA, orbit, planets)
     priors = PRIORS | {key: prior for name in planets for key, prior in PLANETS[name].items()}
-    # Networks learn from data of a typical jitter; what decides is the likelihood, which has its own.
+    # Networks learn from data with a typical jitter. The likelihood, with its own jitter, gives the weights.
     simulations = dict(simulator=likelihood.predict, x_obs=VELOCITY, noise=np.sqrt(ERROR**2 + 3**2))
     settings = dict(seed=1, outdir=OUTDIR, label=planets, clean=True)
     return bilby.run_sampler(likelihood, priors, sampler="nbi", **simulations, **settings, **AMOUNT)
 
 
 def main() -> None:
-    """Fit, print the findings, draw."""
+    """Fit, print the results, draw."""
     with ProcessPoolExecutor(2) as pool:  # both at once
         one, two = pool.map(fit, ["b", "bc"])
     for planets, result in dict(b=one, bc=two).items():

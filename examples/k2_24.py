@@ -1,8 +1,8 @@
-"""Masses of the two sub-Saturns that transit K2-24, from 32 velocities of Keck/HIRES.
+"""Masses of the two transiting sub-Saturns of K2-24, from 32 velocities of Keck/HIRES.
 
-Run `python examples/k2_24.py`; the result and the plot are then in build/gallery/k2_24/. Periods and times
-are known from the transits, so the velocities are asked for amplitudes alone; Petigura et al. (2016, ApJ 818,
-36) found masses of 21.0 +- 5.4 and 27.0 +- 6.9 times the Earth's.
+Run `python examples/k2_24.py`. It writes the result and the plot to build/gallery/k2_24/. The transits give
+periods and times, so the velocities only have to give amplitudes. Petigura et al. (2016, ApJ 818, 36) found
+masses of 21.0 +- 5.4 and 27.0 +- 6.9 Earth masses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import LogUniform, Normal, PriorDict, Uniform
 from drawing.k2_24 import draw
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "epic203771098_rv.csv"
@@ -47,21 +47,21 @@ def velocity(
     P_c: float,
     T_c: float,
 ) -> np.ndarray:
-    """Both planets, a constant, and the pull of something far away."""
+    """Velocity from both planets, a constant, and a linear trend from a distant body."""
     planets = circular(time, K_b, P_b, T_b) + circular(time, K_c, P_c, T_c)
     return gamma + slope * (time - T_REF) + planets
 
 
 def mass(K: np.ndarray, P: float, rng: np.random.Generator) -> np.ndarray:
-    """Mass in Earths of a planet on a circular orbit seen edge on, K in m/s and P in days."""
+    """Mass in Earth masses of a planet on a circular edge-on orbit, with K in m/s and P in days."""
     star = rng.normal(*STELLAR_MASS, size=len(K))
     return 317.8 * K / 28.4329 * star ** (2 / 3) * (P / 365.25) ** (1 / 3)
 
 
 def main() -> None:
-    """Fit, turn amplitudes into masses, draw."""
+    """Fit, convert amplitudes to masses, draw."""
     _, error, time, observed = np.loadtxt(DATA, delimiter=",", skiprows=1, unpack=True)
-    # The uncertainties are all but equal; sigma is the scatter of these and of the star together.
+    # The uncertainties are almost equal; sigma is the scatter of the measurements and of the star together.
     print(f"uncertainties from {error.min():.2f} to {error.max():.2f} m/s")
     likelihood = GaussianLikelihood(time, observed, velocity)
     settings = dict(seed=1, outdir=OUTDIR, label="k2_24", clean=True)

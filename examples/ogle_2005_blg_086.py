@@ -1,9 +1,10 @@
-"""Does OGLE-2005-BLG-086 show the Earth's motion? Annual parallax against none, compared by evidence.
+"""Does OGLE-2005-BLG-086 show the Earth's motion? Models with and without parallax, compared by evidence.
 
-Run `python examples/ogle_2005_blg_086.py`; results and the plot are then in build/gallery/ogle_2005_blg_086/.
-The event lasted for a year (Wyrzykowski et al. 2015, ApJS 216, 12). The path of the lens may pass the source
-on either side (the sign of u0) and may bend north or south: four solutions, of which some data tell apart
-none and others all (Smith, Mao & Paczynski 2003; Gould 2004). The prior covers them all, and so does the run.
+Run `python examples/ogle_2005_blg_086.py`. It writes results and the plot to
+build/gallery/ogle_2005_blg_086/. The event lasted for a year (Wyrzykowski et al. 2015, ApJS 216, 12). The
+path of the lens may pass the source on either side (the sign of u0) and may bend north or south. This gives
+four solutions, and data may exclude none or all but one (Smith, Mao & Paczynski 2003; Gould 2004). The prior
+covers all of them, and so does the run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import LogUniform, Normal, Prior, Uniform
 from drawing.ogle_2005_blg_086 import draw
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=3000, n_sims=4000)
 DATA = Path(__file__).parent / "data" / "ogle-2005-blg-086.dat"
@@ -33,9 +34,9 @@ RIGHT_ASCENSION, DECLINATION = np.radians([271.19046, -26.98756])
 T_REF = 3628.0  # HJD - 2450000; in the frame of the Earth's motion then, parallax is a bend of the path
 
 WITHOUT = dict(t0=Uniform(3578, 3678), u0=Uniform(0, 1), tE=LogUniform(30, 300), piN=0.0, piE=0.0)
-# Blended light, the baseline less the source, may be negative: no more than that.
+# Blended light is the baseline minus the source. It may be negative by this much.
 WITHOUT |= dict(source=Uniform(0, 2), baseline=Normal(1, 0.05))
-# Without parallax both signs of u0 are the same curve, and the evidence of both is that of one.
+# Without parallax, both signs of u0 give the same curve, so one sign has the evidence of both.
 WITH = WITHOUT | dict(u0=Uniform(-1, 1), piN=Uniform(-1, 1), piE=Uniform(-1, 1))
 
 
@@ -43,7 +44,7 @@ def with_sun(time: np.ndarray) -> np.ndarray:
     """Time, and the Sun's offset from uniform motion, north and east in au (Gould 2004, ApJ 606, 319)."""
     sin, cos = np.sin([RIGHT_ASCENSION, DECLINATION]), np.cos([RIGHT_ASCENSION, DECLINATION])
     north, east = np.array([[-sin[1] * cos[0], -sin[1] * sin[0], cos[1]], [-sin[0], cos[0], 0.0]])
-    # The positions of astropy's built-in ephemeris; the difference of HJD and TDB is of no concern.
+    # These are positions from astropy's built-in ephemeris. The difference of HJD and TDB is negligible.
     earth, _ = get_body_barycentric_posvel("earth", Time(time + 2.45e6, format="jd", scale="tdb"))
     start, speed = get_body_barycentric_posvel("earth", Time(T_REF + 2.45e6, format="jd", scale="tdb"))
     uniform = start.xyz.to_value("au")[:, None] + speed.xyz.to_value("au/day")[:, None] * (time - T_REF)
@@ -67,7 +68,7 @@ def magnitude(time: np.ndarray, **parameters: float) -> np.ndarray:
 
 
 def fit(name: str, priors: dict[str, Prior | float]) -> bilby.core.result.Result:
-    """Run, and print what the model makes of the data."""
+    """Run, and print how well the model fits the data."""
     likelihood = GaussianLikelihood(with_sun(TIME), FLUX, flux_model, sigma=SIGMA)
     settings = dict(seed=1, outdir=OUTDIR, label=name.replace(" ", "_"), clean=True)
     result = bilby.run_sampler(likelihood, priors, sampler="nbi", **settings, **AMOUNT)
@@ -85,7 +86,7 @@ def main() -> None:
     error = np.hypot(parallax.log_evidence_err, without.log_evidence_err)
     print(f"log Bayes factor for parallax {odds:.2f} +- {error:.2f}")
     draws = parallax.nested_samples
-    # Solutions are told apart by the signs of u0 and of the parallax to the north; some share is left to few.
+    # The signs of u0 and of the parallax to the north identify a solution. Some solutions have few draws.
     groups = [chosen for _, chosen in draws.groupby([draws["u0"] > 0, draws["piN"] > 0])]
     solutions = [(chosen["weights"].sum(), chosen) for chosen in groups if chosen["weights"].sum() > 1e-3]
     for share, chosen in solutions:

@@ -1,6 +1,6 @@
 """Fit the microlensing event OGLE-2008-BLG-092 with a point lens, a point source and blended light.
 
-Run `make demo`; the result, a corner plot, the light curve and plots of the run are then in build/demo/.
+Run `make demo`. It writes the result, a corner plot, the light curve and plots of the run to build/demo/.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.optimize import curve_fit
 
 from nbi_sampler.reports.plots import plot_run
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, training=dict(n_epochs=20))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "ogle-2008-blg-092.dat"
@@ -29,7 +29,7 @@ SEASON_2010 = (5264.0, 5498.0)  # HJD - 2450000; the season of the event
 def flux_model(
     time: np.ndarray, t0: float, u0: float, tE: float, source_flux: float, blend_flux: float
 ) -> np.ndarray:
-    """Flux of a source magnified by a point lens (Paczynski 1986, ApJ 304, 1), plus light that is not."""
+    """Flux of a source magnified by a point lens (Paczynski 1986, ApJ 304, 1), plus constant light."""
     u_squared = u0**2 + ((time - t0) / tE) ** 2
     magnification = (u_squared + 2) / np.sqrt(u_squared * (u_squared + 4))
     return source_flux * magnification + blend_flux
@@ -60,7 +60,7 @@ PRIORS = dict(
 
 
 def main() -> None:
-    """Fit, print the findings, draw."""
+    """Fit, print the results, draw."""
     time, flux, error, baseline = load()
     best, best_error, scale = least_squares(time, flux, error)
     data = time, flux, error * scale, baseline

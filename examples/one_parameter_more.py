@@ -1,9 +1,9 @@
-"""One parameter more: is an orbit eccentric? The second run begins with the result of the first.
+"""Is an orbit eccentric? The second run adds two parameters and starts from the result of the first.
 
-Run `python examples/one_parameter_more.py`; results and the plot are then in
-build/gallery/one_parameter_more/. Simulated velocities of a star with one planet, fitted by a circular
-orbit, then by an eccentric one. h = sqrt(e) cos(omega) and k = sqrt(e) sin(omega) are fixed in the first
-result, and start from their prior.
+Run `python examples/one_parameter_more.py`. It writes results and the plot to
+build/gallery/one_parameter_more/. Simulated velocities of a star with one planet are fitted with a circular
+orbit, and then with an eccentric one. The first run fixes h = sqrt(e) cos(omega) and k = sqrt(e) sin(omega).
+In the second run they start from their prior.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import Uniform
 from drawing.one_parameter_more import draw
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=50, n_sims=500, max_likelihood_calls=3000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=3000)
 OUTDIR = "build/gallery/one_parameter_more"
@@ -52,7 +52,7 @@ def velocity(
 
 
 def main() -> None:
-    """Simulate, fit twice, print the findings, draw."""
+    """Simulate, fit twice, print the results, draw."""
     observed = velocity(TIME, **TRUTH) + SIGMA * np.random.default_rng(2).normal(size=len(TIME))
     likelihood = GaussianLikelihood(TIME, observed, velocity, sigma=SIGMA)
     settings = dict(sampler="nbi", seed=1, outdir=OUTDIR, clean=True, **AMOUNT)

@@ -1,9 +1,9 @@
-"""Your own simulator, noise and likelihood: a radio afterglow of which some epochs are upper limits.
+"""Your own simulator, noise and likelihood: a radio afterglow with upper limits at some epochs.
 
-Run `python examples/own_simulator.py`; result and plot are then in build/gallery/own_simulator/. The light
-curve is simulated, with the parameters that Makhathini et al. (2021, ApJ 922, 154) find for GW170817. What is
-fainter than three times its noise is no detection, and no likelihood of bilby knows about that: so one is
-written here, and `simulator=` and `noise=` tell the sampler how such data come about.
+Run `python examples/own_simulator.py`. It writes result and plot to build/gallery/own_simulator/. The light
+curve is simulated with the parameters that Makhathini et al. (2021, ApJ 922, 154) find for GW170817. A flux
+below three times its noise is not a detection, and bilby has no likelihood for this. So the script defines
+one, and `simulator=` and `noise=` tell the sampler how such data arise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bilby.core.prior import LogUniform, Uniform
 from drawing.own_simulator import draw
 from scipy.stats import norm
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=300, max_likelihood_calls=2000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/own_simulator"
@@ -41,13 +41,13 @@ def light_curve(parameters: dict[str, float], time: np.ndarray = EPOCH) -> np.nd
 
 
 def observe(flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fluxes as a telescope reports them: noisy fluxes where they are detections, elsewhere 0."""
+    """Fluxes as a telescope reports them: noisy fluxes for detections, and 0 otherwise."""
     noisy = flux + NOISE * rng.normal(size=flux.shape)
     return np.where(noisy > LIMIT, noisy, 0.0)
 
 
 class Afterglow(bilby.Likelihood):
-    """Detections scatter about the model; an upper limit is the chance to fall below it."""
+    """Detections scatter about the model; an upper limit has the probability of a flux below it."""
 
     def __init__(self, data: np.ndarray) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Afterglow(bilby.Likelihood):
 
 
 def main() -> None:
-    """Simulate, fit, print the findings, draw."""
+    """Simulate, fit, print the results, draw."""
     data = observe(light_curve(TRUTH), np.random.default_rng(4))
     known = dict(simulator=light_curve, noise=observe)
     settings = dict(seed=1, outdir=OUTDIR, label="afterglow", clean=True, **AMOUNT)

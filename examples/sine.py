@@ -1,7 +1,7 @@
 """Fit a sine wave: the demonstration of the authors of the method (Zhang et al. 2023, arXiv:2312.03824).
 
-Run `python examples/sine.py`; the result and the plot are then in build/gallery/sine/. A wave of amplitude -A
-that begins half a turn later is the same wave, so the posterior has two modes of equal probability.
+Run `python examples/sine.py`. It writes the result and the plot to build/gallery/sine/. A wave of amplitude
+-A that begins half a turn later is the same wave, so the posterior has two modes of equal probability.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import Uniform
 from drawing.sine import draw
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, training=dict(n_epochs=20))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/sine"
@@ -41,7 +41,7 @@ def observe() -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
 
 
 def main() -> None:
-    """Fit, print the findings, draw."""
+    """Fit, print the results, draw."""
     t, y, truth = observe()
     likelihood = GaussianLikelihood(t, y, sine, sigma=SIGMA)
     settings = dict(seed=1, outdir=OUTDIR, label="sine", clean=True)

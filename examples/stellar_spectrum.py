@@ -1,9 +1,9 @@
 """Temperature, gravity, metallicity and rotation of a star from its iron lines, all at once.
 
-Run `python examples/stellar_spectrum.py`; result and plot are then in build/gallery/stellar_spectrum/. The
-data are simulated with the model that fits them: one layer in local thermodynamic equilibrium, in which lines
-of different excitation tell the temperature, and neutral against ionised iron the gravity (Gray 2005, "The
-Observation and Analysis of Stellar Photospheres", chapters 8, 13, 16 and 18).
+Run `python examples/stellar_spectrum.py`. It writes result and plot to build/gallery/stellar_spectrum/. The
+data are simulated with the model that fits them: one layer in local thermodynamic equilibrium. Lines of
+different excitation measure the temperature, and neutral against ionised iron measures the gravity (Gray
+2005, "The Observation and Analysis of Stellar Photospheres", chapters 8, 13, 16 and 18).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bilby.core.prior import LogUniform, Uniform
 from drawing.stellar_spectrum import draw
 from scipy.special import j1
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/stellar_spectrum"
@@ -81,7 +81,7 @@ def spectrum(
 
 
 def main() -> None:
-    """Simulate, fit, print the findings, draw."""
+    """Simulate, fit, print the results, draw."""
     noise = NOISE * np.random.default_rng(1).normal(size=len(WAVELENGTH))
     flux = spectrum(WAVELENGTH, **TRUTH) + noise
     likelihood = GaussianLikelihood(WAVELENGTH, flux, spectrum, sigma=NOISE)

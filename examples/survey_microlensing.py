@@ -1,9 +1,10 @@
 """A survey of microlensing events: train once, fit hundreds of light curves, then a real one.
 
-Run `python examples/survey_microlensing.py`; the model, tables and plots are then in build/survey/. The
-survey is that of one OGLE season, which observing/ogle_season.py simulates: nights lost to weather, fields
-visited more or less often, and uncertainties from a hundredth of a magnitude for bright stars to a tenth for
-faint ones. The real event is OGLE-2008-BLG-092, which `ogle_2008_blg_092.py` fits without a trained model.
+Run `python examples/survey_microlensing.py`. It writes the model, tables and plots to build/survey/. The
+survey is one OGLE season, which observing/ogle_season.py simulates. It has nights lost to weather, fields
+that are visited more or less often, and uncertainties from a hundredth of a magnitude for bright stars to a
+tenth for faint ones. The real event is OGLE-2008-BLG-092, which `ogle_2008_blg_092.py` fits without a trained
+model.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from observing.ogle_season import N_NIGHTS, LightCurve, observe, read
 
 from nbi_sampler import NBI, infer_many
 
-QUICK = "--quick" in sys.argv  # a network that has learnt little and a few events, to see that all works
+QUICK = "--quick" in sys.argv  # a short training and a few events, as a test
 N_SIMS, N_EPOCHS, N_EVENTS = (300, 1, 3) if QUICK else (30_000, 28, 200)
 AMOUNT = dict(max_likelihood_calls=4000) if QUICK else {}
 OUTDIR = Path("build/survey")
@@ -41,17 +42,17 @@ def flux_at(time: np.ndarray, t0: float, u0: float, tE: float, source: float, ba
 
 
 def event(parameters: dict[str, float]) -> np.ndarray:
-    """Events of the survey: each is told by its parameters."""
+    """Parameters of events as an array; `noise` simulates their light curves."""
     return np.stack(np.broadcast_arrays(*(parameters[name] for name in PRIORS)), axis=-1)
 
 
 def noise(events: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Events as the network sees them: another season in every epoch of the training."""
+    """Light curves in the format of the network; every epoch of the training has another season."""
     return observe(flux_at, events, rng).for_network()
 
 
 def likelihood_of(points: LightCurve, seen: LightCurve) -> GaussianLikelihood:
-    """Bilby's likelihood of one light curve; what the network is to see of it goes along."""
+    """Gaussian likelihood of one light curve, with the network's input as an attribute."""
     time, flux, error, mask = points
     likelihood = GaussianLikelihood(time[mask], flux[mask], flux_at, sigma=error[mask])
     likelihood.observed = seen.for_network()
@@ -68,7 +69,7 @@ def simulated(n_events: int, seed: int = 2) -> tuple[np.ndarray, list[GaussianLi
 
 
 def main() -> None:
-    """Train, run the survey, fit the real event, print the findings, draw."""
+    """Train, run the survey, fit the real event, print the results, draw."""
     OUTDIR.mkdir(parents=True, exist_ok=True)
     trained = OUTDIR / "microlensing.nbi"
     if not trained.exists():
@@ -80,7 +81,7 @@ def main() -> None:
     settings = dict(observed=lambda likelihood: likelihood.observed, n_sims=4000, seed=3, **AMOUNT)
 
     truths, likelihoods = simulated(N_EVENTS)
-    # A first pass: events of which the model knows too little get their status, and no fit of their own.
+    # In this first pass, events for which the model is insufficient get their status, but no separate fit.
     first_pass = dict(n_effective=300, max_likelihood_calls=12_000, npool=2) | settings
     survey = infer_many(model, likelihoods, PRIORS, OUTDIR / "survey.h5", **first_pass)
     print_recovery(truths, survey, PRIORS)

@@ -1,8 +1,8 @@
 """Fit the transit of a hot Jupiter, computed by batman (Kreidberg 2015, arXiv:1507.08285).
 
-Run `python examples/transit.py`; the result and the plot are then in build/gallery/transit/. The light curve
+Run `python examples/transit.py`. It writes the result and the plot to build/gallery/transit/. The light curve
 is simulated: one transit, an exposure every two minutes, 300 parts per million of noise. Limb darkening is
-sampled in the coordinates of Kipping (2013, arXiv:1308.0009), in which any point of the square is possible.
+sampled in the coordinates of Kipping (2013, arXiv:1308.0009), in which the whole unit square is allowed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bilby.core.likelihood import GaussianLikelihood
 from bilby.core.prior import Uniform
 from drawing.transit import draw
 
-QUICK = "--quick" in sys.argv  # a rough fit in seconds, to see that all works
+QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
 ROUGH = dict(n_effective=50, n_sims=700, training=dict(n_epochs=20))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/transit"
@@ -56,7 +56,7 @@ def density(axis: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Simulate, fit, print the findings, draw."""
+    """Simulate, fit, print the results, draw."""
     observed = transit(TIME, **TRUTH) + SIGMA * np.random.default_rng(5).normal(size=len(TIME))
     likelihood = GaussianLikelihood(TIME, observed, transit, sigma=SIGMA)
     settings = dict(seed=1, outdir=OUTDIR, label="transit", clean=True)

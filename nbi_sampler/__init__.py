@@ -1,6 +1,6 @@
 """Sequential neural posterior estimation with importance sampling, as a sampler for bilby.
 
-Importing the package changes nothing global; bilby finds the sampler by its entry point, `sampler="nbi"`.
+Importing the package changes no global state. bilby finds the sampler by its entry point, `sampler="nbi"`.
 
 References
 ----------
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NBI", "Survey", "__version__", "evidence_of", "infer_many", "report"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# Imported when they are asked for, so that importing the package stays light.
+# These are imported on first use, so that importing the package stays fast.
 _MODULES = {
     "NBI": "nbi_sampler.amortised.engine",
     "Survey": "nbi_sampler.sampler.survey",
@@ -34,7 +34,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what `__all__` names from the module that has it."""
+    """Import a public name from its module on first use."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_hint(name)}")
     import importlib
@@ -43,12 +43,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names alone; modules are reached by importing them."""
+    """List only the public names; modules are reached by importing them."""
     return sorted(__all__)
 
 
 def _hint(name: str) -> str:
-    """Name the public attribute that is spelled most like this one, where one is."""
+    """Name the public attribute whose spelling is closest, if there is one."""
     import difflib
 
     spelled = {each.lower().replace("_", ""): each for each in _MODULES}

@@ -1,7 +1,8 @@
-"""The command ``nbi-sampler``: page and evidence of a result, what is installed, commands of others.
+"""The command ``nbi-sampler``: reports and evidences of results, installed plugins, and added commands.
 
-A distribution adds a command by an entry point of the group ``nbi_sampler.commands``: a function that takes
-the words after its name and returns an exit code. It is imported only when it is used.
+A distribution adds a command by an entry point of the group ``nbi_sampler.commands``. The entry point is a
+function that takes the words after the name of the command and returns an exit code. It is imported only
+when the command is used.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN", "main", "plugin_report"]
 
-# What the package offers under each hook of names, written here so that listing it imports no network.
+# Names that the package offers under each hook. They are written here so that the list needs no network.
 OWN = {
     "featurizers": ("pca", "svd", "mlp", "resnet-gru", "resnet", "gru", "attention", "resnet2d", "joined"),
     "flows": ("maf", "nsf", "mdn"),
@@ -30,23 +31,23 @@ OWN = {
 }
 
 _COMMANDS = "nbi_sampler.commands"
-# Commands of this project that come with a distribution of their own.
+# Commands of this project that are installed with a separate distribution.
 _ELSEWHERE = {"benchmark": "nbi-sampler-benchmark"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says.
+    """Run the command that the command line names.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        Words after the name of the command; those of this process by default.
+        Words after ``nbi-sampler``. The default is the command line of this process.
 
     Returns
     -------
     int
-        Exit code: 1 where a plugin is broken, a result cannot be read, its page cannot be written or its
-        evidence is not to be relied on, or a command failed; 2 where a command is not installed.
+        Exit code. It is 1 if a plugin is broken, a result cannot be read, its page cannot be written, its
+        evidence is unreliable or a command failed. It is 2 if a command is not installed.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     commands = {each.name: each for each in entry_points(group=_COMMANDS)}
@@ -66,19 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def plugin_report() -> list[dict[str, Any]]:
-    """Plugins that are installed, the package first, those that cannot be loaded last.
+    """List the installed plugins: the package first, broken plugins last.
 
     Returns
     -------
     list of dict
-        With ``"name"``, ``"distribution"`` and ``"version"``; and with ``"error"``, or with ``"provides"``:
-        for each hook the names that are offered, or a line of documentation.
+        Each has ``"name"``, ``"distribution"`` and ``"version"``. A broken plugin has ``"error"``. Others
+        have ``"provides"``: the names that the plugin offers under each hook, or one line of documentation.
     """
     from nbi_sampler.plugins.manager import CORE, installed
 
     plugins = installed()
     offers = {hook: _offers(hook) for hook in OWN}
-    models = "Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."
+    models = "Likelihoods of bilby itself, and joint likelihoods of recognised parts."
     own = {"forward_model": models, **dict.fromkeys(offers, "")}
     rows = []
     for plugin in (CORE, *plugins.loaded):
@@ -91,7 +92,7 @@ def plugin_report() -> list[dict[str, Any]]:
 
 
 def _offers(hook: str) -> Mapping[str, tuple[Plugin, object]]:
-    """Offers under a hook; networks are imported only where a plugin offers objects of their classes."""
+    """List what a plugin offers under a hook; networks are imported only if it offers network classes."""
     from nbi_sampler.plugins.manager import CORE, installed
 
     named = installed().named(hook, object, {name: (CORE, name) for name in OWN[hook]})
@@ -109,23 +110,23 @@ def _parser(others: Mapping[str, EntryPoint]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nbi-sampler", description="Plugins and commands of nbi-sampler.")
     parser.add_argument("--version", action="version", version=f"nbi-sampler {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    listing = commands.add_parser("plugins", help="list what is installed and what each plugin provides")
+    listing = commands.add_parser("plugins", help="list the installed plugins and what each provides")
     listing.add_argument("--json", action="store_true", help="as JSON")
-    page = commands.add_parser("report", help="write a result as one HTML page that needs nothing else")
-    page.add_argument("result", metavar="RESULT", help="file of a result of bilby: JSON, HDF5 or a pickle")
+    page = commands.add_parser("report", help="write a result as one self-contained HTML page")
+    page.add_argument("result", metavar="RESULT", help="file with a bilby result: JSON, HDF5 or pickle")
     page.add_argument(
-        "-o", "--out", metavar="FILE", help="the page; LABEL_report.html beside the result if omitted"
+        "-o", "--out", metavar="FILE", help="file of the page (default: LABEL_report.html beside the result)"
     )
     page.add_argument(
         "--parameters",
         metavar="A,B",
         type=_names,
-        help="in the corner plot; all, or the eight that depend most on each other, if omitted",
+        help="parameters in the corner plot (default: all, or the eight that depend most on each other)",
     )
     _add_evidence(commands)
     for name, command in others.items():
         origin = command.dist.name if command.dist else command.module
-        commands.add_parser(name, help=f"of {origin}; see nbi-sampler {name} --help")
+        commands.add_parser(name, help=f"from {origin}; see nbi-sampler {name} --help")
     for name, distribution in _ELSEWHERE.items():
         if name not in others:
             commands.add_parser(name, help=f"not installed; pip install {distribution}")
@@ -137,7 +138,7 @@ def _names(text: str) -> list[str]:
 
 
 def _write_report(result: str, out: str | None, parameters: list[str] | None) -> int:
-    """Write the page of a result and say where it is and what it says; an error in one line otherwise."""
+    """Write the page of a result and print its path and status; print an error on one line."""
     from nbi_sampler.reports.html import report
 
     try:
@@ -151,26 +152,36 @@ def _write_report(result: str, out: str | None, parameters: list[str] | None) ->
 
 def _add_evidence(commands: Any) -> None:
     evidence = commands.add_parser(
-        "evidence", help="log Z of the samples of any sampler, by importance sampling from a fit to them"
+        "evidence",
+        help="compute log Z from the samples of any sampler, by importance sampling from a fit to them",
     )
-    evidence.add_argument(
-        "result", metavar="RESULT", help="file of a result of bilby: JSON, HDF5 or a pickle"
-    )
+    evidence.add_argument("result", metavar="RESULT", help="file with a bilby result: JSON, HDF5 or pickle")
     evidence.add_argument(
         "--script",
         metavar="SCRIPT",
         required=True,
-        help="script or module that defines likelihood and priors, or hands them to bilby.run_sampler",
+        help="script or module that defines likelihood and priors, or passes them to bilby.run_sampler",
     )
     evidence.add_argument("--n-effective", metavar="N", type=float, help="effective samples (2500)")
-    evidence.add_argument("--seed", metavar="N", type=int, help="same seed, same evidence")
-    evidence.add_argument("--npool", metavar="N", type=int, help="processes that evaluate the likelihood")
-    evidence.add_argument("--outdir", metavar="FOLDER", help="of the new result; that of RESULT if omitted")
-    evidence.add_argument("--label", metavar="NAME", help="of the new result; that of RESULT and _evidence")
+    evidence.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        help="seed of the random numbers; the same seed gives the same evidence",
+    )
+    evidence.add_argument(
+        "--npool", metavar="N", type=int, help="number of processes that evaluate the likelihood"
+    )
+    evidence.add_argument(
+        "--outdir", metavar="FOLDER", help="folder of the new result (default: that of RESULT)"
+    )
+    evidence.add_argument(
+        "--label", metavar="NAME", help="label of the new result (default: that of RESULT with _evidence)"
+    )
 
 
 def _tell_evidence(given: argparse.Namespace) -> int:
-    """Print log Z with its error, status, k-hat and calls; an error in one line otherwise."""
+    """Print log Z with its error, status, k-hat and calls; print an error on one line."""
     from nbi_sampler.importance.reliability import Status
     from nbi_sampler.sampler.evidence import evidence_of
     from nbi_sampler.sampler.script import problem_of
@@ -192,7 +203,7 @@ def _tell_evidence(given: argparse.Namespace) -> int:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    """One line for every hook of every plugin."""
+    """Format one line for every hook of every plugin."""
     head = ("plugin", "distribution", "hook", "provides")
     lines = [head]
     for row in rows:

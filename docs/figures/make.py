@@ -19,7 +19,12 @@ from PIL import Image
 
 from nbi_sampler.reports.meta_data import rounds_of
 from nbi_sampler.reports.plots import plot_run
-from nbi_sampler.reports.plots.style import PHASES, own_style, save_figure
+from nbi_sampler.reports.plots.style import (
+    PHASES,
+    own_style,
+    percent,
+    save_figure,
+)
 from nbi_sampler.storage.checkpoint import read_draws
 
 if TYPE_CHECKING:
@@ -85,14 +90,14 @@ def proposals_figure(
                 axis,
                 theta[:MOST_SHOWN],
                 weights[:MOST_SHOWN],
-                PHASES[record["phase"]][0],
+                PHASES[record["phase"]],
             )
             same_phase = sum(
                 other["phase"] == record["phase"] for other in records[: i + 1]
             )
             title = TITLES[record["phase"]].format(same_phase)
             axis.set_title(
-                f"{title}\n{record['efficiency']:.1%} efficient", fontsize=9.0
+                f"{title}\n{percent(record['efficiency'], 1)} efficient", fontsize=9.0
             )
             axis.plot(*(truth[name] for name in AXES), "+", color="k", markersize=9.0)
             axis.set_xlabel(AXES[0])

@@ -1,4 +1,4 @@
-"""The figures of the gallery: a module for each script of the folder above, and what several of them share.
+"""The figures of the gallery: one module for each script of the folder above, and their shared parts.
 
-A module draws what its script hands it, and knows nothing of the script: `draw(...)` leaves the picture.
+A module draws the arguments of its function `draw(...)` and does not import the script.
 """

@@ -30,11 +30,11 @@ def draw(
     data : tuple of three ndarrays, shape (n_pixels,)
         Wavelengths in Angstrom, fluxes, and which of them were fitted.
     spectrum : callable
-        Flux at given wavelengths, as a function of these and of the parameters.
+        Flux as a function of wavelengths and of the parameters.
     lines : tuple of float
         Wavelengths of the lines.
     pipeline : tuple of two floats
-        Heliocentric velocity that has been taken from the data, and its uncertainty, in km/s.
+        Heliocentric velocity that was removed from the data, and its uncertainty, in km/s.
     path : str
     """
     wavelength, flux, fitted = data

@@ -22,15 +22,15 @@ def draw(
     expected: Callable[..., np.ndarray],
     path: str,
 ) -> None:
-    """Draw counts with bands of both models, and how improbable each count is.
+    """Draw counts with bands of both models, and residuals.
 
     Parameters
     ----------
     with_line, without : bilby.core.result.Result
     data : tuple of two ndarrays, shape (n_channels,)
-        Energies in keV, all equally far apart, and counts.
+        Equally spaced energies in keV, and counts.
     expected : callable
-        Photons expected at given energies, as a function of these and of the parameters.
+        Expected photons as a function of energies and of the parameters.
     path : str
     """
     energy, counts = data

@@ -1,4 +1,4 @@
-"""The figure of `dynesty_comparison.py`: posteriors of two samplers on top of each other, and the data."""
+"""The figure of `dynesty_comparison.py`: superposed posteriors of two samplers, and the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(
     ringdown: Callable[..., np.ndarray],
     path: str,
 ) -> None:
-    """Draw both posteriors on top of each other, and the data beside them.
+    """Draw both posteriors superposed, and the data beside them.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def draw(
     noise : float
         Uncertainty of the strain.
     ringdown : callable
-        Strain at given times, as a function of these and of the parameters.
+        Strain as a function of times and of the parameters.
     path : str
     """
     time, strain = data

@@ -18,7 +18,7 @@ def draw(before: Result, after: Result, truth: Mapping[str, float], path: str) -
     Parameters
     ----------
     before, after : bilby.core.result.Result
-        Of the former sampler, and weighted.
+        Results of dynesty, and of the importance sampling.
     truth : mapping of str to float
         Parameters to show, with the values that lines mark.
     path : str

@@ -1,4 +1,4 @@
-"""Figure and table of `galaxy_image.py`: one galaxy with its model, and what became of all."""
+"""Figure and table of `galaxy_image.py`: one galaxy with its model, and the estimates of all galaxies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["draw", "print_recovery"]
 def print_recovery(
     truths: np.ndarray, found: Sequence[Any], own: np.ndarray, priors: Mapping[str, Prior]
 ) -> None:
-    """Print efficiency and coverage, with weights and of the network alone.
+    """Print efficiency and coverage, with weights and for the network alone.
 
     Parameters
     ----------
@@ -56,17 +56,17 @@ def draw(
     all_galaxies: tuple[np.ndarray, Sequence[Any], Mapping[str, Prior]],
     path: str,
 ) -> None:
-    """Draw an image, its model and residuals, and below them estimates of all galaxies against their truths.
+    """Draw an image, its model and residuals, and below them the estimates of all galaxies and their truths.
 
     Parameters
     ----------
     result : bilby.core.result.Result
-        Of that image.
+        Result for this image.
     image : ndarray, shape (1, side, side)
     galaxy : callable
-        Expected photons of parameters.
+        Expected photons as a function of the parameters.
     all_galaxies : tuple
-        Truths, inferences and priors, as of `print_recovery`.
+        Truths, inferences and priors, as for `print_recovery`.
     path : str
     """
     truths, found, priors = all_galaxies

@@ -29,14 +29,14 @@ def draw(
     t_ref: float,
     path: str,
 ) -> None:
-    """Draw all velocities over the curve of both planets, and those of each planet over its phase.
+    """Draw all velocities with the curve of both planets, and those of each planet by phase.
 
     Parameters
     ----------
     draws : pandas.DataFrame
-        Of the posterior, with their log-likelihood.
+        Draws from the posterior with their log-likelihoods.
     model : Velocities
-        Of the data, with both planets.
+        Likelihood of the data with both planets.
     instruments : mapping of str to str
         Label of each instrument.
     t_ref : float

@@ -1,4 +1,4 @@
-"""The figure of `k2_24.py`: what each of two planets does to the velocity of its star."""
+"""The figure of `k2_24.py`: the velocity of the star due to each of its two planets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(
     circular: Callable[..., np.ndarray],
     path: str,
 ) -> None:
-    """Draw the velocities that each planet causes over its phase, without all else, and what is left.
+    """Draw the velocity due to each planet by phase, and the residuals.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def draw(
     data : tuple of two ndarrays, shape (n_data,)
         Times in days, and velocities in m/s.
     velocity, circular : callable
-        Velocity due to all there is, or to one planet: functions of times and of the parameters.
+        Velocity from all causes, or from one planet, as functions of times and of the parameters.
     path : str
     """
     time, observed = data

@@ -22,7 +22,7 @@ def draw(
     solutions: Sequence[tuple[float, pd.DataFrame]],
     path: str,
 ) -> None:
-    """Draw the light curve, what both models leave of it, and the parallax vector of each solution.
+    """Draw the light curve, the residuals of both models, and the parallax vector of each solution.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def draw(
     data : tuple of three ndarrays, shape (n_data,)
         Times (HJD - 2450000), magnitudes and their errors.
     magnitude : callable
-        Magnitude at given times, as a function of these and of the parameters.
+        Magnitude as a function of times and of the parameters.
     solutions : sequence of (float, pandas.DataFrame)
         Share and draws of each solution with parallax.
     path : str
@@ -59,7 +59,7 @@ def draw_curves(
     data: tuple[np.ndarray, np.ndarray, np.ndarray],
     magnitude: Callable[..., np.ndarray],
 ) -> None:
-    """Draw the light curve with the best curve of each run, and the residuals; arguments as of `draw`."""
+    """Draw the light curve with the best curve of each run, and the residuals; see `draw`."""
     time, observed, error = data
     points = dict(yerr=error, fmt="o", ms=2.5, lw=0.6, color="0.5")
     panels["curve"].errorbar(time, observed, **points)

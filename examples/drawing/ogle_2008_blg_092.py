@@ -32,11 +32,11 @@ def draw(
     data : tuple of three ndarrays, shape (n_data,), and a float
         Times, fluxes and their errors in units of the baseline, and the magnitude of the baseline.
     flux_model : callable
-        Flux at given times, as a function of these and of the parameters.
+        Flux as a function of times and of the parameters.
     season : tuple of two floats
-        First and last time to show.
+        First and last time in the plot.
     stem : str
-        Of the names of the two files.
+        First part of the names of the two files.
     """
     draw_corner(result, best, f"{stem}_corner.png")
     draw_light_curve(result, data, flux_model, season, f"{stem}_light_curve.png")

@@ -21,18 +21,18 @@ def draw(
     truth: Mapping[str, float],
     path: str,
 ) -> None:
-    """Draw velocities and residuals by phase with the best orbit of each result, and what was added.
+    """Draw velocities and residuals by phase with the best orbit of each result, and the added parameters.
 
     Parameters
     ----------
     one, two : bilby.core.result.Result
-        Without and with the added parameters.
+        Results without and with the added parameters.
     data : tuple of two ndarrays, shape (n_data,)
         Times in days, and velocities.
     sigma : float
         Uncertainty of the velocities.
     velocity : callable
-        Velocity at given times, as a function of these and of the parameters.
+        Velocity as a function of times and of the parameters.
     truth : mapping of str to float
     path : str
     """

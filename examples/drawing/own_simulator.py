@@ -25,7 +25,7 @@ def draw(
     ----------
     result : bilby.core.result.Result
     data : tuple of four ndarrays, shape (n_data,)
-        Times, fluxes (0 where nothing is detected), their noise and the limits of a detection.
+        Times, fluxes (0 without a detection), their noise and the limits of a detection.
     light_curve : callable
         Flux, as a function of a dictionary of parameters and of times.
     truth : mapping of str to float

@@ -1,4 +1,4 @@
-"""Parts that figures of the gallery share: colours, panels with residuals, bands, corner plots."""
+"""Shared parts of the figures of the gallery: colours, panels with residuals, bands, corner plots."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def ticks_inside(panels: Iterable[Axes]) -> None:
 
 
 def with_residuals(figure: FigureBase) -> tuple[Axes, Axes]:
-    """A panel for data, and below it a low one for residuals."""
+    """A panel for data above a low panel for residuals."""
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     ticks_inside((top, bottom))
     return top, bottom
 
 
 def data_beside_corner(height: float, margin: float) -> tuple[Figure, tuple[Axes, Axes], SubFigure]:
-    """A wide figure: panels for data and residuals on the left, room for a corner plot on the right.
+    """A wide figure: panels for data and residuals on the left, and space for a corner plot on the right.
 
     Parameters
     ----------
     height : float
-        Inches.
+        Height in inches.
     margin : float
-        Left of the panels, as a share of their half.
+        Margin on the left of the panels, as a share of their half.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def data_beside_corner(height: float, margin: float) -> tuple[Figure, tuple[Axes
 
 
 def band(curves: Iterable[np.ndarray]) -> np.ndarray:
-    """Central 95 % of curves, and their median between the two edges: shape (3, n_points)."""
+    """Central 95 % of curves with the median between its edges: shape (3, n_points)."""
     return np.quantile(list(curves), (0.025, 0.5, 0.975), axis=0)
 
 
@@ -87,7 +87,7 @@ def posterior_band(
     ----------
     result : bilby.core.result.Result
     names : iterable of str
-        Parameters, in the order in which `curve` wants them.
+        Parameters in the order of the arguments of `curve`.
     curve : callable
     n_draws : int
     """
@@ -98,20 +98,20 @@ def posterior_band(
 def corner_of(
     draws: pd.DataFrame, priors: PriorDict, truths: Mapping[str, float], said: str = "", **changes: Any
 ) -> Figure:
-    """Corner plot of weighted draws, whose contours hold 39 % and 86 % of the posterior.
+    """Corner plot of weighted draws, with contours that hold 39 % and 86 % of the posterior.
 
     Parameters
     ----------
     draws : pandas.DataFrame
         Parameters, and a column `weights`.
     priors : bilby.core.prior.PriorDict
-        Whose labels the axes get.
+        Priors, which give the labels of the axes.
     truths : mapping of str to float
-        Which parameters to show, with the values that lines mark.
+        Parameters in the plot, with the values that lines mark.
     said : str
-        Name of these values, to be written beside the panels with what contours are; none for no text.
+        Name of these values for a text that also explains the contours; None for no text.
     **changes
-        Of what `corner.corner` is told.
+        Changes of the arguments of `corner.corner`.
     """
     settings = dict(
         labels=[priors[name].latex_label_with_unit for name in truths],
@@ -129,6 +129,6 @@ def corner_of(
 
 
 def save(figure: Figure, path: str | Path, **settings: Any) -> None:
-    """Leave the picture in its file, and close the figure."""
+    """Save the picture, and close the figure."""
     figure.savefig(path, **dict(dpi=150) | settings)
     plt.close(figure)

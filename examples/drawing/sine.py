@@ -13,7 +13,7 @@ __all__ = ["draw"]
 
 
 def cut(phi0: np.ndarray) -> np.ndarray:
-    """Phases on the circle cut at a quarter turn backwards, where neither mode is."""
+    """Phases on the circle cut at minus a quarter turn, away from both modes."""
     return (phi0 + np.pi / 2) % (2 * np.pi) - np.pi / 2
 
 
@@ -25,7 +25,7 @@ def draw(
     truth: Mapping[str, float],
     path: str,
 ) -> None:
-    """Draw the data over draws from the posterior, what is left of them, and the posterior.
+    """Draw the data with draws from the posterior, the residuals, and the posterior.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def draw(
     sigma : float
         Uncertainty of the values.
     sine : callable
-        Wave at given times, as a function of these and of the parameters.
+        Wave as a function of times and of the parameters.
     truth : mapping of str to float
     path : str
     """

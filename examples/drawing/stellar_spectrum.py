@@ -1,4 +1,4 @@
-"""The figure of `stellar_spectrum.py`: iron lines of a star, residuals, and marginals of what they tell."""
+"""The figure of `stellar_spectrum.py`: iron lines of a star, residuals, and marginals of the parameters."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def draw(
     data : tuple of two ndarrays, shape (n_pixels,)
         Wavelengths in Angstrom, and fluxes.
     spectrum : callable
-        Flux at given wavelengths, as a function of these and of the parameters.
+        Flux as a function of wavelengths and of the parameters.
     lines : ndarray, shape (n_lines, 4)
-        First the wavelength at rest in Angstrom, last whether the line is one of ionised iron.
+        Lines: the first column is the wavelength at rest in Angstrom, the last is one for ionised iron.
     truth : mapping of str to float
     path : str
     """

@@ -1,4 +1,4 @@
-"""Figures and tables of `survey_microlensing.py`: what became of all events, and the real one."""
+"""Figures and tables of `survey_microlensing.py`: the results for all events, and the real one."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .shared import BLUE, VERMILION, save, ticks_inside, with_residuals
 __all__ = ["draw_real", "draw_recovery", "print_real", "print_recovery"]
 
 OTHER = "0.6"
-# By ogle_2008_blg_092.py, which has no trained model.
+# Results of ogle_2008_blg_092.py, which has no trained model.
 KNOWN = dict(t0=(5379.571, 0.05), u0=(0.523, 0.026), tE=(17.94, 0.55))
 
 
 def ranks_of(truths: np.ndarray, survey: Survey) -> np.ndarray:
-    """Rank of the truths of events that are "ok" among the samples of their posteriors, from 0 to 1."""
+    """Ranks of the truths of "ok" events among the samples of their posteriors, from 0 to 1."""
     sound = (survey.table.status == "ok").to_numpy()
     return np.mean(survey.samples[sound] < truths[sound, None], axis=1)
 
 
 def print_recovery(truths: np.ndarray, survey: Survey, priors: Mapping[str, Prior]) -> None:
-    """Print what the survey cost, and how well it is calibrated; arguments as of `draw_recovery`."""
+    """Print the cost of the survey and its calibration; arguments as for `draw_recovery`."""
     table, ranks = survey.table, ranks_of(truths, survey)
     counts = ", ".join(f"{count} {status}" for status, count in table.status.value_counts().items())
     low, middle, high = np.nanquantile(table.efficiency, (0.16, 0.5, 0.84))
@@ -49,7 +49,7 @@ def print_recovery(truths: np.ndarray, survey: Survey, priors: Mapping[str, Prio
 
 
 def print_real(survey: Survey) -> None:
-    """Print the real event beside the fit that had no trained model."""
+    """Print the results for the real event beside those of the fit without a trained model."""
     row = survey.table.iloc[0]
     print(f"\nOGLE-2008-BLG-092: {row.status}, {row.ess:.0f} effective samples from {row.n_calls:,} calls")
     print(f"p-value of the data under the model: {row.p_value:.2f}")
@@ -61,7 +61,7 @@ def print_real(survey: Survey) -> None:
 
 
 def draw_recovery(truths: np.ndarray, survey: Survey, priors: Mapping[str, Prior], path: Path) -> None:
-    """Draw recovered against true parameters, and how well they are calibrated where the status is "ok".
+    """Draw recovered against true parameters, and the calibration of the events with status "ok".
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def draw_recovery(truths: np.ndarray, survey: Survey, priors: Mapping[str, Prior
         panel.set(
             xlabel=f"true {prior.latex_label_with_unit}", ylabel="recovered", xscale=scale, yscale=scale
         )
-    # Beside the panels, where no point is, and with handles that can be seen.
+    # The legend is beside the panels, away from all points, with visible handles.
     kinds = {"status ok": BLUE, "another status": OTHER}
     look = dict(ls="", marker="o", ms=7)
     handles = [Line2D([], [], color=colour, label=label, **look) for label, colour in kinds.items()]
@@ -117,15 +117,15 @@ def draw_real(
     flux_at: Callable[..., np.ndarray],
     path: Path,
 ) -> None:
-    """Draw the season of the real event with curves drawn from its posterior.
+    """Draw the season of the real event with curves from its posterior.
 
     Parameters
     ----------
     points : LightCurve
     survey : nbi_sampler.Survey
-        Of the real event alone.
+        Survey that contains only the real event.
     flux_at : callable
-        Flux at given times, as a function of these and of the parameters.
+        Flux as a function of times and of the parameters.
     path : Path
     """
     time, flux, error, _ = points

@@ -31,7 +31,7 @@ def draw(
     sigma : float
         Uncertainty of the fluxes.
     transit : callable
-        Flux at the times, as a function of these and of the parameters.
+        Flux at the times as a function of the parameters.
     truth : mapping of str to float
     path : str
     """

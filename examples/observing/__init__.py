@@ -1,1 +1,1 @@
-"""Observations as instruments and weather make them of a model, for the scripts one folder up."""
+"""Simulated and real observations for the scripts one folder up."""

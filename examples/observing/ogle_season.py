@@ -1,6 +1,6 @@
-"""A season of OGLE, simulated or read: when it looks, how well it measures, and what a network sees of that.
+"""A season of OGLE, simulated or read: times and errors of the observations, and the input of a network.
 
-Of `survey_microlensing.py`.
+`survey_microlensing.py` uses it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ NIGHT = (0.48, 0.94)  # when it is dark in Chile, as a fraction of a day
 
 
 class LightCurve(NamedTuple):
-    """Days of the season, fluxes in units of the baseline, their errors, and which of them there are.
+    """Days of the season, fluxes in units of the baseline, their errors, and a mask of the present points.
 
-    All of one shape: (..., N_NIGHTS), one slot a night, where networks are to see them.
+    All have one shape. For networks it is (..., N_NIGHTS), with one slot for each night.
     """
 
     time: np.ndarray
@@ -30,12 +30,12 @@ class LightCurve(NamedTuple):
     mask: np.ndarray
 
     def for_network(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows that a network sees: times and compressed significances, uncertainties, and a mask."""
+        """Input rows of a network: times and compressed significances, uncertainties, and a mask."""
         significance = np.arcsinh((self.flux - 1) / self.error)
         return np.stack([self.time, significance], axis=-2), self.error, self.mask
 
     def nightly_means(self) -> LightCurve:
-        """Weighted means of the nights of the season; ones where there are none."""
+        """Weighted means of the nights of the season; ones in nights without points."""
         night, means = np.floor(self.time).astype(int), np.ones((3, N_NIGHTS))
         mask = np.isin(np.arange(N_NIGHTS), night)
         for i in np.flatnonzero(mask):
@@ -46,22 +46,22 @@ class LightCurve(NamedTuple):
 
 
 def observe(flux_at: Callable[..., np.ndarray], events: np.ndarray, rng: np.random.Generator) -> LightCurve:
-    """Observe events for a season: one slot a night, at any hour.
+    """Observe events for a season, once a night at a random hour.
 
-    Fields differ in how often they are visited, stars in how faint they are.
+    Fields differ in how often they are visited, and stars in how faint they are.
 
     Parameters
     ----------
     flux_at : callable
-        Flux in units of the baseline, as a function of times and of the parameters.
+        Flux in units of the baseline as a function of times and of the parameters.
     events : ndarray, shape (..., n_parameters)
-        Parameters, in the order in which `flux_at` wants them.
+        Parameters in the order of the arguments of `flux_at`.
     rng : numpy.random.Generator
 
     Returns
     -------
     LightCurve
-        Of shape (..., N_NIGHTS).
+        Has the shape (..., N_NIGHTS).
     """
     shape = events.shape[:-1]
     night = np.arange(N_NIGHTS)
@@ -79,22 +79,22 @@ def observe(flux_at: Callable[..., np.ndarray], events: np.ndarray, rng: np.rand
 
 
 def read(path: Path, flux_at: Callable[..., np.ndarray], guess: list[float]) -> LightCurve:
-    """All points of a real event of the season, in units of the median after it.
+    """Read all points of a real event of the season, in units of the median flux after it.
 
     Parameters
     ----------
     path : Path
         HJD - 2450000, magnitudes and their errors.
     flux_at : callable
-        Flux, as a function of times and of the parameters, whose best fit scales the errors to a chi^2 per
+        Flux as a function of times and of the parameters. Its best fit scales the errors to a chi^2 per
         degree of freedom of one.
     guess : list of float
-        Parameters to start that fit from.
+        Parameters at which the fit starts.
 
     Returns
     -------
     LightCurve
-        Of shape (n_data,).
+        Has the shape (n_data,).
     """
     time, magnitude, magnitude_error = np.loadtxt(path, unpack=True)
     time = time - SEASON_START

@@ -1,6 +1,6 @@
 """Velocities of a star from several instruments: a likelihood with an offset and a jitter for each.
 
-Of `hd_164922.py`, whose planets it is told of.
+`hd_164922.py` uses it and names the planets.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ __all__ = ["Velocities"]
 
 
 class Velocities(bilby.Likelihood):
-    """Gaussian likelihood whose variances are those of the data and the jitter of each instrument.
+    """Gaussian likelihood with variances from the data and from the jitter of each instrument.
 
     Parameters are `offset_NAME` and `jitter_NAME` of each instrument, in m/s, and those of the orbits.
 
     Parameters
     ----------
     data : tuple of four ndarrays, shape (n_data,)
-        Times, velocities and their uncertainties in m/s, and the name of the instrument of each.
+        Times, velocities and their uncertainties in m/s, and the instrument of each velocity.
     orbit : callable
-        Velocity that one planet gives the star, as a function of parameters, its name and times.
+        Velocity due to one planet as a function of parameters, its name and times.
     planets : str
         Names of the planets, one letter each.
     """
@@ -50,5 +50,5 @@ class Velocities(bilby.Likelihood):
         return -0.5 * np.sum(residual**2 / variance + np.log(2 * np.pi * variance))
 
     def _of_instruments(self, quantity: str, parameters: Mapping[str, float]) -> np.ndarray:
-        """Value of a parameter of its instrument at each observation, shape (n_data,)."""
+        """Value of a parameter of the instrument at each observation, shape (n_data,)."""
         return sum(parameters[f"{quantity}_{name}"] * seen for name, seen in self.seen_by.items())

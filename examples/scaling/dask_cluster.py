@@ -1,4 +1,4 @@
-"""A dask cluster: here one of two processes on this machine; give the address of yours as an argument.
+"""A dask cluster: two processes on this machine, or the cluster whose address is the argument.
 
 ``python dask_cluster.py [tcp://scheduler:8786]``
 """

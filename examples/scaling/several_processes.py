@@ -1,4 +1,4 @@
-"""One machine: npool= makes processes of its own, which end with the run.
+"""One machine: npool= starts processes that end with the run.
 
 ``python several_processes.py [npool]``
 """

@@ -1,4 +1,4 @@
-"""A sine wave in noise whose model takes 5 ms, one draw at a time; the scripts beside this one fit it."""
+"""A sine wave in noise with a model that takes 5 ms for each draw; the scripts beside this one fit it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["likelihood_and_priors"]
 
 
 def slow_sine(t: np.ndarray, amplitude: float, frequency: float, phase: float) -> np.ndarray:
-    """Sine wave; the sleep stands for a computation."""
+    """Sine wave; the sleep represents a computation."""
     time.sleep(5e-3)
     return math.exp(math.log(amplitude)) * np.sin(2 * np.pi * frequency * t + phase)
 

@@ -1,1 +1,1 @@
-"""Settings of every component with their defaults, and randomness: one seed, a stream for each purpose."""
+"""Settings of every component with their defaults, and one random stream for each purpose."""

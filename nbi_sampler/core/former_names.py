@@ -1,4 +1,4 @@
-"""Public modules by the names that they had before, so that scripts which import them go on working."""
+"""Former names of public modules, so that old scripts which import them still work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["RENAMED", "keep_former_names"]
 
-# Names before, and where what they named lives now; the first that has an attribute gives it.
+# Each former name with the modules that now hold its contents. The first one that has an attribute gives it.
 FORMER = {
     "amortised.noise_laws": ("amortised.noise",),
     "amortised.unreliable": ("amortised.inference",),
@@ -43,7 +43,7 @@ FORMER = {
     "training.noisy_data": ("networks.training.noisy_data",),
     "training.objectives": ("networks.training.objectives",),
 }
-# Classes that are called otherwise now.
+# Classes that have a new name.
 RENAMED = {
     "DataLayout": "DataFormat",
     "Familiarity": "OutOfDistributionTest",
@@ -52,12 +52,12 @@ RENAMED = {
 
 
 def keep_former_names(package: str) -> None:
-    """Make former names in a package importable; what they hold is imported when it is used."""
+    """Make the former names in a package importable; their contents are imported on first use."""
     for former, present in FORMER.items():
         name = f"{package}.{former}"
         module = sys.modules.setdefault(name, _Former(name, tuple(f"{package}.{each}" for each in present)))
         if "." not in former:
-            # As an import does that finds its module in a file.
+            # This is how an import treats a module that it finds in a file.
             setattr(sys.modules[package], former, module)
 
 

@@ -1,9 +1,9 @@
-"""The settings of numpy, torch and warnings that our own code relies on, whatever the user's script has set.
+"""The settings of numpy, torch and warnings that our own code relies on, whatever the user's script sets.
 
-A script may let numpy raise, have torch compute in double precision, on another device or without gradients,
-and make errors of warnings: all of these hold for the whole process. Our entry points set what the package
-needs and put the user's settings back when they return; while they call the user's own code (likelihood,
-simulator, noise), it finds what the user has set.
+A script may make numpy raise, or turn warnings into errors. It may make torch compute in double precision, on
+another device or without gradients. All of these settings apply to the whole process. Our entry points
+set what the package needs, and restore the user's settings when they return. During a call of the user's
+own code (likelihood, simulator, noise) the user's settings apply.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["in_own_settings", "own_settings", "users_errors", "users_settings", 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NUMPY_DEFAULTS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-# Whose warnings are no business of the user's. Those that are meant for him are given outside of the block.
+# Warnings of these modules do not concern the user. Warnings for the user are given outside of the block.
 QUIET = r"(nbi_sampler\.|sklearn\.|scipy\.|torch\.|zuko\.)"
-# Tests look at the warnings of our own code: there they are no secret.
+# The tests do look at the warnings of our own code.
 silence_own_warnings = True
 
 
 class _Settings(NamedTuple):
-    """Settings of a script, as far as they concern us."""
+    """Settings of a script that affect our code."""
 
     errors: dict[str, Any]
     dtype: torch.dtype
@@ -42,7 +42,7 @@ class _Settings(NamedTuple):
 
     @classmethod
     def now(cls) -> _Settings:
-        """As they are."""
+        """Read the current settings."""
         return cls(
             errors=dict(np.geterr()),
             dtype=torch.get_default_dtype(),
@@ -57,13 +57,13 @@ class _Settings(NamedTuple):
 
 
 _OWN = _Settings(NUMPY_DEFAULTS, torch.float32, torch.device("cpu"), True, False, (False, False))
-# Those of the user while ours are in force.
+# The user's settings while ours are in force.
 _users: ContextVar[_Settings | None] = ContextVar("users_settings", default=None)
 
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Compute with the settings of this package within the block; nested, it does nothing."""
+    """Use the settings of this package within the block; a nested block changes nothing."""
     if _users.get() is not None:
         yield
         return
@@ -80,7 +80,7 @@ def own_settings() -> Iterator[None]:
 
 
 def in_own_settings(function: Function) -> Function:
-    """The same function, in `own_settings`."""
+    """Wrap a function so that it runs in `own_settings`."""
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -91,9 +91,9 @@ def in_own_settings(function: Function) -> Function:
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn on behalf of the line of the user's script that called this package, however deep below it is.
+    """Warn at the line of the user's script that called this package, however deep the call is.
 
-    A warning that seems to come from the package itself would be hidden in `own_settings`.
+    `own_settings` would hide a warning that seems to come from the package itself.
     """
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
@@ -106,19 +106,19 @@ def _is_ours(module: str) -> bool:
 
 
 def users_settings() -> AbstractContextManager[None]:
-    """The settings of the user's script within the block, for calls of the user's code.
+    """Restore the settings of the user's script within the block, for calls of the user's code.
 
-    Outside of `own_settings`, as in the processes of a pool, they are in force already.
+    Outside of `own_settings`, as in the processes of a pool, they already apply.
     """
     users = _users.get()
-    # Called for every draw: in nearly every script nothing is to be done.
+    # This is called for every draw, and in nearly every script there is nothing to do.
     return nullcontext() if users is None or users == _OWN else _returned(users)
 
 
 def users_errors() -> AbstractContextManager[Any]:
-    """Let numpy treat overflow and the like in the user's code silently, unless the script says otherwise.
+    """Let numpy ignore overflow and similar errors in the user's code, unless the script says otherwise.
 
-    Draws from the prior reach where a model overflows, and numpy's default would warn at each of them.
+    Draws from the prior reach regions in which a model overflows, and numpy would warn at each of them.
     """
     users = _users.get()
     errors = np.geterr() if users is None else users.errors
@@ -137,7 +137,7 @@ def _returned(users: _Settings) -> Iterator[None]:
 
 @contextmanager
 def _changed(before: _Settings, after: _Settings) -> Iterator[None]:
-    """From settings that are in force to others, and back, as far as they differ."""
+    """Change from the current settings to others, and back, as far as they differ."""
     with ExitStack() as stack:
         if before.errors != after.errors:
             stack.enter_context(np.errstate(**after.errors))

@@ -1,7 +1,7 @@
-"""Random generators for each stage of a run, all from one seed; no global generator is touched.
+"""Random generators for each stage of a run, all from one seed, without touching a global generator.
 
-A stage is named by the words and numbers of its key, so its stream is the
-same whatever ran before it, in this process or in an earlier one.
+The words and numbers of its key name a stage. Its stream is therefore the same whatever ran before it, in
+this process or in an earlier one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["seeded_modules", "stage_generator", "torch_generator"]
 
 
 def stage_generator(entropy: int, *key: str | int) -> np.random.Generator:
-    """Generator of one stage.
+    """Create the generator of one stage.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ def stage_generator(entropy: int, *key: str | int) -> np.random.Generator:
 
 
 def torch_generator(rng: np.random.Generator, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator on ``device``, seeded by one number drawn from ``rng``."""
+    """Create a torch generator on ``device``, seeded by one number drawn from ``rng``."""
     return torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
 
 
 @contextmanager
 def seeded_modules(rng: np.random.Generator) -> Iterator[None]:
-    """Within this block, modules that use torch's global CPU generator draw from ``rng`` instead.
+    """Make modules that use torch's global CPU generator draw from ``rng`` within this block.
 
-    For constructors of layers and for third-party ``sample`` methods, which take no generator. The global
-    state is put back afterwards.
+    This serves constructors of layers and third-party ``sample`` methods, which take no generator. The global
+    state is restored afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(int(rng.integers(2**62)))

@@ -1,1 +1,1 @@
-"""Draws to log-likelihoods and predictions, by calls of the user's code, one by one or many at once."""
+"""Log-likelihoods and predictions of draws, by single or batched calls of the user's code."""

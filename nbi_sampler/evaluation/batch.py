@@ -1,4 +1,4 @@
-"""A batch of draws: while it is evaluated, complete, or cut short by an error or a signal."""
+"""A batch of draws: in progress, complete, or interrupted by an error or a signal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Predicted:
     Attributes
     ----------
     rows : ndarray of int, shape (n,)
-        Of the batch; a heavy draw comes more than once.
+        Rows of the batch; a heavy draw may occur more than once.
     predictions : ndarray, shape (n, n_data)
     """
 
@@ -44,23 +44,23 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A batch of draws that is complete.
+    """A complete batch of draws.
 
     Attributes
     ----------
     theta : ndarray, shape (n, n_dim)
     log_likelihood : ndarray, shape (n,)
-        Minus infinity for NaN, for what is below -1e100, and where a constraint is violated.
+        Minus infinity for NaN, for values below -1e100, and where a constraint is violated.
     predictions : ndarray, shape (n, n_data), or None
         NaN in rows that were not evaluated.
     n_calls : int
-        Calls of the user's likelihood or model.
+        Number of calls of the user's likelihood or model.
     n_nan : int
-        Draws whose log-likelihood was NaN.
+        Number of draws whose log-likelihood was NaN.
     seconds : float
-        Of waiting for it, whatever the number of processes.
+        Elapsed time, for any number of processes.
     predicted : Predicted, optional
-        The predictions that are left of a batch of the result once nothing is learnt from them.
+        Predictions that are kept for a batch of the result once no fit needs them.
     """
 
     theta: Array
@@ -74,17 +74,17 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class PartialBatch:
-    """A batch that has not ended: all of its rows, and a mask of those that are finished.
+    """An unfinished batch: all of its rows, and a mask of the finished ones.
 
     Attributes
     ----------
     z, theta : ndarray, shape (n, n_dim)
     finished : ndarray of bool, shape (n,)
-        Rows that need no call any more.
+        Rows that need no more calls.
     log_likelihood : ndarray, shape (n,)
-        As the user's code gave it, NaN included; minus infinity in other rows.
+        Value from the user's code, which may be NaN; minus infinity in unfinished rows.
     predictions : ndarray, shape (n, n_data), or None
-        NaN in other rows. Full precision is needed to go on with the same numbers.
+        NaN in unfinished rows. Full precision is needed to continue with the same numbers.
     n_calls : int
         Calls of the user's likelihood or model for the finished rows.
     seconds : float
@@ -105,19 +105,19 @@ class EvaluationError(RuntimeError):
     Attributes
     ----------
     partial : PartialBatch or None
-        Its finished rows.
+        Finished rows of the batch.
     """
 
     partial: PartialBatch | None = None
 
 
 class LikelihoodError(EvaluationError):
-    """The user's likelihood or model raised, or did not return a number.
+    """The user's likelihood or model raised an error, or did not return a number.
 
     Attributes
     ----------
     parameters : dict of str to float
-        With which it was called.
+        Parameters of the call.
     """
 
     def __init__(self, parameters: Mapping[str, float], error: Exception) -> None:
@@ -131,11 +131,11 @@ class LikelihoodError(EvaluationError):
 
 
 class WorkerError(EvaluationError):
-    """Processes that evaluate draws died or hung again and again, or cannot be given the problem."""
+    """Worker processes died or hung repeatedly, or the problem cannot be sent to them."""
 
 
 def listed(parameters: Mapping[str, float]) -> str:
-    """Parameters in one line of text."""
+    """Format parameters as one line of text."""
     return ", ".join(f"{name}={value:.6g}" for name, value in parameters.items())
 
 
@@ -143,13 +143,13 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"If {error} is a parameter, give it a prior or a fixed value"
     return (
-        "Check that data, model and priors fit together; where the model does not exist, make it return -inf "
+        "Check that data, model and priors fit together; where the model is undefined, make it return -inf "
         "(or nan), or narrow the prior"
     )
 
 
 class Batch:
-    """A batch while it is evaluated: rows are filled in and marked as they are finished."""
+    """A batch during its evaluation: rows are filled in and marked as they are finished."""
 
     def __init__(
         self, z: Array, space: ParameterSpace, n_data: int | None, resume: PartialBatch | None = None
@@ -167,18 +167,18 @@ class Batch:
 
     @property
     def seconds(self) -> float:
-        """Spent on it so far, before an interruption too."""
+        """Time spent on the batch so far, including time before an interruption."""
         return self._seconds_before + time.perf_counter() - self._start
 
     def pieces(self, size: int) -> Iterator[Rows]:
-        """Allowed rows, in pieces that do not depend on the progress of the batch."""
+        """Rows that satisfy the constraints, in pieces that do not depend on the progress of the batch."""
         for first in range(0, len(self.z), size):
             rows = first + np.flatnonzero(self.allowed[first : first + size])
             if len(rows):
                 yield rows
 
     def take(self, rows: Rows, predictions: Array | None, log_likelihood: Array | None) -> None:
-        """Fill in rows; a log-likelihood of None is still to be computed from the predictions."""
+        """Fill in rows; a log-likelihood of None will be computed from the predictions."""
         if self.predictions is not None:
             self.predictions[rows] = predictions
         if log_likelihood is not None:
@@ -189,7 +189,7 @@ class Batch:
         if not np.array_equal(before.z, self.z):
             raise ValueError(
                 f"resume: expected the {len(self.z)} draws of the interrupted batch, got {len(before.z)} "
-                "others; resume with the same z"
+                "different ones; resume with the same z"
             )
         rows = np.flatnonzero(before.finished & self.allowed)
         predictions = None if before.predictions is None else before.predictions[rows]

@@ -1,8 +1,8 @@
-"""One call for many draws: functions that broadcast, and functions of jax under ``jax.vmap``.
+"""One call for many draws, by functions that broadcast and by functions of jax under ``jax.vmap``.
 
-A function for one draw takes a dictionary of floats; a batched one takes columns, arrays of shape (n,), and
-gives an array with n rows. These are candidates: `probing` compares them with single calls. jax is used where
-the user's program has imported it, and never imported by itself.
+A function for one draw takes a dictionary of floats. A batched function takes columns, arrays of shape (n,),
+and returns an array with n rows. The functions here are candidates, which `probing` compares with single
+calls. jax is used only if the user's program has imported it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BatchFunction: TypeAlias = Callable[[dict[str, Array]], Array]
 
 
 def batched_models(forward: ForwardModel) -> Iterator[BatchFunction]:
-    """Ways to predict many draws at once, fastest first; each gives shape (n, n_data) or raises."""
+    """Ways to predict many draws at once, fastest first; each returns shape (n, n_data) or raises."""
     if "jax" in sys.modules:
         yield forward.replacing_function(Vmapped).simulate_batch
         yield forward.replacing_function(_numpy_vmapped).simulate_batch
@@ -38,9 +38,9 @@ def batched_models(forward: ForwardModel) -> Iterator[BatchFunction]:
 def batched_likelihoods(
     function: Callable[[dict[str, float]], float], vectorized: Literal["auto"] | bool
 ) -> Iterator[BatchFunction]:
-    """Ways to get the log-likelihoods of many draws at once; each gives shape (n,) or raises.
+    """Ways to compute the log-likelihoods of many draws at once; each returns shape (n,) or raises.
 
-    Few likelihoods are written for arrays, and some keep what they are given: they get arrays only on demand.
+    Few likelihoods are written for arrays, and some store their arguments, so they get arrays only on demand.
     """
     if "jax" in sys.modules:
         yield Vmapped(function)
@@ -49,22 +49,22 @@ def batched_likelihoods(
 
 
 def agrees(values: Array, truth: Array, at_a_finite_number: bool = True) -> bool:
-    """Return whether two arrays are equal but for rounding, at one finite number at least if need be.
+    """Return whether two arrays are equal up to rounding, and if required finite somewhere.
 
-    Where every true value fits single precision, as from jax unless told otherwise, its rounding counts.
+    If every true value fits single precision, which is jax's default, the tolerance allows for its rounding.
     """
     if values.shape != truth.shape:
         return False
     if at_a_finite_number and not np.any(np.isfinite(values) & np.isfinite(truth)):
         return False
-    # Numbers beyond the range of single precision, such as -1.8e308 for "impossible", become infinite there.
+    # Numbers beyond the range of single precision become infinite, for example -1.8e308 for "impossible".
     with np.errstate(over="ignore", under="ignore"):
         single = np.array_equal(truth, truth.astype(np.float32), equal_nan=True)
     return agree(values, truth, EVALUATION.single_precision if single else EVALUATION.tolerance)
 
 
 def _as_array(function: Callable[[Any], Any], columns: dict[str, Array]) -> Array:
-    """Log-likelihoods, shape (n,), of one that takes arrays as it takes numbers."""
+    """Log-likelihoods, shape (n,), from a likelihood that takes arrays in place of numbers."""
     return np.array(function(columns), dtype=np.float64)
 
 
@@ -73,7 +73,7 @@ def _numpy_vmapped(function: Callable[[Any], Any]) -> Vmapped:
 
 
 class InCache:
-    """A function of many draws, of n_data values each, called with as few at a time as a cache holds."""
+    """A function of many draws, with n_data values for each, that is called with as few as fit a cache."""
 
     def __init__(self, function: BatchFunction, n_data: int) -> None:
         self._function = function
@@ -88,14 +88,14 @@ class InCache:
 
 
 class Vmapped:
-    """A function of one draw, of numbers that jax can trace, for many draws by ``jax.jit(jax.vmap(...))``.
+    """A function of one draw that jax can trace, applied to many draws by ``jax.jit(jax.vmap(...))``.
 
     Parameters
     ----------
     function : callable
         ``dict of numbers -> number or array``.
     double : bool
-        Compute in double precision, which jax does not unless its user has said so.
+        Compute in double precision, which is not jax's default.
     """
 
     def __init__(self, function: Callable[[Any], Any], double: bool = False) -> None:
@@ -104,11 +104,11 @@ class Vmapped:
         self._compiled: Callable[[Any], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process compiles for itself.
+        # Each process compiles its own function.
         return {**self.__dict__, "_compiled": None}
 
     def __call__(self, columns: Mapping[str, Any]) -> Array:
-        """Values of all rows, shape (n, ...), of columns of shape (n,) or (n, 1)."""
+        """Values of all rows, shape (n, ...), for columns of shape (n,) or (n, 1)."""
         if self._compiled is None:
             import jax
 
@@ -116,7 +116,7 @@ class Vmapped:
             options = wide if jax.default_backend() == "cpu" else None
             self._compiled = jax.jit(jax.vmap(self._function), compiler_options=options)
         n = len(next(iter(columns.values())))
-        # One shape is compiled once; the last row fills up what is missing.
+        # Only one shape is compiled, so copies of the last row fill the batch.
         size = EVALUATION.rows_at_once
         rows = np.minimum(np.arange(-(-n // size) * size), n - 1)
         with _double_precision() if self._double else nullcontext():

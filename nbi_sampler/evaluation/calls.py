@@ -1,7 +1,7 @@
-"""The calls of the user's code that a draw costs: the only place that makes them.
+"""The calls of the user's code for a draw. No other module makes such calls.
 
-They run in this process, or are sent to worker processes, which get parameters and give predictions and
-log-likelihoods back.
+They run in this process or in worker processes, which receive parameters and return predictions and
+log-likelihoods.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Rows = NDArray[np.intp]
 
 
 class Done(NamedTuple):
-    """Rows that are finished.
+    """Finished rows.
 
     Attributes
     ----------
     rows : ndarray of int, shape (n,)
     predictions : ndarray, shape (n, n_data), or None
     log_likelihood : ndarray, shape (n,), or None
-        None where it follows from the predictions.
+        None if it follows from the predictions.
     """
 
     rows: Rows
@@ -49,7 +49,7 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls for each draw.
+    """The calls that each draw needs.
 
     Attributes
     ----------
@@ -59,13 +59,13 @@ class Calls:
     log_likelihood : callable
         ``dict of parameters -> float``.
     forward : ForwardModel, optional
-        Where absent, no predictions are made.
+        If it is None, there are no predictions.
     log_offset : float
         Added to the forward model's log-likelihood to give ``log_likelihood``.
     shared : bool
-        The log-likelihood follows from the prediction, so that it needs no call of its own.
+        True if the log-likelihood follows from the prediction and needs no call of its own.
     predict_at_once, log_likelihood_at_once : callable, optional
-        The same for many draws by one call: columns to shape (n, n_data) and (n,).
+        The same for many draws in one call: columns to shape (n, n_data) and (n,).
     """
 
     names: tuple[str, ...]
@@ -78,9 +78,9 @@ class Calls:
     log_likelihood_at_once: BatchFunction | None = None
 
     def __call__(self, theta: Array, rows: Rows) -> Iterator[Done]:
-        """Call the user's code for ``rows`` of theta, and hand over what is finished as soon as it is.
+        """Call the user's code for ``rows`` of theta, and yield finished rows as soon as possible.
 
-        What the user's code raises becomes a `LikelihoodError`.
+        An error of the user's code is raised as a `LikelihoodError`.
         """
         predictions = self._at_once(self.predict_at_once, self.prediction, theta)
         numbers = None if self.shared else self._at_once(self.log_likelihood_at_once, self.number, theta)
@@ -96,7 +96,7 @@ class Calls:
 
     @property
     def at_once(self) -> bool:
-        """True where a call is made for many draws at once: its rounding depends on which these are."""
+        """True if one call evaluates many draws; the rounding then depends on the draws in it."""
         return not (self.predict_at_once is None and self.log_likelihood_at_once is None)
 
     def number(self, theta_row: Array) -> float:
@@ -109,7 +109,7 @@ class Calls:
         return self._called(self.forward.simulate, theta_row)
 
     def weighed(self, predictions: Array, theta: Array) -> Array:
-        """Log-likelihoods that follow from predictions, shape (n,); calls no code of the user."""
+        """Log-likelihoods that follow from predictions, shape (n,), without a call of the user's code."""
         assert self.forward is not None
         with np.errstate(all="ignore"):
             return self.forward.log_likelihood(predictions, self.columns(theta)) + self.log_offset
@@ -125,10 +125,10 @@ class Calls:
     def _at_once(
         self, function: BatchFunction | None, single: Callable[[Array], Any], theta: Array
     ) -> Array | None:
-        """Values of all draws by one call of a batched function; None where single calls disagree.
+        """Values of all draws from one call of a batched function; None if single calls disagree.
 
-        A function that broadcasts may still look at its arguments together: ``if np.any(...)``. So draws that
-        it gives up on are called singly, and one of the others too, for comparison.
+        A function that broadcasts may still combine its arguments, as in ``if np.any(...)``. So draws for
+        which it fails are evaluated singly, and so is one other draw, for comparison.
         """
         if function is None:
             return None
@@ -136,7 +136,7 @@ class Calls:
             with users_settings(), users_errors():
                 values = function(self.columns(theta))
             finite = np.isfinite(values).reshape(len(theta), -1).all(axis=1)
-        # This is user code; row by row it may work, or name the parameters at which it does not.
+        # This is the user's code. Row by row it may succeed, or the error may name the parameters.
         except Exception:
             return None
         for i in np.flatnonzero(finite)[:1]:
@@ -164,11 +164,11 @@ class Calls:
 
 
 def as_number(returned: Any) -> float:
-    """Value that a likelihood returned, as a float.
+    """Convert the value that a likelihood returned to a float.
 
-    A TypeError for what is no real number, such as the None of a function without ``return``.
+    A TypeError is raised if it is not a real number, such as the None of a function without ``return``.
     """
-    # A masked value would pass for the number beneath its mask.
+    # A masked value would otherwise be read as the number under its mask.
     value = np.ma.filled(returned, np.nan)
     if value.size != 1 or value.dtype.kind not in "fiub":
         got = f"an array of shape {value.shape}" if value.ndim else type(value.item()).__name__
@@ -183,10 +183,10 @@ def _rows(values: Array | None, rows: Rows) -> Array | None:
 def likelihood_function(likelihood: Likelihood, use_ratio: bool) -> Callable[[dict[str, float]], float]:
     """Log-likelihood, or log-likelihood ratio, as a function of a dictionary of parameters.
 
-    The signature decides once how it is called: methods that take ``parameters`` get them, sampled and fixed;
-    those of older likelihoods (all of bilby 2.7) read ``likelihood.parameters``, which is updated first.
-    The ratio of bilby 2.8's base class takes ``parameters`` even where ``log_likelihood`` does not, and then
-    loses them; so both have to take them.
+    The signature decides once how it is called. Methods that take ``parameters`` get the sampled and fixed
+    ones. Methods of older likelihoods (all of bilby 2.7) read ``likelihood.parameters``, which is updated
+    first. The ratio of bilby 2.8's base class takes ``parameters`` even if ``log_likelihood`` does not, and
+    then loses them; so both methods must take them.
     """
     method = likelihood.log_likelihood_ratio if use_ratio else likelihood.log_likelihood
     if _takes_parameters(method) and _takes_parameters(likelihood.log_likelihood):
@@ -206,7 +206,7 @@ def _takes_parameters(method: Callable[..., float]) -> bool:
 
 @contextmanager
 def quiet_about_state() -> Iterator[None]:
-    """Silence bilby's own word on ``likelihood.parameters``, which it has given when the class was made."""
+    """Suppress bilby's warning about ``likelihood.parameters``, which it already gave for the class."""
     with warnings.catch_warnings():
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", message="(?s).*bilby/parameters", category=category)

@@ -1,7 +1,7 @@
-"""Batches of draws to log-likelihoods and predictions, here or in other processes, in one go or in several.
+"""Log-likelihoods and predictions of batches of draws, in this process or in others.
 
-`probing` finds the calls that a draw needs, `calls` makes them and `dispatch` sends them to processes; here a
-batch is held together, and finished rows are kept when it is cut short.
+`probing` finds the calls that a draw needs, `calls` makes them and `dispatch` sends them to processes. This
+module assembles batches, and keeps the finished rows of an interrupted batch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["Evaluator"]
 
 Array = NDArray[np.float64]
 
-# Draws that cost less, in seconds, are evaluated sooner than they are sent to another process; no number
-# depends on it.
+# Draws that cost less than this many seconds are evaluated faster than they are sent to another process. No
+# result depends on this number.
 CHEAPEST = 50e-6
 SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -41,28 +41,28 @@ class Evaluator:
     log_likelihood : callable
         ``dict of parameters -> float``: the function whose evidence is wanted.
     forward : ForwardModel, optional
-        Without one, no predictions are made.
+        Without a forward model there are no predictions.
     rng : numpy.random.Generator
-        For the draws from the prior at which everything is probed.
+        Generator of the draws from the prior that probe the problem.
     log_offset : float
         Added to the forward model's log-likelihood to give ``log_likelihood`` (minus the noise
         log-likelihood, for ratios).
     vectorized : {"auto", True, False}
-        Call the user's functions with whole batches; ``"auto"`` when a probe agrees.
+        Call the user's functions with whole batches. With ``"auto"`` this requires that a probe agrees.
     pool : Pool, optional
-        For calls that are worth the way; they are made in this process by default.
+        Processes for calls that take long enough. By default all calls are made in this process.
     between_calls : callable, optional
-        Called between the calls of a batch, and while processes are waited for. Where it raises, the call
-        that has just ended does not count: what it raises for may have reached the user's code too.
+        Called between the calls of a batch, and during waits for processes. If it raises, the call that has
+        just ended does not count, because the same signal may have interrupted the user's code.
 
     Attributes
     ----------
     probe_values : ndarray, shape (n_probes,)
-        Log-likelihoods at the probes: with one generator, the same for the same problem.
+        Log-likelihoods at the probes. The same generator and problem give the same values.
     seconds_per_call : float
-        Of the likelihood at the probes.
+        Seconds of one call of the likelihood at the probes.
     note : str
-        The calls that a draw needs, and where they are made, for people.
+        Text that says which calls a draw needs and which process makes them.
     """
 
     def __init__(
@@ -107,20 +107,20 @@ class Evaluator:
         Parameters
         ----------
         z : ndarray, shape (n, n_dim)
-            Uncut latent coordinates.
+            Unbounded latent coordinates.
         on_chunk : callable, optional
             Called with the number of draws just finished, for progress.
         resume : PartialBatch, optional
-            The same draws, evaluated in part: finished rows are taken from it.
+            A partial evaluation of the same draws, whose finished rows are reused.
 
         Raises
         ------
         LikelihoodError
-            When the user's code raises.
+            If the user's code raises.
         WorkerError
-            When processes die or hang again and again.
+            If processes die or hang repeatedly.
         ValueError
-            When a log-likelihood is plus infinity.
+            If a log-likelihood is plus infinity.
         """
         n_data = None if self.forward is None else len(self.forward.observed)
         batch = self._batch = Batch(z, self.space, n_data, resume)
@@ -147,7 +147,7 @@ class Evaluator:
         )
 
     def interrupted(self) -> PartialBatch | None:
-        """The last batch, as far as an error, a signal or its end let it come; None before the first."""
+        """The last batch as far as it was evaluated; None before the first."""
         batch = self._batch
         if batch is None:
             return None
@@ -163,7 +163,7 @@ class Evaluator:
         )
 
     def _results(self, batch: Batch) -> Iterator[Done]:
-        """The missing rows of a batch, as they are finished."""
+        """Yield the missing rows of a batch as they are finished."""
         if self._dispatcher is not None and not self._calls.at_once:
             yield from self._dispatcher(self._dispatcher.chunks(np.flatnonzero(~batch.finished), batch.theta))
             return
@@ -179,7 +179,7 @@ class Evaluator:
                 yield done._replace(rows=chunk.index[done.rows])
 
     def _log_likelihood(self, batch: Batch) -> Array:
-        """Log-likelihoods of a batch, shape (n,), as far as it is finished."""
+        """Log-likelihoods of a batch, shape (n,), in its finished rows."""
         values = batch.log_likelihood.copy()
         if not self._calls.shared:
             return values
@@ -196,5 +196,5 @@ def _reject_plus_infinity(log_likelihood: Array, theta: Array, space: ParameterS
         where = listed(space.row(theta[bad[0]]))
         raise ValueError(
             f"likelihood: expected finite values or -inf, got +inf for {len(bad)} of {len(theta)} draws, "
-            f"first at {where}; a log-likelihood of +inf has no evidence: look for a division by zero there"
+            f"first at {where}; with it the evidence is infinite; look for a division by zero there"
         )

@@ -1,8 +1,8 @@
-"""Functions written for numpy, run by jax: numbers that pass themselves on to ``jax.numpy``.
+"""Functions written for numpy, executed by jax.
 
-numpy asks its arguments whether they would rather do the work (NEP 13 and 18); these do it with the function
-of the same name in ``jax.numpy``, so that jax sees what a model computes and can compile it. Where a model
-does something else with its arguments, an exception ends the attempt.
+numpy lets the types of arguments override its functions (NEP 13 and 18). The type here calls the function of
+the same name in ``jax.numpy``, so jax traces the model and can compile it. If a model uses its arguments in
+another way, an exception ends the attempt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["NumpyByJax"]
 
 
 class NumpyByJax:
-    """A function of a dictionary of numbers that jax can trace although it is written for numpy.
+    """A function of a dictionary of numbers that is written for numpy and that jax can trace.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class NumpyByJax:
 
 
 class _Number(np.lib.mixins.NDArrayOperatorsMixin):
-    """A traced number or array of jax that numpy's functions take."""
+    """A traced number or array of jax that numpy functions accept."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -86,6 +86,6 @@ def _bare(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_bare, value))
     if isinstance(value, np.ndarray):
-        # jax remembers an array that it has met in single precision by its identity.
+        # jax remembers an array in single precision by its identity.
         return value.copy()
     return {key: _bare(each) for key, each in value.items()} if isinstance(value, dict) else value

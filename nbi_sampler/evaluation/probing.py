@@ -1,7 +1,7 @@
-"""The calls that a draw of a problem needs: probed once, at a few draws from the prior, before a run.
+"""Tests, at a few draws from the prior, of the calls that a draw of a problem needs.
 
-One call of the user's model may serve training and weighting, or the likelihood has to be called beside it;
-one call may serve many draws; one may cost so little that it is not worth sending to another process.
+One call of the user's model may serve both training and weighting, or the likelihood needs a call of its own.
+One call may serve many draws. A call may be too cheap to be worth sending to another process.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Probe:
-    """The result of probing.
+    """The calls of a problem, with their costs and values at the probes.
 
     Attributes
     ----------
     calls : Calls
-        As few as possible.
+        The fewest calls that suffice.
     values : ndarray, shape (n_probes,)
         Log-likelihoods.
     seconds_per_call : float
-        Of the likelihood.
+        Seconds of one call of the likelihood.
     seconds_per_draw : float
-        Of all calls that a draw costs.
+        Seconds of all calls that one draw needs.
     """
 
     calls: Calls
@@ -48,7 +48,7 @@ class Probe:
     seconds_per_draw: float
 
     def describe(self) -> str:
-        """The calls in words."""
+        """Describe the calls in words."""
         calls, forward = self.calls, self.calls.forward
         text = (
             "likelihood only: no forward model is known for it"
@@ -60,7 +60,7 @@ class Probe:
             text += f"; it {reason} the likelihood, which is called separately for the weights"
         unused = _not_taken(calls)
         if unused:
-            text += f"; it does not take {', '.join(unused)}, sampled all the same"
+            text += f"; it does not take {', '.join(unused)}, which the run still samples"
         if calls.predict_at_once is not None:
             text += "; the model function is called in batches"
         if calls.log_likelihood_at_once is not None:
@@ -69,7 +69,7 @@ class Probe:
 
 
 def _not_taken(calls: Calls) -> list[str]:
-    """Sampled parameters that the forward model is known not to depend on: often a misspelt argument."""
+    """Sampled parameters that the forward model does not depend on, often because of a misspelt argument."""
     forward = calls.forward
     if forward is None or forward.prediction_parameters is None:
         return []
@@ -78,16 +78,16 @@ def _not_taken(calls: Calls) -> list[str]:
 
 
 def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool) -> Probe:
-    """Call the user's code singly and at once at draws from the prior, shape (n_probes, n_dim), and compare.
+    """Compare single and batched calls of the user's code at draws from the prior, shape (n_probes, n_dim).
 
-    Of the calls nothing is shared or at once yet; without any draws that stays so.
+    At first no call is shared or batched. Without any draws this does not change.
 
     Raises
     ------
     LikelihoodError
-        When the user's code raises.
+        If the user's code raises.
     ValueError
-        With ``vectorized=True``, when nothing can be called at once.
+        With ``vectorized=True``, if no function can be called in batches.
     """
     if not len(theta):
         return Probe(calls, np.zeros(0), 0.0, np.inf)
@@ -117,7 +117,7 @@ def _at_once(
     calls: Calls, theta: Array, predictions: Array, values: Array, vectorized: Literal["auto"] | bool
 ) -> Calls:
     columns = calls.columns(theta)
-    # A user who asks for it is believed where every probe is impossible, which shows nothing.
+    # If every probe is impossible, nothing can be compared, and a user's vectorized=True is trusted.
     comparison = partial(agrees, at_a_finite_number=vectorized is not True)
     if calls.forward is not None:
         ways = batched_models(calls.forward)
@@ -135,7 +135,7 @@ def _first_that_agrees(
     comparison: Callable[[Array, Array], bool],
 ) -> BatchFunction | None:
     for function in functions:
-        # Given arrays, the user's code may warn of anything.
+        # The user's code may give any warning when it gets arrays.
         with warnings.catch_warnings(), users_settings(), users_errors():
             warnings.simplefilter("ignore")
             copies = {name: column.copy() for name, column in columns.items()}
@@ -145,7 +145,7 @@ def _first_that_agrees(
 
 
 def _timed(function: Callable[[Array], Any], theta: Array) -> tuple[Array, float]:
-    """Values of a function of single draws, and the median of the seconds that each took."""
+    """Values of a function at single draws, and the median duration of a call in seconds."""
     values, seconds = [], []
     for row in theta:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Forward models: how a likelihood's data come about; one model call serves training and weighting."""
+"""Forward models, which describe how the data of a likelihood arise; one model call trains and weights."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Arrays of numbers from whatever users hand over, real or complex, observed data among them; pure numpy.
+"""Arrays of numbers from any values that users pass, real or complex, including observed data; pure numpy.
 
-Lists, masked arrays, data frames, tensors and quantities come in; arrays of double precision come out, or an
-error that names the argument. Complex data are two real channels for each of their own: the real parts, then
-the imaginary parts.
+The input may be lists, masked arrays, data frames, tensors or quantities. The output is an array in double
+precision, or an error that names the argument. Each complex channel becomes two real ones: first come the
+real parts of all channels, then the imaginary parts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NORMAL_MAD = 1.4826
 
 
 def as_numbers(values: Any, argument: str) -> NDArray[Any]:
-    """Array of numbers of double precision, float64 or complex128, from what a user gave.
+    """Convert a user's values to an array of double precision, float64 or complex128.
 
     Masked values become NaN. The result may share memory with ``values``.
 
@@ -41,7 +41,7 @@ def as_numbers(values: Any, argument: str) -> NDArray[Any]:
     values : array_like
         Numbers of any type and library: numpy, pandas, torch, masked arrays, dimensionless quantities.
     argument : str
-        The user's name for them, for the message.
+        The user's name for the values, for messages.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def as_numbers(values: Any, argument: str) -> NDArray[Any]:
         array = np.asarray(_plain(values, argument))
     except (ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{argument}: expected an array of numbers, got a {type(values).__name__} that is none "
+            f"{argument}: expected an array of numbers, got a {type(values).__name__} that is not one "
             f"({error}); give rows of equal length"
         ) from error
     if array.dtype.kind == "O":
@@ -75,7 +75,7 @@ def as_numbers(values: Any, argument: str) -> NDArray[Any]:
 
 
 def as_real_numbers(values: Any, argument: str) -> Array:
-    """The same where complex numbers have no meaning, for which a TypeError is raised too."""
+    """Convert a user's values to an array of real numbers; complex numbers raise a TypeError."""
     array = as_numbers(values, argument)
     if np.iscomplexobj(array):
         raise TypeError(
@@ -86,12 +86,12 @@ def as_real_numbers(values: Any, argument: str) -> Array:
 
 
 def as_mask(values: Any, argument: str) -> NDArray[np.bool_]:
-    """Truth values, which may come as the numbers 0 and 1.
+    """Convert to truth values; the numbers 0 and 1 are accepted.
 
     Raises
     ------
     TypeError, ValueError
-        For other numbers, as where uncertainties or weights are handed over in place of a mask.
+        For other numbers, for example if uncertainties or weights are passed in place of a mask.
     """
     numbers = as_real_numbers(values, argument)
     others = numbers[(numbers != 0.0) & (numbers != 1.0)]
@@ -99,13 +99,13 @@ def as_mask(values: Any, argument: str) -> NDArray[np.bool_]:
         raise ValueError(
             f"{argument}: expected True (or 1) where a point is present, False (or 0) where it is missing, "
             f"got {len(others)} other values, the first {float(others[0])!r}; compare with a threshold, and "
-            "see that uncertainties and mask are each in their place"
+            "check that uncertainties and mask are not interchanged"
         )
     return np.asarray(numbers != 0.0)
 
 
 def channels_and_length(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Channels and length of data of some shape: rows of series and bands of images are channels.
+    """Channels and length of data of any shape; rows of series and bands of images are channels.
 
     Examples
     --------
@@ -117,19 +117,19 @@ def channels_and_length(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def channel_shape(shape: tuple[int, ...], is_complex: bool) -> tuple[int, int]:
-    """(n_channels, length) of data of some shape as real numbers: twice the channels where complex."""
+    """(n_channels, length) of data after conversion to real numbers; complex data have twice the channels."""
     n_channels, length = channels_and_length(shape)
     return (2 * n_channels if is_complex else n_channels), length
 
 
 def to_channels(data: NDArray[Any], shape: tuple[int, ...]) -> Array:
-    """Real channels, shape (n, n_channels, length), of real or complex data of shape (n, *shape)."""
+    """Real channels, shape (n, n_channels, length), of data of shape (n, *shape), real or complex."""
     rows = data.reshape(len(data), *channels_and_length(shape))
     return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
 
 
 def from_channels(channels: Array, shape: tuple[int, ...], is_complex: bool) -> NDArray[Any]:
-    """Invert `to_channels`: data of shape (n, *shape) from as many real numbers each, in any shape."""
+    """Invert `to_channels`: data of shape (n, *shape) from as many real numbers in any shape."""
     n = len(channels)
     if not is_complex:
         return channels.reshape(n, *shape)
@@ -138,22 +138,22 @@ def from_channels(channels: Array, shape: tuple[int, ...], is_complex: bool) -> 
 
 
 def as_observed(values: ArrayLike, argument: str, *, allow_complex: bool = False) -> NDArray[Any]:
-    """Check observed data, of any shape, and copy them to double precision, at least one-dimensional.
+    """Check observed data of any shape, and copy them to double precision with at least one dimension.
 
     Parameters
     ----------
     values : array_like
     argument : str
-        The user's name for them, for the message.
+        The user's name for the data, for messages.
     allow_complex : bool
-        Complex data stay complex; without it they are refused.
+        True keeps complex data complex; False refuses them.
 
     Raises
     ------
     ValueError
-        If there are no data, or they are complex, masked, or not all finite.
+        If there are no data, or if they are complex, masked or not all finite.
     TypeError
-        If they are no numbers.
+        If they are not numbers.
     """
     n_masked = int(np.ma.count_masked(values)) if np.ma.isMaskedArray(values) else 0
     if n_masked:
@@ -181,13 +181,13 @@ def as_observed(values: ArrayLike, argument: str, *, allow_complex: bool = False
 def robust_scale(values: Array) -> float:
     """Rough noise level of a data set, never zero.
 
-    The smaller of the scales of the data and of the differences of neighbours: where the signal varies
-    smoothly along the data, the differences do not see it.
+    It is the smaller of two scales: that of the data, and that of the differences of neighbours. The
+    differences are insensitive to a signal that varies smoothly along the data.
 
     Parameters
     ----------
     values : ndarray, shape (length,)
-        Finite; 1 is the answer where they give no hint.
+        Finite. It is 1 if neither scale is positive and finite.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def robust_scale(values: Array) -> float:
 
 
 def _plain(values: Any, argument: str) -> Any:
-    """Without what numpy would refuse, or drop in silence: gradients, devices, units."""
+    """Remove what numpy would refuse or drop silently: gradients, devices, units."""
     if hasattr(values, "to_value") and hasattr(values, "unit"):
         try:
             return values.to_value("")
@@ -226,7 +226,7 @@ def _plain(values: Any, argument: str) -> Any:
 
 
 def _from_objects(array: NDArray[Any], argument: str) -> NDArray[Any]:
-    """Numbers that numpy keeps as objects, such as those of mixed columns of a table."""
+    """Convert numbers that numpy holds as objects, as from mixed columns of a table."""
     if any(isinstance(each, str | bytes) or each is None for each in array.flat):
         raise TypeError(f"{argument}: expected numbers, got text or None among them; convert them first")
     try:

@@ -1,7 +1,8 @@
-"""The forward model: the way from parameters to data that a likelihood describes.
+"""The forward model: how a likelihood gets from parameters to data.
 
-Splits a likelihood into an expensive part, the noiseless prediction made by the user's function, and a cheap
-one, the noise law, which training redraws in every epoch. Imports numpy and torch, not bilby.
+It splits a likelihood into an expensive and a cheap part. The expensive one is the noiseless prediction by
+the user's function. The cheap one is the noise law, which training draws again in every epoch. This module
+imports numpy and torch, but not bilby.
 """
 
 from __future__ import annotations
@@ -27,32 +28,33 @@ class ForwardModel(ABC):
     Parameters
     ----------
     name : str
-        One phrase for logs.
+        Description in log lines.
     observed : ndarray
-        Finite observed data; flattened here.
+        Finite observed data, which are flattened here.
     shape : tuple of int
         Channels and length of one data set, for networks that read sequences.
     noise_parameters : tuple of str
-        Parameters that enter the noise law and no prediction.
+        Parameters of the noise law that do not affect the prediction.
     prediction_parameters : tuple of str, optional
-        Parameters that enter the prediction; None where that is not known.
+        Parameters that affect the prediction; None if they are not known.
 
     Attributes
     ----------
     name : str
     observed : ndarray, shape (n_data,)
     shape : tuple of int
-        ``(n_channels, length)``, whose product is ``n_data``.
+        ``(n_channels, length)`` with the product ``n_data``.
     noise_parameters, prediction_parameters : tuple of str
     has_log_likelihood : bool
-        True where `log_likelihood` can be called.
+        True if `log_likelihood` can be called.
     plugins : frozenset of Plugin
-        Those that made it, or a part of it; empty for the package's own models and the user's. Set by
-        `forward_model_for`.
+        Plugins that made the model or a part of it; empty for the package's own models and the user's.
+        `forward_model_for` sets it.
 
     Notes
     -----
-    Everywhere ``parameters`` and ``columns`` hold all parameters, sampled and fixed; more names do no harm.
+    In all methods ``parameters`` and ``columns`` hold all sampled and fixed parameters; additional names are
+    harmless.
     """
 
     has_log_likelihood: bool = True
@@ -78,29 +80,29 @@ class ForwardModel(ABC):
         return f"{type(self).__name__}({self.name}; {self.shape[0]} x {self.shape[1]} data points)"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Worker processes need the model, and must not be sent tensors that may live on a GPU.
+        # Worker processes need the model, but must not be sent tensors, which may be on a GPU.
         return {**self.__dict__, "_tensors": {}}
 
     @property
     def noise_is_known(self) -> bool:
-        """True where `simulate` and `noise` are the law of the observed data, so that it can judge a fit.
+        """True if `simulate` and `noise` describe the observed data well enough to test a fit.
 
-        By default where `log_likelihood` can be called. A model whose simulations only help to find the
-        posterior, or whose noise level is a rough estimate, says no.
+        By default this is so if `log_likelihood` can be called. It is false for a model whose simulations
+        only help to find the posterior, and for one whose noise level is a rough estimate.
         """
         return self.has_log_likelihood
 
     @property
     def sequences(self) -> tuple[NDArray[np.intp], ...]:
-        """Data points in the order of their independent variable: index arrays, none where there is no order.
+        """Index arrays that order data points by their independent variable; none if there is no order.
 
-        Neighbours in a sequence are compared to find what a model leaves over.
+        The tests of residuals compare neighbours in each sequence.
         """
         return ()
 
     @property
     def uncertainty(self) -> Array | None:
-        """Standard deviation of every data point, shape (n_data,), where noise is Gaussian and that known."""
+        """Standard deviation of every data point, shape (n_data,), if noise is Gaussian with known scale."""
         return None
 
     @abstractmethod
@@ -114,14 +116,14 @@ class ForwardModel(ABC):
         Returns
         -------
         ndarray, shape (n_data,)
-            A new array; may hold NaN where the model fails.
+            A new array. It may contain NaN if the model fails.
         """
 
     def simulate_at(self, x: Array, parameters: Mapping[str, float]) -> Array | None:
         """Noiseless prediction at other values of the independent variable, for plots; one call.
 
-        It may raise whatever the user's code raises, and what it gives at the data may differ from `simulate`
-        where that code looks at more than x.
+        It may raise any error of the user's code. If that code uses more than x, the values at the data may
+        differ from those of `simulate`.
 
         Parameters
         ----------
@@ -131,15 +133,15 @@ class ForwardModel(ABC):
         Returns
         -------
         ndarray, shape (n,), or None
-            None where there is no such variable.
+            None if there is no such variable.
         """
         return None
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
         """Noiseless predictions of many draws by one broadcasting call of the user's model function.
 
-        The function sees parameters of shape ``(n, 1)``. The caller has to probe whether it broadcasts:
-        compare a few rows with `simulate`, and take any exception for a no.
+        The function gets parameters of shape ``(n, 1)``. The caller has to test that it broadcasts: a few
+        rows must agree with `simulate`, and any exception means that it does not.
 
         Parameters
         ----------
@@ -152,7 +154,7 @@ class ForwardModel(ABC):
         Raises
         ------
         NotImplementedError
-            Where such a call makes no sense.
+            If such a call is impossible.
         """
         raise NotImplementedError(f"{self.name}: no broadcasting call; simulate one draw at a time.")
 
@@ -164,30 +166,30 @@ class ForwardModel(ABC):
         Parameters
         ----------
         wrap : callable
-            Given a function of a mapping of parameters that returns what the user's own function returns,
-            untouched, gives one that takes parameters of shape (n, 1) and returns n of these.
+            Takes a function of a mapping of parameters that returns what the user's function returns. Returns
+            a function that takes parameters of shape (n, 1) and returns n such values.
 
         Returns
         -------
         ForwardModel
-            This one where it has no such function.
+            The model itself if it has no such function.
         """
         return self
 
     @abstractmethod
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
-        """Log-likelihood of the observed data from predictions already made; the user's model is not called.
+        """Log-likelihood of the observed data from existing predictions, without a call of the user's model.
 
         Parameters
         ----------
         predictions : ndarray, shape (n, n_data)
-            What `simulate` returned, a row for each draw.
+            Values that `simulate` returned, one row for each draw.
         columns : mapping of str to ndarray, shape (n,)
 
         Returns
         -------
         ndarray, shape (n,)
-            What ``likelihood.log_likelihood`` returns for each draw; NaN where a prediction holds NaN.
+            Value of ``likelihood.log_likelihood`` for each draw; NaN if the prediction contains NaN.
         """
 
     @abstractmethod
@@ -197,24 +199,24 @@ class ForwardModel(ABC):
         Parameters
         ----------
         predictions : Tensor, shape (n, n_data)
-            Floating point, on any device; left unchanged.
+            Floating point, on any device. It is not changed.
         columns : mapping of str to Tensor, shape (n,)
         generator : torch.Generator
-            Source of every random number, on the device of ``predictions``.
+            Source of all random numbers, on the device of ``predictions``.
 
         Returns
         -------
         Tensor, shape (n, n_data)
-            In the dtype of ``predictions``; NaN where the noise law does not exist for a prediction.
+            In the dtype of ``predictions``; NaN if the noise law is undefined for a prediction.
         """
 
     @abstractmethod
     def stabilise(self, data: Tensor) -> Tensor:
         """Variance-stabilised and whitened data for the networks, relative to the observed data.
 
-        Noise has a scale of about one in the result, and the observed data become zero; rely on the first and
-        not on the second. Data whose offset or scale single precision does not resolve should come in as
-        float64 and be rounded afterwards.
+        In the result, the noise has a scale of about one and the observed data are zero. Only the second is
+        guaranteed. If single precision does not resolve the offset or scale of the data, pass float64 and
+        round the result.
 
         Parameters
         ----------
@@ -227,10 +229,10 @@ class ForwardModel(ABC):
         """
 
     def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
-        """Scale of the stabilised noise where that is white, Gaussian and independent of the prediction.
+        """Scale of the stabilised noise if it is white, Gaussian and independent of the prediction.
 
-        A value ``s`` promises ``stabilise(noise(m)) = stabilise(m) + s N(0, I)`` in distribution, so that
-        training may stabilise once and add noise afterwards.
+        A value ``s`` guarantees ``stabilise(noise(m)) = stabilise(m) + s N(0, I)`` in distribution. Training
+        can then stabilise once and add noise afterwards.
 
         Parameters
         ----------
@@ -239,14 +241,14 @@ class ForwardModel(ABC):
         Returns
         -------
         Tensor, shape (n,), or None
-            None where the promise cannot be given.
+            None if there is no such guarantee.
         """
         return None
 
     def normal_residuals(
         self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Array | None:
-        """Residuals of the observed data that are N(0, I) where prediction and noise are right.
+        """Residuals of the observed data, which are N(0, I) if prediction and noise are right.
 
         Parameters
         ----------
@@ -254,13 +256,13 @@ class ForwardModel(ABC):
             In double precision.
         columns : mapping of str to Tensor, shape (n,)
         rng : numpy.random.Generator
-            For laws of counts, whose residuals are made continuous by a random number.
+            Random numbers that make the residuals of counts continuous.
 
         Returns
         -------
         ndarray, shape (n, n_residuals), or None
-            One for each data point, or fewer where data depend on each other. None where the law has none in
-            closed form; `noise` and `stabilise` then serve instead.
+            One residual for each data point, or fewer if data depend on each other. None if the noise law has
+            no closed form; `noise` and `stabilise` then replace it.
         """
         scale = self.white_noise_scale(columns)
         if scale is None:
@@ -270,11 +272,11 @@ class ForwardModel(ABC):
         return (deviations / scale.to(predictions)[:, None]).numpy()
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Return whether `white_noise_scale` is one in every row, given the names of all parameters."""
+        """Return whether `white_noise_scale` is one in every row if these are the names of all parameters."""
         return False
 
     def _constant(self, attribute: str, like: Tensor) -> Tensor:
-        """Array attribute as a tensor of the dtype and on the device of another, made once for each."""
+        """Array attribute as a tensor of the dtype and on the device of another; each is created once."""
         key = (attribute, like.dtype, like.device)
         if key not in self._tensors:
             self._tensors[key] = torch.tensor(getattr(self, attribute), dtype=like.dtype, device=like.device)

@@ -1,4 +1,4 @@
-"""Reading bilby's likelihoods across its versions: constants, and which code computes the value."""
+"""Access to likelihoods of all supported versions of bilby: their constants and the origin of their code."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from bilby.core.likelihood import Likelihood
 
 __all__ = ["behaves_like", "known_value", "parameter_or_known", "value_of_class"]
 
-# Neither changes the value of the log-likelihood.
+# Neither attribute changes the value of the log-likelihood.
 _HARMLESS = frozenset({"noise_log_likelihood", "log_likelihood_ratio"})
 
 T = TypeVar("T")
 
 
 def known_value(likelihood: Likelihood, name: str) -> Any:
-    """Constant given to a likelihood's constructor, such as ``sigma``; None where it is to be a parameter.
+    """Constant that a likelihood's constructor was given, such as ``sigma``; None if it is a parameter.
 
-    The public property of bilby 2 looks into ``likelihood.parameters``, which warns and is gone from bilby 3.
+    The public property of bilby 2 reads ``likelihood.parameters``, which warns; bilby 3 does not have it.
     """
     return vars(likelihood)[f"_{name}"] if f"_{name}" in vars(likelihood) else getattr(likelihood, name)
 
 
 def parameter_or_known(columns: Mapping[str, T], name: str, known: T | None) -> T:
-    """Parameter where there is one of that name, else the known constant: bilby's rule.
+    """The parameter of that name if there is one, otherwise the known constant; bilby uses the same rule.
 
     Parameters
     ----------
     columns : mapping of str to array
-        All parameters, sampled and fixed.
+        All sampled and fixed parameters.
     name : str
     known : array or None
-        The constant; None where only a parameter can say.
+        The constant; None if only a parameter can give the value.
 
     Raises
     ------
@@ -51,10 +51,10 @@ def parameter_or_known(columns: Mapping[str, T], name: str, known: T | None) -> 
 
 
 def behaves_like(likelihood: object, reference: type[Likelihood]) -> bool:
-    """Return whether an object computes its log-likelihood by the own code of a class of bilby.
+    """Return whether an object computes its log-likelihood by the original code of a class of bilby.
 
-    A subclass with its own constructor or own extra methods does; one that overrides a method or a property
-    of ``reference``, on the class or on the instance, does not.
+    A subclass with its own constructor or additional methods does. A subclass or an instance that overrides a
+    method or a property of ``reference`` does not.
     """
     if not isinstance(likelihood, reference):
         return False
@@ -72,12 +72,12 @@ def behaves_like(likelihood: object, reference: type[Likelihood]) -> bool:
 
 
 def value_of_class(likelihood: object, values: Iterable[tuple[type[Likelihood], T]]) -> T | None:
-    """Value kept for the first class of which `behaves_like` holds; None where it holds for none.
+    """Value for the first class that satisfies `behaves_like`; None if no class does.
 
     Parameters
     ----------
     likelihood : object
     values : iterable of (type, object)
-        Classes of bilby, each with its value.
+        Classes of bilby, with a value for each.
     """
     return next((value for reference, value in values if behaves_like(likelihood, reference)), None)

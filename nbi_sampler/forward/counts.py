@@ -25,16 +25,16 @@ def _root(counts: Tensor) -> Tensor:
 
 
 def _log_of_its_own_count(counts: Array) -> Array:
-    """Log of the Poisson probability of counts whose rates are these counts; zero for none."""
+    """Log of the Poisson probability of each count at a rate equal to it; zero for zero counts."""
     safe = np.maximum(counts, 1.0)
-    # Stirling's series, where it has all digits and the logarithm of the factorial has none left.
+    # Stirling's series has full precision where the logarithm of the factorial has lost all digits.
     series = -0.5 * np.log(2.0 * np.pi * safe) - (1.0 - 1.0 / (30.0 * safe**2)) / (12.0 * safe)
     exact = xlogy(counts, counts) - counts - gammaln(counts + 1)
     return np.asarray(np.where(counts > 1e3, series, exact))
 
 
 class PoissonModel(FunctionModel):
-    """Counts whose rates are the prediction.
+    """Counts with the prediction as rates.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ class PoissonModel(FunctionModel):
         .. math:: \sum_i \left[ y_i \log r_i - r_i - \log y_i! \right]
             = \sum_i \left[ y_i (\log(1 + d_i) - d_i) + \log p(y_i | y_i) \right], \quad d_i = r_i / y_i - 1
 
-        In the second form, because the terms of the first cancel: at 1e12 counts they leave an error of 0.01.
-        Minus infinity where any rate is zero, whatever its count, as in bilby; NaN where one is negative.
+        The second form is used because the terms of the first cancel: at 1e12 counts they leave an error of
+        0.01. As in bilby, the result is minus infinity if any rate is zero, whatever its count. It is NaN if
+        a rate is negative.
         """
         with np.errstate(all="ignore"):
             counted = self.observed > 0.0
@@ -75,7 +76,7 @@ class PoissonModel(FunctionModel):
         return normal_scores(below, pdtrc(self.observed, rates), share)
 
     def stabilise(self, data: Tensor) -> Tensor:
-        """Anscombe's square root, less that of the observed counts; see `ForwardModel.stabilise`."""
+        """Anscombe's square root minus that of the observed counts; see `ForwardModel.stabilise`."""
         return _root(data) - _root(self._constant("observed", data))
 
     def _check(self, prediction: Any) -> None:
@@ -96,17 +97,17 @@ class PoissonModel(FunctionModel):
 class MultinomialModel(ForwardModel):
     """Counts of objects in classes; the prediction is the expected count of each class.
 
-    Expected counts and not probabilities, so that predictions and data have the same units.
+    Expected counts rather than probabilities give predictions and data the same units.
 
     Parameters
     ----------
     likelihood : bilby.core.likelihood.Multinomial
-        The last class has what the others leave; its parameter does not exist.
+        The last class gets the remaining probability and has no parameter.
 
     Raises
     ------
     ValueError
-        If the counts are not finite, or are not one for each class.
+        If the counts are not finite, or if there is not one for each class.
     """
 
     def __init__(self, likelihood: Multinomial) -> None:
@@ -117,7 +118,7 @@ class MultinomialModel(ForwardModel):
                 f"{observed.shape}; make n_dimensions the number of counts."
             )
         self._keys = tuple(f"{likelihood.base}{k}" for k in range(likelihood.n - 1))
-        # At least one, because an experiment without objects still has probabilities.
+        # The minimum is one, because an experiment without objects still has probabilities.
         self._total = max(float(np.sum(observed)), 1.0)
         super().__init__("multinomial counts", observed, prediction_parameters=self._keys)
 
@@ -138,7 +139,7 @@ class MultinomialModel(ForwardModel):
 
         .. math:: \log N! + \sum_k \left[ n_k \log p_k - \log n_k! \right]
 
-        NaN where a probability is negative, as in bilby.
+        NaN if a probability is negative, as in bilby.
         """
         with np.errstate(all="ignore"):
             terms = xlogy(self.observed, predictions / self._total) - gammaln(self.observed + 1)
@@ -153,10 +154,10 @@ class MultinomialModel(ForwardModel):
     ) -> Array:
         """Normal scores of each class given those before it; see `ForwardModel.normal_residuals`.
 
-        The last class is what the others leave, and has none.
+        The last class is determined by the others, so it has no score.
         """
         expected, counts = predictions.numpy(), self.observed[:-1].astype(np.int64)
-        # Summed from the back: objects, and probability, that the classes before have left.
+        # Sums from the end: objects, and probability, in this class and the later ones.
         left = np.cumsum(self.observed[::-1].astype(np.int64))[::-1][:-1]
         with np.errstate(all="ignore"):
             chance = expected[:, :-1] / np.cumsum(expected[:, ::-1], axis=1)[:, ::-1][:, :-1]
@@ -166,5 +167,5 @@ class MultinomialModel(ForwardModel):
         return normal_scores(below, above, rng.random(chance.shape))
 
     def stabilise(self, data: Tensor) -> Tensor:
-        """Anscombe's square root, less that of the observed counts; see `ForwardModel.stabilise`."""
+        """Anscombe's square root minus that of the observed counts; see `ForwardModel.stabilise`."""
         return _root(data) - _root(self._constant("observed", data))

@@ -1,8 +1,8 @@
-"""Noise laws: random draws, and residuals that are standard normal where a model is right.
+"""Noise laws: random draws, and residuals that are standard normal if a model is right.
 
-Draws take every number from one torch generator, on the device of their arguments, where
-``torch.distributions`` would draw from torch's global one. Arguments outside the domain of a law give NaN,
-because torch raises on a CPU and spoils the process on a GPU.
+All random numbers come from one torch generator on the device of the arguments; ``torch.distributions`` would
+use torch's global one. Arguments outside the domain of a law give NaN, because torch raises on a CPU and
+breaks the process on a GPU.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
     "poisson",
 ]
 
-# torch counts in 64-bit integers, and returns nonsense where they overflow.
+# torch counts in 64-bit integers, which overflow silently.
 _MOST_COUNTS = 1e16
-# Smallest probability that has a quantile; a residual of 37.
+# Smallest probability with a quantile; its residual is 37.
 _SMALLEST = 1e-300
 
 
@@ -37,14 +37,14 @@ def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def exponential_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw exponential numbers of mean one, of the shape, dtype and device of a tensor."""
+    """Draw exponential numbers with mean one, of the shape, dtype and device of a tensor."""
     return torch.empty_like(like).exponential_(generator=generator)
 
 
 def gamma(concentration: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw gamma numbers of rate one and of this shape parameter, NaN where it is not positive.
+    """Draw gamma numbers with rate one and this shape parameter; NaN if it is not positive.
 
-    None is zero, so that it can be divided by.
+    No draw is zero, so it is safe to divide by them.
     """
     valid = (concentration > 0) & torch.isfinite(concentration)
     drawn = torch._standard_gamma(torch.where(valid, concentration, 1.0), generator=generator)
@@ -52,7 +52,7 @@ def gamma(concentration: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw Poisson counts; NaN where the rate is negative or not finite, and without noise above 1e16."""
+    """Draw Poisson counts; NaN if the rate is negative or not finite; no noise is added above 1e16."""
     valid = (rate >= 0) & torch.isfinite(rate)
     countable = valid & (rate < _MOST_COUNTS)
     counts = torch.poisson(torch.where(countable, rate, 0.0), generator=generator)
@@ -60,7 +60,7 @@ def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def multinomial(total: int, probabilities: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw multinomial counts, class by class from the conditional binomial laws.
+    """Draw multinomial counts, class by class, from the conditional binomial laws.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def multinomial(total: int, probabilities: Tensor, generator: torch.Generator) -
     """
     valid = ((probabilities >= 0) & torch.isfinite(probabilities)).all(dim=1, keepdim=True)
     safe = torch.where(valid, probabilities, 1.0 / probabilities.shape[1])
-    # Summed from the back: what is left after class k keeps its precision when it is small.
+    # Sums from the end: the probability that remains after class k keeps its precision if it is small.
     tail = safe.flip(1).cumsum(1).flip(1)
     share = torch.where(tail > 0, safe / tail, 0.0).clamp(0.0, 1.0)
     remaining = torch.full_like(safe[:, 0], float(total))
@@ -85,25 +85,25 @@ def multinomial(total: int, probabilities: Tensor, generator: torch.Generator) -
 
 
 def numpy_generator(generator: torch.Generator) -> np.random.Generator:
-    """Make a numpy generator seeded from a torch generator, which is advanced."""
+    """Make a numpy generator that is seeded from a torch generator, which advances."""
     words = torch.randint(0, 2**32, (4,), generator=generator, device=generator.device, dtype=torch.int64)
     return np.random.default_rng(words.tolist())
 
 
 def normal_scores(below: ArrayLike, above: ArrayLike, share: ArrayLike | None = None) -> Array:
-    r"""Randomised quantile residuals, of data whose distribution functions are known; at most 37 in size.
+    r"""Randomised quantile residuals of data with known distribution functions; at most 37 in size.
 
     .. math:: r = \Phi^{-1}\left( P(Y < y) + u P(Y = y) \right)
 
-    Both tails are asked for, so that a datum far out keeps its precision on either side.
+    Both tails are arguments, so that residuals of extreme data are precise on either side.
 
     Parameters
     ----------
     below, above : array_like
-        Probabilities of less and of more than each datum. What they leave is the probability of the datum
-        itself, zero for continuous laws.
+        Probabilities of smaller and of larger values than each datum. The remainder is the probability of the
+        datum itself, which is zero for continuous laws.
     share : array_like, optional
-        For discrete laws, u, uniform in [0, 1].
+        The uniform number u in [0, 1] of discrete laws.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Adapter for bilby's ``ExponentialLikelihood``, such as the ordinates of a periodogram."""
+"""Adapter for bilby's ``ExponentialLikelihood``, for example for the ordinates of a periodogram."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ExponentialModel"]
 
 
 class ExponentialModel(FunctionModel):
-    """Independent exponential data whose means are the prediction.
+    """Independent exponential data with the prediction as means.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ExponentialModel(FunctionModel):
 
         .. math:: -\sum_i \left[ \log \mu_i + y_i / \mu_i \right]
 
-        Minus infinity where any mean is negative.
+        Minus infinity if any mean is negative.
         """
         with np.errstate(all="ignore"):
             total = -np.sum(np.log(predictions) + self.observed / predictions, axis=1)
@@ -56,7 +56,7 @@ class ExponentialModel(FunctionModel):
         return normal_scores(-np.expm1(-ratio), np.exp(-ratio))
 
     def stabilise(self, data: Tensor) -> Tensor:
-        """Logarithm, less that of the observed data; see `ForwardModel.stabilise`."""
+        """Logarithm minus that of the observed data; see `ForwardModel.stabilise`."""
         floor = max(self._floor, torch.finfo(data.dtype).tiny)
         observed = self._constant("observed", data)
         return torch.log(data.clamp_min(0.0) + floor) - torch.log(observed + floor)

@@ -1,4 +1,4 @@
-"""Base of the adapters for bilby's ``Analytical1DLikelihood``: a function of an independent variable."""
+"""Base of the adapters for bilby's ``Analytical1DLikelihood``, which has a function of one variable."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class FunctionModel(ForwardModel):
     Parameters
     ----------
     likelihood : bilby.core.likelihood.Analytical1DLikelihood
-        Its function, independent variable, data and extra keywords are read once, here.
+        Its function, independent variable, data and additional keywords are read once.
     name : str
-        One phrase for logs.
+        Description in log lines.
     noise_parameter : str, optional
-        A parameter of the noise law that is not known; dropped where the function takes it as well.
+        Unknown parameter of the noise law. It is dropped if the function takes it as well.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class FunctionModel(ForwardModel):
         If the data are not finite, complete and real.
     """
 
-    # The likelihood's own value of a parameter of the noise law, and the scale of the noise at each datum.
+    # The likelihood's own value of the parameter of the noise law, and the noise scale of each datum.
     _known: Array | None = None
     _scale: Array
 
@@ -60,7 +60,7 @@ class FunctionModel(ForwardModel):
 
     @property
     def sequences(self) -> tuple[NDArray[np.intp], ...]:
-        """Each channel in the order of x, or as it is where x says nothing; see `ForwardModel.sequences`."""
+        """Each channel in the order of x, or in its own order if x has none; see `ForwardModel.sequences`."""
         n_channels, length = self.shape
         try:
             x = np.asarray(self._x, dtype=np.float64)
@@ -104,7 +104,7 @@ class FunctionModel(ForwardModel):
         return (data - self._constant("observed", data)) / self._constant("_scale", data)
 
     def _value(self, columns: Mapping[str, Any], name: str) -> Array:
-        """Parameter of the noise law, one for each row or as it is known, to be broadcast to predictions."""
+        """Parameter of the noise law, for each row or as known; it broadcasts to predictions."""
         value = np.asarray(parameter_or_known(columns, name, self._known), dtype=np.float64)
         return value[:, None] if name in columns else value
 
@@ -120,7 +120,7 @@ class FunctionModel(ForwardModel):
         return self._function(self._x, **{key: parameters[key] for key in self._keys}, **self._keywords)
 
     def _complete(self, prediction: Any, shape: tuple[int, ...]) -> Array:
-        """Copy of a prediction, checked and of one value for each data point."""
+        """Checked copy of a prediction, with one value for each data point."""
         self._check(prediction)
         try:
             view = np.broadcast_to(prediction, shape)
@@ -129,11 +129,11 @@ class FunctionModel(ForwardModel):
                 f"func: expected a prediction of shape {shape}, one value for each data point, got shape "
                 f"{np.shape(prediction)}; make the function return an array like x."
             ) from error
-        # A copy, because a function may hand out the same buffer again and again.
+        # A copy is made because a function may return the same buffer every time.
         return np.array(view, dtype=np.float64)
 
     def _check(self, prediction: Any) -> None:
-        """Refuse what the likelihood would refuse; the adapters add their own conditions."""
+        """Refuse a prediction that the likelihood would refuse; the adapters add their own conditions."""
         if np.iscomplexobj(prediction):
             raise ValueError("func: expected a real prediction, got complex; return real values.")
 

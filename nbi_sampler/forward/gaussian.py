@@ -20,8 +20,8 @@ __all__ = ["GaussianModel"]
 class GaussianModel(FunctionModel):
     """Data ``m(theta) + sigma N(0, I)``.
 
-    A parameter called ``sigma`` wins over the likelihood's own value, as in bilby. Data are whitened by the
-    known scale, or by a robust scale of the observed data where there is none.
+    A parameter called ``sigma`` replaces the likelihood's own value, as in bilby. The known scale whitens the
+    data; if there is none, a robust scale of the observed data does.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class GaussianModel(FunctionModel):
         return predictions + sigma * normal_like(predictions, generator)
 
     def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
-        """``sigma`` in units of the scale, None if that varies; see `ForwardModel.white_noise_scale`."""
+        """``sigma`` in units of the scale, None if it varies; see `ForwardModel.white_noise_scale`."""
         if "sigma" in columns:
             return columns["sigma"].abs() / float(self._scale[0]) if self._uniform else None
         parameter_or_known(columns, "sigma", self._known)

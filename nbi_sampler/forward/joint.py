@@ -17,14 +17,14 @@ __all__ = ["JointModel"]
 
 
 class JointModel(ForwardModel):
-    """Several forward models side by side: data concatenated, log-likelihoods added.
+    """Several forward models together: data are concatenated, and log-likelihoods are added.
 
-    Parts of one length become channels; other parts are laid end to end in a single channel.
+    Parts of equal length become channels. Other parts are joined in a single channel.
 
     Parameters
     ----------
     parts : sequence of ForwardModel
-        At least one.
+        At least one part.
     """
 
     def __init__(self, parts: Sequence[ForwardModel]) -> None:
@@ -46,26 +46,26 @@ class JointModel(ForwardModel):
 
     @property
     def noise_is_known(self) -> bool:
-        """True where that of all parts is; see `ForwardModel.noise_is_known`."""
+        """True if it is true for all parts; see `ForwardModel.noise_is_known`."""
         return all(part.noise_is_known for part in self.parts)
 
     @property
     def sequences(self) -> tuple[NDArray[np.intp], ...]:
-        """Those of all parts; see `ForwardModel.sequences`."""
+        """Sequences of all parts; see `ForwardModel.sequences`."""
         starts = np.cumsum([0, *self._sizes[:-1]])
         pairs = zip(starts, self.parts, strict=True)
         return tuple(start + sequence for start, part in pairs for sequence in part.sequences)
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:
-        """Predictions of all parts, one after the other; see `ForwardModel.simulate`."""
+        """Predictions of all parts in their order; see `ForwardModel.simulate`."""
         return np.concatenate([part.simulate(parameters) for part in self.parts])
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
-        """Predictions of all parts, if all can do it; see `ForwardModel.simulate_batch`."""
+        """Predictions of all parts, if all support it; see `ForwardModel.simulate_batch`."""
         return np.concatenate([part.simulate_batch(columns) for part in self.parts], axis=1)
 
     def replacing_function(self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> JointModel:
-        """A copy of copies of the parts; see `ForwardModel.replacing_function`."""
+        """A copy with copies of the parts; see `ForwardModel.replacing_function`."""
         return JointModel([part.replacing_function(wrap) for part in self.parts])
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
@@ -77,11 +77,11 @@ class JointModel(ForwardModel):
         return total
 
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Noise of all parts, each by its own law; see `ForwardModel.noise`."""
+        """Noise of each part by its own law; see `ForwardModel.noise`."""
         return self._blockwise(predictions, lambda part, block: part.noise(block, columns, generator))
 
     def stabilise(self, data: Tensor) -> Tensor:
-        """Stabilise all parts, each in its own way; see `ForwardModel.stabilise`."""
+        """Stabilised data of each part by its own law; see `ForwardModel.stabilise`."""
         return self._blockwise(data, lambda part, block: part.stabilise(block))
 
     def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:
@@ -93,7 +93,7 @@ class JointModel(ForwardModel):
     def normal_residuals(
         self, predictions: Tensor, columns: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Array | None:
-        """Those of all parts, if all have them; see `ForwardModel.normal_residuals`."""
+        """Residuals of all parts, if all have them; see `ForwardModel.normal_residuals`."""
         blocks = torch.split(predictions, self._sizes, dim=1)
         pairs = zip(self.parts, blocks, strict=True)
         residuals = [part.normal_residuals(block, columns, rng) for part, block in pairs]
@@ -101,7 +101,7 @@ class JointModel(ForwardModel):
         return np.concatenate(made, axis=1) if len(made) == len(self.parts) else None
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Return whether all parts are; see `ForwardModel.is_whitened`."""
+        """Return whether all parts are whitened; see `ForwardModel.is_whitened`."""
         return all(part.is_whitened(names) for part in self.parts)
 
     def _blockwise(self, data: Tensor, transform: Callable[[ForwardModel, Tensor], Tensor]) -> Tensor:

@@ -1,7 +1,7 @@
 """Adapters for bilby's analytic targets: a correlated Gaussian in the parameters, with one mode or two.
 
-The likelihood is a density of theta. Read backwards it is a noise law: theta is the prediction, and the mean
-of the density is the observed datum.
+The likelihood is a density of theta. It is also a noise law with theta as the prediction and the mean of the
+density as the observed datum.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Likelihood: TypeAlias = (
 
 
 class _CovariantModel(ForwardModel):
-    """Base of both targets: parameters x0, x1, ... as the prediction, and one covariance matrix."""
+    """Base of both targets: the prediction is x0, x1, ..., and the noise has one covariance matrix."""
 
     def __init__(self, likelihood: _Likelihood, name: str, observed: Array) -> None:
         covariance = as_observed(likelihood.cov, "cov")
@@ -42,11 +42,11 @@ class _CovariantModel(ForwardModel):
         self._log_norm = float(np.log(np.diag(self._cholesky)).sum() + n_dim * np.log(2 * np.pi) / 2)
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:
-        """Parameters themselves; see `ForwardModel.simulate`."""
+        """The parameters themselves; see `ForwardModel.simulate`."""
         return np.array([parameters[key] for key in self._keys], dtype=np.float64)
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
-        """Parameters themselves; see `ForwardModel.simulate_batch`."""
+        """The parameters themselves; see `ForwardModel.simulate_batch`."""
         return np.stack([np.asarray(columns[key], dtype=np.float64) for key in self._keys], axis=1)
 
     def stabilise(self, data: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class _CovariantModel(ForwardModel):
 
 
 class CovariantGaussianModel(_CovariantModel):
-    """Datum ``mean``, drawn from a Gaussian about theta.
+    """The datum is ``mean``, drawn from a Gaussian about theta.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class CovariantGaussianModel(_CovariantModel):
 
 
 class BimodalGaussianModel(_CovariantModel):
-    """Datum zero, drawn from equal halves of two Gaussians about ``theta - mean_1`` and ``theta - mean_2``.
+    """The datum is zero, from equal halves of two Gaussians about ``theta - mean_1`` and ``theta - mean_2``.
 
     Parameters
     ----------

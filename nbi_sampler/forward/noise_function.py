@@ -1,6 +1,6 @@
-"""A user's noise function by its signature: ``noise(x, rng)``, or ``noise(x, y)`` as nbi scripts have it.
+"""A user's noise function with either signature: ``noise(x, rng)``, or ``noise(x, y)`` as in nbi scripts.
 
-Found out once, and said in errors.
+The signature is determined once, and errors state it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from nbi_sampler.core.guarded import users_errors, users_settings
 
 __all__ = ["NoiseFunction"]
 
-# Names of a second argument that takes the parameters of a simulation.
+# Names that identify a second argument with the parameters of a simulation.
 PARAMETERS = ("y", "ys", "theta", "param", "params", "parameters", "par", "pars", "labels")
 EXPECTED = (
     "noise(x, rng), which returns x, (x, x_err) or (x, x_err, mask) and takes random numbers from rng, a "
-    "numpy.random.Generator; or noise(x, y), which returns (x, y) with the parameters y as they came"
+    "numpy.random.Generator; or noise(x, y), which returns (x, y) with the parameters y unchanged"
 )
 
 
 class NoiseFunction:
-    """A user's function that adds noise to one simulation, or to many.
+    """A user's function that adds noise to one simulation or to many.
 
     Parameters
     ----------
     function : callable
         ``noise(x, rng)``, or ``noise(x, y)`` with the parameters y of a single simulation. The second kind
-        draws from numpy's global generator, which is seeded from ``rng`` for the call and put back after it.
+        draws from numpy's global generator, which is seeded from ``rng`` during the call and restored
+        afterwards.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class NoiseFunction:
     Raises
     ------
     TypeError
-        For a function that cannot be called with two arguments.
+        If the function cannot be called with two arguments.
 
     Examples
     --------
@@ -55,20 +56,20 @@ class NoiseFunction:
         self.takes_parameters = _second_name(function) in PARAMETERS
 
     def __call__(self, x: NDArray[Any], rng: np.random.Generator, parameters: Any = None) -> tuple[Any, ...]:
-        """Data that the function returns, as (x,), (x, x_err) or (x, x_err, mask).
+        """Call the function and return its data as (x,), (x, x_err) or (x, x_err, mask).
 
         Parameters
         ----------
         x : ndarray
-            Simulations without noise; a copy, as the function may add its noise in place.
+            Simulations without noise; a copy is passed, because the function may change it.
         rng : numpy.random.Generator
         parameters : object, optional
-            Of the simulation, for a function that takes them.
+            Parameters of the simulation, for a function that takes them.
 
         Raises
         ------
         TypeError, ValueError
-            For what it returns or raises otherwise.
+            If it returns anything else, or raises.
         """
         try:
             with users_settings(), users_errors():
@@ -78,7 +79,7 @@ class NoiseFunction:
                 else:
                     returned = self.function(x, rng)
         except TypeError as error:
-            # The user's own error, or the sign of another signature: only both together tell.
+            # This may be the user's own error or another signature. Only both together show which.
             raise TypeError(f"noise: the function raised {error}; expected {EXPECTED}") from error
         return self._read(returned, x, parameters if self.takes_parameters else rng)
 
@@ -93,7 +94,7 @@ class NoiseFunction:
                 f"noise: expected 1 to 3 parts, got a tuple of {len(parts)}; expected {EXPECTED}"
             )
         if len(parts) == 2 and parts[1] is second:
-            # Whatever its arguments are called, it hands the second one back, as the original package has it.
+            # Whatever the names of its arguments, it returns the second one, as in the original package.
             return parts[:1]
         if self.takes_parameters and len(parts) == 2:
             return self._without_parameters(parts, x, second)
@@ -101,14 +102,14 @@ class NoiseFunction:
 
     @staticmethod
     def _without_parameters(parts: tuple[Any, ...], x: NDArray[Any], parameters: Any) -> tuple[Any, ...]:
-        """(x,), or (x, x_err) where the second part is no copy of the parameters but has the shape of x."""
+        """(x,), or (x, x_err) if the second part is not a copy of the parameters and has the shape of x."""
         if isinstance(parameters, np.ndarray):
             if np.array_equal(np.asarray(parts[1]), parameters):
                 return parts[:1]
             if np.shape(parts[1]) != x.shape or x.shape == parameters.shape:
                 raise ValueError(
-                    "noise: expected the parameters y as they came, got others; a noise function cannot "
-                    "change them, let the simulator do so"
+                    "noise: expected the parameters y unchanged, got different ones; a noise function cannot "
+                    "change them, but the simulator can"
                 )
         elif parts[1] == parameters:
             return parts[:1]
@@ -116,7 +117,7 @@ class NoiseFunction:
 
 
 def _second_name(function: Callable[..., Any]) -> str:
-    """Name of the second argument; empty where it cannot be told."""
+    """Name of the second argument; empty if it is unknown."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -137,7 +138,7 @@ def _second_name(function: Callable[..., Any]) -> str:
 
 @contextmanager
 def _global_numpy(rng: np.random.Generator) -> Iterator[None]:
-    """Within this block numpy's global generator follows from ``rng``; afterwards it is as it was."""
+    """Seed numpy's global generator from ``rng`` within this block, and restore its state afterwards."""
     before = np.random.get_state()
     np.random.seed(rng.integers(2**32, size=4, dtype=np.uint32))
     try:

@@ -1,6 +1,6 @@
-"""The forward model of a likelihood: a plugin's, or one of ours for a likelihood of bilby.
+"""Find the forward model of a likelihood, from a plugin or from this package.
 
-Plugins are asked first.
+Plugins are consulted first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ADAPTERS: tuple[tuple[type, Callable[[Any], ForwardModel]], ...] = (
 
 
 def forward_model_for(likelihood: object) -> ForwardModel | None:
-    """Forward model of a likelihood that a plugin or the package knows.
+    """Forward model of a likelihood that a plugin or the package recognises.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
     Returns
     -------
     ForwardModel or None
-        None where the likelihood is not recognised: by the package, another class than bilby's, or one whose
-        methods or properties were overridden, or a joint likelihood with such a part.
+        None if the likelihood is not recognised. The package does not recognise classes other than bilby's,
+        classes with overridden methods or properties, and joint likelihoods with such a part.
 
     Raises
     ------
     ValueError
-        If the package recognises the likelihood and its data cannot be used, such as missing data.
+        If the likelihood is recognised and its data cannot be used, for example because some are missing.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def forward_model_for(likelihood: object) -> ForwardModel | None:
 
 
 def _own_model(likelihood: object) -> ForwardModel | None:
-    """Likelihoods of bilby whose code is bilby's own, and joint ones of parts that anybody knows."""
+    """Likelihoods of bilby itself, and joint likelihoods of recognised parts."""
     if behaves_like(likelihood, bilby_likelihood.JointLikelihood):
         parts = [forward_model_for(part) for part in likelihood.likelihoods]  # type: ignore[attr-defined]
         known = [part for part in parts if part is not None]

@@ -21,8 +21,8 @@ __all__ = ["StudentTModel"]
 class StudentTModel(FunctionModel):
     """Data ``m(theta) + sigma t_nu``, with ``sigma`` known and ``nu`` known or a parameter.
 
-    A parameter called ``nu`` wins over the likelihood's own value; one called ``sigma`` does
-    not, as in bilby.
+    A parameter called ``nu`` replaces the likelihood's own value. A parameter called ``sigma`` does not, as
+    in bilby.
 
     Parameters
     ----------

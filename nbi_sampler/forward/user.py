@@ -1,4 +1,4 @@
-"""Forward model made of a user's own simulator and noise, where no likelihood is recognised."""
+"""Forward model of a user's own simulator and noise, for likelihoods that are not recognised."""
 
 from __future__ import annotations
 
@@ -30,29 +30,28 @@ __all__ = ["UserModel"]
 
 
 class UserModel(ForwardModel):
-    """Simulator, noise and observed data given by the user; without a log-likelihood.
+    """Simulator, noise and observed data from the user, without a log-likelihood.
 
     Parameters
     ----------
     simulator : callable
-        ``simulator(parameters: dict) -> ndarray`` of the shape of ``x_obs``; noiseless,
-        unless ``noise`` is None.
+        ``simulator(parameters: dict) -> ndarray`` of the shape of ``x_obs``. It adds no noise unless
+        ``noise`` is None.
     noise : float or ndarray or callable or None
-        Standard deviation of Gaussian noise, one number or an array that broadcasts to ``x_obs``; or a
-        function ``noise(prediction: ndarray, rng: numpy.random.Generator) -> ndarray`` that returns a noisy
-        copy of the prediction (`NoiseFunction` tells what else is understood); or None if the simulator has
-        added its noise already.
+        Standard deviation of Gaussian noise: a number or an array that broadcasts to ``x_obs``. Or a function
+        ``noise(prediction: ndarray, rng: numpy.random.Generator) -> ndarray`` that returns a noisy copy of
+        the prediction (`NoiseFunction` lists other signatures). Or None if the simulator adds its own noise.
     x_obs : array_like, shape (length,) or (n_channels, length)
-        Observed data, real or complex. Of complex data a standard deviation is that of the real and of the
-        imaginary part each; simulations and the noise function are complex too.
+        Observed data, real or complex. For complex data, a standard deviation applies to the real and to the
+        imaginary part, and simulations and the noise function are complex too.
 
     Attributes
     ----------
     data_shape : tuple of int
-        Of ``x_obs``.
+        Shape of ``x_obs``.
     is_complex : bool
-        True where ``x_obs`` is. Everywhere else in a forward model complex data are real: the real parts of
-        all channels, then the imaginary parts.
+        True if ``x_obs`` is complex. Everywhere else in a forward model complex data are real: the real parts
+        of all channels, then the imaginary parts.
 
     Raises
     ------
@@ -63,8 +62,8 @@ class UserModel(ForwardModel):
 
     Notes
     -----
-    A callable noise runs row by row in numpy. It is called some times about ``x_obs`` when the model is made,
-    to learn its scale.
+    A noise function is called row by row in numpy. It is called several times near ``x_obs`` when the model
+    is made, to learn the noise scale.
 
     Examples
     --------
@@ -84,7 +83,7 @@ class UserModel(ForwardModel):
         if not callable(simulator):
             raise TypeError(
                 f"simulator: expected a function of a dictionary of parameters, got "
-                f"{type(simulator).__name__}; pass the function itself and not its value."
+                f"{type(simulator).__name__}; pass the function itself, not its value."
             )
         observed = as_observed(x_obs, "x_obs", allow_complex=True)
         self.data_shape = observed.shape
@@ -105,28 +104,29 @@ class UserModel(ForwardModel):
 
     @property
     def noise_is_known(self) -> bool:
-        """True where noise was given: a simulator that adds its own does not say how much."""
+        """True if noise was given; a simulator that adds its own does not tell its size."""
         return self._is_gaussian or self._noise is not None
 
     @property
     def sequences(self) -> tuple[NDArray[np.intp], ...]:
-        """Each channel as it is; see `ForwardModel.sequences`."""
+        """Each channel in its own order; see `ForwardModel.sequences`."""
         return tuple(np.arange(self.observed.size).reshape(self.shape))
 
     @property
     def uncertainty(self) -> Array | None:
-        """The standard deviation given as noise; see `ForwardModel.uncertainty`."""
+        """The standard deviation that was given as noise; see `ForwardModel.uncertainty`."""
         return self._scale if self._is_gaussian else None
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:
-        """One call of the simulator, which gets a dictionary of its own; see `ForwardModel.simulate`."""
+        """One call of the simulator with a new dictionary; see `ForwardModel.simulate`."""
         return self._flat(self._simulator(dict(parameters)), "simulator")
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
-        """One call for data of one channel and a noiseless simulator; see `ForwardModel.simulate_batch`."""
+        """One call for one channel and a simulator without noise; see `ForwardModel.simulate_batch`."""
         n = len(next(iter(columns.values())))
         arguments: dict[str, Any] = {key: np.asarray(value)[:, None] for key, value in columns.items()}
-        # Draws of a stochastic simulator might share their noise in one call, which no comparison would show.
+        # Draws of a stochastic simulator might share their noise in one call, and no comparison would reveal
+        # it.
         if not (self._is_gaussian or self._noise) or (self._wrapped is None and len(self.data_shape) > 1):
             return super().simulate_batch(columns)
         if self._wrapped is not None:
@@ -136,7 +136,7 @@ class UserModel(ForwardModel):
         return self._as_real(np.broadcast_to(as_numbers(made, "simulator"), shape), "simulator")
 
     def as_data(self, predictions: Array) -> Any:
-        """Predictions in the form in which the simulator gives them, shape (n, *data_shape)."""
+        """Predictions in the shape that the simulator returns, shape (n, *data_shape)."""
         return from_channels(predictions, self.data_shape, self.is_complex)
 
     def replacing_function(self, wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> UserModel:
@@ -146,7 +146,7 @@ class UserModel(ForwardModel):
         return model
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
-        """Not provided.
+        """Raise NotImplementedError, because there is no likelihood.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class UserModel(ForwardModel):
         return self._is_gaussian
 
     def _parameters_of(self, columns: Mapping[str, Array], n: int) -> Sequence[Any]:
-        """Parameters of n simulations as a noise function takes them: here like the simulator, by name."""
+        """Parameters of n simulations by name, as a noise function takes them."""
         return [{name: float(values[i]) for name, values in columns.items()} for i in range(n)]
 
     def _sigma(self, noise: ArrayLike) -> Array:
@@ -207,7 +207,7 @@ class UserModel(ForwardModel):
         return np.tile(each, 2) if self.is_complex else each.copy()
 
     def _flat(self, values: ArrayLike, argument: str) -> Array:
-        """Copy of what a user's function returned, checked, as real numbers and flattened."""
+        """Checked copy of the value of a user's function, as real numbers and flattened."""
         array = as_numbers(values, argument)
         if np.squeeze(array).shape != np.squeeze(np.empty(self.data_shape)).shape:
             raise ValueError(
@@ -222,27 +222,27 @@ class UserModel(ForwardModel):
         if not self.is_complex:
             if np.iscomplexobj(values):
                 raise TypeError(
-                    f"{argument}: expected real numbers, as x_obs is real, got complex ones; give complex "
-                    "x_obs, or return the real part or the modulus"
+                    f"{argument}: expected real numbers, because x_obs is real, got complex ones; give "
+                    "complex x_obs, or return the real part or the modulus"
                 )
             return np.array(values, dtype=np.float64).reshape(n, -1)
-        # A real model of complex data has no imaginary part.
+        # A real model of complex data has a zero imaginary part.
         rows = np.asarray(values, dtype=complex).reshape(n, *self.data_shape)
         return to_channels(rows, self.data_shape).reshape(n, -1)
 
     def _noisy(self, row: Array, rng: np.random.Generator, parameters: Any = None) -> Array:
         if self._noise is None:
             return row
-        # A copy, because a function may add its noise in place.
+        # A copy is made because a function may add its noise in place.
         data = self.as_data(row[None].copy())[0]
         return self._flat(self._noise(data, rng, parameters)[0], "noise")
 
     def _reference_scale(self) -> Array:
-        """Scale of the noise function for each data point; where that is none, of the data of its channel."""
+        """Noise scale of each data point; if it is zero, the scale of the data of its channel."""
         channels = self.observed.reshape(self.shape)
         rough = np.repeat([robust_scale(channel) for channel in channels], self.shape[1])
         if self._noise is not None and self._noise.takes_parameters:
-            # Those of the observed data are not known.
+            # The parameters of the observed data are not known.
             return rough
         rng = np.random.default_rng(0)
         drawn = np.std([self._noisy(self.observed, rng) for _ in range(FORWARD.n_scale_draws)], axis=0)

@@ -1,1 +1,1 @@
-"""Importance sampling on plain arrays: weights, effective sizes, evidence, k-hat, and what can be trusted."""
+"""Importance sampling with plain arrays: weights, effective sample sizes, evidence, k-hat and statuses."""

@@ -15,15 +15,15 @@ __all__ = ["Agreement", "agreement"]
 
 
 class Agreement(NamedTuple):
-    """Scatter of estimates about their mean, in units of their errors.
+    """Scatter of estimates about their mean, relative to their errors.
 
     Attributes
     ----------
     chi_squared : float
     n_degrees : int
-        Of freedom: estimates that were compared, less one.
+        Degrees of freedom: the number of estimates minus one.
     p_value : float
-        Probability of a larger scatter where the errors are right.
+        Probability of a larger scatter if the errors are right.
     """
 
     chi_squared: float
@@ -36,18 +36,18 @@ def agreement(estimates: Sequence[Evidence]) -> Agreement | None:
 
     .. math:: \chi^2 = \sum_i (\log Z_i - \overline{\log Z})^2 / \sigma_i^2
 
-    The mean has weights :math:`1 / \sigma_i^2`. The errors have to be small compared with one, because only
-    then is log Z normal; the caller leaves out the others.
+    The mean has weights :math:`1 / \sigma_i^2`. The errors have to be small compared with one, because log Z
+    is normal only then; the caller leaves out estimates with larger errors.
 
     Parameters
     ----------
     estimates : sequence of Evidence
-        Independent of each other. Those without a finite value or a positive error are left out.
+        Independent estimates. Those without a finite value or a positive error are left out.
 
     Returns
     -------
     Agreement or None
-        None for fewer than two estimates.
+        None if there are fewer than two estimates.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def agreement(estimates: Sequence[Evidence]) -> Agreement | None:
         return None
     values, errors = np.array(kept).T
     precision = 1.0 / np.square(errors)
-    # About the first value, so that the digits of a large one do not hide the scatter.
+    # Values relative to the first one, because a large common value would hide the scatter in rounding.
     offsets = values - values[0]
     mean = np.average(offsets, weights=precision)
     scatter = float(precision @ np.square(offsets - mean))

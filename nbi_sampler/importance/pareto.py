@@ -1,4 +1,4 @@
-"""Shape of the tail of importance weights, which tells how far their mean and its error can be trusted.
+"""Tail shape of importance weights, which shows how far their mean and its error can be trusted.
 
 Pure functions of log weights (float64).
 """
@@ -26,8 +26,9 @@ def pareto_k(log_weights: Array) -> float:
     Returns
     -------
     float
-        Below 0.5: finite variance, reliable; above 0.7: the error bars cannot be trusted; infinity with fewer
-        than 5 distinct tail weights, minus infinity when all weights are equal.
+        Below 0.5 the variance is finite and the errors are reliable. Above 0.7 they cannot be trusted. The
+        value is infinity with fewer than 5 distinct tail weights, and minus infinity if all weights are
+        equal.
 
     References
     ----------
@@ -50,12 +51,12 @@ def pareto_k(log_weights: Array) -> float:
 
 
 def tail_size(n_samples: int) -> int:
-    """Number of the largest weights that are the tail, by the same reference."""
+    """Number of the largest weights that form the tail, by the same reference."""
     return math.ceil(min(0.2 * n_samples, 3.0 * math.sqrt(n_samples)))
 
 
 def _generalised_pareto_shape(excess: Array) -> float:
-    """Posterior-mean shape of Zhang & Stephens (2009) for sorted positive excesses, shape (n_tail,)."""
+    """Posterior mean of the shape (Zhang & Stephens 2009) for sorted positive excesses, shape (n_tail,)."""
     n_tail = len(excess)
     n_grid = 30 + int(math.sqrt(n_tail))
     quartile = excess[int(n_tail / 4 + 0.5) - 1]

@@ -1,4 +1,4 @@
-"""Reliability of a result: its weights measured, and one of a few statuses, each with a remedy.
+"""Reliability of a result: figures of its weights, and a status with a remedy.
 
 CONTRIBUTING.md says how to add one.
 """
@@ -35,14 +35,14 @@ __all__ = [
 
 
 class Status(str, Enum):
-    """Verdicts on a result, from harmless to severe; each is its text, in comparisons and in every file.
+    """Statuses of a result, from harmless to severe; the value of each is its text in files and comparisons.
 
     Attributes
     ----------
     remedy : str
         Advice after a run.
     remedy_of_model : str
-        Advice where the draws come from a trained model alone; that after a run where it has none of its own.
+        Advice if the draws come from a trained model alone. The default is the advice after a run.
 
     Examples
     --------
@@ -79,11 +79,11 @@ class Status(str, Enum):
         "model exists",
         "log L is -inf or NaN at every draw; check the data and the simulator",
     )
-    FAILED = "failed", "see the error in the message; infer_many runs the target again"
-    INTERRUPTED = "interrupted", "start the same run again, which goes on from its checkpoint"
+    FAILED = "failed", "see the error in the message; infer_many will run the target again"
+    INTERRUPTED = "interrupted", "start the same run again to continue from its checkpoint"
 
     def __new__(cls, text: str, remedy: str, remedy_of_model: str = "") -> Status:
-        """Make the member of a text."""
+        """Make the member with this text."""
         member = str.__new__(cls, text)
         member._value_ = text
         member.remedy, member.remedy_of_model = remedy, remedy_of_model or remedy
@@ -96,12 +96,12 @@ class Status(str, Enum):
         return repr(self.value)
 
     def __reduce_ex__(self, protocol: object) -> tuple[type[str], tuple[str]]:
-        # As text: files of any version can be read by any other.
+        # Files store the text, so that any version can read the files of any other.
         return str, (str(self.value),)
 
     @property
     def severity(self) -> int:
-        """Place in the order, 0 for "ok"."""
+        """Rank from harmless to severe; 0 is "ok"."""
         return list(Status).index(self)
 
 
@@ -111,9 +111,9 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     status : Status
-        The worst that applies.
+        The most severe one that applies.
     message : str
-        What was found and, unless "ok", the remedy.
+        What was found and, unless the status is "ok", the remedy.
     """
 
     status: Status
@@ -122,19 +122,20 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class WeightSummary:
-    """Figures of a set of weights.
+    """Figures that describe a set of weights.
 
     Attributes
     ----------
     n_draws : int
-        Zero weights included.
+        Includes draws with zero weight.
     ess : float
     k_hat : float
         See `pareto.pareto_k`.
     largest_share : float
-        Largest weight, of weights that sum to one.
+        Largest weight if the weights sum to one.
     tail_excess : float
-        Mass of the largest hundredth of the weights, beyond the hundredth that equal weights give.
+        Mass of the largest hundredth of the weights, minus the hundredth that it would hold with equal
+        weights.
     """
 
     n_draws: int
@@ -145,7 +146,7 @@ class WeightSummary:
 
 
 def summarise(log_weights: NDArray[np.float64]) -> WeightSummary:
-    """Measure log weights of shape (n_draws,).
+    """Compute the figures of log weights, shape (n_draws,).
 
     Examples
     --------
@@ -162,10 +163,10 @@ def summarise(log_weights: NDArray[np.float64]) -> WeightSummary:
 
 
 def reliable(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) -> bool:
-    """True where the error that weights give can be believed: no heavy tail that carries mass.
+    """True if the errors from the weights can be trusted, because no heavy tail carries mass.
 
-    With an efficiency near one the shape of the tail is that of negligible differences, so k-hat counts only
-    where the largest weights also hold more mass than their share, by `negligible_excess`.
+    With an efficiency near one, the tail is made of negligible differences. So k-hat counts only if the
+    largest weights also hold more mass than their share, by more than `negligible_excess`.
 
     References
     ----------
@@ -175,7 +176,7 @@ def reliable(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) ->
 
 
 def negligible_excess(weights: WeightSummary, limits: ReliabilityConfig = RELIABILITY) -> float:
-    """Mass that the largest weights may hold beyond their share whatever k-hat, as it changes no conclusion.
+    """Excess mass of the largest weights that does not change a conclusion, whatever k-hat is.
 
     Examples
     --------
@@ -193,26 +194,28 @@ def contradicting_evidence(
     all_draws: Evidence | None,
     limits: ReliabilityConfig = RELIABILITY,
 ) -> float | None:
-    r"""Find an estimate of log Z that the result's own is too low to agree with.
+    r"""Find an estimate of log Z that disagrees with the result because the result's own is too low.
 
-    Two checks. Every batch gives, by its own weights, an unbiased estimate of Z that is never negative, so by
-    Markov's inequality it exceeds t Z with a probability of at most 1 / t: an estimate far above the result
-    shows mass that the result's draws have missed, however few draws it rests on. And the estimate from all
-    draws under the mixture of all proposals, biased low as it is, must not lie many errors above.
+    There are two checks. First, the weights of every batch give an unbiased estimate of Z that is never
+    negative. By Markov's inequality it exceeds t Z with a probability of at most 1 / t. An estimate far above
+    the result therefore shows that the result's draws have missed mass, even if it rests on few draws.
+    Second, the estimate from all draws under the mixture of all proposals, which is biased low, must not
+    exceed the result by many errors. draws under the mixture of all proposals, biased low as it is, must not
+    lie many errors above.
 
     Parameters
     ----------
     result : Evidence
     batches : sequence of float
-        Estimates of log Z, one from each batch of the run.
+        Estimates of log Z, one for each batch of the run.
     all_draws : Evidence or None
-        From all draws under the mixture of their proposals.
+        Estimate from all draws under the mixture of their proposals.
     limits : ReliabilityConfig
 
     Returns
     -------
     float or None
-        The contradicting log Z.
+        The estimate that disagrees.
 
     Examples
     --------
@@ -246,38 +249,38 @@ def judge(
     adapting: bool = False,
     limits: ReliabilityConfig = RELIABILITY,
 ) -> Verdict:
-    """Give the worst status that applies.
+    """Return the most severe status that applies.
 
     Parameters
     ----------
     weights : WeightSummary
-        Of the draws of the result.
+        Weights of the draws of the result.
     n_effective : float
-        Required.
+        Required effective sample size.
     n_calls : int
-        Likelihood calls of the run.
+        Number of likelihood calls of the run.
     contradiction : float, optional
         See `contradicting_evidence`.
     n_distinct : int, optional
-        Distinct draws among the rows of the posterior, of which there are as many as effective samples.
+        Number of distinct draws among the rows of the posterior. There are as many rows as effective samples.
     likelihood_only : bool
-        True where there were no simulations to find modes with; the message then says what may be missed even
-        where nothing speaks against the result.
+        True if the run had no simulations to find modes with. The message then says what may be missed, even
+        if the status is "ok".
     misfit : str, optional
-        Evidence that the model does not fit the data, in words.
+        Description of the evidence that the model does not fit the data.
     n_prior : int
-        Draws from the prior in which the modes were looked for.
+        Number of draws from the prior in which the run looked for modes.
     n_equal : int
-        Draws of a run that knows the likelihood alone, if it was the same at all of them: whatever is higher
-        would have been missed, and the weights know nothing of it. Else zero.
+        Number of draws if a run without simulations found the same likelihood at all of them; otherwise zero.
+        Such a run would miss any higher likelihood, and the weights would not show it.
     n_defending : int
-        Draws from the prior in a run that began with samples of a former posterior; else zero.
+        Draws from the prior in a run that began with samples of a former posterior; otherwise zero.
     adapting : bool
-        True where the budget ended before any draws were meant for the result, which then are the best batch,
-        chosen by its weights.
+        True if the budget ended before the run drew a result. The result is then the best batch by its
+        weights.
     limits : ReliabilityConfig
     """
-    # Rounded down as the rows are, so that 99.7 effective samples are not said to be 100.
+    # Rounded down like the rows, so that 99.7 effective samples are not reported as 100.
     n_rows = whole_samples(weights.ess)
     found = f"{n_rows:,} of {n_effective:,.0f} effective samples from {n_calls:,} likelihood calls"
     if n_distinct is not None:
@@ -310,8 +313,8 @@ def judge(
         )
     if contradiction is not None:
         said[Status.MISSING_MASS] = (
-            f"other draws of this run give log Z = {contradiction:.2f}, more than its result allows for: a "
-            f"part of the posterior is nearly missed; {Status.MISSING_MASS.remedy}"
+            f"other draws of this run give log Z = {contradiction:.2f}, which is too high for its result: a "
+            f"part of the posterior is almost missed; {Status.MISSING_MASS.remedy}"
         )
     if n_equal and contradiction is None:
         said[Status.MISSING_MASS] = _constant_at(n_equal)
@@ -324,20 +327,20 @@ def judge(
 
 def _constant_at(n_equal: int) -> str:
     return (
-        f"log L is the same at all of {n_equal:,} draws, so that nothing shows where it is higher: less "
-        f"than {_least_seen(n_equal):.2g} % of the prior may hold all of the evidence; if log L is no "
+        f"log L is the same at all of {n_equal:,} draws, so nothing shows where it may be higher: less "
+        f"than {_least_seen(n_equal):.2g} % of the prior may hold all of the evidence; unless log L is "
         f"constant, {Status.MISSING_MASS.remedy}"
     )
 
 
 def may_be_missed(n_prior: int) -> str:
-    """Say what a run cannot have seen that has looked for modes in draws from the prior alone.
+    """Describe what a run may have missed that found its modes in draws from the prior alone.
 
     Parameters
     ----------
     n_prior : int
-        Independent draws. A region with a share s of the prior has none of them with a probability of
-        (1 - s) to the power of ``n_prior``.
+        Number of independent draws. A region with a share s of the prior contains none of them with
+        probability (1 - s) to the power of ``n_prior``.
 
     Examples
     --------
@@ -357,12 +360,12 @@ def may_be_missed(n_prior: int) -> str:
 
 
 def may_be_lacking(n_prior: int) -> str:
-    """Say what a run assumes that began with samples of a former posterior.
+    """Describe what a run assumes that began with samples of a former posterior.
 
     Parameters
     ----------
     n_prior : int
-        Draws from the prior; see `may_be_missed`.
+        Number of draws from the prior; see `may_be_missed`.
 
     Examples
     --------
@@ -378,5 +381,5 @@ def may_be_lacking(n_prior: int) -> str:
 
 
 def _least_seen(n_prior: int) -> float:
-    """Per cent of the prior above which a region has one of so many draws with 95 % probability."""
+    """Smallest share of the prior, in per cent, that contains one of these draws with 95 % probability."""
     return 100.0 * -math.expm1(math.log(0.05) / n_prior)

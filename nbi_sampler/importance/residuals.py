@@ -1,4 +1,4 @@
-"""Discrepancies of residuals, and their distributions where these are N(0, I), for predictive checks."""
+"""Test quantities of residuals and their distributions under N(0, I), for predictive checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def chi_squared(residuals: Array, sequences: Sequences = ()) -> Array:
 
 
 def largest(residuals: Array, sequences: Sequences = ()) -> Array:
-    """Largest size in each row, shape (n,)."""
+    """Largest absolute value in each row, shape (n,)."""
     return np.abs(residuals).max(axis=1)
 
 
@@ -44,14 +44,14 @@ def neighbours(residuals: Array, sequences: Sequences) -> Array:
 
     .. math:: \sum r_i r_{i+1}
 
-    Not divided by the sum of squares: of data without noise, what is left over is smooth, but smaller than
-    any noise and no misfit.
+    The sum is not divided by the sum of squares. The residuals of data without noise are smooth but smaller
+    than any noise, and they are no misfit.
 
     Parameters
     ----------
     residuals : ndarray, shape (n, n_data)
     sequences : sequence of ndarray of int
-        Columns in an order in which neighbours mean something.
+        Sequences of columns whose neighbours are adjacent data points.
     """
     products = np.zeros(len(residuals))
     for sequence in sequences:
@@ -61,11 +61,12 @@ def neighbours(residuals: Array, sequences: Sequences) -> Array:
 
 
 def correlation(residuals: Array, sequences: Sequences) -> Array:
-    r"""Correlation of neighbours in each row, shape (n,); zero where there are too few of them.
+    r"""Correlation of neighbours in each row, shape (n,); zero if there are too few of them.
 
     .. math:: \frac{N}{M} \, \frac{\sum r_i r_{i+1}}{\sum r_i^2}
 
-    for M pairs in N data. It is the size of an effect of which the p-value only says that there is one.
+    There are M pairs in N data. The correlation measures the size of an effect, and the p-value its
+    significance.
 
     Parameters
     ----------
@@ -87,17 +88,17 @@ DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {
 
 
 def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Array]:
-    r"""Chances of larger discrepancies than those of each row, where residuals are N(0, I).
+    r"""Probabilities of larger test quantities than those of each row, if residuals are N(0, I).
 
-    Exact for chi-squared and for the largest. The products of neighbours over the sum of squares have a beta
-    distribution on [-1, 1] in good approximation, with the exact variance :math:`M / (N (N + 2))` for M pairs
-    in N data, whatever that sum is, which is integrated over.
+    The results for chi-squared and for the largest residual are exact. The products of neighbours divided by
+    the sum of squares have, in good approximation, a beta distribution on [-1, 1] with the exact variance
+    :math:`M / (N (N + 2))` for M pairs in N data, whatever that sum is. The sum is integrated over.
 
     Parameters
     ----------
     residuals : ndarray, shape (n, n_residuals)
     sequences : sequence of ndarray of int
-        See `neighbours`; without eight pairs these are not looked at.
+        See `neighbours`. With fewer than eight pairs, neighbours are not tested.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
 
 
 def _tail_of_products(products: Array, n_data: int, sequences: Sequences) -> Array:
-    """Chances of larger products of neighbours, shape (n,)."""
+    """Probabilities of larger products of neighbours, shape (n,)."""
     shape = (n_data * (n_data + 2) / _number_of_pairs(sequences) - 1.0) / 2.0
     low, high = chi2.ppf(RESIDUALS.negligible, n_data), chi2.isf(RESIDUALS.negligible, n_data)
     nodes, shares = np.polynomial.legendre.leggauss(RESIDUALS.n_nodes)
@@ -136,7 +137,7 @@ def _tail_of_products(products: Array, n_data: int, sequences: Sequences) -> Arr
 
 
 def has_neighbours(sequences: Sequences) -> bool:
-    """True where enough neighbours are known for their correlation to mean anything."""
+    """True if there are enough neighbours to test their correlation."""
     return _number_of_pairs(sequences) >= RESIDUALS.fewest_pairs
 
 

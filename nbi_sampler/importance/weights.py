@@ -1,7 +1,7 @@
-"""Importance sampling on plain arrays: weights, effective sizes, evidence, resampling.
+"""Importance sampling with plain arrays: weights, effective sample sizes, evidence and resampling.
 
-Pure functions of log weights (float64), shape (n_samples,). A weight of zero is a log weight of minus
-infinity and always counts as a draw.
+All functions are pure functions of log weights (float64), shape (n_samples,). A log weight of minus infinity
+is a weight of zero, and its draw counts.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Guard: decimal logarithm of the smallest exponent of tempered weights, which floating point can tell from 0.
+# Decimal logarithm of the smallest exponent of tempered weights that differs from zero in floating point.
 LEAST_EXPONENT = -300.0
 
 
 class Evidence(NamedTuple):
-    """Natural logarithm of an evidence and its standard deviation; -inf and inf when every weight is zero."""
+    """Natural logarithm of an evidence and its standard deviation; -inf and inf if every weight is zero."""
 
     log_evidence: float
     error: float
@@ -46,7 +46,8 @@ def effective_sample_size(log_weights: Array) -> float:
 
     .. math:: \mathrm{ESS} = (\sum_i w_i)^2 / \sum_i w_i^2
 
-    Between 1 and ``n_samples``, whatever constant is added to the log weights; 0 when every weight is zero.
+    The result is between 1 and ``n_samples``, and does not depend on a constant in the log weights. It is 0
+    if every weight is zero.
 
     References
     ----------
@@ -60,13 +61,13 @@ def effective_sample_size(log_weights: Array) -> float:
     log_weights = np.asarray(log_weights, dtype=np.float64)
     if log_weights.size == 0 or not np.isfinite(log_weights.max()):
         return 0.0
-    # Relative to the largest: at |log w| of 1e17 the logarithm of a count is below the rounding error.
+    # Relative to the largest: for |log w| of 1e17, the logarithm of a count is below the rounding error.
     weights = np.exp(log_weights - log_weights.max())
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
 def efficiency(log_weights: Array) -> float:
-    """Effective sample size per draw, every draw counted: in [0, 1], and 0 without draws."""
+    """Effective sample size divided by the number of all draws: in [0, 1], and 0 without draws."""
     return effective_sample_size(log_weights) / max(len(log_weights), 1)
 
 
@@ -80,12 +81,12 @@ def log_evidence(log_weights: Array) -> Evidence:
     Parameters
     ----------
     log_weights : ndarray, shape (n_samples,)
-        ``log L + log prior - log q`` of **all** draws, zero weights included.
+        ``log L + log prior - log q`` of **all** draws, including those with zero weight.
 
     Notes
     -----
-    The error is the delta-method error of the mean weight; it is invariant to a shift of the log weights and
-    never leaves log space. It cannot see a mode that no draw has hit.
+    The error is the delta-method error of the mean weight. It does not change if a constant is added to the
+    log weights, and is computed in log space. It does not account for a mode without draws.
 
     Examples
     --------
@@ -134,21 +135,21 @@ def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
 
 
 def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array | None = None) -> float:
-    """Largest exponent in [0, 1] that leaves ``minimum_ess`` effective samples.
+    """Largest exponent in [0, 1] that leaves at least ``minimum_ess`` effective samples.
 
     Parameters
     ----------
     log_weights : ndarray, shape (n_samples,)
-        The part that is raised to the exponent.
+        The term that the exponent multiplies.
     minimum_ess : float
-        Effective size of ``log_base + exponent * log_weights`` to keep.
+        Required effective sample size of ``log_base + exponent * log_weights``.
     log_base : ndarray, shape (n_samples,), optional
-        The part that is not tempered; zero by default.
+        The term without an exponent; zero by default.
 
     Returns
     -------
     float
-        1.0 when the weights need no tempering; 0.0 when even the base has too small an effective size.
+        1.0 if the weights need no tempering; 0.0 if the base alone has too small an effective sample size.
     """
     base = np.zeros_like(log_weights) if log_base is None else log_base
     finite = np.isfinite(log_weights)
@@ -162,13 +163,13 @@ def tempering_exponent(log_weights: Array, minimum_ess: float, log_base: Array |
     low, high = _bisected(0.0, 1.0, enough)
     if low > 0.0 or not enough(10.0**LEAST_EXPONENT):
         return low
-    # Too small to be found by halves: log weights may differ by 1e100.
+    # Bisection would not find so small an exponent: log weights may differ by 1e100.
     low, _ = _bisected(LEAST_EXPONENT, math.log10(high), lambda exponent: enough(10.0**exponent))
     return float(10.0**low)
 
 
 def _bisected(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float]:
-    """The two sides of where a condition ceases to hold, after 60 halvings."""
+    """Bracket of the point at which a condition becomes false, after 60 bisections."""
     for _ in range(60):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -176,14 +177,14 @@ def _bisected(low: float, high: float, holds: Callable[[float], bool]) -> tuple[
 
 
 def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
-    """As many draws of equal weight as the weighted ones are worth, by systematic resampling.
+    """Resample systematically to as many draws of equal weight as there are effective samples.
 
-    A draw is repeated only where its weight exceeds the share of one row, 1 / ESS.
+    A draw is repeated only if its weight exceeds the share of one row, 1 / ESS.
 
     Returns
     -------
     ndarray of int, shape (n_rows,)
-        Indices in random order; ``n_rows`` is the effective sample size, rounded down.
+        Indices in random order. ``n_rows`` is the effective sample size, rounded down.
 
     Raises
     ------
@@ -201,7 +202,7 @@ def equal_weight_indices(log_weights: Array, rng: np.random.Generator) -> NDArra
 
 
 def whole_samples(ess: float) -> int:
-    """Effective sample size, rounded down: equal weights are worth their number, a hair of rounding apart.
+    """Effective sample size, rounded down, with a tolerance for rounding errors of equal weights.
 
     Examples
     --------
@@ -212,9 +213,9 @@ def whole_samples(ess: float) -> int:
 
 
 def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draws of equal weight, shape (n,): each as often as its weight requires, to within one.
+    """Indices of n draws of equal weight: each draw occurs as often as its weight requires, within one.
 
-    Indices in random order, with repeats, for weights of shape (n_samples,) that sum to 1.
+    The weights, shape (n_samples,), sum to 1. The indices are in random order and may repeat.
 
     References
     ----------
@@ -229,7 +230,7 @@ def systematic_indices(weights: Array, n: int, rng: np.random.Generator) -> NDAr
 def weighted_quantiles(values: Array, weights: Array, probabilities: ArrayLike) -> Array:
     """Quantiles of weighted draws of shape (n_samples, n_dim), column by column, shape (n_dim, k).
 
-    Each is the smallest draw below which the weights, of sum 1, sum up to one of ``k`` probabilities.
+    Each is the smallest draw at which the cumulative weight, of total 1, reaches one of ``k`` probabilities.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Everything that is trained: densities, featurizers, losses and fits, and the devices they live on."""
+"""Networks and their training: densities, featurizers, losses, fits, devices and threads."""

@@ -1,8 +1,8 @@
-"""Threads of our own computations: torch's, and those of the linear algebra below numpy and scikit-learn.
+"""Devices, and threads of our own computations in torch, numpy and scikit-learn.
 
 Their matrices are small. On a machine that does other work, threads that wait for each other cost many times
-what they save, and with another number of them sums end in other digits. What the user's likelihood does is
-left alone.
+what they save. Another number of threads also changes the last digits of sums. The user's likelihood is not
+affected.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from nbi_sampler.networks.featurizers import FEATURIZERS, automatic_featurizer
 __all__ = ["find_device", "limited_threads", "thread_count"]
 
 
-# Settings of perceptrons, those of plugins that derive from them included.
+# Settings of perceptrons, including those of plugins that derive from them.
 _SMALL = (PcaConfig, MlpConfig)
 
 
 @contextmanager
 def limited_threads(n_threads: int) -> Iterator[None]:
-    """Compute with ``n_threads`` within the block, and put the former numbers back."""
+    """Compute with ``n_threads`` within the block, and restore the former numbers afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
@@ -37,12 +37,12 @@ def limited_threads(n_threads: int) -> Iterator[None]:
 
 
 def find_device(device: object) -> torch.device:
-    """A device that torch can use.
+    """Find a device that torch can use.
 
     Parameters
     ----------
     device : str or torch.device
-        ``"auto"`` takes CUDA where there is one.
+        ``"auto"`` is CUDA if there is one.
 
     Raises
     ------
@@ -62,14 +62,14 @@ def find_device(device: object) -> torch.device:
 
 
 def thread_count(featurizer: object, n_numbers: int | None = None) -> int:
-    """Threads for torch: small networks are bound by dispatch and gain nothing from a second one.
+    """Number of threads for torch; small networks are limited by dispatch and gain nothing from a second.
 
     Parameters
     ----------
     featurizer : object
-        As `featurizer_factory` takes it.
+        As for `featurizer_factory`.
     n_numbers : int, optional
-        In the data of a target, where they are known: short series are small whatever the network.
+        Numbers in the data of a target, if known; networks for short series are always fast.
     """
     if n_numbers is not None and n_numbers < FIT.worth_threads:
         return 1

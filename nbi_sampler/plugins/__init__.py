@@ -1,7 +1,7 @@
-"""Plugins: what they may extend, which are installed, and what they are told about a run.
+"""Plugins: what they can extend, which ones are installed, and which events of a run they receive.
 
-A plugin needs `hookimpl` from here (docs/plugins.md); the package asks `installed()`, or a
-`Registry` for what goes by name.
+A plugin needs only `hookimpl` from here (docs/plugins.md). The package uses `installed()`, and `Registry` for
+objects that are chosen by name.
 """
 
 from __future__ import annotations

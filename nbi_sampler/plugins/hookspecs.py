@@ -1,12 +1,12 @@
-"""The hooks that plugins may implement: signatures and what they promise, nothing else.
+"""The hooks that plugins may implement: only their signatures and contracts.
 
-A plugin is a module (or any object) whose functions are marked with `hookimpl` and bear the name of a hook;
-they may leave out arguments that they do not use. Its distribution names it under the entry-point group
-``nbi_sampler``. `plugins` loads and calls them; docs/plugins.md walks through writing one.
+A plugin is a module (or any object) with functions that are marked with `hookimpl` and named like a hook.
+They may omit arguments that they do not use. Its distribution lists it under the entry-point group
+``nbi_sampler``. `plugins` loads and calls plugins; docs/plugins.md explains how to write one.
 
-What the package itself offers comes first among names, and last among forward models. Where a plugin raises
-or answers with something else than a hook asks for, it is named in the log with its distribution and version,
-and the run goes on as if it had answered None.
+Among names, the offers of the package come first; among forward models, they come last. If a plugin raises,
+or returns something that the hook does not allow, the log names it with its distribution and version. The run
+then continues as if the plugin had returned None.
 """
 
 from __future__ import annotations
@@ -51,87 +51,88 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 @hookspec(firstresult=True)
 def forward_model(likelihood: object) -> ForwardModel | None:
-    """Give the model by which the data of a likelihood come about.
+    """Return the model that describes how the data of a likelihood arise.
 
-    Called in the main process when a sampler is made without ``simulator=``, and for every part of a joint
-    likelihood, before the first draw. Plugins are called in the order of their names, the package last; the
-    first that does not answer None decides. What it gives is pickled where worker processes evaluate the
-    likelihood, so its class belongs in a module that these can import.
+    The hook is called in the main process before the first draw, when a sampler is made without
+    ``simulator=``, and for every part of a joint likelihood. Plugins are called in alphabetical order of
+    their names, and the package last. The first value other than None is used. It is pickled if worker
+    processes evaluate the likelihood, so its class has to be in a module that these can import.
 
     Parameters
     ----------
     likelihood : bilby.core.likelihood.Likelihood
-        Not to be changed.
+        The likelihood, which must not be changed.
 
     Returns
     -------
     ForwardModel or None
-        None for a likelihood that the plugin does not know, subclasses that may override what it relies on
-        among them. The model is compared with the likelihood on a few draws, and where they disagree the
-        likelihood weighs the draws; its simulations train in any case.
+        None for a likelihood that the plugin does not know. This includes subclasses that may override
+        methods which the plugin relies on. The model is compared with the likelihood at a few draws. If they
+        disagree, the likelihood gives the weights, and the simulations of the model are used only for
+        training.
     """
 
 
 @hookspec
 def featurizers() -> Mapping[str, FeaturizerKind | str]:  # type: ignore[empty-body]
-    """Networks that turn data into features, by the name that ``featurizer=`` takes.
+    """Return networks that turn data into features, by the name for ``featurizer=``.
 
-    Called whenever a featurizer is given by name; all answers are joined. A name that the package has
-    itself, or a plugin before in the order of names, is refused.
+    The hook is called whenever a featurizer is chosen by name, and all returned values are merged. A name is
+    refused if the package has it, or an earlier plugin in alphabetical order.
 
     Returns
     -------
     mapping of str to FeaturizerKind, or to text ``"module:name"`` of one, imported where it is needed
-        Its ``settings`` is a frozen, keyword-only dataclass that checks what it is given; its
-        ``make(shape, n_params, settings)`` gives a new `Featurizer` for data of shape (n_channels, length).
-        Initial weights may be drawn from torch's global generator, which is seeded by the run and put back.
+        Its ``settings`` is a frozen, keyword-only dataclass that validates its fields. Its
+        ``make(shape, n_params, settings)`` returns a new `Featurizer` for data of shape (n_channels, length).
+        Initial weights may be drawn from torch's global generator, which the run seeds and restores.
     """
 
 
 @hookspec
 def flows() -> Mapping[str, FlowKind | str]:  # type: ignore[empty-body]
-    """Densities, conditional or not, by the name that ``flow=`` takes.
+    """Return densities, with or without a condition, by the name for ``flow=``.
 
-    Called whenever a flow is given by name, when a checkpoint is read too; all answers are joined. A name
-    that the package has itself, or a plugin before in the order of names, is refused.
+    The hook is called whenever a flow is chosen by name, also when a checkpoint is read, and all returned
+    values are merged. A name is refused if the package has it, or an earlier plugin in alphabetical order.
 
     Returns
     -------
     mapping of str to FlowKind, or to text ``"module:name"`` of one, imported where it is needed
-        Its ``settings`` is a frozen, keyword-only dataclass whose values JSON can hold; its
-        ``make(n_dims, n_context, settings)`` gives a new `Density`, without a condition where ``n_context``
-        is 0, and the same but for initial weights whenever it is called with the same numbers.
+        Its ``settings`` is a frozen, keyword-only dataclass with values that JSON can hold. Its
+        ``make(n_dims, n_context, settings)`` returns a new `Density`, unconditional if ``n_context`` is 0.
+        Calls with the same numbers return the same flow, except for its initial weights.
     """
 
 
 @hookspec
 def losses() -> Mapping[str, LossKind | str]:  # type: ignore[empty-body]
-    """Objectives of the rounds, by the name that ``loss=`` takes.
+    """Return objectives of the rounds, by the name for ``loss=``.
 
-    Called whenever a run begins or fits; all answers are joined. A name that the package has itself, or a
-    plugin before in the order of names, is refused.
+    The hook is called whenever a run begins or fits, and all returned values are merged. A name is refused if
+    the package has it, or an earlier plugin in alphabetical order.
 
     Returns
     -------
     mapping of str to LossKind, or to text ``"module:name"`` of one, imported where it is needed
-        Its ``make(flow, featurizer, data, y, config, rng, log_prior)`` gives a `NllObjective`; as a rule it
-        is a subclass that replaces the method ``loss``.
+        Its ``make(flow, featurizer, data, y, config, rng, log_prior)`` returns an `NllObjective`, usually a
+        subclass that replaces the method ``loss``.
     """
 
 
 @hookspec
 def run_started(run: Run) -> None:
-    """A run begins, or goes on from its checkpoint.
+    """A run begins, or continues from its checkpoint.
 
-    Called once in the main process, after the problem is made and before the first draw; all plugins are
-    told, and what they return is ignored. As for every event: nothing that is handed over may be changed
-    (arrays are read-only), time spent here is added to the run, and a plugin that raises is reported and
-    told no more of this kind of event in this run.
+    The hook is called once in the main process, after the problem is made and before the first draw. All
+    plugins are called, and their return values are ignored. The following applies to every event. Arguments
+    must not be changed, and arrays are read-only. The time of the call is added to the run. If a plugin
+    raises, the log reports it, and the plugin gets no more events of this kind in this run.
 
     Parameters
     ----------
     run : Run
-        The same object in all events of a run; fit for the key of a dictionary.
+        The same object in all events of a run. It can be the key of a dictionary.
     """
 
 
@@ -139,14 +140,15 @@ def run_started(run: Run) -> None:
 def simulations_drawn(run: Run, simulations: Simulations) -> None:
     """A batch of draws has been evaluated.
 
-    Called after the last draw of every batch, in every phase, before the next fit; all plugins are told.
+    The hook is called after the last draw of every batch in every phase, before the next fit. All plugins are
+    called.
 
     Parameters
     ----------
     run : Run
     simulations : Simulations
-        Parameters, log-likelihoods, weights and, where the model was called, predictions. A plugin that
-        keeps arrays beyond the call keeps their memory.
+        Parameters, log-likelihoods, weights and, if the model was called, predictions. A plugin that keeps
+        the arrays after the call keeps their memory.
     """
 
 
@@ -154,42 +156,42 @@ def simulations_drawn(run: Run, simulations: Simulations) -> None:
 def epoch_finished(run: Run, epoch: Epoch) -> None:
     """An epoch of a fit is complete.
 
-    Called in the rounds and in the refinement, some hundred times in a run of seconds: be quick. All plugins
-    are told.
+    The hook is called in the rounds and in the refinement, about a hundred times in a run of seconds, so it
+    has to be fast. All plugins are called.
 
     Parameters
     ----------
     run : Run
     epoch : Epoch
-        Which fit, which epoch, and its training and validation loss.
+        The fit, the epoch, and its training and validation loss.
     """
 
 
 @hookspec
 def round_finished(run: Run, number: int, record: RoundRecord, effective: float) -> None:
-    """A step of the run is complete: its fit, its draws and their weights.
+    """A step of the run is complete, with its fit, its draws and their weights.
 
-    Called once for every row of the table of rounds; all plugins are told.
+    The hook is called once for every row of the table of rounds. All plugins are called.
 
     Parameters
     ----------
     run : Run
     number : int
-        Of this step in the run, from 0, those before a resumption counted.
+        Number of this step in the run, from 0; steps before an interruption are counted.
     record : RoundRecord
-        What the result's meta data will hold of it.
+        The record of this step in the result's meta data.
     effective : float
-        Effective size of the result so far.
+        Effective sample size of the result so far.
     """
 
 
 @hookspec
 def run_finished(run: Run, outcome: Outcome) -> None:
-    """The run has ended, in whatever way.
+    """The run has ended for any reason.
 
-    Called once for every `run_started`: with the result's figures, or, where a signal or an error ended the
-    run, with status "interrupted" and no figures. In the latter case the process is about to exit: close
-    files and return. All plugins are told.
+    The hook is called once for every `run_started`. It gets the figures of the result. If a signal or an
+    error ended the run, the status is "interrupted" and there are no figures. The process is then about to
+    exit, so close files and return. All plugins are called.
 
     Parameters
     ----------

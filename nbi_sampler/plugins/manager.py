@@ -1,8 +1,8 @@
-"""The plugins that are installed, and the one place where their hooks are called.
+"""The installed plugins, and the only place that calls their hooks.
 
-A plugin that cannot be imported, does not fit the hooks or raises is named in the log and left out: it never
-takes a run down. What the package itself offers is not registered here, so that nothing of the package is
-imported: whoever asks adds it (`registry.Registry`).
+If a plugin cannot be imported, does not match the hooks or raises, the log names it, and the run continues
+without it. The offers of the package itself are not registered here, so that nothing of the package is
+imported. The caller adds them (`registry.Registry`).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Plugin:
     Attributes
     ----------
     name : str
-        Of its entry point, or of its module where it is part of the package or was registered by hand.
+        Name of its entry point, or of its module if it belongs to the package or was registered by hand.
     distribution, version : str
-        Empty where no distribution names it.
+        Empty if no distribution declares it.
     """
 
     name: str
@@ -54,17 +54,17 @@ CORE = Plugin("nbi_sampler", "nbi-sampler", __version__)
 
 
 class Plugins:
-    """Plugins that have been loaded, and calls of their hooks.
+    """Loaded plugins, and calls of their hooks.
 
     Parameters
     ----------
     found : iterable of EntryPoint
-        In any order: plugins are called in the order of their names.
+        Plugins in any order. They are called in alphabetical order of their names.
 
     Attributes
     ----------
     broken : dict of Plugin to str
-        Those that could not be loaded, and why.
+        Plugins that could not be loaded, with the reasons.
     """
 
     def __init__(self, found: Iterable[EntryPoint]) -> None:
@@ -73,7 +73,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._loaded: dict[str, Plugin] = {}
         self._reported: set[str] = set()
-        # pluggy calls the last that was registered first.
+        # pluggy calls the plugin first that was registered last.
         for plugin, entry_point in sorted(
             map(_described, found), key=lambda each: astuple(each[0]), reverse=True
         ):
@@ -81,27 +81,27 @@ class Plugins:
 
     @property
     def loaded(self) -> tuple[Plugin, ...]:
-        """Plugins at work, without the package itself, in the order of their names."""
+        """Loaded plugins, without the package itself, in alphabetical order."""
         return tuple(sorted(self._loaded.values(), key=lambda plugin: plugin.name))
 
     def register(self, namespace: object, plugin: Plugin) -> None:
-        """Let a plugin take part in this process without an entry point, in a notebook for example.
+        """Register a plugin in this process without an entry point, for example in a notebook.
 
         Parameters
         ----------
         namespace : object
-            Module, or anything else whose attributes are marked with `hookspecs.hookimpl`.
+            Module, or any object with attributes that are marked with `hookspecs.hookimpl`.
         plugin : Plugin
-            With a name of its own.
+            Its name has to be unique.
 
         Raises
         ------
         ValueError, pluggy.PluginValidationError
-            If the name is taken or what the plugin implements is not a hook.
+            If the name is taken, or if the plugin implements something that is not a hook.
         """
         if self._manager.has_plugin(plugin.name) or plugin.name == CORE.name:
             taken = self._loaded.get(plugin.name, CORE)
-            raise ValueError(f"plugin: expected a name of its own, got that of {taken}; choose another")
+            raise ValueError(f"plugin: expected a unique name, got that of {taken}; choose another")
         self._manager.register(namespace, plugin.name)
         try:
             self._check(namespace)
@@ -111,12 +111,12 @@ class Plugins:
         self._loaded[plugin.name] = plugin
 
     def unregister(self, name: str) -> None:
-        """Leave a plugin out from now on."""
+        """Ignore a plugin from now on."""
         self._manager.unregister(name=name)
         del self._loaded[name]
 
     def hooks(self, plugin: Plugin) -> dict[str, str]:
-        """Hooks that a plugin implements, each with the first line of the documentation of its function."""
+        """Hooks that a plugin implements, each with the first line of its function's docstring."""
         return {
             hook: (inspect.getdoc(function) or "").split("\n")[0]
             for hook in HOOKS
@@ -127,20 +127,20 @@ class Plugins:
     def answers(
         self, hook: str, arguments: Mapping[str, Any], left_out: set[Plugin] | None = None
     ) -> Iterator[tuple[Plugin, Any]]:
-        """Answers to a hook, from one plugin after the other.
+        """Yield the return values of a hook, one plugin after the other.
 
         Parameters
         ----------
         hook : str
         arguments : mapping of str to object
-            All that the hook has.
+            All arguments of the hook.
         left_out : set of Plugin, optional
-            Not called; those that raise are added to it.
+            Plugins that are not called. Those that raise are added.
 
         Yields
         ------
         Plugin, object
-            But for answers that are None, and for plugins that raise, which are reported.
+            Values of None are left out. Plugins that raise are logged and left out.
         """
         for plugin, function, names in self._implementations(hook):
             if left_out and plugin in left_out:
@@ -157,25 +157,25 @@ class Plugins:
                     yield plugin, answer
 
     def first(self, hook: str, kind: type[Kind], **arguments: Any) -> tuple[Plugin, Kind] | None:
-        """The first answer that is of the right kind, and whose it is; None if nobody has one."""
+        """Return the first value of the right type and its plugin; None if there is none."""
         for plugin, answer in self.answers(hook, arguments):
             if isinstance(answer, kind):
                 return plugin, answer
-            self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected {kind.__name__}")
+            self._report(plugin, f"its {hook} returned {type(answer).__name__}, expected {kind.__name__}")
         return None
 
     def named(
         self, hook: str, kind: type[Kind], own: Mapping[str, tuple[Plugin, Kind]] | None = None
     ) -> dict[str, tuple[Plugin, Kind]]:
-        """All that is offered under a hook, by name: ``own`` first, which nobody can replace.
+        """Return all offers under a hook by name; ``own`` comes first and cannot be replaced.
 
-        An offer that is text, ``"module:name"``, is imported, unless ``kind`` is `object`, which takes it
-        as it is.
+        An offer that is text, ``"module:name"``, is imported. If ``kind`` is `object`, the text itself is
+        returned.
         """
         offers: dict[str, tuple[Plugin, Kind]] = dict(own or {})
         for plugin, answer in self.answers(hook, {}):
             if not isinstance(answer, Mapping):
-                self._report(plugin, f"its {hook} gave {type(answer).__name__}, expected a dictionary")
+                self._report(plugin, f"its {hook} returned {type(answer).__name__}, expected a dictionary")
                 continue
             for name, given in answer.items():
                 try:
@@ -193,21 +193,21 @@ class Plugins:
         return offers
 
     def _implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any], tuple[str, ...]]]:
-        """Owner, function and names of its arguments, in the order in which they are called."""
+        """Plugin, function and names of its arguments, in the order of the calls."""
         implementations = reversed(getattr(self._manager.hook, hook).get_hookimpls())
         return [(self._loaded[each.plugin_name], each.function, each.argnames) for each in implementations]
 
     def _load(self, plugin: Plugin, entry_point: EntryPoint) -> None:
         try:
             self.register(entry_point.load(), plugin)
-        # A module may do anything when it is imported, exit included.
+        # The import of a module may do anything, including an exit of the process.
         except (Exception, SystemExit) as error:
             self.broken[plugin] = _text(error)
-            logger.warning("the plugin %s is left out: %s", plugin, _text(error))
+            logger.warning("the plugin %s is not loaded: %s", plugin, _text(error))
             logger.debug("where %s raised", plugin, exc_info=error)
 
     def _check(self, namespace: object) -> None:
-        """Refuse what pluggy lets pass: no hook at all, a hook of another name, a wrapper of hooks."""
+        """Refuse what pluggy accepts: a plugin without a hook, an unknown hook, and a hook wrapper."""
         callers = self._manager.get_hookcallers(namespace)
         if not callers:
             raise ValueError("it implements no hook; mark its functions with nbi_sampler.plugins.hookimpl")
@@ -216,12 +216,10 @@ class Plugins:
             if not caller.has_spec() and not all(each.optionalhook for each in own):
                 raise ValueError(f"{caller.name!r} is not a hook; {nearest(caller.name, HOOKS)}")
             if any(each.wrapper or each.hookwrapper for each in own):
-                raise ValueError(
-                    f"{caller.name!r} is a wrapper, and plugins are called one by one; return a value"
-                )
+                raise ValueError(f"{caller.name!r} is a hook wrapper, which is not supported; return a value")
 
     def _report(self, plugin: Plugin, text: str) -> None:
-        """Say it once: a hook may be called thousands of times."""
+        """Log a message once, because a hook may be called thousands of times."""
         message = f"the plugin {plugin} is not used here: {text}"
         if message not in self._reported:
             self._reported.add(message)
@@ -230,7 +228,7 @@ class Plugins:
 
 @functools.cache
 def installed() -> Plugins:
-    """Plugins of the distributions that are installed, loaded at the first call in a process."""
+    """Plugins of the installed distributions, loaded at the first call in a process."""
     return Plugins(entry_points(group=PROJECT))
 
 
@@ -242,7 +240,7 @@ def _described(entry_point: EntryPoint) -> tuple[Plugin, EntryPoint]:
 
 
 def _imported(offer: object) -> object:
-    """Object that an offer names, where it is text such as ``"module:name"``."""
+    """Import the object of an offer if it is text such as ``"module:name"``."""
     return pkgutil.resolve_name(offer) if isinstance(offer, str) and ":" in offer else offer
 
 

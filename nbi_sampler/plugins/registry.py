@@ -1,4 +1,4 @@
-"""Offers by name: the package's own, and those of plugins under one hook."""
+"""Named offers of the package and of the plugins under one hook."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Registry(Mapping[str, Kind], Generic[Kind]):
     Parameters
     ----------
     hook : str
-        Hook under which plugins offer more, such as ``"flows"``.
+        Hook under which plugins make offers, such as ``"flows"``.
     argument : str
-        Keyword of the user that takes the names, such as ``"flow"``, for messages.
+        The user's keyword that takes the names, such as ``"flow"``, for messages.
     kind : type
         Class of every offer.
     own : mapping of str to Kind
@@ -43,17 +43,17 @@ class Registry(Mapping[str, Kind], Generic[Kind]):
         return len(self._own)
 
     def offers(self) -> dict[str, tuple[Plugin, Kind]]:
-        """All offers, and whose they are; the package's own first, which nobody can replace."""
+        """All offers and their owners; the package's own come first and cannot be replaced."""
         own = {name: (CORE, offer) for name, offer in self._own.items()}
         return installed().named(self.hook, self._kind, own)
 
     def named(self, name: object) -> Kind:
-        """The offer of that name.
+        """The offer with this name.
 
         Raises
         ------
         ValueError
-            Where nobody offers it; names the nearest.
+            If there is no such offer; the message names the nearest one.
         """
         offers = self.offers()
         if name not in offers:

@@ -1,8 +1,8 @@
-"""A formula of one bilby prior on a column of values: at once where a probe allows it, else row by row.
+"""A formula of a bilby prior for a column of values: in one call if a test allows it, otherwise row by row.
 
-bilby's priors, and above all the condition functions that users write, do not promise to accept arrays; some
-raise, some give wrong values. A query leaves the prior object as it found it: bilby keeps the limits of the
-last request of a conditional prior as attributes, which are put back.
+bilby's priors, and the condition functions that users write, need not accept arrays. Some raise, and some
+return wrong values. A query leaves the prior object unchanged: bilby stores the limits of the last request of
+a conditional prior as attributes, and these are restored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Formula: TypeAlias = Callable[[Any, Any, Conditions], Any]
 
 
 def take_rows(conditions: Conditions, rows: Any) -> dict[str, np.ndarray]:
-    """Select rows of required variables; a fixed parameter, which is a float, has only one."""
+    """Select rows of required variables; a fixed parameter is a float and has only one."""
     return {
         name: column[rows] if np.ndim(column) else np.atleast_1d(column)
         for name, column in conditions.items()
@@ -33,7 +33,7 @@ def take_rows(conditions: Conditions, rows: Any) -> dict[str, np.ndarray]:
 
 @contextmanager
 def _unchanged(prior: Prior) -> Iterator[None]:
-    """Put back the attributes that a query of ``prior`` sets."""
+    """Restore the attributes that a query of ``prior`` sets."""
     saved = dict(vars(prior))
     try:
         yield
@@ -53,16 +53,16 @@ def works_at_once(
     by_row: np.ndarray,
     same: Callable[[np.ndarray, np.ndarray], bool] = agree,
 ) -> bool:
-    """Return whether one call of the user's code for many points gives what a call for each has given."""
+    """Return whether one call of the user's code for many points agrees with single calls."""
     try:
         return bool(same(at_once(), by_row))
-    # Given arrays, user code may raise anything; then it is called row by row.
+    # User code may raise any error for arrays. It is then called row by row.
     except Exception:
         return False
 
 
 class ColumnFunction:
-    """A formula of one prior, applied to a whole column where that agrees with single rows, else row by row.
+    """A formula of one prior that is applied to a whole column if this agrees with single rows.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ class ColumnFunction:
     formula : callable
         ``formula(prior, values, conditions)``.
     values : ndarray, shape (n_probes,)
-        Values on which the two ways are compared.
+        Values at which the column is compared with single rows.
     conditions : mapping of str to ndarray, shape (n_probes,), or float
         The required variables of a conditional prior at the probes.
 
     Raises
     ------
     Exception
-        Of any kind, as the formula raises it for a single row.
+        Any exception that the formula raises for a single row.
     """
 
     def __init__(self, prior: Prior, formula: Formula, values: np.ndarray, conditions: Conditions) -> None:
@@ -87,7 +87,7 @@ class ColumnFunction:
         self.vectorized = works_at_once(lambda: self._at_once(values, conditions), self.at_probes)
 
     def __call__(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Apply the formula to values of shape (n,), under conditions of shape (n,) or one for all."""
+        """Apply the formula to values of shape (n,), under conditions of shape (n,) or one for all rows."""
         return self._at_once(values, conditions) if self.vectorized else self._by_row(values, conditions)
 
     def _at_once(self, values: np.ndarray, conditions: Conditions) -> np.ndarray:

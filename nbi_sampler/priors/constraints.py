@@ -1,4 +1,4 @@
-"""Constraints that can never act, and those that leave nothing to sample: found out before the first call."""
+"""Tests before the first call for constraints that never act, and for those that leave nothing to sample."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["check_constraints", "idle_constraints"]
 
-# Points at which the conversion is called to see what it returns, and points of one call, for memory.
+# Points at which the conversion is called to see what it returns, and points in one call, which limit memory.
 N_TRIED = 3
 CHUNK = 50_000
 
 
 def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...]:
-    """Names of the ``Constraint`` priors that bilby passes over.
+    """Names of the ``Constraint`` priors that bilby ignores.
 
-    ``PriorDict.evaluate_constraints`` looks for them among what the dictionary's conversion function returns,
-    and takes those that it does not find for satisfied. A dictionary that evaluates constraints in a way of
-    its own has none.
+    ``PriorDict.evaluate_constraints`` looks for them in the output of the dictionary's conversion function,
+    and treats missing ones as satisfied. A dictionary with its own method to evaluate constraints has none.
     """
     names = [name for name, prior in priors.items() if isinstance(prior, Constraint)]
     if not names or type(priors).evaluate_constraints is not PriorDict.evaluate_constraints:
@@ -35,12 +34,12 @@ def idle_constraints(priors: PriorDict, space: ParameterSpace) -> tuple[str, ...
 
 
 def check_constraints(space: ParameterSpace, priors: PriorDict) -> None:
-    """Refuse constraints that next to no draw of the prior satisfies.
+    """Refuse constraints that almost no draw from the prior satisfies.
 
     Raises
     ------
     ValueError
-        With the share of the draws that satisfies each of them.
+        The message gives the share of the draws that satisfies each of them.
     """
     names = [name for name, prior in priors.items() if isinstance(prior, Constraint)]
     if not names and np.isinf(space.bounds).all():
@@ -61,14 +60,14 @@ def check_constraints(space: ParameterSpace, priors: PriorDict) -> None:
     )
     raise ValueError(
         "priors: expected constraints that hold somewhere in the prior, got "
-        f"{satisfied} of {n_draws:,} draws of the prior that satisfies {which}; check their limits and the "
-        "conversion function, narrow the other priors to where they hold, or choose parameters in which the "
-        "allowed region is no small part"
+        f"{satisfied} of {n_draws:,} draws from the prior that satisfy {which}; check their limits and the "
+        "conversion function, narrow the other priors to the region in which they hold, or choose "
+        "parameters in which the allowed region is not small"
     )
 
 
 def _share(space: ParameterSpace, priors: PriorDict, name: str, rng: np.random.Generator) -> str:
-    """Share of the draws at which one constraint holds, as text."""
+    """Share of the draws that satisfy one constraint, as text."""
     n = 20_000 if space.constraints_at_once else 2_000
     theta = space.to_theta(rng.normal(size=(n, space.n_dim)))
     try:
@@ -77,7 +76,7 @@ def _share(space: ParameterSpace, priors: PriorDict, name: str, rng: np.random.G
             for parameters in ([space.columns(theta)] if space.constraints_at_once else map(space.row, theta))
         ]
         held = np.mean(np.asarray(priors[name].prob(np.hstack(values))) > 0.0)
-    # The conversion function is user code, and the message is of use without this part.
+    # The conversion function is user code, and the message is useful without this part.
     except Exception:
         return "an unknown share"
     return f"{held:.2%}" if held else f"none of {n:,} draws"

@@ -1,9 +1,9 @@
-"""Parts of priors with probability at single values: discrete priors, and spikes of slab-and-spike priors.
+"""Priors with discrete values of finite probability: discrete priors, and spikes of slab-and-spike priors.
 
-Such a value takes an interval of quantiles, within which the likelihood is the same for every latent
-coordinate. Which interval each parameter is in makes the discrete state of a draw; the parameters that are in
-none are continuous. In a state the continuous parameters have coordinates of their own in which the prior is
-N(0, I) again, so that every state is a problem like any other, in fewer dimensions.
+Such a value occupies an interval of quantiles, in which the likelihood does not depend on the latent
+coordinate. The intervals of all parameters make up the discrete state of a draw; a parameter outside of all
+intervals is continuous. In a state, the continuous parameters get new coordinates in which the prior is N(0,
+I) again. Every state is then an ordinary problem in fewer dimensions.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ __all__ = ["DiscreteParts", "flat_intervals"]
 Array = NDArray[np.float64]
 States = NDArray[np.int64]
 
-# Guards of rounding: the smallest quantile with a normal coordinate, more bisections than a double has
-# digits, and edges so close that they are one.
+# Guards against rounding: the smallest quantile with a normal coordinate, more bisections than a double has
+# bits, and a distance at which two edges coincide.
 SMALLEST_QUANTILE = 1e-300
 N_BISECTIONS = 55
 ROUNDING = 1e-12
 
 
 class DiscreteParts:
-    """The intervals of quantiles, parameter by parameter, in which a prior has a single value.
+    """The intervals of quantiles of each parameter in which its prior has a single value.
 
     Parameters
     ----------
     lower, upper : tuple of ndarray, each of shape (n_parts,)
-        One of each for every parameter, ascending, without overlap; empty where it is continuous.
+        One array for each parameter, ascending, without overlap; empty if the parameter is continuous.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class DiscreteParts:
         self.upper = upper
         self._where = [d for d, each in enumerate(lower) if len(each)]
         self._widths = {d: upper[d] - lower[d] for d in self._where}
-        # Probability of the state 0, continuous, comes first.
+        # The probability of the continuous state, 0, comes first.
         self._log_probabilities = {}
         for d, widths in self._widths.items():
             outside = 1.0 - float(widths.sum())
@@ -62,16 +62,16 @@ class DiscreteParts:
                 self._log_probabilities[d] = np.log(np.concatenate([[outside], widths]))
 
     def __bool__(self) -> bool:
-        """Return whether any parameter has such a part."""
+        """Return whether any parameter has such an interval."""
         return bool(self._where)
 
     @property
     def n_dim(self) -> int:
-        """Parameters, continuous or not."""
+        """Number of parameters, continuous or not."""
         return len(self.lower)
 
     def states(self, z: Array) -> States:
-        """Number of the part that each parameter of z is in, from 1 on, 0 in none; shapes (n, n_dim)."""
+        """Number of the interval of each parameter of z, from 1; 0 means none; shapes (n, n_dim)."""
         found = np.zeros(z.shape, dtype=np.int64)
         for d in self._where:
             u = ndtr(z[:, d])
@@ -88,22 +88,22 @@ class DiscreteParts:
         return total
 
     def probabilities(self, d: int) -> Array:
-        """Prior probabilities of the states of one parameter, that of being continuous first."""
+        """Prior probabilities of the states of one parameter; that of being continuous comes first."""
         return np.exp(self._log_probabilities[d]) if d in self._log_probabilities else np.ones(1)
 
     def continuous(self, state: States) -> NDArray[np.intp]:
-        """Indices of the parameters that are continuous in a state of shape (n_dim,)."""
+        """Indices of the continuous parameters in a state of shape (n_dim,)."""
         return np.flatnonzero(state == 0)
 
     def reduced(self, z: Array, state: States) -> Array:
-        """Coordinates of the continuous parameters of draws that are in one state.
+        """Coordinates of the continuous parameters of draws in one state.
 
-        Under the prior they are N(0, I): outside its parts a parameter has the quantiles of what is left.
+        They are N(0, I) under the prior: each parameter gets its quantile among the remaining ones.
 
         Parameters
         ----------
         z : ndarray, shape (n, n_dim)
-            All in this state.
+            Draws in this state.
         state : ndarray of int, shape (n_dim,)
 
         Returns
@@ -118,9 +118,9 @@ class DiscreteParts:
         return y
 
     def expanded(self, y: Array, state: States, rng: np.random.Generator) -> Array:
-        """Latent coordinates of all parameters, shape (n, n_dim): those in a part follow the prior within it.
+        """Latent coordinates of all parameters, shape (n, n_dim); inside an interval they follow the prior.
 
-        Inverts `reduced`, for coordinates of shape (n, n_continuous) in a state of shape (n_dim,).
+        This inverts `reduced` for coordinates of shape (n, n_continuous) in a state of shape (n_dim,).
         """
         z = np.empty((len(y), self.n_dim))
         kept = self.continuous(state)
@@ -130,13 +130,13 @@ class DiscreteParts:
                 z[:, d] = self._opened(y[:, column], d)
         for d in np.flatnonzero(state):
             low, high = self.lower[d][state[d] - 1], self.upper[d][state[d] - 1]
-            # Strictly inside: on an edge rounding decides on which side the prior sees it.
+            # Strictly inside, because rounding decides on which side of an edge the prior puts a point.
             share = rng.uniform(1e-9, 1.0 - 1e-9, size=len(y))
             z[:, d] = ndtri(low + share * (high - low))
         return z
 
     def _closed(self, z: Array, d: int) -> Array:
-        """Coordinate with the parts taken out, for values in none of them."""
+        """Coordinate after the intervals are removed, for values outside of them."""
         left = 1.0 - self._widths[d].sum()
         below, above = self._mass_beyond(z, d)
         low, high = (ndtr(z) - below) / left, (ndtr(-z) - above) / left
@@ -146,7 +146,7 @@ class DiscreteParts:
         """Inverse of `_closed`."""
         left = 1.0 - self._widths[d].sum()
         low, high = ndtr(y) * left, ndtr(-y) * left
-        # The place of each part if all were taken out.
+        # Position of each interval after all are removed.
         edges = self.lower[d] - np.concatenate([[0.0], np.cumsum(self._widths[d])[:-1]])
         n_below = np.searchsorted(edges, low, side="right")
         sums = np.concatenate([[0.0], np.cumsum(self._widths[d])])
@@ -154,14 +154,14 @@ class DiscreteParts:
         return _normal_quantile(low, high)
 
     def _mass_beyond(self, z: Array, d: int) -> tuple[Array, Array]:
-        """Mass of the parts below and above each value."""
+        """Probability of the intervals below and above each value."""
         sums = np.concatenate([[0.0], np.cumsum(self._widths[d])])
         below = sums[np.searchsorted(self.lower[d], ndtr(z), side="right")]
         return below, sums[-1] - below
 
 
 def _normal_quantile(low: Array, high: Array) -> Array:
-    """Normal coordinate from the probabilities below and above, of which the smaller one has its digits."""
+    """Normal coordinate from the probabilities below and above; the smaller one is precise."""
     below, above = (ndtri(np.clip(each, SMALLEST_QUANTILE, 0.5)) for each in (low, high))
     return np.where(low < high, below, -above)
 
@@ -169,20 +169,20 @@ def _normal_quantile(low: Array, high: Array) -> Array:
 def flat_intervals(rescale: Callable[[Array], Array], known: Sequence[float] = ()) -> tuple[Array, Array]:
     """Intervals of quantiles in which a prior has a single value.
 
-    Found on a grid of quantiles, whatever the class of the prior; their edges by bisection.
+    They are found on a grid of quantiles, for any class of the prior, and bisection finds their edges.
 
     Parameters
     ----------
     rescale : callable
-        Quantiles of shape (n,) to values of shape (n,).
+        Maps quantiles of shape (n,) to values of shape (n,).
     known : sequence of float
-        Quantiles within parts that may be narrower than the grid.
+        Quantiles inside intervals that may be narrower than the grid.
 
     Returns
     -------
     lower, upper : ndarray, shape (n_parts,)
-        Ascending. Empty for a continuous prior, and where there are more values than
-        ``PriorConfig.most_parts``: so many are a grid of a continuous parameter rather than states.
+        Ascending. Empty for a continuous prior, and if there are more values than ``PriorConfig.most_parts``.
+        So many values are a grid for a continuous parameter rather than states.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def flat_intervals(rescale: Callable[[Array], Array], known: Sequence[float] = (
 
 
 def _edges(rescale: Callable[[Array], Array], values: Array, outside: Array, inside: Array) -> Array:
-    """Quantiles at which a prior comes to have these values, each between one without and one with it."""
+    """Quantiles at which a prior reaches these values, each between one without and one with the value."""
     for _ in range(N_BISECTIONS):
         middle = 0.5 * (outside + inside)
         within = rescale(middle) == values

@@ -1,6 +1,6 @@
-"""Entries of a bilby prior dictionary: sampled, fixed and constrained parameters, and what depends on what.
+"""Entries of a bilby prior dictionary: sampled, fixed and constrained parameters, and their dependences.
 
-What would be silently wrong later is refused here.
+Entries that would give wrong results without an error are refused here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["check_dictionary_rescale", "dependence_order", "joint_bounds", "join
 
 
 def sort_entries(priors: PriorDict) -> tuple[tuple[str, ...], dict[str, float], bool]:
-    """Find the names of sampled parameters, the values of fixed ones, and whether there are constraints."""
+    """Find the names of the sampled parameters, the fixed values, and whether there are constraints."""
     if not isinstance(priors, PriorDict):
         raise TypeError(
             f"priors: expected a bilby PriorDict, got {type(priors).__name__}; "
@@ -48,7 +48,7 @@ def sort_entries(priors: PriorDict) -> tuple[tuple[str, ...], dict[str, float], 
 
 
 def dependence_order(priors: PriorDict, names: tuple[str, ...], fixed: dict[str, float]) -> list[str]:
-    """Order the sampled parameters, each after those that its condition needs."""
+    """Order the sampled parameters so that each follows those that its condition needs."""
     order: list[str] = []
     conditional = isinstance(priors, ConditionalPriorDict)
     for name in priors.sorted_keys if conditional else names:
@@ -65,13 +65,13 @@ def dependence_order(priors: PriorDict, names: tuple[str, ...], fixed: dict[str,
     if missing:
         raise ValueError(
             "priors: expected every condition to be met by other parameters, got unresolved conditions of "
-            f"{missing}; add the parameters that they depend on, without cycles."
+            f"{missing}; add the parameters that they depend on, and avoid cycles."
         )
     return order
 
 
 def joint_names(priors: PriorDict, name: str) -> tuple[str, ...]:
-    """List the parameters mapped together with ``name``, in the order of their joint distribution."""
+    """List the parameters that are mapped with ``name``, in the order of their joint distribution."""
     if not isinstance(priors[name], JointPrior):
         return (name,)
     dist = priors[name].dist
@@ -86,26 +86,26 @@ def joint_names(priors: PriorDict, name: str) -> tuple[str, ...]:
 
 
 def joint_bounds(prior: Prior) -> tuple[float, float]:
-    """Give the bounds of one parameter of a joint distribution; none for any other prior."""
+    """Return the bounds of one parameter of a joint distribution; none for any other prior."""
     return (prior.minimum, prior.maximum) if isinstance(prior, JointPrior) else (-np.inf, np.inf)
 
 
 def check_dictionary_rescale(
     priors: PriorDict, names: tuple[str, ...], u: np.ndarray, theta: np.ndarray
 ) -> None:
-    """Refuse a dictionary whose own ``rescale`` does more than call its priors one after the other.
+    """Refuse a dictionary whose own ``rescale`` does more than apply its priors one by one.
 
     Parameters
     ----------
     priors : bilby.core.prior.PriorDict
     names : tuple of str
     u, theta : ndarray, shape (n_probes, n_dim)
-        Points of the unit cube and where the single priors map them.
+        Points of the unit cube, and their images under the single priors.
 
     Raises
     ------
     TypeError
-        The dictionary's class overrides ``rescale`` and maps the points elsewhere.
+        If the dictionary's class overrides ``rescale`` and maps the points elsewhere.
     """
     if type(priors).rescale in (PriorDict.rescale, ConditionalPriorDict.rescale):
         return

@@ -1,9 +1,8 @@
 """Joint priors of bilby as maps between standard normal coordinates and physical parameters.
 
-bilby's own ``rescale`` of a Gaussian mixture picks the mode at
-random, and that of a single Gaussian multiplies by eigenvectors that are not orthogonal where eigenvalues
-coincide (equal correlations); both are replaced here by exact maps. Bounds are no part of these maps: like
-bilby's density, they cut without renormalising.
+bilby's ``rescale`` of a Gaussian mixture picks the mode at random. That of a single Gaussian multiplies by
+eigenvectors that are not orthogonal if eigenvalues coincide (equal correlations). Exact maps replace both
+here. Bounds are not part of these maps. As in bilby's density, they truncate without renormalisation.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from nbi_sampler.priors.tails import normal_quantile
 
 __all__ = ["GaussianMap", "GaussianMixtureMap", "JointMap", "make_joint_map"]
 
-# More than the digits of a double.
+# More bisections than a double has bits.
 _N_BISECTIONS = 64
 
 
@@ -40,12 +39,12 @@ def make_joint_map(dist: BaseJointPriorDist, z: np.ndarray) -> JointMap | Gaussi
 class GaussianMap:
     """Multivariate Gaussian, theta = mu + A z with A A^T the covariance.
 
-    A is bilby's scaled matrix of eigenvectors where that is a root of the covariance, else Cholesky's factor.
+    A is bilby's scaled matrix of eigenvectors if it is a root of the covariance, otherwise Cholesky's factor.
 
     Parameters
     ----------
     dist : bilby.core.prior.MultivariateGaussianDist
-        One mode.
+        A distribution with one mode.
     """
 
     def __init__(self, dist: MultivariateGaussianDist) -> None:
@@ -134,7 +133,7 @@ def _mixture_value(
 ) -> np.ndarray:
     """Find where a mixture's distribution function is ndtr(z), shapes (n,) and (n_modes, n)."""
     weights = np.exp(log_weights)
-    # A quantile of a mixture lies between the same quantiles of its modes.
+    # A quantile of a mixture lies between the quantiles of its modes for the same probability.
     quantiles = location + scale * z
     low, high = quantiles.min(axis=0), quantiles.max(axis=0)
     sign = np.where(z > 0.0, -1.0, 1.0)
@@ -148,7 +147,7 @@ def _mixture_value(
 
 
 class JointMap:
-    """Any other joint prior, through its own ``rescale``; it has no inverse.
+    """Any other joint prior, by its own ``rescale``; it has no inverse.
 
     Parameters
     ----------
@@ -158,7 +157,7 @@ class JointMap:
     Raises
     ------
     ValueError
-        Where ``rescale`` gives values that are not finite or differ from call to call.
+        If ``rescale`` gives values that are not finite or differ from call to call.
     """
 
     def __init__(self, dist: BaseJointPriorDist, z: np.ndarray) -> None:
@@ -180,7 +179,7 @@ class JointMap:
         return self._at_once(u) if self._vectorized else self._by_row(u)
 
     def to_z(self, theta: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Raise: bilby's joint priors do not define an inverse."""
+        """Raise, because bilby's joint priors do not define an inverse."""
         raise NotImplementedError(
             f"to_z: the joint prior {type(self._dist).__name__} over {list(self.names)} has no inverse of "
             "rescale(). Keep z beside theta, or use a MultivariateGaussian or conditional priors."

@@ -1,6 +1,6 @@
 """One bilby prior as a map between a standard normal coordinate and a physical parameter.
 
-Knows bilby's prior objects and nothing of dictionaries, constraints or networks.
+This module knows bilby's prior objects, but no dictionaries, constraints or networks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from nbi_sampler.priors.tails import CLOSED_FORMS
 
 __all__ = ["UNIT_MAXIMUM", "UNIT_MINIMUM", "PriorMap", "clip_unit"]
 
-# The lower end may lie far below the spacing of doubles at one: a uniform prior keeps its relative
+# The lower end may be far below the spacing of doubles at one: a uniform prior keeps its relative
 # resolution.
 UNIT_MINIMUM = 1e-100
 UNIT_MAXIMUM = 1.0 - 2.0**-53
-# More than the digits of a double.
+# More bisections than a double has bits.
 _N_BISECTIONS = 64
 
 
@@ -38,13 +38,13 @@ def _condition(prior: Any, conditions: Conditions) -> None:
 
 def _rescale(prior: Any, u: Any, conditions: Conditions) -> Any:
     if isinstance(prior, WeightedDiscreteValues):
-        # bilby's cumulative weights may end an ulp or more below one, past which it has no value to give.
+        # bilby's cumulative weights may end an ulp or more below one. bilby has no value above their end.
         u = np.minimum(u, 1.0 - 1e-12)
     return prior.rescale(u, **conditions)
 
 
 def _cdf(prior: Any, theta: Any, conditions: Conditions) -> Any:
-    # bilby's masks for values beyond the limits do not broadcast against limits that differ from row to row.
+    # bilby's masks for values beyond the limits do not broadcast if the limits differ from row to row.
     _condition(prior, conditions)
     return prior.cdf(np.clip(theta, prior.minimum, prior.maximum), **conditions)
 
@@ -52,10 +52,10 @@ def _cdf(prior: Any, theta: Any, conditions: Conditions) -> Any:
 class PriorMap:
     """z <-> theta of one prior, conditional or not, theta = rescale(ndtr(z)).
 
-    Priors with unbounded tails use closed forms (`tails`), which keep what lies beyond 8 sigma. The inverse
-    is that form, else ``prior.cdf`` where it inverts ``prior.rescale``, else bisection of ``rescale`` in z;
-    a value with probability of its own (discrete priors, spikes) goes to the middle of its range of
-    quantiles. A prior whose ``rescale`` decreases is understood, one that goes up and down has no inverse.
+    Priors with unbounded tails use closed forms (`tails`), which resolve values beyond 8 sigma. The inverse
+    is this form if there is one, ``prior.cdf`` if it inverts ``prior.rescale``, and bisection of ``rescale``
+    in z otherwise. A value of finite probability (discrete priors, spikes) maps to the middle of its range of
+    quantiles. A ``rescale`` may decrease, but one that is not monotonic has no inverse.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class PriorMap:
     Raises
     ------
     ValueError
-        Where ``rescale`` fails, or gives values that are not finite or differ from call to call.
+        If ``rescale`` fails, or gives values that are not finite or differ from call to call.
     """
 
     def __init__(self, name: str, prior: Prior, z: np.ndarray, conditions: Conditions) -> None:
@@ -89,7 +89,7 @@ class PriorMap:
         for prior_class, forward, inverse in CLOSED_FORMS:
             if isinstance(prior, prior_class):
                 exact = ColumnFunction(prior, forward, probes, conditions)
-                # A subclass may have a rescale of its own, to which the formula of its parent does not apply.
+                # The formula of the parent does not apply if a subclass has its own rescale.
                 if agree(exact.at_probes, theta, tolerance=PRIORS.closed_form):
                     self._closed_form = exact, ColumnFunction(prior, inverse, theta, conditions)
         self._cdf = self._usable_cdf(prior, probes, theta, conditions)
@@ -97,7 +97,7 @@ class PriorMap:
         self._values = np.sort(np.asarray(prior.values, dtype=float)) if discrete else np.zeros(0)
 
     def to_theta(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
-        """Map standard normal to physical, shapes (n, 1), under conditions of shape (n,) or one for all."""
+        """Map standard normal to physical, shapes (n, 1); conditions have shape (n,) or one value for all."""
         if self._closed_form is not None:
             return self._closed_form[0](z[:, 0], conditions)[:, None]
         return self._rescale_finite(z[:, 0], conditions)[:, None]
@@ -105,10 +105,10 @@ class PriorMap:
     def to_z(
         self, theta: np.ndarray, conditions: Conditions, rng: np.random.Generator | None = None
     ) -> np.ndarray:
-        """Invert `to_theta`; values beyond the support go to its edge.
+        """Invert `to_theta`; values beyond the support map to its edge.
 
-        With a generator a value with probability of its own goes anywhere in its range of quantiles, by
-        chance, instead of to the middle.
+        With a generator, a value of finite probability maps to a random point of its range of quantiles
+        instead of the middle.
         """
         if self._closed_form is not None:
             return self._closed_form[1](theta[:, 0], conditions)[:, None]
@@ -117,7 +117,7 @@ class PriorMap:
         return self._bisect(self._snapped(theta[:, 0]), conditions, rng)[:, None]
 
     def flat_parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """`discrete.flat_intervals` of the prior: none where it is conditional."""
+        """`discrete.flat_intervals` of the prior; none if it is conditional."""
         if self._closed_form is not None or self._conditional:
             return np.zeros(0), np.zeros(0)
         known = np.zeros(0)
@@ -136,13 +136,14 @@ class PriorMap:
             return None
         try:
             cdf = ColumnFunction(prior, _cdf, theta, conditions)
-        # bilby's generic cdf raises for infinite support and is a coarse sum elsewhere; bisection does both.
+        # bilby's generic cdf raises for infinite support and is a coarse sum otherwise. Bisection replaces
+        # it.
         except Exception:
             return None
         return cdf if agree(ndtri(clip_unit(cdf.at_probes)), z, tolerance=PRIORS.cdf) else None
 
     def _snapped(self, theta: np.ndarray) -> np.ndarray:
-        """Values of a discrete prior for those that single precision has moved."""
+        """Replace values that single precision has moved by those of a discrete prior."""
         if not len(self._values):
             return theta
         nearest = self._values[np.abs(theta[:, None] - self._values).argmin(1)]
@@ -152,7 +153,8 @@ class PriorMap:
     def _rescale_finite(self, z: np.ndarray, conditions: Conditions) -> np.ndarray:
         u = clip_unit(ndtr(z))
         theta = self._rescale(u, conditions)
-        # Several of bilby's formulae round to infinity in the last few quantiles: step inwards until finite.
+        # Several of bilby's formulae round to infinity in the last few quantiles. Step inwards until they are
+        # finite.
         for margin in 10.0 ** np.arange(-16, -8):
             wrong = ~np.isfinite(theta)
             if not wrong.any():
@@ -167,7 +169,7 @@ class PriorMap:
         ends = [np.full(len(theta), float(ndtri(end))) for end in (UNIT_MINIMUM, UNIT_MAXIMUM)]
         values = [self._rescale_finite(end, conditions) for end in ends]
         direction = np.where(values[1] >= values[0], 1.0, -1.0)
-        # Values computed with other rounding than the prior's belong to the same step.
+        # Values that were computed with other rounding than the prior's belong to the same step.
         slack = 4.0 * np.finfo(float).eps * np.abs(theta)
         edges = []
         for sign in (-1.0, 1.0):

@@ -1,6 +1,6 @@
-"""Parameters by name: rows and columns of theta as the dictionaries that the user's code takes.
+"""Parameters by name: conversions of rows and columns of theta to the dictionaries of the user's code.
 
-Fixed parameters come first, then the sampled ones: bilby's order, on which its likelihoods of Gaussian
+Fixed parameters come before sampled ones. This is bilby's order, on which its likelihoods of Gaussian
 processes rely.
 """
 
@@ -15,27 +15,27 @@ __all__ = ["check_names", "named_columns", "named_row"]
 
 Array = NDArray[np.float64]
 
-# Columns that the result adds to those of the parameters.
+# Columns that the result adds to the parameters.
 COLUMNS = ("log_likelihood", "log_prior", "weights")
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse parameters that would be overwritten in the result, or make its file unreadable.
+    """Refuse parameters that the result would overwrite, or that would make its file unreadable.
 
-    Sampled and fixed ones and those of constraints; the ValueError names them.
+    This includes fixed parameters and constraints. The ValueError names them.
     """
-    # bilby marks what is not plain in its files by names like "__array__".
+    # bilby marks special values in its files by names like "__array__".
     bad = [name for name in names if name in COLUMNS or (name[:2] == name[-2:] == "__")]
     if bad:
         raise ValueError(
-            f"priors: expected parameters of other names than the columns that the result adds "
+            f"priors: expected parameters with names other than the columns that the result adds "
             f"({', '.join(COLUMNS)}) and the marks in bilby's files (__array__ and the like), got "
             f"{', '.join(map(repr, bad))}; rename it in the priors and in the likelihood"
         )
 
 
 def named_columns(theta: Array, names: Sequence[str], fixed: Mapping[str, float]) -> dict[str, Array]:
-    """Copies of shape (n,) of the columns of theta, shape (n, n_dim), the fixed ones before them.
+    """Fixed values and columns of theta, shape (n, n_dim), by name, as copies of shape (n,).
 
     Examples
     --------
@@ -47,5 +47,5 @@ def named_columns(theta: Array, names: Sequence[str], fixed: Mapping[str, float]
 
 
 def named_row(theta_row: Array, names: Sequence[str], fixed: Mapping[str, float]) -> dict[str, float]:
-    """Floats of one row of theta, shape (n_dim,), the fixed ones before them."""
+    """Fixed values and one row of theta, shape (n_dim,), by name, as floats."""
     return {**fixed, **dict(zip(names, theta_row.tolist(), strict=True))}

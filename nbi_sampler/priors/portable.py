@@ -1,7 +1,7 @@
-"""Priors of an engine: scipy's distributions as bilby's priors, and priors as JSON and back.
+"""Priors of an engine: distributions of scipy as bilby priors, and conversion of priors to JSON and back.
 
-Reading executes no code: only classes of bilby that are listed here, and distributions of scipy, are made
-again, from plain numbers.
+Reading executes no code. It creates only classes of bilby that are listed here and distributions of scipy,
+from plain numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy import stats
 __all__ = ["FrozenPrior", "NotPortable", "priors_from", "priors_from_json", "priors_to_json"]
 
 _MODULES = ("bilby.core.prior.analytical", "bilby.core.prior.base", "bilby.core.prior.interpolated")
-# It reads another file, of a name that the file it is read from could choose.
+# This class reads another file, whose name a malicious file could choose.
 _NOT_MADE = ("FromFile", "Prior")
 PORTABLE: dict[str, type[Prior]] = {
     name: kind
@@ -32,11 +32,11 @@ _KINDS_OF_DISTRIBUTION = (stats.rv_continuous, stats.rv_discrete)
 
 
 class NotPortable(ValueError):
-    """Priors that JSON cannot hold: of classes or functions that only a program can make."""
+    """Priors that JSON cannot hold, because only a program can make their classes or functions."""
 
 
 class FrozenPrior(Prior):
-    """A frozen distribution of `scipy.stats` as a prior of bilby.
+    """A frozen distribution of `scipy.stats` as a bilby prior.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ class FrozenPrior(Prior):
 
 
 def priors_from(priors: Any, labels: Sequence[str] | None = None) -> PriorDict:
-    """A prior dictionary of bilby from what a user gives.
+    """Make a bilby prior dictionary from a user's priors.
 
     Parameters
     ----------
     priors : PriorDict, dict, or sequence of scipy.stats.rv_frozen
     labels : sequence of str, optional
-        Names of the distributions of a sequence; ``theta_0``, ``theta_1``, ... without.
+        Names for a sequence of distributions; ``theta_0``, ``theta_1``, ... by default.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def priors_from(priors: Any, labels: Sequence[str] | None = None) -> PriorDict:
 
 
 def priors_to_json(priors: PriorDict) -> dict[str, Any]:
-    """A prior dictionary as JSON can hold it.
+    """Convert a prior dictionary to values that JSON can hold.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def priors_to_json(priors: PriorDict) -> dict[str, Any]:
     """
     constrained = any(isinstance(prior, Constraint) for prior in priors.values())
     default = PriorDict().conversion_function
-    # A bound method of each dictionary; the function beneath it tells whether it is a user's.
+    # Each dictionary has its own bound method. The function beneath it shows whether it is the user's.
     own = getattr(priors.conversion_function, "__func__", priors.conversion_function)
     if constrained and own is not getattr(default, "__func__", default):
         raise NotPortable("constraints on parameters that a function of the program converts")
@@ -124,7 +124,7 @@ def priors_to_json(priors: PriorDict) -> dict[str, Any]:
 
 
 def priors_from_json(saved: Mapping[str, Mapping[str, Any]]) -> PriorDict:
-    """Make a prior dictionary from what `priors_to_json` gave.
+    """Make a prior dictionary from the output of `priors_to_json`.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _to_json(name: str, prior: Any) -> dict[str, Any]:
     if type(prior) is FrozenPrior:
         kind, arguments, keywords = _described(prior.distribution)
         if not isinstance(getattr(stats, kind, None), _KINDS_OF_DISTRIBUTION):
-            raise NotPortable(f"{name}: {kind} is no distribution of scipy.stats")
+            raise NotPortable(f"{name}: {kind} is not a distribution of scipy.stats")
         given = {"name": prior.name, "latex_label": prior.latex_label}
         return {
             "scipy": kind,
@@ -158,12 +158,12 @@ def _from_json(saved: Mapping[str, Any]) -> Prior:
     if "scipy" in saved:
         law = getattr(stats, saved["scipy"], None)
         if not isinstance(law, _KINDS_OF_DISTRIBUTION):
-            raise NotPortable(f"{saved['scipy']!r} is no distribution of scipy.stats")
+            raise NotPortable(f"{saved['scipy']!r} is not a distribution of scipy.stats")
         frozen = law(*saved["arguments"], **saved["keywords"])
         return FrozenPrior(frozen, saved["name"], saved["latex_label"])
     kind = PORTABLE.get(saved["bilby"])
     if kind is None:
-        raise NotPortable(f"{saved['bilby']!r} is no prior of bilby that a file may ask for")
+        raise NotPortable(f"{saved['bilby']!r} is not a prior of bilby that a file may contain")
     return kind(**saved["arguments"])
 
 
@@ -173,7 +173,7 @@ def _described(distribution: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Numbers, text, and lists and dictionaries of these."""
+    """Check that arguments are numbers, text, or lists and dictionaries of these."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):

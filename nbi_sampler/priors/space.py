@@ -1,7 +1,7 @@
 """The parameter space: latent z in R^D <-> unit cube <-> theta, for any bilby prior dictionary.
 
-In z the prior is exactly N(0, I), so a proposal cannot leave its support and weights need no prior density.
-Networks see z, users see theta.
+In z the prior is exactly N(0, I). A proposal therefore cannot leave the support of the prior, and weights
+need no prior density. Networks work with z, and users with theta.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ __all__ = ["ParameterSpace"]
 
 
 class ParameterSpace:
-    """Maps between z, the unit cube and theta: theta_i = F_i^(-1)(ndtr(z_i)), F_i the prior's distribution.
+    """Maps between z, the unit cube and theta: theta_i = F_i^(-1)(ndtr(z_i)) for prior distributions F_i.
 
-    Conditional priors are evaluated in the order of their dependence, joint priors as one block. Whole
-    columns are mapped at once for every prior that agrees with itself row by row on a few probes; the others
-    go row by row. No query changes the priors or draws a random number.
+    Conditional priors are evaluated in the order of their dependence, joint priors as one block. A prior maps
+    whole columns if this agrees with single rows at a few probes, and row by row otherwise. No query changes
+    the priors or draws a random number.
 
     Parameters
     ----------
     priors : bilby.core.prior.PriorDict
-        Must not be changed afterwards.
+        The priors, which must not be changed afterwards.
     names : tuple of str, optional
         The sampled parameters in the order of the columns; bilby's search order by default.
 
@@ -55,15 +55,15 @@ class ParameterSpace:
     n_dim : int
     periodic : ndarray of bool, shape (n_dim,)
     constraints_at_once : bool
-        Constraints are evaluated for many points by one call.
+        True if one call evaluates the constraints of many points.
 
     Raises
     ------
     TypeError
-        An entry is neither a prior nor a number, or the dictionary maps its priors in a way of its own.
+        An entry is neither a prior nor a number, or the dictionary has its own way to map priors.
     ValueError
-        Nothing is sampled, a condition or a joint prior is incomplete, or a prior cannot be used (improper,
-        random).
+        No parameter is sampled, a condition or a joint prior is incomplete, or a prior cannot be used because
+        it is improper or random.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class ParameterSpace:
 
     @cached_property
     def discrete(self) -> DiscreteParts:
-        """Single values with probability, of discrete priors and spikes; conditional ones have none."""
+        """Values of finite probability of discrete priors and spikes; conditional priors have none."""
         parts = {name: (np.zeros(0), np.zeros(0)) for name in self.names}
         with _unchanged_random_state():
             for block in self._maps:
@@ -106,16 +106,16 @@ class ParameterSpace:
         )
 
     def signature(self) -> np.ndarray:
-        """Theta at fixed draws of z, shape (n_probes, n_dim): other priors give other values."""
+        """Theta at fixed draws of z, shape (n_probes, n_dim), which identifies the priors."""
         return self.to_theta(np.random.default_rng(0).normal(size=(PRIORS.n_signed, self.n_dim)))
 
     def differs_from(self, signature: np.ndarray) -> list[str]:
-        """Names of the parameters that had other priors, by a signature of as many parameters."""
+        """Names of the parameters with other priors, according to a signature of as many parameters."""
         now = self.signature()
         return self._unlike(signature.reshape(now.shape), now)
 
     def differences(self, other: ParameterSpace) -> list[str]:
-        """List in what another space differs, for people; nothing where z means the same in both."""
+        """Describe the differences from another space; empty if z means the same in both."""
         if self.names != other.names:
             what = "order of parameters" if set(self.names) == set(other.names) else "parameters"
             return [f"{what} ({', '.join(self.names)}, now {', '.join(other.names)})"]
@@ -144,20 +144,21 @@ class ParameterSpace:
     def to_z(self, theta: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Invert :meth:`to_theta`.
 
-        Theta outside the support goes to its edge, a discrete value to the middle of its range of quantiles.
+        Theta outside the support maps to its edge, and a discrete value to the middle of its range of
+        quantiles.
 
         Parameters
         ----------
         theta : ndarray, shape (n, n_dim)
-            Finite.
+            Finite values.
         rng : numpy.random.Generator, optional
-            A discrete value goes anywhere in its range instead, by chance: z is standard normal then where
-            theta is distributed as the prior.
+            A discrete value then maps to a random point of its range instead. If theta follows the prior, z
+            is standard normal.
 
         Raises
         ------
         NotImplementedError
-            A joint prior other than the multivariate Gaussian.
+            If there is a joint prior other than the multivariate Gaussian.
         """
         theta = self._checked(theta, "theta", finite=True)
         z = np.empty_like(theta)
@@ -170,21 +171,21 @@ class ParameterSpace:
     def completed(
         self, theta: np.ndarray, is_known: Sequence[bool], rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Theta with parameters that are not known drawn from the prior given the others.
+        """Replace the unknown parameters of theta by draws from the prior given the known ones.
 
-        Of a joint prior all are drawn unless all are known.
+        The parameters of a joint prior are all drawn unless all are known.
 
         Parameters
         ----------
         theta : ndarray, shape (n, n_dim)
-            Anything in the columns that are not known.
+            The unknown columns may have any values.
         is_known : sequence of bool, of length n_dim
 
         Returns
         -------
         ndarray, shape (n, n_dim)
         ndarray of bool, shape (n_dim,)
-            Columns that are as they were.
+            The known columns are unchanged.
         """
         theta, known = self._checked(theta, "theta").copy(), np.array(is_known, dtype=bool)
         z = rng.normal(size=theta.shape)
@@ -196,15 +197,15 @@ class ParameterSpace:
         return theta, known
 
     def in_support(self, theta: np.ndarray) -> np.ndarray:
-        """Mark the values of finite theta, shape (n, n_dim), that the prior can have, constraints aside.
+        """Mark the values of finite theta, shape (n, n_dim), that the prior allows, apart from constraints.
 
-        Others do not come back from z.
+        The map to z and back does not return other values.
         """
         theta = self._checked(theta, "theta", finite=True)
         low, high = (self.to_theta(np.full((1, self.n_dim), edge)) for edge in (-2.0, 2.0))
         priors = [self._priors[name] for name in self.names]
         bounded = [bool(np.all(np.isfinite(each.minimum) & np.isfinite(each.maximum))) for each in priors]
-        # Far out in an infinite tail the quantiles of double precision lie apart.
+        # Far out in an infinite tail, neighbouring quantiles of double precision are far apart.
         span = [
             float(np.max(p.maximum - p.minimum)) if b else 0.0 for p, b in zip(priors, bounded, strict=True)
         ]
@@ -214,7 +215,7 @@ class ParameterSpace:
         return np.abs(self.to_theta(self.to_z(theta)) - theta) <= tolerance
 
     def unit_to_theta(self, u: np.ndarray) -> np.ndarray:
-        """Map the unit cube to physical, shapes (n, n_dim); the edges of the cube are moved inside."""
+        """Map the unit cube to physical, shapes (n, n_dim); edges of the cube are moved inside."""
         return self.to_theta(ndtri(clip_unit(self._checked(u, "u", finite=True))))
 
     def theta_to_unit(self, theta: np.ndarray) -> np.ndarray:
@@ -222,10 +223,10 @@ class ParameterSpace:
         return clip_unit(ndtr(self.to_z(theta)))
 
     def satisfies_constraints(self, theta: np.ndarray) -> np.ndarray:
-        """Mark the points at which every ``Constraint`` holds, after the dictionary's conversion function.
+        """Mark the points that satisfy every ``Constraint``, after the dictionary's conversion function.
 
-        Of theta, shape (n, n_dim), one answer for each row. The bounds of joint priors count as constraints:
-        bilby's density has them and its ``rescale`` has not.
+        Each row of theta, shape (n, n_dim), has one value. The bounds of joint priors count as constraints,
+        because bilby's density includes them and its ``rescale`` does not.
         """
         theta = self._checked(theta, "theta")
         allowed = np.all((theta >= self._lower) & (theta <= self._upper), axis=1)
@@ -236,15 +237,15 @@ class ParameterSpace:
 
     @property
     def bounds(self) -> np.ndarray:
-        """Limits that count as constraints, those of joint priors; infinite for others, shape (2, n_dim)."""
+        """Limits of joint priors, which count as constraints; infinite for others, shape (2, n_dim)."""
         return np.stack([self._lower, self._upper])
 
     def columns(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """Fixed and sampled parameters by name, copies of shape (n,) of theta, shape (n, n_dim)."""
+        """Fixed and sampled parameters by name, as copies of shape (n,), for theta of shape (n, n_dim)."""
         return named_columns(self._checked(theta, "theta"), self.names, self.fixed)
 
     def row(self, theta_row: np.ndarray) -> dict[str, float]:
-        """Fixed and sampled parameters by name, of one point of shape (n_dim,)."""
+        """Fixed and sampled parameters by name, for one point of shape (n_dim,)."""
         theta = self._checked(np.asarray(theta_row)[None, ...], "theta_row[None]")
         return named_row(theta[0], self.names, self.fixed)
 
@@ -304,7 +305,7 @@ class ParameterSpace:
 
 @contextmanager
 def _unchanged_random_state() -> Iterator[None]:
-    """Put back numpy's and bilby's global generators, which a random ``rescale`` would advance."""
+    """Restore numpy's and bilby's global generators, which a random ``rescale`` would advance."""
     numpy_state = np.random.get_state()
     bilby_state = bilby_random.rng.bit_generator.state
     try:

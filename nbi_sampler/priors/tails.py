@@ -1,8 +1,8 @@
-"""Priors whose tails lie beyond the resolution of quantiles, as functions of the normal coordinate itself.
+"""Priors with tails beyond the resolution of quantiles, as functions of the normal coordinate itself.
 
-A quantile next to one has a spacing of 1e-16, so that nothing above 8.2 sigma can be told apart by
-``rescale(u)``. Written with the probability that is left above, or its logarithm, both tails are the same.
-Each form is a pair: ``(prior, z, conditions) -> theta`` and its inverse.
+Quantiles near one have a spacing of 1e-16, so ``rescale(u)`` cannot resolve values above 8.2 sigma. The upper
+tail is as precise as the lower one if it uses the probability above a value, or its logarithm. Each form is a
+pair: ``(prior, z, conditions) -> theta`` and its inverse.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from nbi_sampler.priors.column_function import Conditions, Formula
 
 __all__ = ["CLOSED_FORMS", "normal_quantile"]
 
-# Guards of rounding. Beyond the first the probability that is left underflows.
+# Guards against rounding. Beyond the first, the remaining probability underflows.
 FARTHEST = 37.0
 LEAST_OF_STUDENT = 1e-100
 _LARGEST_EXPONENT = 700.0
 
 
 def _formula(function: Callable[[Any, Any], Any]) -> Formula:
-    """A function of a prior and values, once the prior knows the conditions."""
+    """A function of a prior and values, after the prior has evaluated its conditions."""
 
     def formula(prior: Any, values: Any, conditions: Conditions) -> Any:
         if hasattr(prior, "update_conditions"):
@@ -60,8 +60,8 @@ def _formula(function: Callable[[Any, Any], Any]) -> Formula:
 
 
 def normal_quantile(log_below: Any, log_above: Any) -> Any:
-    """Normal coordinate from the logarithms of the probabilities below and above, by the smaller of them."""
-    # Rounding may put the larger one above one.
+    """Normal coordinate from the logarithms of the probabilities below and above; the smaller one is used."""
+    # Rounding may make the larger one exceed one.
     below, above = np.minimum(log_below, 0.0), np.minimum(log_above, 0.0)
     return np.where(below < above, ndtri_exp(below), -ndtri_exp(above))
 
@@ -71,7 +71,7 @@ def _of_tails(log_below: Any, log_above: Any) -> Any:
 
 
 def _left(z: Any) -> Any:
-    """Probability of the tail that starts at z, on its own side."""
+    """Probability of the tail beyond z, on its own side."""
     return ndtr(-np.minimum(np.abs(z), FARTHEST))
 
 
@@ -99,7 +99,7 @@ def _exponential_of_linear_inverse(prior: Any, theta: Any) -> Any:
 def _limits(prior: Any) -> tuple[Any, Any, Any]:
     """Standardised limits of a truncated Gaussian, and the logarithm of the probability between them."""
     low, high = (prior.minimum - prior.mu) / prior.sigma, (prior.maximum - prior.mu) / prior.sigma
-    # By the tail in which both of them lie, if they do.
+    # If both limits are in one tail, its probability is used.
     below = _log_difference(log_ndtr(high), log_ndtr(low))
     above = _log_difference(log_ndtr(-low), log_ndtr(-high))
     return low, high, np.where(low > 0.0, above, below)
@@ -122,7 +122,7 @@ def _truncated_inverse(prior: Any, theta: Any) -> Any:
 
 
 def _half(prior: Any, z: Any) -> Any:
-    # Near its edge the probability below keeps its relative resolution.
+    # Near its edge, the probability below has full relative precision.
     below = math.sqrt(2.0) * erfinv(ndtr(z))
     t = np.where(z < 0.0, below, -ndtri_exp(log_ndtr(-np.asarray(z)) - math.log(2.0)))
     return prior.mu + prior.sigma * t
@@ -134,7 +134,7 @@ def _half_inverse(prior: Any, theta: Any) -> Any:
 
 
 def _student(prior: Any, z: Any) -> Any:
-    # Farther out, scipy gives infinities; 1e-100 leaves nothing out that could ever be told apart.
+    # scipy gives infinities farther out. Probabilities below 1e-100 do not matter.
     return prior.mu - np.sign(z) * prior.scale * stdtrit(prior.df, np.maximum(_left(z), LEAST_OF_STUDENT))
 
 

@@ -1,5 +1,5 @@
-"""Reports of a run for people and plugins, which change none of its numbers.
+"""Reports of a run for people and plugins, which do not change its numbers.
 
-A figure of the result is an entry in `result.finished_run`, for every file format of bilby (`meta_data`); a
-plot is a maker in `plots.run`; what is said while something goes on is a subclass of `progress.Progress`.
+A number in the result is an entry in `result.finished_run`, for every file format of bilby (`meta_data`). A
+plot is a maker in `plots.run`. A progress display is a subclass of `progress.Progress`.
 """

@@ -1,7 +1,7 @@
-"""Events of a run for plugins: read-only summaries, and the observer that hands them over.
+"""Events of a run for plugins: read-only summaries, and the observer that passes them on.
 
-The hooks are in `hookspecs`; the sampler makes a `RunEvents` for each run. A plugin that raises is reported
-and told no more of that kind of event in this run.
+The hooks are in `hookspecs`; the sampler makes a `RunEvents` for each run. If a plugin raises, the log
+reports it, and the plugin gets no more events of this kind in this run.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Run:
-    """A run; the same object in all events, told from others by identity.
+    """A run: the same object in all of its events.
 
     Attributes
     ----------
     label, outdir : str
-        As given to bilby; the folder may not exist yet. The training of an engine has a label by its time and
-        no folder: ``""``.
+        As passed to bilby; the folder may not exist yet. The training of an engine has a label made from the
+        time, and no folder: ``""``.
     names : tuple of str
-        Of the parameters, in the order of all arrays.
+        Names of the parameters, in the order of all arrays.
     settings : mapping of str to object
-        Keywords of the sampler as plain values; what is not plain as text.
+        Keywords of the sampler as plain values; other values are converted to text.
     seed : int
     note : str
-        How simulations come about and how the likelihood is called.
+        How simulations arise, and how the likelihood is called.
     plugins : tuple of Plugin
-        Those that take part in the numbers.
+        Plugins that affect the numbers.
     records : tuple of RoundRecord
-        Steps of an earlier process, where the run goes on from a checkpoint.
+        Number of steps in earlier processes, if the run continues from a checkpoint.
     """
 
     label: str
@@ -70,12 +70,12 @@ class Simulations:
     phase : str
         "model", "initial", "prior", "rounds", "refinement", "ascent", "mode search" or "final".
     number : int
-        Of the step in the run, from 0.
+        Number of the step in the run, from 0.
     theta : ndarray, shape (n, n_dim)
     log_likelihood, log_weights : ndarray, shape (n,)
-        Weights under the proposal of this batch, up to the evidence.
+        Weights under the proposal of this batch, without the division by the evidence.
     predictions : ndarray, shape (n, n_data), or None
-        Noiseless, NaN in rows that were not evaluated; None where none were made.
+        Noiseless predictions, NaN in rows without evaluation; None if there are no predictions.
     """
 
     phase: str
@@ -93,13 +93,13 @@ class Epoch:
     Attributes
     ----------
     phase : str
-        "rounds" or "refinement"; "amortised" where an engine is trained for many targets.
+        "rounds" or "refinement"; "amortised" if an engine is trained for many targets.
     number : int
-        Of the step in the run to which the fit belongs, from 0.
+        Number of the step in the run to which the fit belongs, from 0.
     epoch : int
-        Within the fit, from 0.
+        Number of the epoch in the fit, from 0.
     training_loss, validation_loss : float
-        In nats; NaN where no step was finite.
+        Losses in nats; NaN if no step had a finite loss.
     """
 
     phase: str
@@ -116,11 +116,11 @@ class Outcome:
     Attributes
     ----------
     status, message : str
-        See `reliability.Status`; "interrupted" and the error where there is no result.
+        See `reliability.Status`. If there is no result, "interrupted" and the error.
     log_evidence, log_evidence_err, ess, efficiency, k_hat : float
-        Of the result; NaN where there is none.
+        Figures of the result; NaN if there is none.
     n_calls : int
-        Calls of the likelihood; 0 where there is no result.
+        Number of likelihood calls; 0 if there is no result.
     """
 
     status: str
@@ -134,7 +134,7 @@ class Outcome:
 
 
 class RunEvents(Observer):
-    """Tells plugins of the events of a run; as a context, of its beginning and of an end by error too."""
+    """Reports events of a run to plugins; as a context, it reports the start, and an end with an error."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -151,7 +151,7 @@ class RunEvents(Observer):
             self.finished(Outcome(status=str(Status.INTERRUPTED), message=f"{type(error).__name__}: {error}"))
 
     def finished(self, outcome: Outcome) -> None:
-        """Tell that the run has ended."""
+        """Report that the run has ended."""
         self._tell("run_finished", outcome=outcome)
 
     def training_started(self, phase: str) -> None:
@@ -183,7 +183,7 @@ class RunEvents(Observer):
 
     def _tell(self, hook: str, **arguments: Any) -> None:
         for _ in installed().answers(hook, {"run": self._run, **arguments}, self._left_out[hook]):
-            # What an event hook returns means nothing.
+            # Return values of event hooks are ignored.
             pass
 
 

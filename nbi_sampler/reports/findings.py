@@ -1,4 +1,4 @@
-"""Findings of a result about the model and the priors, beside whether its draws can be trusted."""
+"""Findings about the model and the priors, in addition to the reliability of the draws."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Findings:
     Attributes
     ----------
     fit : ModelFit, optional
-        None where the fit of the model is not known.
+        None if the fit of the model is unknown.
     edges : tuple of Edge
-        Of priors, at which the posterior piles up.
+        Edges of priors at which the posterior piles up.
     """
 
     fit: ModelFit | None = None
@@ -34,19 +34,19 @@ class Findings:
 
     @property
     def misfit(self) -> str | None:
-        """Evidence that the model does not fit the data, in words; None without any."""
+        """Description of evidence that the model does not fit the data; None if there is none."""
         return None if self.fit is None else self.fit.misfit
 
     @property
     def sentences(self) -> list[str]:
-        """All that is to be said besides, each without a full stop."""
+        """All additional remarks, without full stops."""
         fits = self.fit is not None and self.fit.misfit is None
         said = [self.fit.sentence] if self.fit is not None and fits else []
         return [*said, *filter(None, [self.correlated]), *(edge.sentence for edge in self.edges)]
 
     @property
     def correlated(self) -> str | None:
-        """A warning of noise that is not independent; None without one."""
+        """A warning that the noise is correlated; None if it is not."""
         return None if self.fit is None else self.fit.correlated
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,23 +64,23 @@ class Findings:
 def find(
     state: State, forward: ForwardModel | None, space: ParameterSpace, priors: PriorDict, seed: int
 ) -> Findings:
-    """Look at the draws of a result.
+    """Examine the draws of a result.
 
     Parameters
     ----------
     state : State
-        Of a run that has ended.
+        Final state of the run.
     forward : ForwardModel, optional
     space : ParameterSpace
-        Of the priors.
+        Space of the priors.
     priors : bilby.core.prior.PriorDict
     seed : int
-        Of the run.
+        Evaluator of the run.
 
     Returns
     -------
     Findings
-        Empty where the run has no result.
+        Empty if the run has no result.
     """
     if not state.final:
         return Findings()

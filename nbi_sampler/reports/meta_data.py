@@ -1,8 +1,8 @@
-"""Meta data of a result in the one form that all of bilby's file formats give back.
+"""Meta data of a result in a form that all file formats of bilby preserve.
 
-A list of dictionaries in a result that was read from JSON cannot be written to HDF5, which turns lists of
-numbers to arrays, drops empty dictionaries and knows no scalars of numpy. So everything goes through
-`portable` before it enters a result.
+HDF5 cannot hold a list of dictionaries, which a result that was read from JSON may contain. It also turns
+lists of numbers into arrays, drops empty dictionaries, and does not accept scalars of numpy. So `portable`
+converts every value before it enters a result.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ LARGEST_INTEGER = 2**63 - 1
 
 
 def portable(value: Any) -> Any:
-    """Value in a form that JSON, HDF5 and pickles of bilby's results all give back, in any order.
+    """Convert a value to a form that JSON, HDF5 and pickles of bilby's results preserve, in any order.
 
     Parameters
     ----------
     value : object
-        Numbers, texts, None, arrays, times, and mappings and sequences of these; of other objects the name of
-        their class is kept.
+        Numbers, text, None, arrays, times, and mappings and sequences of these. Other objects are replaced by
+        the names of their classes.
 
     Returns
     -------
     object
-        A sequence stays a list where it holds texts alone, or numbers in rows of equal length (HDF5 gives
-        these back as an array). Any other becomes a dictionary with keys ``"0"``, ``"1"`` and so on, and an
-        empty dictionary None.
+        A sequence stays a list if it contains only text, or numbers in rows of equal length (HDF5 returns
+        these as an array). Any other sequence becomes a dictionary with keys ``"0"``, ``"1"`` and so on. An
+        empty dictionary becomes None.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def portable(value: Any) -> Any:
     if isinstance(value, int) and not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
         return str(value)
     if isinstance(value, str):
-        # HDF5 takes neither of the two.
+        # HDF5 accepts neither of the two.
         return value.replace("\0", "\\0").encode(errors="backslashreplace").decode()
     if value is None or isinstance(value, bool | int | float | complex):
         return value
@@ -59,7 +59,7 @@ def portable(value: Any) -> Any:
 
 
 def describable(value: Any) -> Any:
-    """Value of a keyword, `portable`, with arrays and lists of objects described by a few words."""
+    """Convert the value of a keyword to a `portable` one; arrays and lists of objects become short text."""
     if isinstance(value, Mapping):
         return {_key(name): describable(each) for name, each in value.items()} or None
     if isinstance(value, np.ndarray):
@@ -70,12 +70,12 @@ def describable(value: Any) -> Any:
 
 
 def rounds_of(result: Any) -> list[dict[str, Any]]:
-    """Give the table of rounds of a result, of earlier versions too, whatever file the result has been in.
+    """Return the table of rounds of a result of any version, from any file format.
 
     Raises
     ------
     ValueError
-        For the result of another sampler.
+        For a result of another sampler.
     """
     own = (result.meta_data or {}).get("nbi")
     if not isinstance(own, Mapping):
@@ -93,7 +93,7 @@ def rounds_of(result: Any) -> list[dict[str, Any]]:
 
 
 def _key(name: Any) -> str:
-    """Name that does not lead into another group of an HDF5 file."""
+    """A name that does not create a group in an HDF5 file."""
     return str(name).replace("/", "|") or "_"
 
 
@@ -104,7 +104,7 @@ def _sequence(values: list[Any]) -> list[Any] | dict[str, Any]:
 
 
 def _are_numbers(values: list[Any]) -> bool:
-    """Return whether values, or rows of values, make an array of numbers."""
+    """Return whether values, or rows of values, form an array of numbers."""
     flat = [part for each in values for part in (each if isinstance(each, list) else [each])]
     if any(isinstance(each, bool) for each in flat):
         return False

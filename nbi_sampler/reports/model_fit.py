@@ -1,6 +1,6 @@
-"""The fit of the model: a posterior predictive check of the draws of a result.
+"""The fit of the model: a posterior predictive check with the draws of a result.
 
-The predictions that it needs were made for the result, so it costs no call of the user's model.
+It uses predictions that were made for the result, so it does not call the user's model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Block: TypeAlias = tuple[Tensor, dict[str, Tensor]]
 
 logger = logging.getLogger(__name__)
 
-# Of a block of predictions, so that memory does not grow with the run.
+# Numbers in a block of predictions, so that memory does not grow with the run.
 MOST_NUMBERS_AT_ONCE = 2_000_000
 LEAST_P_VALUES = {
     CHI_SQUARED: MODEL_FIT.chi_squared,
@@ -63,14 +63,14 @@ class ModelFit:
     Attributes
     ----------
     p_values : dict of str to float
-        By discrepancy: see `importance.residuals`.
+        P-values by test quantity: see `importance.residuals`.
     chi_squared : float
         Posterior mean of the sum of squared residuals in units of the noise.
     correlation : float
         Posterior mean of the correlation of neighbouring residuals.
     n_data : int
     residuals : ndarray, shape (n_data,)
-        Posterior means, in units of the noise, in the order of the forward model's sequences where these hold
+        Posterior means in units of the noise, in the order of the forward model's sequences if these contain
         every data point once.
     """
 
@@ -82,12 +82,12 @@ class ModelFit:
 
     @property
     def p_value(self) -> float:
-        """That of chi-squared."""
+        """P-value of chi-squared."""
         return self.p_values[CHI_SQUARED]
 
     @property
     def against(self) -> dict[str, float]:
-        """The p-values that speak against the model, the smallest first."""
+        """P-values that speak against the model, the smallest first."""
         found = {name: p for name, p in self.p_values.items() if p < LEAST_P_VALUES[name]}
         if self.correlation <= MODEL_FIT.most_correlated:
             found.pop(NEIGHBOURS, None)
@@ -95,7 +95,7 @@ class ModelFit:
 
     @property
     def misfit(self) -> str | None:
-        """Evidence against the model, in words; None without any."""
+        """Description of the evidence against the model; None if there is none."""
         if not self.against:
             return None
         said = [f"{_shown(p)} for {IN_WORDS[name]}" for name, p in self.against.items()]
@@ -106,13 +106,13 @@ class ModelFit:
 
     @property
     def correlated(self) -> str | None:
-        """A warning of noise that is not independent, where the model is not to blame; None without one."""
+        """A warning that the noise is correlated, if the model itself fits; None otherwise."""
         p = self.p_values.get(NEIGHBOURS, 1.0)
         if p >= LEAST_P_VALUES[NEIGHBOURS] or NEIGHBOURS in self.against:
             return None
         return (
             f"neighbouring residuals are correlated ({self.correlation:.2f}, posterior predictive p-value "
-            f"{_shown(p)}), which the noise of this likelihood is not: errors of parameters may be too small"
+            f"{_shown(p)}), but the likelihood assumes independent noise: errors may be too small"
         )
 
     @property
@@ -121,10 +121,10 @@ class ModelFit:
         return f"posterior predictive p-value {_shown(self.p_value)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Entry of the result's meta data: what a picture of the check needs, in a few kilobytes.
+        """Entry of the result's meta data with the data for a plot of the check, in a few kilobytes.
 
-        Of more residuals than `MODEL_FIT.most_residuals` the one that is farthest from zero in each block of
-        ``"block"`` neighbours.
+        If there are more residuals than `MODEL_FIT.most_residuals`, each block of ``"block"`` neighbours is
+        represented by the residual that is farthest from zero.
         """
         block = -(-len(self.residuals) // MODEL_FIT.most_residuals)
         cut = range(0, len(self.residuals), block)
@@ -144,30 +144,30 @@ def check_fit(
 
     .. math:: p = \mathrm{E}_{\theta | x} \left[ P\left( T(x^{rep}, \theta) \geq T(x, \theta) \right) \right]
 
-    T is the sum of squares, the largest size and the products of neighbours of the residuals in units of
-    the noise. Where these are N(0, I) for data of the model, the probability of T is known; otherwise it is
-    counted among replicas.
+    T is the sum of squares, the largest absolute value, or the products of neighbours of the residuals in
+    units of the noise. If the residuals of data from the model are N(0, I), the probability of T is known.
+    Otherwise replicas are counted.
 
     Parameters
     ----------
     draws : sequence of Draws
-        Of the result.
+        Draws of the result.
     forward : ForwardModel, optional
     space : ParameterSpace
     seed : int
-        Of the run.
+        Evaluator of the run.
 
     Returns
     -------
     ModelFit or None
-        None without a forward model, where its noise is not known or no predictions were kept, and where the
-        user's noise fails, which is a warning in the log.
+        None if there is no forward model, if its noise is unknown, if no predictions were kept, or if the
+        user's noise function fails, which the log reports.
 
     References
     ----------
-    Gelman, Meng & Stern (1996), Statistica Sinica 6, 733, section 2. The data are used twice, so p is nearer
-    to 1/2 than a uniform number where the model is right: below a in at most 2 a of all data sets (Meng 1994,
-    Annals of Statistics 22, 1142).
+    Gelman, Meng & Stern (1996), Statistica Sinica 6, 733, section 2. The data are used twice, so p is closer
+    to 1/2 than a uniform number if the model is right. It is below a in at most 2 a of all data sets (Meng
+    1994, Annals of Statistics 22, 1142).
     """
     if forward is None or not forward.noise_is_known:
         return None
@@ -176,7 +176,7 @@ def check_fit(
         if not len(theta):
             return None
         return _checked(forward, space, theta, predictions, weights, seed)
-    # Noise may be the user's function or a plugin's, and may raise anything; the result must not be lost.
+    # Noise may be the user's function or a plugin's and may raise any error. The result must not be lost.
     except Exception as error:
         logger.warning(
             "nbi: the fit of the model could not be checked (%s: %s); look at noise=",
@@ -187,7 +187,7 @@ def check_fit(
 
 
 def _predicted(draws: Sequence[Draws], n_data: int) -> tuple[Array, Array, Array]:
-    """Parameters, predictions and weights that stand for the posterior; none where too few were kept."""
+    """Parameters, predictions and weights that represent the posterior; none if too few were kept."""
     masses = [logsumexp(each.log_weights) for each in draws]
     total = logsumexp(masses) if masses else -math.inf
     theta, predictions, weights = [], [], []
@@ -206,7 +206,7 @@ def _predicted(draws: Sequence[Draws], n_data: int) -> tuple[Array, Array, Array
 def _checked(
     forward: ForwardModel, space: ParameterSpace, theta: Array, predictions: Array, weights: Array, seed: int
 ) -> ModelFit | None:
-    """The p-values, from closed forms where the forward model has them and from replicas elsewhere."""
+    """P-values, in closed form if the forward model has one, and from replicas otherwise."""
     rng = stage_generator(seed, "model fit")
     size = max(MOST_NUMBERS_AT_ONCE // predictions.shape[1], 1)
     blocks = []
@@ -218,7 +218,7 @@ def _checked(
     residuals = [forward.normal_residuals(*block, rng) for block in blocks]
     known = [each for each in residuals if each is not None]
     if len(known) == len(blocks):
-        # Sequences are of data points, and there is not a residual for each in every law.
+        # Sequences refer to data points, and some noise laws have fewer residuals than data points.
         sequences = forward.sequences if known[0].shape[1] == n_data else ()
         chances = _joined([tail_probabilities(each, sequences) for each in known])
         p_values = {name: float(weights @ each) for name, each in chances.items()}
@@ -240,7 +240,7 @@ def _checked(
 
 
 def _in_sequence(residuals: Array, sequences: Sequence[NDArray[np.intp]]) -> Array:
-    """Bring residuals of shape (n_data,) in the order of sequences, where these hold each of them once."""
+    """Put residuals of shape (n_data,) in the order of sequences, if these contain each of them once."""
     order = np.concatenate([np.zeros(0, dtype=np.intp), *sequences])
     return residuals[order] if np.array_equal(np.sort(order), np.arange(len(residuals))) else residuals
 
@@ -248,10 +248,11 @@ def _in_sequence(residuals: Array, sequences: Sequence[NDArray[np.intp]]) -> Arr
 def _replicated(
     forward: ForwardModel, blocks: Sequence[Block], weights: Array, generator: torch.Generator
 ) -> dict[str, float]:
-    """The p-values, counted among replicas.
+    """P-values from counted replicas.
 
-    Every round makes a data set for each draw, until each discrepancy has been exceeded often enough, which
-    leaves the p-value unbiased to one part in so many, or there are enough of them for the smallest p-value.
+    Every round makes one data set for each draw. The rounds end when each test quantity has been exceeded
+    often enough, so that the p-value is almost unbiased, or when there are enough replicas for the smallest
+    p-value.
 
     References
     ----------
@@ -275,7 +276,7 @@ def _replicated(
             for predictions, columns in blocks
         ]
         for name, values in _joined(replicas).items():
-            # Where the law does not exist there is no replica, which is no sign of a misfit.
+            # If the noise law is undefined at a draw, there is no replica, which is not a misfit.
             exceeded[name] += ~(values < of_data[name])
         n_made = n_rounds * len(weights)
         counts = [n_made * float(weights @ each) / n_rounds for each in exceeded.values()]
@@ -301,7 +302,7 @@ def _joined(blocks: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 
 def _shown(p: float) -> str:
-    """A p-value for people."""
+    """Format a p-value."""
     if p < SMALLEST_SHOWN:
         return f"below {SMALLEST_SHOWN:.0e}"
     return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"

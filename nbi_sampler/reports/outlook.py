@@ -1,6 +1,7 @@
-"""Outlook of a run: how far it is and how long it still takes, by its records; the run itself never looks.
+"""Outlook of a run from its records: how far it is and how long it still takes. It does not affect the run.
 
-A run is told in three stages: it learns where the posterior is, refines the proposal, draws the result.
+A run is reported in three stages: it learns where the posterior is, refines the proposal, and draws the
+result.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from nbi_sampler.core.config import OUTLOOK
 
 __all__ = ["STAGES", "Outlook", "Pace", "duration", "outlook"]
 
-# Number of the stage to which a phase belongs, and what is done in it.
+# Stage of each phase, and what is done in it.
 STAGES = {
     "model": (1, "starting from the trained model"),
     "initial": (1, "starting from former samples"),
@@ -29,14 +30,14 @@ STAGES = {
 
 
 class Pace(NamedTuple):
-    """Seconds of a fit and of one draw; NaN where none has been made yet."""
+    """Seconds of a fit and of one draw; NaN if none has been made yet."""
 
     fit: float = math.nan
     draw: float = math.nan
 
     @classmethod
     def of(cls, records: Sequence[RoundRecord]) -> Pace:
-        """Mean pace of the last fits, and of the draws of the last batches."""
+        """Mean pace of the last fits, and of the draws in the last batches."""
         fits = [record.seconds_training for record in records if record.seconds_training > 0.0]
         fits = fits[-OUTLOOK.n_batches :]
         last = records[-OUTLOOK.n_batches :]
@@ -45,20 +46,20 @@ class Pace(NamedTuple):
         return cls(sum(fits) / len(fits) if fits else math.nan, seconds / n_draws if n_draws else math.nan)
 
     def or_else(self, other: Pace) -> Pace:
-        """Fill in from another pace what is unknown."""
+        """Replace unknown values by those of another pace."""
         return Pace(*(own if math.isfinite(own) else its for own, its in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Work that a run has still to do.
+    """Remaining work of a run.
 
     Attributes
     ----------
     n_fits, n_fits_later : int
-        Fits in the present stage, the one under way included, and in later ones.
+        Fits in the current stage, including the current one, and in later stages.
     n_drawn_with_fits : int
-        Draws that test one fit.
+        Draws that test each fit.
     n_draws : int
         Draws of the result after the last fit.
     pace : Pace
@@ -72,26 +73,26 @@ class Outlook:
 
     @property
     def seconds_of_fit(self) -> float:
-        """Of one fit and the batch that tests it; NaN where unknown."""
+        """Seconds of one fit and of the batch that tests it; NaN if unknown."""
         return self.pace.fit + self.n_drawn_with_fits * self.pace.draw
 
     @property
     def seconds_of_stage(self) -> float:
-        """Of the present stage; NaN where unknown."""
+        """Seconds of the current stage; NaN if unknown."""
         if self.n_fits:
             return self.n_fits * self.seconds_of_fit
         return self.n_draws * self.pace.draw
 
     @property
     def seconds(self) -> float:
-        """Of all that is left; NaN where unknown."""
+        """Seconds of all remaining work; NaN if unknown."""
         n_fits = self.n_fits + self.n_fits_later
         fits = n_fits * self.seconds_of_fit if n_fits else 0.0
         return fits + self.n_draws * self.pace.draw
 
     @property
     def reason(self) -> str:
-        """Work that the estimate counts, in words."""
+        """Describe the work on which the estimate rests."""
         n_fits = self.n_fits + self.n_fits_later
         parts = []
         if n_fits:
@@ -108,17 +109,17 @@ def outlook(
     n_effective: float,
     pace: Pace | None = None,
 ) -> Outlook:
-    """Estimate what a run has still to do.
+    """Estimate the remaining work of a run.
 
     Parameters
     ----------
     records : sequence of RoundRecord
     phase : str
-        The one under way.
+        The current phase.
     effective, n_effective : float
-        Effective samples of the result so far, and those that are wanted.
+        Effective samples of the result so far, and the required number.
     pace : Pace, optional
-        Of the step under way, for what the records do not tell.
+        Pace of the current step, for values that are not in the records.
     """
     n_fits, n_later = _fits(records, phase)
     learning = [record for record in records if record.phase != "final"]
@@ -134,7 +135,7 @@ def outlook(
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it; NaN is a time that nobody knows.
+    """Format a time for people; NaN is an unknown time.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def duration(seconds: float) -> str:
 
 
 def _fits(records: Sequence[RoundRecord], phase: str) -> tuple[int, int]:
-    """Fits still to come in the stage of a phase, the one under way included, and in later stages."""
+    """Fits that remain in the stage of a phase, including the current one, and in later stages."""
     number, _ = STAGES[phase]
     n_rounds = sum(record.phase == "rounds" for record in records)
     refinements = [record for record in records if record.phase == "refinement"]

@@ -1,4 +1,4 @@
-"""Parameters whose posterior piles up at an edge of their prior."""
+"""Parameters whose posterior piles up at an edge of the prior."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Edge(NamedTuple):
     Attributes
     ----------
     name : str
-        Of the parameter.
+        Name of the parameter.
     side : str
         "lower" or "upper".
     value : float
-        Of the parameter at the edge.
+        Value of the parameter at the edge.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Edge(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """Say so."""
+        """Describe the edge."""
         return (
             f"the posterior of {self.name} piles up at the {self.side} edge of its prior ({self.value:.6g})"
         )
@@ -47,11 +47,11 @@ def piled_up_edges(
 ) -> tuple[Edge, ...]:
     """Find the edges at which a posterior piles up.
 
-    The posterior has its peak at the edge, or next to it, and half of it lies within a fifth of the prior.
-    Parameters about which the data say little are not named, nor are those of periodic, discrete, conditional
-    and joint priors, nor the ends of priors that only fade out. ``z`` and ``theta``, shapes (n, n_dim), are
-    the draws of the result as standard normal quantiles of their priors, and as they are; log weights have
-    shape (n,).
+    The posterior has its peak at the edge or next to it, and half of it lies within a fifth of the prior. The
+    search leaves out parameters that the data hardly constrain, those of periodic, discrete, conditional and
+    joint priors, and the ends of priors that only fade out. ``z`` and ``theta``, shapes (n, n_dim), are the
+    draws of the result as standard normal quantiles of their priors and as parameters. Log weights have shape
+    (n,).
     """
     counted = np.isfinite(log_weights)
     if not counted.any():
@@ -65,7 +65,7 @@ def piled_up_edges(
         if not _has_edges(prior):
             continue
         values, latent = theta[counted, i], z[counted, i]
-        # A prior may map its quantiles upside down.
+        # A prior may map its quantiles in descending order.
         if np.sign(np.cov(values, latent)[0, 1]) < 0.0:
             latent = -latent
         for side, value, sign in (("lower", prior.minimum, 1.0), ("upper", prior.maximum, -1.0)):
@@ -81,7 +81,7 @@ def _has_edges(prior: Prior) -> bool:
 
 
 def _piles_up(quantiles: Array, distance: Array, weights: Array) -> bool:
-    """Return whether draws at quantiles of the prior from an edge, at a distance from it, crowd there."""
+    """Return whether draws cluster at an edge, from their quantiles and distances from it."""
     columns = np.stack([quantiles, distance], axis=1)
     (_, median, _), (first, middle, third) = weighted_quantiles(columns, weights, [0.25, 0.5, 0.75])
     if median > PRIOR_EDGES.near or middle > PRIOR_EDGES.farthest * (third - first):

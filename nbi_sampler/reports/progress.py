@@ -1,6 +1,6 @@
-"""Progress of a survey or a training: a bar, or lines in a log; and the table of rounds at the end of a run.
+"""Progress of a survey or a training: a bar, or lines in a log; and the table of rounds of a finished run.
 
-`Progress` knows bars, intervals and silence; a subclass says where it stands.
+`Progress` handles bars, intervals and silence; a subclass describes the progress.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def print_interval(print_method: str | None) -> float | None:
-    """Seconds between lines that a ``print_method`` asks for: 0 for a bar, None for silence.
+    """Seconds between the lines that a ``print_method`` requests: 0 for a bar, None for silence.
 
     Raises
     ------
@@ -60,13 +60,13 @@ def print_interval(print_method: str | None) -> float | None:
 
 
 def table_of_rounds(records: Sequence[RoundRecord], seconds_in_all: float | None = None) -> str:
-    """Table of a run: a line for each batch of draws and the fit before it, and their sum.
+    """Table of a run: a line for each batch of draws and its fit, and a line for their sum.
 
     Parameters
     ----------
     records : sequence of RoundRecord
     seconds_in_all : float, optional
-        Sampling time of the run. Adds a line that says how much of it belongs to no batch.
+        Sampling time of the run. It adds a line that shows how much of it belongs to no batch.
     """
     seconds = ("simulating", "training", "sampling")
     lines = [
@@ -92,19 +92,19 @@ def table_of_rounds(records: Sequence[RoundRecord], seconds_in_all: float | None
 
 
 class Progress(Observer):
-    """A bar on a terminal or in a notebook, lines at intervals elsewhere, or silence.
+    """A bar on a terminal or in a notebook, lines at intervals otherwise, or silence.
 
-    A subclass gives `line`, `_on_bar`, and calls `_show` whenever something has changed.
+    A subclass defines `line` and `_on_bar`, and calls `_show` after each change.
 
     Parameters
     ----------
     print_method : str or None
-        ``"tqdm"`` for a bar, or lines every 10 s where there is neither a terminal nor a notebook;
-        ``"interval-60"`` for lines every 60 s; ``"none"`` or None for silence.
+        ``"tqdm"`` for a bar, or for lines every 10 s without a terminal or a notebook; ``"interval-60"`` for
+        lines every 60 s; ``"none"`` or None for silence.
     log : callable
-        Takes one line of text.
+        Function that takes one line of text.
     seconds_between : float, optional
-        Instead of the 10 s.
+        Replaces the 10 s.
     """
 
     _layout: str | None = None
@@ -126,7 +126,7 @@ class Progress(Observer):
         self.close()
 
     def line(self) -> str:
-        """All of it on one line."""
+        """The whole progress on one line."""
         raise NotImplementedError
 
     def say(self, text: str) -> None:
@@ -137,23 +137,23 @@ class Progress(Observer):
             self._log(text)
 
     def close(self) -> None:
-        """End the bar for good."""
+        """End the bar."""
         self._end_bar()
         self._make_bar = None
 
     def _on_bar(self) -> tuple[str, int, int | None, str]:
-        """Give description, steps done, steps in all where that is known, and a note."""
+        """Return description, steps done, total steps if they are known, and a note."""
         raise NotImplementedError
 
     def _show(self) -> None:
         if self._make_bar is not None:
             text, n_done, n_all, note = self._on_bar()
             if self._bar is None:
-                # Made when there is something to show, so that no log line is glued to an empty bar.
+                # The bar is made when there is something to show, so that no log line follows an empty bar.
                 kind: dict[str, Any] = dict(dynamic_ncols=True, file=sys.stderr)
                 layout = self._layout
                 if layout is not None and not issubclass(self._make_bar, _Bar):
-                    # A bar of a notebook is as wide as there is room.
+                    # The bar of a notebook uses the available width.
                     layout = layout.replace("{bar:10}", "{bar}")
                 self._bar = self._make_bar(total=n_all, initial=n_done, desc=text, bar_format=layout, **kind)
             self._bar.n = n_done if n_all is None else min(n_done, n_all)
@@ -174,7 +174,7 @@ class Progress(Observer):
 
 
 class SurveyProgress(Progress):
-    """Targets of a survey, counted by their status; ``n_before`` were done by an earlier process."""
+    """Targets of a survey, counted by status; an earlier process did ``n_before`` of them."""
 
     def __init__(
         self, print_method: str | None, n_targets: int | None, n_before: int, log: Callable[[str], None]
@@ -184,7 +184,7 @@ class SurveyProgress(Progress):
         self._counts: Counter[str] = Counter()
 
     def done(self, status: str) -> None:
-        """One more target is in the table."""
+        """Count one more target in the table."""
         self._n_done += 1
         self._counts[status] += 1
         self._show()
@@ -202,7 +202,7 @@ class SurveyProgress(Progress):
 
 
 class TrainingProgress(Progress):
-    """Simulations and epochs, ``n_epochs`` at most, of the training of an engine."""
+    """Simulations and epochs, at most ``n_epochs``, of the training of an engine."""
 
     def __init__(self, print_method: str | None, n_epochs: int, log: Callable[[str], None]) -> None:
         super().__init__(print_method, log)
@@ -210,17 +210,17 @@ class TrainingProgress(Progress):
         self._doing, self._n_done, self._n_all, self._note = "", 0, 0, ""
 
     def begin(self, doing: str, n_all: int) -> None:
-        """Begin something that has ``n_all`` steps; shown with the first of them."""
+        """Begin a task with ``n_all`` steps, which is shown after its first step."""
         self._end_bar()
         self._doing, self._n_done, self._n_all, self._note = doing, 0, n_all, ""
 
     def done(self, n: int) -> None:
-        """Count steps that are done."""
+        """Count finished steps."""
         self._n_done += n
         self._show()
 
     def finish(self, text: str) -> None:
-        """End the bar and say what came of it, unless silent."""
+        """End the bar and log the outcome, unless silent."""
         self._end_bar()
         self.say(f"nbi: {text}, {self._seconds()}")
 
@@ -258,15 +258,15 @@ class TrainingProgress(Progress):
 
 
 class _Bar(tqdm):
-    """A bar without tqdm's monitoring thread, which does not go with forked processes."""
+    """A bar without tqdm's monitoring thread, which is not compatible with forked processes."""
 
     monitor_interval = 0
 
 
 def _kind_of_bar() -> type[Any] | None:
-    """Give the bar of a notebook or of a terminal; None where lines are better."""
+    """Return a bar for a notebook or a terminal; None if lines are better."""
     if "ipykernel" in sys.modules:
-        # tqdm warns where a notebook has no widgets, and takes a bar of text.
+        # tqdm warns if a notebook has no widgets, and uses a text bar.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm as automatic

@@ -1,4 +1,4 @@
-"""From the final state of a run to bilby's `Result`, as nested samplers fill it."""
+"""Conversion of the final state of a run to bilby's `Result`, with the fields of nested samplers."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ __all__ = ["FinishedRun", "ResultDraws", "finished_run", "in_order", "log_prior_
 
 Array = NDArray[np.float64]
 
-# Rows at which densities of many rows at once are compared with those of one.
+# Rows at which densities of many rows in one call are compared with single ones.
 N_COMPARED = 3
 
 
 @dataclass(frozen=True, eq=False)
 class ResultDraws:
-    """Draws that are a result, or would be if the run ended now.
+    """Draws of the result, or of the result that there would be if the run ended now.
 
     Attributes
     ----------
     batches : tuple of Draws
-        Where the budget ended before there were any, the best batch so far.
+        If the budget ended before there were any, they are the best batch so far.
     n_dim : int
     """
 
@@ -65,7 +65,7 @@ class ResultDraws:
 
     @classmethod
     def of(cls, state: State, n_dim: int) -> ResultDraws:
-        """Take those of a state of a run."""
+        """Take the draws from the state of a run."""
         if state.final or not state.history.batches:
             return cls(state.final, n_dim)
         best = max(state.history.batches, key=lambda each: effective_sample_size(each.log_weights))
@@ -73,7 +73,7 @@ class ResultDraws:
 
     @cached_property
     def log_weights(self) -> Array:
-        """Under the proposals of the batches, shape (n,)."""
+        """Log weights under the proposals of the batches, shape (n,)."""
         return np.concatenate([np.zeros(0), *(each.log_weights for each in self.batches)])
 
     @cached_property
@@ -83,38 +83,38 @@ class ResultDraws:
 
     @cached_property
     def log_likelihood(self) -> Array:
-        """Shape (n,)."""
+        """Log-likelihoods, shape (n,)."""
         return np.concatenate([np.zeros(0), *(each.log_likelihood for each in self.batches)])
 
     @cached_property
     def evidence(self) -> Evidence:
-        """From all of them."""
+        """Evidence from all draws."""
         return log_evidence(self.log_weights)
 
     def equal_weight_rows(self, seed: int) -> NDArray[np.intp]:
-        """Draw the rows of the posterior, shape (n_rows,): the same for the same seed."""
+        """Draw the rows of the posterior, shape (n_rows,); the same seed gives the same rows."""
         if not np.isfinite(self.log_weights).any():
             return np.zeros(0, dtype=np.intp)
         return equal_weight_indices(self.log_weights, stage_generator(seed, "result"))
 
 
 class FinishedRun(NamedTuple):
-    """A run that has ended, for bilby, for people and for plugins.
+    """A finished run, for bilby, for people and for plugins.
 
     Attributes
     ----------
     fields : dict of str to object
-        Attributes of bilby's result, but for its meta data and times. ``nested_samples`` are the weighted
-        draws, those of weight zero left out; ``samples``, which become the posterior, are as many rows of
-        equal weight as the effective sample size, rounded down (`equal_weight_indices`). Both are empty when
-        no likelihood was finite.
+        Attributes of bilby's result, except for its meta data and times. ``nested_samples`` are the weighted
+        draws without those of weight zero. ``samples``, which become the posterior, are draws of equal
+        weight, and their number is the effective sample size, rounded down (`equal_weight_indices`). Both are
+        empty if no likelihood was finite.
     meta_data : dict of str to dict
         Entries ``"run_statistics"``, with dynesty's keys, and ``"nbi"``. The table of rounds in the latter is
         a dictionary with keys ``"0"``, ``"1"`` and so on, because bilby cannot write a list of dictionaries
         to HDF5; `meta_data.rounds_of` makes it a list.
     outcome : Outcome
     findings : Findings
-        What the result says of model and priors.
+        Findings about model and priors.
     """
 
     fields: dict[str, Any]
@@ -133,24 +133,24 @@ def finished_run(
     seconds: float = 0.0,
     is_constant: bool = False,
 ) -> FinishedRun:
-    """Sum up a run.
+    """Summarise a run.
 
     Parameters
     ----------
     state : State
-        The last.
+        The final state.
     config : SnpeConfig
-        Its seed decides which draws become rows of equal weight.
+        The seed of the run, which decides which draws become rows of equal weight.
     space : ParameterSpace
     priors : bilby.core.prior.PriorDict
     forward : ForwardModel, optional
-        Tells how well the model fits.
+        Fit of the model.
     note : str
-        How the likelihood is called.
+        Description of the calls of the likelihood.
     seconds : float
-        Of the whole run.
+        Duration of the whole run.
     is_constant : bool
-        True where the likelihood is known to be the same everywhere.
+        True if the likelihood is known to be constant.
     """
     assert config.seed is not None
     draws = ResultDraws.of(state, space.n_dim)
@@ -200,7 +200,7 @@ def finished_run(
 
 
 def in_order(fields: dict[str, Any], names: Sequence[str], wanted: Sequence[str]) -> dict[str, Any]:
-    """Put the parameters of fields of a result, in the order ``names`` of the run, in another order."""
+    """Change the parameters in fields of a result from the order ``names`` of the run to another order."""
     frame = fields["nested_samples"]
     others = [name for name in frame if name not in names]
     samples = fields["samples"][:, [list(names).index(name) for name in wanted]]
@@ -219,7 +219,7 @@ def _fields(
     log_prior[kept] = log_prior_density(theta[kept], space, priors)
     frame = pd.DataFrame(theta[kept], columns=list(space.names))
     frame["log_likelihood"] = log_likelihood[kept]
-    # bilby's reweighting wants this column and takes it out before it evaluates a prior.
+    # bilby's reweighting requires this column, and removes it before it evaluates a prior.
     frame["log_prior"] = log_prior[kept]
     frame["weights"] = weights
     value, error = draws.evidence
@@ -264,7 +264,7 @@ def _verdict(
 
 
 def _n_equal(state: State, draws: ResultDraws) -> int:
-    """Number of draws, if the likelihood was the same at all of them; else zero."""
+    """Number of draws if the likelihood was the same at all of them; otherwise zero."""
     batches = {id(each): each for each in (*state.history.batches, *draws.batches)}
     values = np.concatenate([np.zeros(0), *(each.log_likelihood for each in batches.values())])
     return len(values) if len(values) and np.isfinite(values).all() and np.ptp(values) == 0.0 else 0
@@ -273,15 +273,15 @@ def _n_equal(state: State, draws: ResultDraws) -> int:
 def log_prior_density(theta: Array, space: ParameterSpace, priors: PriorDict) -> Array:
     """Log density of bilby's priors at theta within the constraints, shapes (n, n_dim) and (n,).
 
-    Parameter by parameter and without the indicator of constraints, because ``PriorDict.ln_prob``
-    renormalises constrained priors by random draws in bilby 2 and forgets constraints in some versions of
+    It is computed for each parameter, without the indicator of constraints. ``PriorDict.ln_prob`` would
+    renormalise constrained priors by random draws in bilby 2, and ignores constraints in some versions of
     bilby 3.
     """
     first = np.array([_sum_of_densities(space.row(row), space, priors) for row in theta[:N_COMPARED]])
     try:
         with np.errstate(all="ignore"):
             densities = np.asarray(_sum_of_densities(space.columns(theta), space, priors), dtype=np.float64)
-    # A prior may be the user's own, and its density may take one number at a time.
+    # A prior may be the user's own, and its density may accept only single numbers.
     except Exception:
         densities = np.zeros(0)
     if densities.shape == (len(theta),) and np.allclose(densities[: len(first)], first, equal_nan=True):

@@ -1,4 +1,4 @@
-"""Progress of a run: the stage in plain words, the share of it that is done, and the time left."""
+"""Progress of a run: its stage in plain words, the finished share of the stage, and the time left."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nbi_sampler.reports.progress import Progress
 
 __all__ = ["RunProgress"]
 
-# Phases each batch of which is drawn from a fit, and what a fit is called there.
+# Phases in which a fit precedes each batch, and the name of such a fit.
 FITS = {"rounds": "round", "refinement": "fit"}
-# Reasons for which no draw counts yet, by stage.
+# Reasons why no draw counts yet, by stage.
 NONE_COUNTS = {
-    1: "draws so far teach the proposal and do not count",
+    1: "draws so far train the proposal and do not count",
     2: "draws count once the proposal fits the posterior",
-    3: "the result starts over",
+    3: "the result starts again",
 }
 
 
@@ -34,7 +34,7 @@ class RunProgress(Progress):
         See `Progress`.
     n_effective : float
     n_epochs : int, optional
-        Most epochs of a fit; from these the first fit is timed.
+        Most epochs of a fit, which give a first estimate of its duration.
     """
 
     _layout = "{desc}|{bar:10}| {n:.0f} % [{elapsed}{postfix}]"
@@ -78,11 +78,11 @@ class RunProgress(Progress):
 
     def round_finished(self, record: RoundRecord, effective: float) -> None:
         """See `records.Observer`."""
-        # The result has restarted, or fallen to a few draws.
+        # The result has restarted, or has lost most of its draws.
         if effective < 0.5 * self._effective:
             self.say(
                 f"nbi: {self._effective:,.0f} effective samples came from proposals that were too thin "
-                f"somewhere; their draws teach the next one, and the result goes on with {effective:,.0f}"
+                f"somewhere; their draws train the next one, and the result continues with {effective:,.0f}"
             )
         self._records.append(record)
         self._counts[record.phase] += 1
@@ -91,7 +91,7 @@ class RunProgress(Progress):
         self._show()
 
     def go_on(self, state: State) -> None:
-        """Count what an earlier process has done."""
+        """Count the work of an earlier process."""
         self._records = list(state.records)
         self._counts.update(record.phase for record in state.records)
         self._n_calls = state.n_calls
@@ -128,11 +128,11 @@ class RunProgress(Progress):
         return outlook(self._records, self._phase, self._effective, self._n_effective, Pace(fit, draw))
 
     def _left_and_share(self) -> tuple[tuple[float, str], float]:
-        """Seconds left and what they are made of; and the share of the stage that is done."""
+        """Seconds left with the reason for the estimate, and the finished share of the stage."""
         look, elapsed = self._outlook(), time.monotonic() - self._began
         n_missing = max(self._n_batch - self._n_unfinished, 0)
         if self._phase in FITS:
-            # A fit, or its batch, that takes longer than expected ends soon, for all that is known.
+            # A fit or a batch that takes longer than expected is assumed to end soon.
             done = min(elapsed, look.pace.fit) if self._is_fitting else look.seconds_of_fit
             moved = -done + (0.0 if self._is_fitting else n_missing * look.pace.draw)
         elif self._phase == "final":
@@ -146,7 +146,7 @@ class RunProgress(Progress):
         else:
             taken = time.monotonic() - self._stage_began
             share = taken / (taken + of_stage) if taken + of_stage > 0.0 else 0.0
-        # An estimate that grows takes nothing back of what is done.
+        # If the estimate grows, the finished share does not shrink.
         self._share = min(max(self._share, share if math.isfinite(share) else 0.0), 1.0)
         return (left, look.reason), self._share
 
@@ -182,7 +182,7 @@ class RunProgress(Progress):
             return [calls]
         record = self._records[-1]
         found = [calls, f"efficiency {100 * record.efficiency:.1f} %"]
-        # Before the proposal has found the posterior it is off by thousands.
+        # Before the proposal has found the posterior, log Z is wrong by thousands.
         if STAGES[self._phase][0] > 1:
             found.append(f"log Z = {record.log_evidence:.2f} +- {record.log_evidence_err:.2f}")
         return found

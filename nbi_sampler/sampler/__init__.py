@@ -1,7 +1,7 @@
-"""The sampler as bilby sees it; the only layer that knows bilby's sampler classes.
+"""The sampler as bilby sees it. No other layer knows bilby's sampler classes.
 
-A keyword of the sampler is a name in `keywords.DEFAULTS`, a check in `keywords.read_settings` and a field of
-its `Settings`; `problem` hands it to the run.
+A keyword of the sampler needs a name in `keywords.DEFAULTS`, a check in `keywords.read_settings` and a field
+of its `Settings`. `problem` passes it to the run.
 """
 
 from __future__ import annotations

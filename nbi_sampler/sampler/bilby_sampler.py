@@ -1,7 +1,7 @@
-"""The contract between bilby and a sampler, whatever the sampler then does.
+"""bilby's interface for a sampler, independent of its algorithm.
 
-Keywords by all of bilby's names, the checkpoint's place, signals, cached results. Only this file and
-`sampler.nbi` know bilby's Sampler class.
+This covers keywords by all of bilby's names, the place of the checkpoint, signals and cached results. Only
+this module and `sampler.nbi` know bilby's Sampler class.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def _with_hint(name: str) -> str:
 
 
 class BilbySampler(NestedSampler):
-    """Contract with bilby of a sampler that writes checkpoints of its own.
+    """bilby's interface for a sampler that writes its own checkpoints.
 
-    Subclasses set ``_settings``, ``_space`` and ``_start`` before this class is initialised, because bilby
-    asks for a cached result while it is, and ``_writer`` once there is something to write.
+    Subclasses set ``_settings``, ``_space`` and ``_start`` before they initialise this class, because bilby
+    asks for a cached result in the process. They set ``_writer`` once there is something to write.
     """
 
     sampler_name = "nbi"
@@ -80,13 +80,13 @@ class BilbySampler(NestedSampler):
         self._place.checks_are_over(runs=self.cached_result is None)
 
     def log_likelihood(self, theta: Any) -> float:
-        """Log-likelihood as bilby's checks before the run call it.
+        """Log-likelihood for bilby's checks before the run.
 
         Raises
         ------
         LikelihoodError
-            Where the likelihood raises, or returns no number; a TypeError that it raises goes on to bilby,
-            which has a hint for it.
+            If the likelihood raises or does not return a number. A TypeError is passed on to bilby, which has
+            a hint for it.
         """
         try:
             with quiet_about_state(), users_settings(), users_errors():
@@ -105,7 +105,7 @@ class BilbySampler(NestedSampler):
         return LikelihoodError({**parameters, **self._space.fixed}, error)
 
     def write_current_state(self) -> None:
-        """Write the checkpoint; before the first draw there is nothing to write."""
+        """Write the checkpoint; before the first draw this does nothing."""
         n_draws = 0 if self._writer is None else self._writer.write()
         if n_draws:
             logger.info(f"{n_draws:,} draws are saved in {self.checkpoint_path}")
@@ -120,11 +120,11 @@ class BilbySampler(NestedSampler):
 
     @property
     def checkpoint_path(self) -> Path:
-        """Of the one file of a run, in the directory that `get_expected_outputs` names."""
+        """Path of the only file of a run, in the folder of `get_expected_outputs`."""
         return self._place.checkpoint
 
     def _own_and_base(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Keywords of this sampler, by its own names, and those of bilby's base class."""
+        """Keywords of this sampler, by its own names, and of bilby's base class."""
         own = {name: value for name, value in kwargs.items() if name not in _BASE_KEYWORDS or name == "npool"}
         base = {name: value for name, value in kwargs.items() if name not in own}
         return self._translate_kwargs(own), base
@@ -132,34 +132,34 @@ class BilbySampler(NestedSampler):
     def _translate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         equivalents = {"seed": self.sampling_seed_equiv_kwargs, "npool": self.npool_equiv_kwargs}
         equivalents["check_point_delta_t"] = self.check_point_equiv_kwargs
-        # As the engine accepts it too.
+        # The engine accepts this name too.
         equivalents["x_mask"] = ["mask"]
-        # As aspire calls it.
+        # aspire uses this name.
         equivalents["initial_result"] = ["initial_result_file"]
-        # bilby always names npool: 1 where nothing else is given, perhaps by another name.
+        # bilby always passes npool, which is 1 unless it is set, perhaps by another name.
         if kwargs.get("npool") == DEFAULTS["npool"]:
             del kwargs["npool"]
         keywords, ignored, unknown = translate(kwargs, equivalents)
         if ignored:
-            logger.info(f"Sampler nbi has no use for {', '.join(ignored)}: ignored")
+            logger.info(f"Sampler nbi does not use and ignores {', '.join(ignored)}")
         if unknown:
             logger.warning(
-                f"Sampler nbi does not know {', '.join(map(_with_hint, unknown))}, nor a sampler that does: "
-                f"ignored. Its keywords: {', '.join(sorted(DEFAULTS))}"
+                f"Sampler nbi ignores {', '.join(map(_with_hint, unknown))}, which no known sampler takes. "
+                f"The keywords of nbi are {', '.join(sorted(DEFAULTS))}"
             )
         kwargs.clear()
         kwargs.update(keywords)
         return kwargs
 
     def _verify_kwargs_against_default_kwargs(self) -> None:
-        """Nothing is left to do: `_translate_kwargs` has refused what is unknown."""
+        """Do nothing, because `_translate_kwargs` has already refused unknown keywords."""
 
     def _verify_external_sampler(self) -> None:
-        """Nothing to import: the sampler is this package."""
+        """Do nothing, because the sampler is this package."""
 
     @in_own_settings
     def _check_cached_result(self, result_class: type[Result] | None = None) -> None:
-        """Find a result to return instead of running: one that answers the same question."""
+        """Find a saved result that answers the same question, which makes a run unnecessary."""
         if command_line_args.clean or command_line_args.use_cached:
             super()._check_cached_result(result_class)
             return
@@ -178,18 +178,18 @@ class BilbySampler(NestedSampler):
         self.cached_result, self._other_question = cached.result, cached.other_question
         if cached.why_not:
             resumes = self._settings.resume and self.checkpoint_path.is_file()
-            begins = "from the checkpoint, if that is of this run" if resumes else "from the beginning"
-            logger.warning(f"The result {cached.path} {cached.why_not}: running again, {begins}")
+            begins = "from the checkpoint, if it belongs to this run" if resumes else "from the beginning"
+            logger.warning(f"The result {cached.path} {cached.why_not}; the sampler runs again, {begins}")
 
     def _keywords(self, config: SnpeConfig) -> dict[str, Any]:
-        """All keywords of a run, by the names that its fingerprint has."""
+        """All keywords of a run, by their names in its fingerprint."""
         digests = dict.fromkeys(("model", "initial_result"))
         if self._start is not None:
             digests["model" if isinstance(self._start, Start) else "initial_result"] = self._start.digest
         return {**self.kwargs, **asdict(config), **digests}
 
     def _save_after(self, error: BaseException) -> None:
-        """Save the draws of a run that an error ended, and name the file in the error where it is ours."""
+        """Save the draws of a run that ends with an error; if the error is ours, add the name of the file."""
         self.write_current_state()
         if isinstance(error, EvaluationError) and self.checkpoint_path.exists():
-            error.args = (f"{error}. The draws so far are in {self.checkpoint_path}; run again to go on",)
+            error.args = (f"{error}. The draws so far are in {self.checkpoint_path}; run again to continue",)

@@ -1,4 +1,4 @@
-"""The evidence of a result of any sampler: a run that starts from its samples, by importance sampling."""
+"""The evidence of a result of any sampler, by importance sampling in a run that starts from its samples."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ def evidence_of(
     n_effective: float = EVIDENCE.n_effective,
     **keywords: Any,
 ) -> Result:
-    r"""Evidence and weighted samples from the posterior samples of any sampler, MCMC included.
+    r"""Evidence and weighted samples from the posterior samples of any sampler, including MCMC.
 
-    A proposal is fitted to the samples, and its draws are weighted with the likelihood. The samples
-    themselves enter no estimate, so that their errors, correlations and lost tails do not either. The error
-    of log Z is at most
+    A proposal is fitted to the samples, and its draws are weighted with the likelihood. No estimate uses the
+    samples themselves, so their errors, correlations and missing tails do not affect it. The error of log Z
+    is at most
 
     .. math:: \sigma_{\log Z} \le n_\mathrm{eff}^{-1/2}
 
     Parameters
     ----------
     result : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or dict
-        A result or its file (JSON, HDF5 or a pickle), or samples by parameter.
+        A result or its file (JSON, HDF5 or pickle), or samples by parameter.
     likelihood : bilby.core.likelihood.Likelihood
-        Of the evidence; that of the result, or another.
+        The likelihood for the evidence. It may differ from that of the result.
     priors : bilby.core.prior.PriorDict or dict, optional
-        Those of the result by default.
+        The default is the priors of the result.
     n_effective : float
-        Effective samples.
+        Required effective sample size.
     **keywords
-        Of ``bilby.run_sampler`` and of the sampler: ``outdir``, ``label``, ``seed``, ``npool`` and others.
-        The label is that of the result with ``_evidence`` by default, and its folder the result's.
+        Keywords of ``bilby.run_sampler`` and of the sampler: ``outdir``, ``label``, ``seed``, ``npool`` and
+        others. By default the folder is that of the result, and the label is that of the result with
+        ``_evidence``.
 
     Returns
     -------
     bilby.core.result.Result
-        With ``log_evidence`` and ``log_evidence_err``; status, message and k-hat are in
-        ``meta_data["nbi"]``.
+        Has ``log_evidence`` and ``log_evidence_err``. Status, message and k-hat are in ``meta_data["nbi"]``.
 
     Raises
     ------
     TypeError, ValueError
-        For samples that cannot serve, as of another problem; names what differs.
+        For unusable samples, for example of another problem; the message names the difference.
 
     References
     ----------
@@ -78,7 +78,7 @@ def evidence_of(
         result = given
     if priors is None:
         raise ValueError(
-            "priors: expected those of the evidence, got None, and samples without a result of bilby have "
+            "priors: expected priors for the evidence, got None, and samples without a bilby result have "
             "none; pass priors="
         )
     return bilby.run_sampler(

@@ -1,4 +1,4 @@
-"""Former samples as they are given (bilby's files and objects, frames, dictionaries), read to one table."""
+"""Former samples in any accepted form (bilby's files and objects, frames, dictionaries) as one table."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ __all__ = ["FormerTable", "read_table"]
 Array = NDArray[np.float64]
 
 ARGUMENT = "initial_result"
-# Columns that are no parameters: bilby's and ours, and weights by the names that packages give them.
+# Columns that are not parameters: bilby's, ours, and the names that packages give to weights.
 LOG_LIKELIHOOD, LOG_PRIOR, WEIGHTS = "log_likelihood", "log_prior", ("weights", "weight")
 
 
 @dataclass(frozen=True, eq=False)
 class FormerTable:
-    """Samples of a former posterior, one column each parameter.
+    """Samples of a former posterior, with one column for each parameter.
 
     Attributes
     ----------
     columns : dict of str to ndarray, shape (n,)
     weights : ndarray, shape (n,)
-        Summing to 1.
+        Weights that sum to 1.
     log_likelihood, log_prior : ndarray, shape (n,), optional
     source : str
-        Where they are from, for people.
+        Origin of the samples, for messages.
     priors : bilby.core.prior.PriorDict, optional
-        Of the former run.
+        Priors of the former run.
     conversions : tuple of callable
-        Conversion functions of these.
+        Conversion functions of these priors.
     """
 
     columns: dict[str, Array]
@@ -52,19 +52,19 @@ class FormerTable:
 
 
 def read_table(given: object) -> FormerTable:
-    """Read former samples from whatever holds them.
+    """Read former samples in any accepted form.
 
-    Of a result the weighted samples are taken where there are any, because they are all different.
+    A result with weighted samples gives these, because they are all different.
 
     Parameters
     ----------
     given : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or mapping
-        A file of a result is JSON, HDF5 or a pickle.
+        A file of a result is JSON, HDF5 or pickle.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        For what holds no samples; says what was expected and what was given.
+        If there are no samples; the message says what was expected and what was given.
     """
     if isinstance(given, str | os.PathLike | Result):
         return _of_result(source_of(given, ARGUMENT).result, os.fspath(given) if _is_path(given) else None)
@@ -99,7 +99,7 @@ def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
 
 
 def _weighted_samples(result: Result) -> Any:
-    # bilby raises where there are none.
+    # bilby raises if there are none.
     try:
         return result.nested_samples
     except ValueError:
@@ -111,7 +111,7 @@ def _is_weighted(frame: object) -> bool:
 
 
 def _has_all(frame: pd.DataFrame, result: Result, other: object) -> bool:
-    """Return whether weighted samples hold all that was sampled."""
+    """Return whether the weighted samples hold all sampled parameters."""
     return not isinstance(other, pd.DataFrame) or set(result.search_parameter_keys or ()) <= set(frame)
 
 
@@ -145,7 +145,7 @@ def _of_columns(
 
 
 def _as_numbers(values: NDArray[Any]) -> Array | None:
-    """A column of numbers, or None for one of texts, of complex numbers or of arrays."""
+    """A column of numbers, or None for a column of text, complex numbers or arrays."""
     if values.ndim != 1 or np.iscomplexobj(values):
         return None
     try:

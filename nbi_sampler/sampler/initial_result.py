@@ -1,4 +1,4 @@
-"""Former samples as the beginning of a run: compared with its priors, and mapped to the latent space."""
+"""Former samples for the start of a run: compared with its priors, and mapped to the latent space."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Array = NDArray[np.float64]
 def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> FormerSamples:
     """Read former samples and map them to the latent space of a run.
 
-    Parameters that they lack are drawn from the prior given the others; columns that are no parameters of
-    now are left out, and so are samples outside of the priors. The log says so.
+    Parameters that are missing are drawn from the prior given the others. Columns that are not parameters of
+    the run are left out, and so are samples outside of the priors. The log reports this.
 
     Parameters
     ----------
@@ -39,24 +39,24 @@ def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> Form
     Raises
     ------
     TypeError, ValueError, OSError
-        For samples that cannot serve; names what differs.
+        For unusable samples; the message names the difference.
     """
     table = read_table(given)
-    # Of no seed, so that a run is known by the samples alone.
+    # This does not use the seed, so the samples alone identify the run.
     rng = stage_generator(0, "initial")
     chosen, weights = _chosen(table.weights, rng)
     known, converted = _known_columns(table, priors, space)
     _check_finite(known, chosen, table)
     theta, is_known = _theta(known, chosen, space, priors, rng)
     kept = _within_priors(theta, is_known, space, table)
-    # Repeated rows would be on both sides of what is learnt and what is held out.
+    # Repeated rows would be both in the training set and in the held-out set.
     _, first, where = np.unique(theta[kept], axis=0, return_index=True, return_inverse=True)
     log_weights = np.log(np.bincount(where.ravel(), weights[kept]))
     order = np.argsort(first)
     theta, rows, log_weights = theta[kept][first[order]], chosen[kept][first[order]], log_weights[order]
     if len(rows) < FORMER.fewest:
         raise ValueError(
-            f"{ARGUMENT}: expected at least {FORMER.fewest} different samples within the priors, got "
+            f"{ARGUMENT}: expected at least {FORMER.fewest} distinct samples within the priors, got "
             f"{len(rows)} of {len(chosen)}; pass more samples, or leave {ARGUMENT}= out"
         )
     z, values = _latent(theta, space, rng), None
@@ -77,7 +77,7 @@ def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> Form
 
 
 def _chosen(weights: Array, rng: np.random.Generator) -> tuple[NDArray[np.intp], Array]:
-    """Rows to learn from, in order, and their weights: all, or a weighted choice of many."""
+    """Ordered rows for the fit and their weights: all rows, or a weighted choice if there are many."""
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)
     rows = np.flatnonzero(log_weights > log_weights.max() - REFINEMENT.negligible)
@@ -97,7 +97,7 @@ def _known_columns(
         lacking = [name for name in space.names if name not in known]
         if not lacking:
             break
-        # A conversion may be anybody's, and may need what is not there.
+        # A conversion may be the user's, and may need columns that are missing.
         try:
             with users_settings(), np.errstate(all="ignore"):
                 made = convert({name: each.copy() for name, each in table.columns.items()})
@@ -114,7 +114,7 @@ def _known_columns(
                 converted.append(name)
     if not known:
         raise ValueError(
-            f"{ARGUMENT}: expected samples of a parameter of this run at least ({', '.join(space.names)}), "
+            f"{ARGUMENT}: expected samples of at least one parameter of this run ({', '.join(space.names)}), "
             f"got {table.source} with {', '.join(table.columns) or 'none'}; rename its columns, or give the "
             "priors a conversion_function that makes the parameters"
         )
@@ -122,7 +122,7 @@ def _known_columns(
 
 
 def _conversions(table: FormerTable, priors: PriorDict) -> Iterator[Callable[..., Any]]:
-    """Functions that may make missing parameters: of both sets of priors, and bilby's for binaries."""
+    """Functions that may make missing parameters: those of both sets of priors, and bilby's for binaries."""
     yield priors.conversion_function
     yield from table.conversions
     if not {"mass_1", "mass_2", "chirp_mass", "total_mass", "mass_ratio"} & set(table.columns):
@@ -154,9 +154,9 @@ def _theta(
     priors: PriorDict,
     rng: np.random.Generator,
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Parameters of the samples, missing ones drawn from the prior given the others; the known ones marked.
+    """Parameters of the samples, with missing ones drawn from the prior, and a mask of the given ones.
 
-    Shapes (n, n_dim) and (n_dim,). Periodic parameters are brought to the range of their prior.
+    Shapes (n, n_dim) and (n_dim,). Periodic parameters are moved to the range of their prior.
     """
     theta = np.zeros((len(chosen), space.n_dim))
     for column, name in enumerate(space.names):
@@ -172,7 +172,7 @@ def _theta(
 def _within_priors(
     theta: Array, is_known: NDArray[np.bool_], space: ParameterSpace, table: FormerTable
 ) -> NDArray[np.bool_]:
-    """Mark the samples that the priors allow, shape (n,), some at least."""
+    """Mark the samples that the priors allow, shape (n,), at least some."""
     inside = space.in_support(theta) | ~is_known
     allowed = space.satisfies_constraints(theta)
     kept = inside.all(axis=1) & allowed
@@ -207,7 +207,7 @@ def _latent(theta: Array, space: ParameterSpace, rng: np.random.Generator) -> Ar
 def _comparable(
     table: FormerTable, theta: Array, rows: NDArray[np.intp], space: ParameterSpace, priors: PriorDict
 ) -> Array | None:
-    """Former log-likelihoods where the prior was the same but for a constant; None where nobody knows."""
+    """Former log-likelihoods if the prior was the same up to a constant; None if this is not known."""
     if table.log_likelihood is None or not np.isfinite(table.log_likelihood[rows]).all():
         return None
     if table.log_prior is not None:
@@ -219,7 +219,7 @@ def _comparable(
         return table.log_likelihood[rows] if same else None
     if table.priors is None:
         return None
-    # Priors from a file may be of classes that cannot be used any more.
+    # Priors from a file may have classes that are no longer usable.
     try:
         differing = ParameterSpace(table.priors, space.names).differences(space)
     except Exception:
@@ -228,14 +228,14 @@ def _comparable(
 
 
 def _say(about: dict[str, Any]) -> None:
-    """Write to the log what was made of the samples."""
+    """Write to the log how the samples are used."""
     notes = [f"starts from {about['n_samples']:,} samples of {about['source']}"]
     if about["missing"]:
-        notes.append(f"which lack {', '.join(about['missing'])}: drawn from the prior given the others")
+        notes.append(f"which lack {', '.join(about['missing'])}, drawn from the prior given the others")
     if about["converted"]:
-        notes.append(f"{', '.join(about['converted'])} made by a conversion function")
+        notes.append(f"{', '.join(about['converted'])} computed by a conversion function")
     if about["ignored"]:
-        notes.append(f"columns that are no parameters are ignored ({', '.join(about['ignored'])})")
+        notes.append(f"columns that are not parameters are ignored ({', '.join(about['ignored'])})")
     logger.info(f"nbi: {'; '.join(notes)}")
     if about["n_outside"]:
         n_all = about["n_outside"] + about["n_samples"]

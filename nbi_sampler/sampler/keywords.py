@@ -1,6 +1,6 @@
-"""Keywords of the sampler, from what a user, bilby or bilby_pipe may write to checked settings.
+"""Keywords of the sampler, converted from all accepted forms to checked settings.
 
-All are checked before anything else, so that a mistake costs no likelihood call.
+They are checked before anything else, so that a mistake costs no likelihood call.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _AS_GIVEN = (
     *("simulator", "noise", "x_obs", "model", "initial_result", "x_err", "x_mask"),
     *("vectorized", "resume", "print_method"),
 )
-# Keywords, and those of which one must be there.
+# Keywords, each with others of which one is required.
 COMPANIONS = {
     "noise": ("simulator",),
     "x_obs": ("simulator", "model"),
@@ -65,22 +65,22 @@ COMPANIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Checked keywords, by their own names; objects of the user as given.
+    """Checked keywords, by their own names; the user's objects are unchanged.
 
     Attributes
     ----------
     snpe : SnpeConfig
-        With a seed, drawn afresh where none was given.
+        The seed, which is drawn if none was given.
     training : dict
-        Fields of `TrainingConfig` to change.
+        Fields of `TrainingConfig` that are changed.
     refinement_flows : tuple of callable
         See `rounds.Networks`.
     n_threads : int
-        For torch.
+        A device of torch.
     check_point_delta_t : float
-        Seconds.
+        Interval in seconds.
     plot_format : tuple of str
-        Formats of the files of plots.
+        File formats of plots.
     """
 
     snpe: SnpeConfig
@@ -108,7 +108,7 @@ class Settings:
 def translate(
     keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]
 ) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Give keywords their own names and their values their types and meaning.
+    """Give keywords their own names, and convert their values to the right types and meanings.
 
     ``equivalents`` are other names of a keyword; see `values.by_our_names`.
 
@@ -117,14 +117,14 @@ def translate(
     dict of str to object
         Only names of `DEFAULTS`.
     list of str
-        Names that other samplers take, and that mean nothing here.
+        Names that other samplers take and that have no meaning here.
     list of str
         Names that no sampler takes.
 
     Raises
     ------
     TypeError
-        For a name that no sampler takes and that is spelled almost like one of ours.
+        If no sampler takes a name and its spelling is close to one of ours.
     """
     names = by_our_names(keywords, equivalents)
     strange = set(names) - set(DEFAULTS)
@@ -140,12 +140,12 @@ def translate(
 
 
 def read_settings(keywords: Mapping[str, Any]) -> Settings:
-    """Check the keywords of a run: a value for every name of `DEFAULTS`, as `translate` gives them.
+    """Check the keywords of a run, which has a value from `translate` for every name of `DEFAULTS`.
 
     Raises
     ------
     ValueError, TypeError
-        For the first that cannot be used; says what was expected and what was given.
+        For the first keyword that cannot be used; the message says what was expected and what was given.
     """
     given = dict(keywords)
     if given["seed"] is None:
@@ -191,12 +191,12 @@ def _check_switches(given: Mapping[str, Any]) -> None:
 
 
 def _check_company(given: Mapping[str, Any]) -> None:
-    """Refuse what means nothing without another keyword."""
+    """Refuse a keyword that has no meaning without another one."""
     for name, companions in COMPANIONS.items():
         alone = all(given[companion] is None for companion in companions)
         needed = " or ".join(f"{companion}=" for companion in companions)
         require(given[name] is None or not alone, name, f"None without {needed} (pass that too)", given[name])
     both = given["model"] is not None and given["initial_result"] is not None
     require(
-        not both, "initial_result", "None beside model= (a run has one beginning)", given["initial_result"]
+        not both, "initial_result", "None together with model= (a run has one start)", given["initial_result"]
     )

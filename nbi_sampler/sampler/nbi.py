@@ -1,6 +1,7 @@
-"""The sampler as bilby sees it: keywords in, a run of SNPE-IS, bilby's result out.
+"""The sampler that bilby runs: it reads keywords, runs SNPE-IS and returns bilby's result.
 
-bilby finds it by the entry point ``nbi``; what bilby expects of any sampler is in `bilby_sampler`.
+bilby finds it by the entry point ``nbi``. `bilby_sampler` has the interface that bilby expects of any
+sampler.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ __all__ = ["Nbi"]
 class Nbi(BilbySampler):
     """Sequential neural posterior estimation with importance sampling (SNPE-IS).
 
-    A normalising flow is trained on simulations from the likelihood's own model until it looks like the
-    posterior; its draws are weighted with the likelihood, so the answer is asymptotically exact.
+    A normalising flow is trained on simulations from the likelihood's own model until it approximates the
+    posterior. Its draws are weighted with the likelihood, so the result is asymptotically exact.
 
     Parameters
     ----------
@@ -64,83 +65,86 @@ class Nbi(BilbySampler):
     n_effective : float
         Stop when this many effective samples are reached.
     n_rounds : int
-        Most rounds of simulating and training before the refinement.
+        Most rounds of simulation and training before the refinement.
     n_sims : int or "auto"
-        Simulations a round; automatic: by the number of parameters and by what the model costs.
+        Simulations in each round. Automatic: the number of parameters and the cost of the model decide.
     loss : str
         ``"nll"`` is the paper's; ``"apt"`` (Greenberg et al. 2019) trains on the draws of all rounds.
     refine : bool
-        Whether a flow is fitted to the weighted draws once the rounds have found the posterior. False, with
-        ``loss="nll"``, is the paper's Algorithm 1.
+        Whether flows are fitted to the weighted draws after the rounds have found the posterior. False, with
+        ``loss="nll"``, is Algorithm 1 of the paper.
     max_likelihood_calls : int, optional
-        Call budget. None stops after 200 calls for every effective sample required, or 200,000 if more.
+        Budget of calls. None means 200 calls for every required effective sample, and at least 200,000.
     seed : int, optional
-        Same seed, same result; ``sampling_seed`` and ``random_seed`` mean the same. None takes a fresh one,
-        which the result's meta data name. No global generator is seeded.
+        The same seed gives the same result; ``sampling_seed`` and ``random_seed`` are other names. None draws
+        a seed, which is in the meta data of the result. No global generator is seeded.
     featurizer : str, dict or torch.nn.Module
-        How data become features: ``"auto"`` (``"pca"``), ``"svd"``, ``"mlp"``, ``"resnet-gru"``,
-        ``"resnet"``, ``"gru"``, ``"attention"``, ``"resnet2d"``; a dictionary with ``"type"`` and
-        settings; or a module from data of shape (n, n_channels, length) to features of shape (n, n_features).
+        How data are turned into features: ``"auto"`` (``"pca"``), ``"svd"``, ``"mlp"``, ``"resnet-gru"``,
+        ``"resnet"``, ``"gru"``, ``"attention"``, ``"resnet2d"``; a dictionary with ``"type"`` and settings;
+        or a module that maps data of shape (n, n_channels, length) to features of shape (n, n_features).
     flow : str, dict or torch.nn.Module
         Density estimator: ``"maf"``, ``"nsf"``, ``"mdn"``; a dictionary of settings with ``"type"``; or a
-        module with ``log_prob`` and ``sample``, which serves the rounds, the refinement keeping ``"maf"``.
+        module with ``log_prob`` and ``sample``. The rounds use such a module, and the refinement uses
+        ``"maf"``.
     simulator : callable, optional
         ``simulator(parameters) -> ndarray``, the noiseless prediction, real or complex, for likelihoods that
-        are not recognised. ``parameters`` holds sampled and fixed ones. Without it such a likelihood is
-        adapted to directly.
+        are not recognised. ``parameters`` holds the sampled and fixed ones. Without it, the run learns from
+        the values of such a likelihood alone.
     noise : float, ndarray or callable, optional
-        Of the simulator: standard deviation (of complex data, that of the real and of the imaginary part
-        each), or ``noise(prediction, rng) -> ndarray``; None if the simulator adds its own.
+        Noise of the simulator: a standard deviation (for complex data, of the real and of the imaginary
+        part), or ``noise(prediction, rng) -> ndarray``; None if the simulator adds its own.
     x_obs : array_like, optional
-        Data to compare the simulator's with; ``likelihood.y`` or ``likelihood.data`` by default.
+        Data of the same kind as the simulator's. The default is ``likelihood.y`` or ``likelihood.data``.
     vectorized : bool or "auto"
-        Whether the model takes parameters of shape (n, 1), or a likelihood without one of shape (n,);
-        automatic: try the model, and functions of jax under ``jax.vmap``, and compare.
+        Whether the model takes parameters of shape (n, 1), or a likelihood without a model those of shape
+        (n,). Automatic: try the model, and functions of jax under ``jax.vmap``, and compare with single
+        calls.
     training : dict, optional
         Settings of every fit: ``learning_rate``, ``weight_decay``, ``n_epochs``, ``patience``,
         ``batch_size``, ``n_batches``, ``validation_share``, ``gradient_norm``, ``n_atoms``, ``n_threads``.
     device : str
-        Where networks train: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        Device on which networks are trained: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     npool : int, optional
-        Processes of this machine that evaluate the likelihood; the result is the same for any number.
+        Number of processes that evaluate the likelihood. The result does not depend on it.
     pool : object, optional
-        Instead: any `concurrent.futures.Executor`, or an object with ``map``; never closed. See
-        docs/scaling.md.
+        Replaces ``npool``: any `concurrent.futures.Executor`, or an object with ``map``. It is never closed.
+        See docs/scaling.md.
     resume : bool
-        Go on from the checkpoint of the same run, where there is one. False starts afresh and removes it.
+        Whether to continue from the checkpoint of the same run, if there is one. False starts again and
+        removes it.
     check_point_delta_t : float
-        Seconds between checkpoints, at least; they are rarer where writing one takes more than a twentieth
-        of this. Signals and errors write one in any case.
+        Fewest seconds between checkpoints. The interval is longer if writing one takes more than a twentieth
+        of it. Signals and errors always write one.
     check_point_plot : bool
-        Whether the plots of the run, which ``plot=True`` asks for at its end, are refreshed between
-        checkpoints too; see docs/plots.md.
+        Whether the plots that ``plot=True`` draws at the end are also drawn between checkpoints; see
+        docs/plots.md.
     plot_format : str or list of str
-        Of these plots: ``"png"``, ``"pdf"`` or ``"svg"``, or several, such as ``"png,pdf"``; bilby's own
-        corner plot is a PNG.
+        Format of these plots: ``"png"``, ``"pdf"`` or ``"svg"``, or several, such as ``"png,pdf"``. bilby's
+        own corner plot is always a PNG.
     print_method : str, optional
-        ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s; ``"interval-60"``: a
-        line every 60 s; ``"none"``: silence.
+        ``"tqdm"`` is a bar on a terminal and in notebooks, and otherwise a line every 10 s; ``"interval-60"``
+        is a line every 60 s; ``"none"`` is silent.
     model : str, os.PathLike or NBI, optional
-        A trained model, or the file of one, to start from instead of the prior: docs/surveys.md.
+        A trained model, or its file, from which the run starts instead of the prior: docs/surveys.md.
     initial_result : str, os.PathLike, bilby.core.result.Result, pandas.DataFrame or dict, optional
-        Samples of a former posterior, of any sampler, to start from instead of the prior: a result, its
-        file, a data frame or a dictionary of arrays. docs/reanalysis.md.
+        Samples of a former posterior from any sampler, from which the run starts instead of the prior: a
+        result, its file, a data frame or a dictionary of arrays. See docs/reanalysis.md.
     x_err, x_mask : array_like, optional
-        With ``x_obs``, the data for the model; those of the likelihood by default.
+        Data for the trained model, with ``x_obs``. The default is the data of the likelihood.
     **kwargs
         Further keywords of bilby's samplers: ``outdir``, ``label``, ``use_ratio``, ``exit_code`` and others.
-        Those of any other sampler, such as ``nlive`` or ``nwalkers``, are ignored with one line in the log, a
-        name that is almost one of ours is an error, and any other a warning. Values that other samplers
-        use, such as ``seed=-1``, mean what they mean there: docs/other_samplers.md.
+        Keywords of other samplers, such as ``nlive`` or ``nwalkers``, are ignored with one line in the log. A
+        name that is spelled almost like one of ours is an error, and any other name is a warning. Values that
+        other samplers use, such as ``seed=-1``, have the same meaning here: docs/other_samplers.md.
 
     Notes
     -----
-    The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept when a run is complete, so that the
-    same call with a larger ``n_effective`` or ``max_likelihood_calls`` goes on from there. A result on disk
-    is returned only where it is "ok" and answers the same question: docs/checkpoint.md.
-    `storage.checkpoint.read_draws` gives the draws of a checkpoint as plain arrays.
+    The checkpoint is ``{outdir}/nbi_{label}/checkpoint.npz``. It is kept after a complete run, so the same
+    call with a larger ``n_effective`` or ``max_likelihood_calls`` continues from it. A result on disk is
+    returned only if it is "ok" and answers the same question: docs/checkpoint.md.
+    `storage.checkpoint.read_draws` returns the draws of a checkpoint as plain arrays.
 
-    Plugins may know more likelihoods, and offer more names of featurizers, flows and losses: docs/plugins.md.
+    Plugins may recognise more likelihoods, and offer more featurizers, flows and losses: docs/plugins.md.
 
     References
     ----------
@@ -159,7 +163,7 @@ class Nbi(BilbySampler):
         for name in idle_constraints(priors, self._space):
             logger.warning(
                 f"nbi: the constraint on {name} never acts, because the conversion function of the priors "
-                f"makes no {name}; pass one that does: PriorDict(priors, conversion_function=...)"
+                f"does not return {name}; pass one that does: PriorDict(priors, conversion_function=...)"
             )
         check_constraints(self._space, priors)
         self._forward = make_forward_model(likelihood, self._space, self._settings)
@@ -234,11 +238,11 @@ class Nbi(BilbySampler):
     def _begin(
         self, config: SnpeConfig, pool: Pool | None, between_calls: Callable[[], None]
     ) -> tuple[Problem, dict[str, Any], Checkpoint]:
-        """The problem, what it is known by, and where its run starts.
+        """Make the problem, its fingerprint and its start.
 
-        The order of parameters is that of the checkpoint; where this turns out to be of another run, it is
-        that of the priors again, because a new run must not depend on what it found. A trained model has an
-        order of its own, which that of the priors has to be.
+        The parameters have the order of the checkpoint. If the checkpoint turns out to belong to another run,
+        they have the order of the priors, because a new run must not depend on files that it finds. A trained
+        model has its own order, which must be that of the priors.
         """
         own, settings = self._space, self._settings
         path, seed, use_ratio = self.checkpoint_path, self.kwargs["seed"], bool(self.use_ratio)
@@ -262,17 +266,17 @@ class Nbi(BilbySampler):
                 say_how_it_begins(start, problem, config, logger)
                 return problem, asked, start
             self._space = own
-            # Its processes know the problem in the other order.
+            # Its processes have the problem with the other order.
             if pool is not None:
                 pool.close()
 
     @cached_property
     def _plugins(self) -> tuple[Plugin, ...]:
-        """Those that take part in the numbers."""
+        """Keywords that affect the numbers of the result."""
         return plugins_at_work(self._forward, self.kwargs)
 
     def _plots(self) -> LivePlots:
-        """Make what draws the run: at intervals where that is set, and when it is told to."""
+        """Make the object that draws plots of the run, at intervals if these are set, and on demand."""
         return LivePlots(
             self._place.folder,
             partial(RunView.from_state, label=self.label, names=self._space.names, priors=self.priors),
@@ -283,7 +287,7 @@ class Nbi(BilbySampler):
         )
 
     def _events(self, note: str, start: Checkpoint) -> RunEvents:
-        """Make what tells plugins of the run."""
+        """Make the object that reports events of the run to plugins."""
         return RunEvents(
             Run(
                 label=self.label,

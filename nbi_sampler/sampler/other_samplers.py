@@ -1,7 +1,7 @@
-"""Keywords that are not ours: those that another sampler of bilby takes, and slips of the pen.
+"""Unknown keywords: those of another bilby sampler, and misspelt ones.
 
-Scripts are written for one sampler and run with another, and packages on top of bilby hand the same keywords
-to all of them. What any other sampler takes must therefore never stop a run.
+Scripts that are written for one sampler are run with another, and packages that use bilby pass the same
+keywords to all samplers. A keyword of another sampler must therefore never stop a run.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ NAMES = frozenset(
 
 
 def taken_elsewhere(names: Iterable[str]) -> set[str]:
-    """Find those of some names that another sampler of bilby takes, or took.
+    """Find the names that another bilby sampler takes, or used to take.
 
-    Samplers that are installed are loaded only while a name is not in `NAMES`, those of bilby itself first:
-    to load a plugin may take seconds. One that cannot be loaded is passed over.
+    Installed samplers are loaded, bilby's own first, only while a name is not in `NAMES`, because loading a
+    plugin may take seconds. A sampler that cannot be loaded is skipped.
 
     Examples
     --------
@@ -51,10 +51,11 @@ def taken_elsewhere(names: Iterable[str]) -> set[str]:
 
 
 def nearest_of(name: str, valid: Iterable[str], rules: SpellingConfig = SPELLING) -> str | None:
-    """Guess the valid name that somebody must have meant who wrote another one, if there is one.
+    """Guess the valid name that was meant by another one, if there is one.
 
-    Either both are spelled alike but for a letter or two, case and separators, or one has all words of the
-    other and begins as it does. No name is meant where that of another sampler is closer by far.
+    Two names match if their spelling agrees except for a letter or two, case and separators, or if one has
+    all words of the other and the same beginning. There is no match if a name of another sampler is much
+    closer.
 
     Examples
     --------
@@ -83,18 +84,18 @@ def _spelling(name: str) -> str:
 
 
 def _shortened(name: str, valid: str) -> bool:
-    """Return whether words were left out (max_calls) or put at the end (n_effective_samples)."""
+    """Return whether words are missing (max_calls) or were added at the end (n_effective_samples)."""
     words, own = name.lower().split("_"), valid.lower().split("_")
     left_out = len(words) > 1 and words[0] == own[0] and set(words) < set(own)
     return left_out or (len(own) > 1 and words[: len(own)] == own)
 
 
 def _of_installed_samplers() -> Iterator[set[str]]:
-    """Keywords of one sampler after the other, bilby's own first."""
+    """Yield the keywords of one sampler after the other, bilby's own first."""
     by_name = sorted(entry_points(group="bilby.samplers"), key=lambda each: each.name)
     installed = sorted(by_name, key=lambda each: not each.value.startswith("bilby."))
     for entry_point in installed:
-        # Plugins run code of others when they are loaded: whatever that raises or says is not the user's.
+        # Loading a plugin runs its code. The user should not see its errors and messages.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -104,7 +105,7 @@ def _of_installed_samplers() -> Iterator[set[str]]:
 
 
 def _keywords_of(sampler: Any) -> set[str]:
-    """Defaults, other names of them, and arguments of the constructors of a sampler class."""
+    """Defaults of a sampler class, their other names, and arguments of its constructors."""
     names = set(_default_keywords(sampler))
     for attribute in dir(sampler):
         if attribute.endswith("_equiv_kwargs"):
@@ -120,9 +121,9 @@ def _default_keywords(sampler: Any) -> Iterable[str]:
     defaults = sampler.default_kwargs
     if not isinstance(defaults, property):
         return defaults
-    # The property reads signatures of the package that is wrapped, and at most attributes of a run.
+    # The property reads signatures of the wrapped package, and at most attributes of a run.
     blank = type("Blank", (sampler,), {"__init__": lambda self: None, "__getattr__": lambda self, name: None})
     try:
         return blank().default_kwargs
-    except Exception:  # The package that is wrapped is not installed.
+    except Exception:  # The wrapped package is not installed.
         return ()

@@ -1,6 +1,7 @@
-"""From bilby's likelihood and priors, and the settings, to the problem that a run solves.
+"""The problem that a run solves, made from bilby's likelihood and priors and the settings.
 
-The forward model is made with the sampler, so that mistakes cost no call; the rest when it runs.
+The forward model is made together with the sampler, so that mistakes cost no call. The rest is made in the
+run.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ __all__ = ["make_forward_model", "make_problem", "make_start", "probe_generator"
 def make_forward_model(
     likelihood: Likelihood, space: ParameterSpace, settings: Settings
 ) -> ForwardModel | None:
-    """Make the source of simulations: the user's simulator, or what is known of the likelihood, or None.
+    """Make the source of simulations: the user's simulator, the recognised model of the likelihood, or None.
 
     Raises
     ------
     ValueError
-        When a simulator has no data to be compared with, or the priors lack a parameter of the model.
+        If a simulator has no observed data, or the priors lack a parameter of the model.
     """
     if settings.simulator is None:
         forward = forward_model_for(likelihood)
@@ -51,13 +52,13 @@ def make_forward_model(
 def make_start(
     priors: PriorDict, space: ParameterSpace, forward: ForwardModel | None, settings: Settings
 ) -> Start | FormerSamples | None:
-    """Make the first proposal of a run that does not begin with the prior.
+    """Make the first proposal of a run that does not start from the prior.
 
     Raises
     ------
     TypeError, ValueError
-        For what is no trained model, or one that was trained for other priors or data; for what holds no
-        former samples, or those of another problem.
+        If the model is not a trained one, or was trained for other priors or data; if there are no former
+        samples, or they belong to another problem.
     """
     if settings.initial_result is not None:
         return samples_for(settings.initial_result, priors, space)
@@ -79,7 +80,7 @@ def make_problem(
     start: Start | FormerSamples | None = None,
     between_calls: Callable[[], None] | None = None,
 ) -> Problem:
-    """Put likelihood and networks together; a few calls of the likelihood show how it is best called."""
+    """Combine likelihood and networks; a few calls of the likelihood show how to call it best."""
     function = likelihood_function(likelihood, use_ratio)
     with users_settings(), users_errors():
         offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
@@ -97,7 +98,7 @@ def make_problem(
 
 
 def probe_generator() -> np.random.Generator:
-    """Random numbers of the first calls: of no seed, so that a likelihood can be told by its values there."""
+    """Generator for the first calls; without the seed, their values identify the likelihood."""
     return stage_generator(0, "probe")
 
 
@@ -108,14 +109,14 @@ def _observed(likelihood: Likelihood, settings: Settings) -> Any:
             observed = getattr(likelihood, name, None)
     if observed is None:
         raise ValueError(
-            f"x_obs: expected the observed data for the simulator, got None, and "
+            f"x_obs: expected observed data for the simulator, got None, and "
             f"{type(likelihood).__name__} has neither 'y' nor 'data'; pass x_obs="
         )
     return observed
 
 
 def _check_parameters(forward: ForwardModel, space: ParameterSpace) -> None:
-    """Refuse priors that lack a parameter of the model, by name and before the first call."""
+    """Refuse priors without a parameter of the model, by name and before the first call."""
     needed = [*(forward.prediction_parameters or ()), *forward.noise_parameters]
     missing = [name for name in needed if name not in space.names and name not in space.fixed]
     if missing:

@@ -1,4 +1,4 @@
-"""Likelihood and priors of a user's script: what it defines, or hands to ``bilby.run_sampler``."""
+"""Likelihood and priors that a user's script defines or passes to ``bilby.run_sampler``."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["ScriptError", "defined_in", "is_module", "names_of", "problem_of"]
 
 
 class ScriptError(ValueError):
-    """No script or module of that name, or one that defines no likelihood and priors."""
+    """The script or module does not exist, or it defines no likelihood and priors."""
 
 
 def problem_of(script: str) -> tuple[Likelihood, PriorDict]:
     """Likelihood and priors of a script, or of a module.
 
-    A script is run under another name than ``__main__``. Where it calls ``bilby.run_sampler`` all the same,
-    it ends there, and what it hands over is taken.
+    A script runs under another name than ``__main__``. If it calls ``bilby.run_sampler`` all the same, it
+    ends there, and the arguments of the call are used.
 
     Parameters
     ----------
@@ -42,36 +42,36 @@ def problem_of(script: str) -> tuple[Likelihood, PriorDict]:
 
 
 def defined_in(names: Mapping[str, Any], script: str) -> tuple[Likelihood, PriorDict]:
-    """Likelihood and priors among the names of a script, which the error tells.
+    """Likelihood and priors among the names of a script, which is named in errors.
 
     Raises
     ------
     ScriptError
-        If they are not there, or are something else.
+        If they are missing, or have another type.
     """
     likelihood, priors = names.get("likelihood"), names.get("priors")
     for what, kind, value in (("likelihood", Likelihood, likelihood), ("priors", dict, priors)):
         if not isinstance(value, kind):
             raise ScriptError(
                 f"{script}: expected it to define {what!r} of {kind.__module__}.{kind.__qualname__}, got "
-                f"{type(value).__name__}; name it so at the level of the module"
+                f"{type(value).__name__}; use this name at the level of the module"
             )
     assert isinstance(likelihood, Likelihood) and isinstance(priors, dict)
     return likelihood, priors if isinstance(priors, PriorDict) else PriorDict(priors)
 
 
 def names_of(script: str, run_name: str) -> dict[str, Any]:
-    """Names that a script or a module defines, or hands to bilby.
+    """Names that a script or a module defines, or passes to bilby.
 
     Parameters
     ----------
     run_name : str
-        That the script is run under.
+        Name under which the script runs.
 
     Raises
     ------
     ScriptError
-        If there is no such file or module.
+        If the file or module does not exist.
     """
     path = Path(script)
     with _sampling_ends_the_script() as handed:
@@ -87,7 +87,7 @@ def names_of(script: str, run_name: str) -> dict[str, Any]:
 
 
 def is_module(name: str) -> bool:
-    """Return whether there is a module of that name."""
+    """Return whether a module with this name exists."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
@@ -95,7 +95,7 @@ def is_module(name: str) -> bool:
 
 
 class _Sampled(BaseException):
-    """Ends a script that has begun to sample; not an Exception, which it might catch."""
+    """Ends a script that starts to sample; not an Exception, which the script might catch."""
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Signals during a run, kept until the run is at a place where it can stop, and given back afterwards.
+"""Signals during a run, which are held until the run can stop; the former handlers are restored afterwards.
 
-Nothing is raised inside the user's code, where a bare ``except`` would swallow it and make of the interrupted
-call a likelihood of zero. bilby's own wrapper raises there, and leaves its handlers in place when a run does.
+Nothing is raised inside the user's code, because a bare ``except`` would swallow it and turn the interrupted
+call into a likelihood of zero. bilby's own wrapper does raise there, and leaves its handlers installed after
+an error.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ __all__ = ["SignalsTo"]
 
 logger = logging.getLogger(__name__)
 
-# Seconds without a look at the signals, after which the run is taken to be in a long call.
+# If the run has not checked for signals for this many seconds, it is assumed to be in a long call.
 LONG_CALL = 1.0
-# Seconds after which a signal is a second one. Terminals and schedulers often send one twice at once.
+# A signal counts as a second one after this many seconds. Terminals and schedulers often send two at once.
 SECOND_SIGNAL = 1.0
 
 
 class SignalsTo:
-    """Hands SIGTERM, SIGINT and SIGALRM to ``leave(number, frame)`` where the run looks at them: in `check`.
+    """Passes SIGTERM, SIGINT and SIGALRM to ``leave(number, frame)`` when the run calls `check`.
 
-    On Windows SIGBREAK too, which is sent there where other systems send SIGTERM.
+    On Windows this includes SIGBREAK, which replaces SIGTERM there.
 
-    The first is kept until then; where the run is in a long call, ``save()`` is called at once. A second one
-    goes to ``leave`` at once, within whatever is running. Where that swallows what ``leave`` raises, `check`
-    raises it again, and a third signal ends the process.
+    The first signal is held until then; if the run is in a long call, ``save()`` is called at once. A second
+    signal calls ``leave`` at once, inside the running code. If that code swallows the exception of ``leave``,
+    `check` raises it again. A third signal ends the process.
 
-    Outside the main thread, where Python allows no handlers, nothing changes.
+    Outside the main thread, Python allows no handlers, and nothing changes.
 
     Parameters
     ----------
     leave : callable
-        Raises `SystemExit`.
+        It raises `SystemExit`.
     save : callable, optional
-        Raises nothing.
+        It does not raise.
     """
 
     def __init__(self, leave: Callable[..., Any], save: Callable[[], Any] | None = None) -> None:
@@ -71,7 +72,7 @@ class SignalsTo:
             self.check()
 
     def check(self) -> None:
-        """Leave, if a signal has come."""
+        """Leave if a signal has arrived."""
         if self._exit is not None:
             raise self._exit
         self._looked = time.monotonic()
@@ -80,9 +81,10 @@ class SignalsTo:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let second signals, too, wait to the end of this block: for what must not be done by halves.
+        """Hold second signals too until the end of this block, for actions that must not be interrupted.
 
-        Not by a mask: Python runs handlers in the main thread whichever thread of the process was sent to.
+        A signal mask would not suffice: Python runs handlers in the main thread, whichever thread gets the
+        signal.
         """
         if self._held:
             yield
@@ -98,7 +100,7 @@ class SignalsTo:
     def _received(self, number: int, frame: Any) -> None:
         now = time.monotonic()
         if os.getpid() != self._process:
-            # Forked by the user's code: nobody looks at signals there.
+            # This process was forked by the user's code, and does not check for signals.
             self._leave(number, frame)
         elif self._exit is not None and not self._held:
             code = getattr(self._exit, "code", 1)

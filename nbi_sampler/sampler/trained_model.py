@@ -1,4 +1,4 @@
-"""A trained model as the beginning of a run or of a survey: read, compared, put at the observed data."""
+"""A trained model at the start of a run or of a survey: read, compared, and applied to the observed data."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ __all__ = ["ModelCheck", "check_priors", "digest_of", "estimator_of", "observed_
 
 
 def estimator_of(model: object, priors: PriorDict) -> Estimator:
-    """Return the trained estimator in what is given as ``model=``: a file of `NBI.save`, or what was trained.
+    """Return the trained estimator for ``model=``: from a file of `NBI.save`, or from a trained object.
 
-    A file may lack its priors; they are those of the run then.
+    If a file has no priors, those of the run are used.
 
     Raises
     ------
     TypeError
-        For anything else.
+        For any other argument.
     ValueError
-        For a file that is no saved model, or lacks what only a program can give.
+        If a file is not a saved model, or lacks a part that only a program can supply.
     """
     if isinstance(model, str | os.PathLike):
         return _read(Path(model), priors)
@@ -55,17 +55,17 @@ def estimator_of(model: object, priors: PriorDict) -> Estimator:
 
 
 def check_priors(estimator: Estimator, space: ParameterSpace) -> None:
-    """Refuse a model that was trained for other parameters or priors: its coordinates would mean others.
+    """Refuse a model that was trained for other parameters or priors, whose coordinates differ.
 
     Raises
     ------
     ValueError
-        Names what differs.
+        The message names the differences.
     """
     differing = estimator.space.differences(space)
     if differing:
         raise ValueError(
-            f"model: expected one that was trained with the priors of this run, got one of other "
+            f"model: expected one that was trained with the priors of this run, got one with other "
             f"{'; '.join(differing)}; train a model with these priors, or leave model= out"
         )
 
@@ -77,12 +77,12 @@ def observed_by(
     x_err: ArrayLike | None = None,
     mask: ArrayLike | None = None,
 ) -> Observation:
-    """Data that the model is to be put at: as given, or those of the likelihood where that is recognised.
+    """Data for the model: those given, or those of the likelihood if it is recognised.
 
     Raises
     ------
     ValueError
-        For data of another shape than those of the training, or where there are none.
+        If the shape differs from that of the training, or if there are no data.
     """
     data_format = estimator.data_format
     alike = forward is not None and forward.shape == data_format.channel_shape
@@ -91,11 +91,11 @@ def observed_by(
             found = "it is not recognised" if forward is None else f"it has data of shape {forward.shape}"
             raise ValueError(
                 f"model: expected data of shape {estimator.data_shape} from the likelihood, but {found}; "
-                "pass them as x_obs=, with x_err= and x_mask= where the model was trained with these"
+                "pass them as x_obs=, with x_err= and x_mask= if the model was trained with these"
             )
         x_obs = data_format.as_data(forward.observed[None])[0]
         if data_format.has_mask and mask is None:
-            # Those of a likelihood are complete.
+            # The data of a likelihood are complete.
             mask = np.ones(1, dtype=bool)
     if x_err is None and data_format.has_uncertainty and forward is not None and alike:
         errors, shape = forward.uncertainty, (1, *data_format.channel_shape)
@@ -109,9 +109,9 @@ def observed_by(
 
 
 def start_at(estimator: Estimator, observed: Observation, forward: ForwardModel | None) -> Start:
-    """Make the first proposal of a run: the model at the observed data, with a share of the prior.
+    """Make the first proposal of a run from the model at the observed data and a share of the prior.
 
-    Simulations of the likelihood test the model where its data are the observed ones.
+    If the model gets the data of the likelihood, simulations of the likelihood test it.
 
     References
     ----------
@@ -128,7 +128,7 @@ def start_at(estimator: Estimator, observed: Observation, forward: ForwardModel 
 
 
 def digest_of(estimator: Estimator) -> str:
-    """Digest of a trained model: of its networks' state and of its scales."""
+    """Digest of a trained model, from the state of its networks and from its scales."""
     packer = Packer(KINDS)
     packed = packer.pack((estimator.data_format, estimator.flow, estimator.affine))
     for name, tensor in estimator.featurizer.state_dict().items():
@@ -155,22 +155,22 @@ def _read(path: Path, priors: PriorDict) -> Estimator:
 
 @dataclass(frozen=True)
 class ModelCheck:
-    r"""Compares a model with simulations of the likelihood.
+    r"""Test of a model by simulations of the likelihood.
 
-    Of data x that a parameter set theta gave, the true posterior has
+    For data x simulated at a parameter set theta, the true posterior has
 
     .. math:: \mathrm{E}_{x | \theta}\left[p(\theta) / p(\theta | x)\right] = 1
 
-    at every theta, so by Markov's inequality it falls below a share s of the prior, at the truth, with a
-    probability of at most s. A model that does so again and again has another posterior.
+    at every theta. By Markov's inequality, the posterior density at the truth is below a share s of the prior
+    density with a probability of at most s. A model with more such cases has a different posterior.
 
     Attributes
     ----------
     estimator : Estimator
     observed : Observation
-        The observed data, whose uncertainties and mask the simulations get.
+        The observed data, whose uncertainties and mask apply to the simulations.
     forward : ForwardModel
-        Of the likelihood; its data are those that the model takes.
+        Forward model of the likelihood. The model takes its data.
     """
 
     estimator: Estimator
@@ -178,15 +178,15 @@ class ModelCheck:
     forward: ForwardModel
 
     def __call__(self, draws: Draws, rng: np.random.Generator) -> bool:
-        """Return whether the model may be believed.
+        """Return whether the model can be trusted.
 
         Parameters
         ----------
         draws : Draws
-            With predictions. Those count at which their proposal is thinner than the prior: at others the
-            model may be right and blind elsewhere.
+            A batch with predictions. It counts draws at which their proposal is thinner than the prior. At
+            other draws the model may be right, although it misses other regions.
         rng : numpy.random.Generator
-            For the noise.
+            Generator of the noise.
         """
         evaluation = draws.evaluation
         assert evaluation.predictions is not None

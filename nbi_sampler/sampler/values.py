@@ -1,8 +1,8 @@
-"""From names and values of keywords, as users, parsers and other samplers write them, to what they mean.
+"""Conversion of names and values of keywords from users, parsers and other samplers to their meaning.
 
-bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, within dictionaries too, and cannot
+bilby_pipe turns ``None`` into ``'None'`` and ``[64, 64]`` into strings, also inside dictionaries, and cannot
 hold a function. A script that was written for another sampler keeps its meaning: ``seed=-1`` is a random
-seed, ``npool=0`` no processes, ``resume="overwrite"`` starts afresh.
+seed, ``npool=0`` means no processes, and ``resume="overwrite"`` starts again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["as_meant", "by_our_names", "coerced"]
 
 _IMPORTABLE = ("simulator", "noise", "featurizer", "flow", "x_obs", "x_err", "x_mask")
 _COUNTS = ("n_rounds", "n_sims", "max_likelihood_calls", "seed", "npool")
-# Names of single samplers, besides those that bilby lists for all of them.
+# Names that single samplers use, in addition to those that bilby lists for all of them.
 _ALSO = {
     "seed": ("random_state", "rseed", "rstate", "rng", "random"),
     "npool": ("processes", "Nthreads"),
@@ -35,14 +35,14 @@ _NONE_IS_DEFAULT = (
 
 
 def coerced(name: str, value: Any) -> Any:
-    """Value of a keyword: literals for their text, objects for their dotted paths, plain for numpy's numbers.
+    """Convert the value of a keyword: text to literals, paths to objects, numpy's numbers to plain ones.
 
-    Only some keywords may be imported from a path.
+    Only some keywords accept a dotted path.
 
     Raises
     ------
     ValueError
-        For a dotted path that cannot be imported.
+        If a dotted path cannot be imported.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def coerced(name: str, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Literals for text, at any depth of dictionaries and lists, and plain numbers for numpy's."""
+    """Convert text to literals at any depth of dictionaries and lists, and numpy's numbers to plain ones."""
     if isinstance(value, str):
         return _literal(value.strip(), value)
     if isinstance(value, dict):
@@ -90,10 +90,10 @@ def _literal(text: str, otherwise: Any) -> Any:
 
 
 def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Keywords by our names, values by their types; names without a meaning for us stay as they are.
+    """Convert keywords to our names and types; names that have no meaning here stay unchanged.
 
-    ``equivalents`` are other names of a keyword, those of single samplers left out. Of several that are there
-    the first counts that is not None, our own before all.
+    ``equivalents`` are other names of a keyword, without those of single samplers. If several are present,
+    the first one that is not None counts, and our own name comes first.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable
     named = dict(keywords)
     for own in {**equivalents, **_ALSO}:
         others = [name for name in equivalents.get(own, ()) if name in named and name != own]
-        # These may hold what is neither seed nor number: the module numpy.random, a key of jax.
+        # These keywords may hold other values than seeds and numbers: the module numpy.random, a key of jax.
         others += [name for name in _ALSO.get(own, ()) if name in named and _is_plain(named[name])]
         values = [coerced(own, named.pop(name)) for name in (own, *others) if name in named]
         if values:
@@ -112,9 +112,9 @@ def by_our_names(keywords: Mapping[str, Any], equivalents: Mapping[str, Iterable
 
 
 def as_meant(keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords with the values of other samplers replaced by what they mean; others stay as they are.
+    """Replace values of other samplers by their meaning; other values stay unchanged.
 
-    ``defaults`` are what None stands for where it is no value of ours.
+    ``defaults`` replace None if it is not one of our values.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def as_meant(keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     for name in _NONE_IS_DEFAULT:
         if name in meant and meant[name] is None:
             meant[name] = defaults[name]
-    # Of dynesty, where it is no criterion. Ours needs another then: the budget.
+    # dynesty uses this value for no criterion. We need another criterion then, which is the budget.
     if meant.get("n_effective") == math.inf and meant.get("max_likelihood_calls") is None:
         meant["n_effective"] = defaults["n_effective"]
     return meant
@@ -144,7 +144,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _seed(value: Any) -> Any:
-    """Of PolyChord and MultiNest -1 is random; of dynesty, nestle and pymc a generator or several numbers."""
+    """For PolyChord and MultiNest, -1 is random; dynesty, nestle and pymc take other types too."""
     if isinstance(value, np.random.Generator):
         return int(value.integers(2**32))
     if isinstance(value, np.random.RandomState):
@@ -157,12 +157,12 @@ def _seed(value: Any) -> Any:
 
 
 def _processes(value: Any) -> Any:
-    """Fewer than two are none, as for bilby."""
+    """Fewer than two processes mean none, as in bilby."""
     return max(value, 1) if _is_whole(value) else value
 
 
 def _number_for_a_pool(meant: dict[str, Any]) -> None:
-    """Of nautilus and pocomc a number of processes; of nautilus a pair, the first for the likelihood."""
+    """For nautilus and pocomc, a number of processes; for nautilus also a pair, first the likelihood's."""
     pool = meant.get("pool")
     if isinstance(pool, tuple | list) and len(pool) == 2:
         pool = meant["pool"] = pool[0]
@@ -173,22 +173,22 @@ def _number_for_a_pool(meant: dict[str, Any]) -> None:
 
 
 def _resume(value: Any) -> Any:
-    """UltraNest has words for it."""
+    """UltraNest uses words for it."""
     return _RESUME.get(value, value) if isinstance(value, str) else _switch(value)
 
 
 def _switch(value: Any) -> Any:
-    """None and 0 are False for bilby's samplers, which only ask whether it is true."""
+    """None and 0 are False for bilby's samplers, which only test whether it is true."""
     return bool(value) if value is None or (_is_whole(value) and value in (0, 1)) else value
 
 
 def _print_method(value: Any) -> Any:
-    """Of dynesty any other text asks for lines instead of a bar."""
+    """For dynesty, any other text asks for lines instead of a bar."""
     return value if not isinstance(value, str) or _PRINT.fullmatch(value) else "interval-10"
 
 
 def _flow(value: Any) -> Any:
-    """Of pocomc the number of transforms is in the name."""
+    """For pocomc, the name contains the number of transforms."""
     found = _POCOMC_FLOW.fullmatch(value) if isinstance(value, str) else None
     return {"type": found[1], "num_blocks": int(found[2])} if found else value
 

@@ -1,1 +1,1 @@
-"""Files that outlive a crash and execute nothing when they are read: archives and tables that grow."""
+"""Files that survive a crash and execute nothing when they are read: archives and growing tables."""

@@ -1,7 +1,7 @@
-"""A table in one HDF5 file that only grows: rows count once they are committed, and survive a killed process.
+"""A table in one HDF5 file to which rows are added; committed rows survive a killed process.
 
-For rows that cost much and must survive. A counter written after the rows says how many are committed. Others
-may read while the writer works.
+It serves rows that are expensive to compute. A counter that is written after the rows holds the number of
+committed ones. Other processes may read while one writes.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from nbi_sampler.storage.table_file import (
 
 __all__ = ["AppendableTable", "DamagedTable"]
 
-# Of the index of chunks, besides the rows themselves.
+# Bytes for the index of chunks, in addition to the rows.
 BYTES_PER_CHUNK, ROOM_FOR_INDEX = 64, 2**16
 
 
 class AppendableTable:
-    """Columns of equal length on disk; made by `create` or `open`, not by the constructor.
+    """Columns of equal length on disk; `create` and `open` make it, not the constructor.
 
-    A writer holds the file alone; a second one is refused. A file whose writer was killed is repaired by
-    copying the committed rows when it is next opened for writing; readers need no repair. Survives the end
-    of a process at any moment, not the loss of power. Every row has a checksum, which is looked at when it is
-    read; tables from before there were any can be read, and written, without.
+    Only one writer can open the file, and a second one is refused. If the writer was killed, the next one
+    repairs the file by copying the committed rows; readers need no repair. The table survives the end of a
+    process at any moment, but not a loss of power. Every row has a checksum, which is checked when the row is
+    read. Older tables without checksums can still be read and written.
 
     Attributes
     ----------
     path : pathlib.Path
     metadata : dict
-        What was given to `create`.
+        The fingerprint that was passed to `create`.
     columns : dict of str to numpy.dtype
-        Row types; a column of arrays has a subarray type, such as ``np.dtype((float, (3, 50)))``.
+        Types of the rows; a column of arrays has a subarray type, such as ``np.dtype((float, (3, 50)))``.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class AppendableTable:
         self.metadata: dict[str, Any] = json.loads(metadata_of(path, file))
         self._file = file
         self._lock = lock
-        # HDF5 holds back what it could not write.
+        # HDF5 keeps what it could not write.
         self._is_failing = False
         with reading(path):
             self._data = dict(file[COLUMNS].items())
@@ -94,7 +94,7 @@ class AppendableTable:
         path : str or pathlib.Path
         columns : mapping of str to numpy.dtype
         metadata : mapping
-            Anything that JSON can hold.
+            Any value that JSON can hold.
 
         Raises
         ------
@@ -108,23 +108,23 @@ class AppendableTable:
 
     @classmethod
     def open(cls, path: str | Path, *, writable: bool = False) -> AppendableTable:
-        """Open a table that exists.
+        """Open an existing table.
 
         Parameters
         ----------
         path : str or pathlib.Path
         writable : bool
-            For rows to be appended.
+            True if rows are to be appended.
 
         Raises
         ------
         FileNotFoundError
         BlockingIOError
-            Another process is writing to it.
+            If another process is writing to it.
         DamagedTable
-            Bytes are missing, or not as they were written. A `ValueError`.
+            If bytes are missing or were changed. It is a `ValueError`.
         ValueError
-            The file is no such table.
+            If the file is not such a table.
         """
         path = Path(path)
         if not path.is_file():
@@ -153,7 +153,7 @@ class AppendableTable:
 
     @property
     def chunk_length(self) -> int:
-        """Rows of a chunk of the widest column: what is best read together."""
+        """Rows in a chunk of the widest column; it is best to read them together."""
         return min((data.chunks[0] for data in self._data.values()), default=1)
 
     def append(self, rows: Mapping[str, ArrayLike]) -> None:
@@ -167,16 +167,16 @@ class AppendableTable:
         Raises
         ------
         ValueError
-            For missing or unknown columns, or other shapes. The table is as before.
+            For missing or unknown columns, or other shapes. The table is unchanged.
         OSError
-            The disk is full, or fails. Rows that were committed are safe.
+            If the disk is full or fails. Committed rows are safe.
         """
         if set(rows) != set(self._data):
             raise ValueError(f"rows: expected columns {sorted(self._data)}, got {sorted(rows)}")
         for name, values in rows.items():
             if np.iscomplexobj(values) and self.columns[name].base.kind != "c":
                 raise ValueError(
-                    f"{name}: expected real numbers, as the column is of {self.columns[name].base}, got "
+                    f"{name}: expected real numbers, because the column is of {self.columns[name].base}, got "
                     "complex ones; create the table with a complex dtype"
                 )
         arrays = {name: np.asarray(values, self.columns[name].base) for name, values in rows.items()}
@@ -192,23 +192,23 @@ class AppendableTable:
         self._reserve(start + n_new, [data for data, _ in parts])
         try:
             for data, part in parts:
-                # One that was interrupted may have left more rows; a dataset cannot shrink in this mode.
+                # An interrupted writer may have left more rows, and a dataset cannot shrink in this mode.
                 data.resize(max(start + n_new, len(data)), axis=0)
                 data[start : start + n_new] = part
                 data.flush()
             write_counter(self._file, start + n_new, self.path.stat().st_size)
         except BaseException as error:
             self._is_failing = True
-            # HDF5 has its own name for a disk that does not take what is written.
+            # HDF5 has its own error for a disk that refuses a write.
             if isinstance(error, RuntimeError):
                 raise OSError(
-                    f"path: {self.path} cannot be written: {error}; the {start:,} rows before are safe"
+                    f"path: {self.path} cannot be written: {error}; the {start:,} rows before it are safe"
                 ) from error
             raise
         self._is_failing = False
 
     def _reserve(self, n_rows: int, parts: list[h5py.Dataset]) -> None:
-        """Take room on the disk for as many rows, before anything is written."""
+        """Reserve disk space for these rows before anything is written."""
         n_bytes, n_chunks = 0, 0
         for data in parts:
             length = data.chunks[0]
@@ -222,14 +222,14 @@ class AppendableTable:
     def read(
         self, rows: slice | ArrayLike = slice(None), columns: Iterable[str] | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Rows in the order given.
+        """Read rows in the given order.
 
         Parameters
         ----------
         rows : slice or array_like of int, shape (n,)
-            Committed rows; repeats are allowed.
+            Indices of committed rows; repeats are allowed.
         columns : iterable of str, optional
-            All when left out.
+            The default is all columns.
 
         Returns
         -------
@@ -239,7 +239,7 @@ class AppendableTable:
         ------
         IndexError
         DamagedTable
-            Some of them are not as they were written.
+            If rows differ from those that were written.
         """
         n_rows = len(self)
         names = list(self._data) if columns is None else list(columns)
@@ -262,7 +262,7 @@ class AppendableTable:
     def _checked(
         self, names: list[str], read: Callable[[h5py.Dataset], NDArray[Any]]
     ) -> dict[str, NDArray[Any]]:
-        """Columns as they are read, compared with their checksums."""
+        """Read columns and compare them with their checksums."""
         with reading(self.path):
             found = {name: read(self._data[name]) for name in names}
             checks = None if self._checks is None or not names else read(self._checks)
@@ -271,7 +271,7 @@ class AppendableTable:
         return found
 
     def close(self) -> None:
-        """Close the file and let another writer in; may be called again."""
+        """Close the file so that another writer can open it; may be called again."""
         try:
             if self._file and self._file.mode != "r" and not self._is_failing:
                 write_counter(self._file, len(self))
@@ -286,7 +286,7 @@ class AppendableTable:
 
 
 def _gather(data: h5py.Dataset, index: NDArray[np.int64]) -> NDArray[Any]:
-    """Rows at ``index``, one slab for each chunk, because HDF5 is slow at scattered rows."""
+    """Rows at ``index``, read in one slab for each chunk, because HDF5 is slow for scattered rows."""
     result = np.empty((len(index), *data.shape[1:]), data.dtype)
     order = np.argsort(index, kind="stable")
     ordered = index[order]
@@ -302,5 +302,5 @@ def _gather(data: h5py.Dataset, index: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _is_run(numbers: NDArray[np.int64]) -> bool:
-    """Return whether each number is one more than that before it."""
+    """Return whether each number exceeds the previous one by one."""
     return bool((np.diff(numbers) == 1).all())

@@ -1,8 +1,8 @@
-"""One file of JSON text and plain arrays: replaced at once, and read without executing anything.
+"""One file with JSON text and plain arrays that is replaced atomically and executes nothing when read.
 
-numpy's ``npz``, so that `numpy.load` shows what is in it. A sealed header says besides which arrays the file
-holds, of which type and shape, and has a digest of each of its fields, so that neither damage nor an edit
-passes for what was written. Files without a seal, as they were once written, are read too.
+The format is numpy's ``npz``, so `numpy.load` shows the contents. A sealed header lists the arrays with their
+types and shapes, and holds a digest of each of its fields. Damage and edits are therefore noticed. Older
+files without a seal can still be read.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ __all__ = [
 ]
 
 HEADER = "header"
-# The field of a header that tells of the others, and of the arrays.
+# The header field that describes the other fields and the arrays.
 SEAL = "seal"
 SMALLEST = 22
-# Of arrays: flags, integers, floating-point numbers. Text is the header's alone.
+# Kinds of arrays: flags, integers, floating-point numbers. Text is only in the header.
 KINDS = "biufc"
 
 
 class ArchiveError(Exception):
-    """A file that is no archive, no longer a whole one, or holds something else than was written."""
+    """A file is not an archive, is incomplete, or was changed."""
 
 
 def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a file so that whoever reads it finds the former one or this one, whole.
+    """Write a file atomically, so that a reader finds either the former one or the new one.
 
     Parameters
     ----------
     path : pathlib.Path
-        Its folder is made where missing.
+        Path of the file. Missing folders are made.
     header : mapping
-        What JSON can hold; infinities and NaN as well.
+        Values that JSON can hold, including infinities and NaN.
     arrays : mapping of str to ndarray
-        Of numbers.
+        Arrays of numbers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of its own: another process may be writing the same file.
+    # A separate temporary file, because another process may be writing the same file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with temporary.open("wb") as file:
@@ -74,19 +74,19 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, ND
 def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header and arrays of a file.
 
-    Memory is taken for what the file holds and its header tells, and for no more: sizes are checked first.
+    Memory is allocated only for what the file holds and its header lists, because sizes are checked first.
 
     Raises
     ------
     ArchiveError
-        For anything but a whole file of `write_archive` that can be opened.
+        If the file cannot be opened or is not a complete file of `write_archive`.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as members:
             return _contents_of(members, os.fstat(file.fileno()).st_size)
     except ArchiveError:
         raise
-    # What a broken file makes the readers of zip, arrays and JSON raise has no end.
+    # Readers of zip, arrays and JSON may raise any error for a broken file.
     except Exception as error:
         raise ArchiveError(
             f"it is truncated, unreadable or another program's ({type(error).__name__}: {error})"
@@ -94,9 +94,9 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """A header with one field more: types and shapes of the arrays, and a digest of every other field.
+    """Add a field to a header: types and shapes of the arrays, and a digest of every other field.
 
-    `read_archive` looks at the arrays, `check_seal` at the fields.
+    `read_archive` checks the arrays, and `check_seal` checks the fields.
     """
     seal = {
         "arrays": {name: _described(array.dtype, array.shape) for name, array in arrays.items()},
@@ -106,7 +106,7 @@ def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dic
 
 
 def check_seal(header: Mapping[str, Any]) -> None:
-    """Refuse a header with a field that is not as it was sealed, by its name; one without a seal passes."""
+    """Refuse a header with a changed field, by its name; a header without a seal passes."""
     if SEAL not in header:
         return
     digests = _seal_of(header)["fields"]
@@ -120,12 +120,12 @@ def check_seal(header: Mapping[str, Any]) -> None:
 
 @contextmanager
 def reading_field(field: str) -> Iterator[None]:
-    """Turn whatever is raised within this block into an `ArchiveError` that names the field."""
+    """Turn any error within this block into an `ArchiveError` that names the field."""
     try:
         yield
     except ArchiveError:
         raise
-    # No end to what may be wrong with arguments that a file holds.
+    # Arguments from a file may be wrong in any way.
     except Exception as error:
         raise ArchiveError(
             f"it is damaged: its field {field!r} cannot be used ({type(error).__name__}: {error})"
@@ -133,9 +133,10 @@ def reading_field(field: str) -> Iterator[None]:
 
 
 def is_placeholder(path: Path) -> bool:
-    """Return whether a file is too short to hold anything: a scheduler makes those it expects beforehand.
+    """Return whether a file is too short to be an archive, such as those that schedulers make beforehand.
 
-    bilby_pipe makes them empty, or with an empty pickled dictionary; an archive has 22 bytes at least.
+    bilby_pipe makes files that are empty or hold an empty pickled dictionary. An archive has at least 22
+    bytes.
     """
     return path.stat().st_size < SMALLEST
 
@@ -153,8 +154,8 @@ def _contents_of(members: zipfile.ZipFile, n_bytes: int) -> tuple[dict[str, Any]
     for member in members.infolist():
         name = member.filename.removesuffix(".npy")
         if name in found or name == member.filename:
-            raise ArchiveError(f"it is damaged: {member.filename!r} is no array, or is there twice")
-        # The package writes none; a few bytes could grow to any size.
+            raise ArchiveError(f"it is damaged: {member.filename!r} is not an array, or occurs twice")
+        # The package writes none. A few compressed bytes could expand to any size.
         if member.compress_type != zipfile.ZIP_STORED:
             raise ArchiveError(f"it is damaged: its array {name!r} is compressed")
         found[name] = member
@@ -174,7 +175,7 @@ def _header_of(members: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> dict
         raise ArchiveError("it is another program's: it has no header")
     text = _array_of(members, member, "U")
     if text.shape != ():
-        raise ArchiveError("it is damaged: its header is no text")
+        raise ArchiveError("it is damaged: its header is not text")
     header = json.loads(str(text))
     if not isinstance(header, dict):
         raise ArchiveError("it is another program's")
@@ -195,12 +196,12 @@ def _array_of(
     kinds: str,
     promised: Mapping[str, Any] | None = None,
 ) -> NDArray[Any]:
-    """One array, read to the end of its member, where its checksum is looked at.
+    """Read one array to the end of its member, so that its checksum is compared.
 
     Raises
     ------
     ArchiveError
-        Also where type or shape are not those expected, before memory is taken.
+        Also if type or shape are not those expected; this is checked before memory is allocated.
     """
     name = member.filename.removesuffix(".npy")
     with members.open(member) as stream:
@@ -225,7 +226,7 @@ def _array_of(
 
 
 def _head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, a flag for Fortran's order, and type."""
+    """Shape, a flag for Fortran order, and type."""
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -235,7 +236,7 @@ def _head_of(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _fill(stream: IO[bytes], array: NDArray[Any]) -> None:
-    """Read bytes into an array, and on to the end of the member: only there is the checksum compared."""
+    """Read bytes into an array up to the end of the member, because the checksum is compared only there."""
     if array.nbytes:
         view = array.reshape(-1).view(np.uint8).data
         filled = 0
@@ -245,4 +246,4 @@ def _fill(stream: IO[bytes], array: NDArray[Any]) -> None:
                 raise EOFError("the file ends within an array")
             filled += n_read
     if stream.read(1):
-        raise ArchiveError("it is damaged: bytes behind an array")
+        raise ArchiveError("it is damaged: additional bytes after an array")

@@ -1,7 +1,7 @@
-"""A result found on disk, compared with the present question.
+"""A result on disk, compared with the question of the current run.
 
-bilby compares the names of the parameters only: it would hand out the answer to other data, priors or
-settings, that of another seed, one that is no answer yet, or that of the sampler that a script named before.
+bilby compares only the names of the parameters. It would return results for other data, priors, settings or
+seeds, incomplete results, and results of the sampler that a script used before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, differences, settings_
 
 __all__ = ["Cached", "Question", "find_result"]
 
-# Statuses of runs that have all that was required: more draws would make no better fit.
+# Statuses of runs that reached their target; more draws would not improve the fit.
 FINISHED = (Status.OK, Status.POOR_FIT)
 
 
@@ -39,17 +39,17 @@ class Question:
     ----------
     priors : bilby.core.prior.PriorDict
     space : ParameterSpace
-        Of the priors.
+        The priors.
     log_likelihood : callable
-        ``theta of shape (n_dim,) -> float``, in the order of the space; called a few times.
+        ``theta of shape (n_dim,) -> float``, in the order of the space; it is called a few times.
     likelihood_data : object
         The likelihood's entry in bilby's meta data.
     keywords : mapping of str to object
-        Of the sampler, ``model`` and ``initial_result`` by their digests: see `fingerprint.fingerprint`.
+        Keywords of the sampler; ``model`` and ``initial_result`` are digests: see `fingerprint.fingerprint`.
     use_ratio : bool
     n_effective : float
     seed : int, optional
-        None takes a result of any seed.
+        None accepts a result of any seed.
     injection_parameters : dict, optional
     """
 
@@ -66,17 +66,17 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Cached:
-    """The result on disk.
+    """The result on disk, and whether it answers the question.
 
     Attributes
     ----------
     result : bilby.core.result.Result, optional
-        That can be returned as it is; it may lack a posterior, which bilby then makes of its samples.
+        A result that can be returned. It may lack a posterior, which bilby then makes from its samples.
     path : pathlib.Path
     why_not : str
-        Reason for which a result that is there is not returned; empty where there is none.
+        Reason why a result on disk is not returned; empty if there is none.
     other_question : bool
-        True where it answers another question, rather than the same one with fewer draws.
+        True if the result answers another question, rather than the same one with fewer draws.
     """
 
     result: Result | None
@@ -88,8 +88,8 @@ class Cached:
 def find_result(outdir: str, label: str, result_class: type[Result] | None, question: Question) -> Cached:
     """Read the result of a label, and compare it with the question.
 
-    Returned is only one whose status is "ok" or "poor fit", with as many effective samples as are required,
-    of the same problem, settings and seed.
+    It is returned only if its status is "ok" or "poor fit", if it has the required number of effective
+    samples, and if problem, settings and seed are the same.
     """
     path = Path(result_file_name(outdir, label))
     # Schedulers make empty files beforehand.
@@ -99,20 +99,20 @@ def find_result(outdir: str, label: str, result_class: type[Result] | None, ques
         cached = read_in_result(filename=str(path), result_class=result_class)
     except (OSError, FileLoadError):
         return Cached(result=None, path=path, why_not="cannot be read")
-    # A file that somebody has changed may lack anything, and break the comparison in any way.
+    # An edited file may lack any part and break the comparison in any way.
     try:
         other = _another(cached, question)
         fewer = None if other else _too_little(cached.meta_data["nbi"], question.n_effective)
         if not other and not fewer:
             return Cached(result=_in_present_order(cached, question), path=path)
     except Exception as error:
-        return Cached(result=None, path=path, why_not=f"lacks something ({type(error).__name__}: {error})")
+        return Cached(result=None, path=path, why_not=f"lacks a part ({type(error).__name__}: {error})")
     why_not = f"was made with another {other}" if other else str(fewer)
     return Cached(result=None, path=path, why_not=why_not, other_question=bool(other))
 
 
 def _another(cached: Result, question: Question) -> str | None:
-    """Name in what a result answers another question."""
+    """Name the difference between the question of a result and this one."""
     if cached.sampler != "nbi":
         return f"sampler ({cached.sampler})"
     if sorted(cached.search_parameter_keys) != sorted(question.space.names):
@@ -134,7 +134,7 @@ def _another(cached: Result, question: Question) -> str | None:
 
 
 def _too_little(own: Mapping[str, Any], n_effective: float) -> str | None:
-    """Say why the right run has not come far enough."""
+    """Say why the run with the right question is not complete."""
     if own["status"] not in FINISHED:
         return f"has the status {own['status']!r}"
     if max(own["ess"], own["n_effective"]) < n_effective:
@@ -150,7 +150,7 @@ def _settings_that_differ(cached: Result, question: Question) -> list[str]:
         texts = own["settings"], present
         before, now = ({name: json.loads(text) for name, text in each.items()} for each in texts)
         return seed + differences(before, now)
-    # Of a version that saved the keywords alone, arrays among them by their shapes.
+    # An older version saved only the keywords, with arrays represented by their shapes.
     saved, given = cached.sampler_kwargs or {}, describable(question.keywords)
     names = [name for name in RUN_KEYWORDS if name in saved and name not in ("model", "initial_result")]
     model = own["model"]["digest"] if "model" in own else None
@@ -173,7 +173,7 @@ def _some_samples(cached: Result, space: ParameterSpace) -> tuple[NDArray[Any], 
 
 
 def _in_present_order(cached: Result, question: Question) -> Result:
-    """Bring a result to the order of parameters and the injected values of the present question."""
+    """Give a result the order of parameters and the injected values of this question."""
     names = list(question.space.names)
     if list(cached.search_parameter_keys) != names:
         columns = [list(cached.search_parameter_keys).index(name) for name in names]
@@ -186,11 +186,11 @@ def _in_present_order(cached: Result, question: Question) -> Result:
     posterior = cached._posterior
     finished = isinstance(posterior, pd.DataFrame) and len(posterior) > 0 and set(names) <= set(posterior)
     plain = {*names, *question.space.fixed, "log_likelihood", "log_prior"}
-    # bilby makes a posterior that is not there, and calls the conversion function of now, which may have
-    # failed in the run before, or not have been there.
+    # bilby makes a missing posterior, and calls the current conversion function. This function may have
+    # failed in the former run, or may not have existed.
     if not finished or set(posterior) <= plain:
         cached.posterior = None
-    # Where the run before ended in the conversion, those of the file may have been its cause.
+    # If the former run ended in the conversion, the derived columns of the file may have caused this.
     if not finished or question.injection_parameters is not None:
         cached.injection_parameters = question.injection_parameters
     return cached
@@ -213,7 +213,7 @@ def _constraints(priors: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def _alike(saved: Any, present: Any) -> bool:
-    """Return whether two nested dictionaries agree, as bilby compares them."""
+    """Return whether two nested dictionaries agree by bilby's comparison."""
     try:
         np.testing.assert_equal(saved, present)
     except AssertionError:

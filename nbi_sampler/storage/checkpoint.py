@@ -1,7 +1,7 @@
-"""A run on disk: written while it goes on, and read by the next process.
+"""A run on disk, which is written during the run and read by the next process.
 
-One file holds the state of the run, the batch in flight and the fingerprint. Of randomness it needs the seed
-alone, because every stage has a generator of its own.
+One file holds the state of the run, the batch in progress and the fingerprint. The seed describes all random
+numbers, because every stage has its own generator.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["FORMAT", "Checkpoint", "CheckpointWriter", "load", "read_draws", "sa
 FORMAT = "nbi_sampler checkpoint"
 
 FORMAT_VERSION = 2
-# Names of fields and phases in version 1, and those of today.
+# Names of fields and phases in version 1, and the current ones.
 FORMER_FIELDS = {"n_doubted": "n_unreliable"}
 
 KINDS = (
@@ -51,26 +51,26 @@ KINDS = (
     *PROPOSAL_KINDS,
 )
 
-# What the header has besides, whatever the state.
+# Additional fields of the header, for any state.
 FIELDS: dict[str, Any] = {
     **{"fingerprint": dict[str, Any], "names": list[str], "objects": list[dict[str, Any]]},
     **{"seed": int, "seconds": float},
 }
 
-# A write that takes a second is followed by so many seconds without one.
+# After a write that takes one second, none follows for this many seconds.
 REST = 20.0
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run, its seed, and its time so far.
+    """The state of a run, its seed, and its elapsed time.
 
     Attributes
     ----------
     state : State
     seed : int
     seconds : float
-        That the run has taken so far.
+        Elapsed time of the run.
     """
 
     state: State
@@ -79,7 +79,7 @@ class Checkpoint:
 
     @property
     def n_draws(self) -> int:
-        """Draws that are evaluated, those of the batch in flight too."""
+        """Number of evaluated draws, including those of the batch in progress."""
         pending = self.state.pending
         partial = None if pending is None else pending.partial
         finished = 0 if partial is None else int(partial.finished.sum())
@@ -87,16 +87,16 @@ class Checkpoint:
 
 
 def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in place of the one before.
+    """Write a checkpoint that replaces the previous one.
 
-    ``names``, of the sampled parameters, are for whoever reads the draws.
+    ``names`` of the sampled parameters are for readers of the draws.
 
     Raises
     ------
     OSError
-        Where the disk refuses; the file before is left as it was.
+        If the disk refuses the write; the previous file is unchanged.
     TypeError
-        For a user's flow whose state is more than tensors.
+        If the state of a user's flow contains anything but tensors.
     """
     packer = Packer(KINDS)
     state = packer.pack(checkpoint.state)
@@ -114,12 +114,12 @@ def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], che
 
 
 def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Checkpoint:
-    """Read a checkpoint of the run of this fingerprint; ``networks`` make a flow of the user's.
+    """Read a checkpoint with this fingerprint; ``networks`` make a user's flow.
 
     Raises
     ------
     ArchiveError
-        When the file is none, is broken or was written for something else.
+        If the file is not a checkpoint, is damaged, or belongs to another run.
     """
     header, arrays = _read(path)
     version = header.get("format_version")
@@ -139,7 +139,7 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
     if not isinstance(state, State):
         raise ArchiveError("it is damaged: it holds no state")
     if state.history.log_ratios.shape != (len(state.history.members), len(state.history)):
-        raise ArchiveError("it is damaged: densities and draws are not as many")
+        raise ArchiveError("it is damaged: the numbers of densities and draws differ")
     check_seal(header)
     return Checkpoint(state, header["seed"], float(header["seconds"]))
 
@@ -152,7 +152,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def _renamed(part: dict[str, Any]) -> dict[str, Any]:
-    """An object of version 1 with the names of today."""
+    """Convert an object of version 1 to the current names."""
     arguments = part.get("arguments")
     if not isinstance(arguments, dict) or part.get("kind") not in ("State", "RoundRecord"):
         return part
@@ -163,25 +163,25 @@ def _renamed(part: dict[str, Any]) -> dict[str, Any]:
 
 
 class CheckpointWriter(Observer):
-    """Keep a run on disk: when it is due, and when it is told to.
+    """Write checkpoints of a run at intervals and on demand.
 
     Parameters
     ----------
     write : callable
         ``write(checkpoint)``, which saves it.
     start : Checkpoint
-        The state in which this process begins.
+        State at the start of this process.
     interval : float
-        Seconds between writes, at least.
+        Fewest seconds between writes.
     interrupted : callable
-        Gives the last batch of the evaluator, as far as it is finished.
+        Returns the last batch of the evaluator, as far as it is finished.
     held : callable
-        Gives a context within which signals wait.
+        Returns a context in which signals are held.
     log : logging.Logger
     since : float, optional
-        By the monotonic clock, when this process began; now by default.
+        Start of this process on the monotonic clock; the default is the present.
     check : callable, optional
-        Called at every event: ends the run where a signal has come.
+        Called at every event. It ends the run if a signal has arrived.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class CheckpointWriter(Observer):
 
     @property
     def seconds(self) -> float:
-        """That the run has taken so far, in all processes."""
+        """Elapsed time of the run in all processes."""
         return self._begin.seconds + time.monotonic() - self._since
 
     def state_changed(self, state: State) -> None:
@@ -225,9 +225,9 @@ class CheckpointWriter(Observer):
         self._look()
 
     def write(self) -> int:
-        """Write now; the number of draws written, without any of which there is no file.
+        """Write now and return the number of draws; without draws there is no file.
 
-        Where that fails the run goes on, with a warning.
+        If the write fails, the run continues with a warning.
         """
         with self._held():
             before = time.monotonic()
@@ -250,17 +250,17 @@ class CheckpointWriter(Observer):
             self.write()
 
     def _present(self) -> State:
-        """The state, with the batch in flight as far as it is finished."""
+        """The state, with the finished part of the batch in progress."""
         state, partial = self._state, self._interrupted()
         if state.pending is None or partial is None or partial.z is not state.pending.z:
             return state
-        # Plus infinity ends a run; once the likelihood is mended those draws are to be tried again.
+        # Plus infinity ends a run. These draws are repeated after the likelihood has been corrected.
         partial = replace(partial, finished=partial.finished & (partial.log_likelihood != np.inf))
         return replace(state, pending=replace(state.pending, partial=partial))
 
 
 def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """All draws in a checkpoint, finished ones of a batch in flight included.
+    """Read all draws in a checkpoint, including finished ones of the batch in progress.
 
     Parameters
     ----------
@@ -271,22 +271,22 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     -------
     dict of str to ndarray
         ``names`` of shape (n_dim,); ``z`` and ``theta`` of shape (n, n_dim); ``log_likelihood`` and
-        ``log_ratio`` (log q - log prior) of shape (n,). ``log_likelihood - log_ratio`` are log weights, each
-        batch by its own proposal.
+        ``log_ratio`` (log q - log prior) of shape (n,). ``log_likelihood - log_ratio`` are log weights; the
+        proposal of a draw is that of its batch.
 
     Raises
     ------
     nbi_sampler.storage.archive.ArchiveError
-        When the file is no checkpoint, or damaged; names it.
+        If the file is not a checkpoint or is damaged; the message names it.
     """
     try:
         return _draws_in(*read_archive(Path(path)))
     except ArchiveError as error:
-        raise ArchiveError(f"{path}: expected a whole checkpoint of this package; {error}") from error
-    # A file that was tampered with may break what reads it in any way.
+        raise ArchiveError(f"{path}: expected a complete checkpoint of this package; {error}") from error
+    # Reading an edited file may raise any error.
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveError(
-            f"{path}: expected a whole checkpoint of this package; it is damaged ({type(error).__name__}: "
+            f"{path}: expected a complete checkpoint of this package; it is damaged ({type(error).__name__}: "
             f"{error})"
         ) from error
 

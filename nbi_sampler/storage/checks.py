@@ -1,7 +1,7 @@
-"""Checks of what a file asks for: values by type and size, networks by the parameters that the file holds.
+"""Checks of the contents of a file: types and sizes of values, and sizes of networks.
 
-Nothing of this is needed for files as they were written; a file may have been damaged or edited, and is
-checked before its objects are made and before memory is taken for them.
+Intact files pass all checks. A file may be damaged or edited, so it is checked before its objects are made
+and before memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from nbi_sampler.storage.archive import ArchiveError
 
 __all__ = ["bounded_modules", "check_arguments", "check_field", "name_in_files"]
 
-# Sizes of what classes are made of, by name of the class and path of attributes: a letter is the same number
-# within one object, n_dim in a whole file. A tuple counts as its length, an integer as itself. A proposal has
-# a number of coordinates of its own, d: one for a discrete state has fewer than there are parameters.
+# Sizes of the arguments of classes, by class and path of attributes. A letter stands for the same number
+# within one object, and n_dim for the same number in a file. A tuple counts as its length, an integer as
+# itself. A proposal has its own number of coordinates, d, because one for a discrete state has fewer than
+# there are parameters.
 SIZES: dict[str, dict[str, str]] = {
     "AffineMap": {"mean": "d", "factor": "d d"},
     "FlowProposal": {"cut": "d", "affine.mean": "d", "context": "1 c"},
@@ -50,7 +51,7 @@ SIZES: dict[str, dict[str, str]] = {
     "Familiarity": {"mean": "k", "whitening": "k k", "scores": "m"},
     "Focused": {"samples": "n n_dim", "log_likelihood": "n", "log_weights": "n"},
 }
-# Attributes that tell how many coordinates a proposal has; a mixture has those of its members.
+# Attributes that give the number of coordinates of a proposal; a mixture has that of its members.
 COORDINATES = {
     **{"PriorProposal": "n_dim", "SubspaceProposal": "n_dim", "FlowProposal": "cut"},
     **{"LatentKernels": "cut", "UnitCubeKernels": "cut"},
@@ -63,8 +64,8 @@ FOR_ALL_PARAMETERS = {
     "Pending": ("proposal",),
 }
 _KINDS_OF_ARRAYS = {np.float64: "f", np.bool_: "b"}
-# Classes that files have by the names of the first version: files of all versions are read, and the digest of
-# a model stays what it was.
+# Files use the class names of the first version. Files of all versions can therefore be read, and the digest
+# of a model does not change.
 FORMER_NAMES = {
     "DataFormat": "DataLayout",
     "OutOfDistributionTest": "Familiarity",
@@ -73,49 +74,49 @@ FORMER_NAMES = {
 
 
 def name_in_files(kind: type) -> str:
-    """Name of a class in files, which does not change with the name of the class."""
+    """Name of a class in files; it stays the same if the class is renamed."""
     return FORMER_NAMES.get(kind.__name__, kind.__name__)
 
 
-# Numbers that may be made for each one that the file holds: starting values, masks and what makes these.
+# Numbers that may be created for each number in the file: starting values, masks and intermediate results.
 SLACK = 64
-# Numbers that any module may make besides, and what a call costs of them however small its result is.
+# Numbers that any module may create in addition, and the least count of a call, however small its result.
 FREE, EACH_CALL = 2**24, 1000
-# No network has more layers or units, but for one with as many parameters.
+# No network has more layers or units, unless it has as many parameters.
 LARGEST_SETTING = 200_000
 
 
 def check_field(name: str, value: Any, hint: Any) -> None:
-    """Refuse a value that is not of the type that its place has, with an `ArchiveError`.
+    """Raise an `ArchiveError` if a value does not have the type that its place requires.
 
     Parameters
     ----------
     name : str
-        Of the place, for people.
+        Name of the place, for messages.
     value : object
     hint : type
-        As in an annotation. A class that only describes methods (`typing.Protocol`) takes any object that is
-        no plain value; a number whose name begins with ``n_`` is a count.
+        Type in the form of an annotation. A class that only describes methods (`typing.Protocol`) accepts any
+        object that is not a plain value. A number whose name begins with ``n_`` is a count.
     """
     is_count = name.rpartition(".")[2].startswith("n_") and isinstance(value, int)
     if not _conforms(value, hint) or (is_count and value < 0):
         shown = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-        raise ArchiveError(f"it is damaged: its field {name!r} is no {shown}: {_short(value)}")
+        raise ArchiveError(f"it is damaged: its field {name!r} is not of type {shown}: {_short(value)}")
 
 
 def check_arguments(
     kind: type, arguments: Mapping[str, Any], name: str, sizes: MutableMapping[str, int]
 ) -> None:
-    """Refuse arguments from which a class cannot be made, by their types and sizes, with an `ArchiveError`.
+    """Raise an `ArchiveError` if the arguments have the wrong types or sizes for a class.
 
     Parameters
     ----------
     kind : type
     arguments : mapping of str to object
     name : str
-        Of the object, for people.
+        Name of the object, for messages.
     sizes : mutable mapping of str to int
-        ``n_dim``, where it is known; filled in where it is not.
+        Holds ``n_dim`` if it is known; otherwise it is added.
     """
     hints = _hints(kind)
     for key, parameter in inspect.signature(kind).parameters.items():
@@ -123,7 +124,7 @@ def check_arguments(
             raise ArchiveError(f"it is damaged: its field '{name}.{key}' is missing")
     for key, value in arguments.items():
         if key not in hints:
-            raise ArchiveError(f"it is damaged: it has a field '{name}.{key}', which nothing takes")
+            raise ArchiveError(f"it is damaged: it has an unknown field '{name}.{key}'")
         check_field(f"{name}.{key}", value, hints[key])
     own: dict[str, int] = {}
     for path, expected in SIZES.get(name_in_files(kind), {}).items():
@@ -139,7 +140,7 @@ def check_arguments(
 def _members(
     kind: str, arguments: Mapping[str, Any], n_dim: int | None
 ) -> Iterator[tuple[str, Any, int | None]]:
-    """Proposals of which an object is made, by attribute, with the coordinates that each is to have."""
+    """Proposals that are parts of an object, by attribute, with the number of coordinates that each needs."""
     members = arguments.get("members", ())
     if kind == "StateMixture":
         for state, member in zip(arguments["states"], members, strict=True):
@@ -150,7 +151,7 @@ def _members(
     elif kind == "SubspaceProposal":
         kept = arguments["kept"]
         if kept.ndim != 1 or (np.diff(kept, prepend=-1, append=arguments["n_dim"]) < 1).any():
-            raise ArchiveError("it is damaged: its field 'SubspaceProposal.kept' is no ascending indices")
+            raise ArchiveError("it is damaged: its field 'SubspaceProposal.kept' has unordered indices")
         yield "member", arguments["member"], len(kept)
     for path in FOR_ALL_PARAMETERS.get(kind, ()):
         value = arguments.get(path)
@@ -159,7 +160,7 @@ def _members(
 
 
 def _n_coordinates(proposal: Any) -> int | None:
-    """Of a proposal that has been checked; None for what is none."""
+    """Number of coordinates of a checked proposal; None for other objects."""
     kind = type(proposal).__name__
     if kind == "MixtureProposal":
         return _n_coordinates(proposal.members[0]) if proposal.members else None
@@ -192,7 +193,7 @@ def _at(arguments: Mapping[str, Any], path: str) -> Any:
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
-    """Annotations of what a class is made from."""
+    """Annotations of the arguments of a class."""
     of_fields = hasattr(kind, "__dataclass_fields__") or issubclass(kind, tuple)
     hints = get_type_hints(kind if of_fields else kind.__init__)  # type: ignore[misc]
     return {name: hints.get(name, Any) for name in inspect.signature(kind).parameters}
@@ -201,7 +202,7 @@ def _hints(kind: type) -> dict[str, Any]:
 def _conforms(value: Any, hint: Any) -> bool:
     origin, inner = get_origin(hint), get_args(hint)
     if hasattr(origin, "__value__"):
-        # An alias that is a statement of its own, as NDArray is from NumPy 2.5 on.
+        # An alias that is a statement of its own, such as NDArray from NumPy 2.5 on.
         return _conforms(value, origin.__value__[inner])
     if hint is Any:
         return True
@@ -221,7 +222,7 @@ def _conforms(value: Any, hint: Any) -> bool:
     if origin is dict:
         return isinstance(value, dict) and all(_conforms(each, inner[1]) for each in value.values())
     if not isinstance(hint, type):
-        # A function: no file holds one.
+        # A function, which no file contains.
         return False
     if getattr(hint, "_is_protocol", False):
         return not isinstance(value, str | int | float | tuple | np.ndarray | type(None))
@@ -234,17 +235,17 @@ def _short(value: Any) -> str:
 
 
 class bounded_modules(TorchFunctionMode):
-    """Let torch make no more numbers, within this block, than the parameters in a file justify.
+    """Raise an error if torch creates more numbers in this block than the parameters in a file justify.
 
-    Every call is tried without memory first (on torch's "meta" device), which gives the size of its result.
-    An `ArchiveError` is raised at the first call beyond, and at once where a setting is beyond all bounds.
+    Every call is first made without memory (on torch's "meta" device), which gives the size of its result.
+    The first call that exceeds the limit raises an `ArchiveError`, and so does an impossible setting.
 
     Parameters
     ----------
     recipe : mapping
         Settings of the module.
     n_values : int
-        Numbers in the file that will be its parameters.
+        Numbers in the file that will become its parameters.
     """
 
     def __init__(self, recipe: Mapping[str, Any], n_values: int) -> None:
@@ -256,35 +257,37 @@ class bounded_modules(TorchFunctionMode):
                 isinstance(each, int | float) and abs(each) > max(LARGEST_SETTING, n_values)
                 for each in _leaves(setting)
             ):
-                raise ArchiveError(f"it is damaged: its field {name!r} is {setting!r}, beyond all networks")
+                raise ArchiveError(
+                    f"it is damaged: its field {name!r} is {setting!r}, too large for any network"
+                )
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Count, then call."""
+        """Count the numbers of a call, then make it."""
         kwargs = kwargs or {}
         self._left -= EACH_CALL + _size_of_result(func, args, kwargs)
         if self._left < 0:
             raise ArchiveError(
-                "it is damaged: its field 'recipe' asks for a network larger than the "
-                f"{self._n_values:,} parameters that are there"
+                "it is damaged: its field 'recipe' describes a network larger than the "
+                f"{self._n_values:,} parameters in the file"
             )
         return func(*args, **kwargs)
 
 
 def _size_of_result(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    """Numbers that a call would make; 0 where only the call itself can tell."""
+    """Numbers that a call would create; 0 if only the call itself can tell."""
     try:
         with torch.device("meta"), torch.no_grad():
             result = func(*_without_memory(args), **_without_memory(dict(kwargs)))
-    # No rule says what torch, or a subclass of its tensors, raises where sizes depend on values.
+    # If sizes depend on values, torch and subclasses of its tensors may raise any error.
     except Exception:
         return 0
     return sum(each.numel() for each in _leaves(result) if isinstance(each, Tensor))
 
 
 def _without_memory(value: Any) -> Any:
-    """The same arguments with tensors of the same shapes that have no values."""
+    """The same arguments with tensors of the same shapes that hold no values."""
     if isinstance(value, Tensor):
         return torch.empty_like(value, device="meta")
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Fingerprint of a run: priors, likelihood, keywords that change the numbers, and versions.
+"""Fingerprint of a run: priors, likelihood, keywords that affect the numbers, and versions.
 
-A saved run is compared by it with the present one. What may differ between two parts of a run is left
-out: speed and place (processes, device, intervals, folders), and how far it goes (`n_effective`,
+It shows whether a saved run is the same as the current one. Settings that may change between two parts of a
+run are left out: speed and place (processes, device, intervals, folders) and targets (`n_effective`,
 `max_likelihood_calls`). Surveys compare parts of it, because their rows depend on these too.
 """
 
@@ -51,7 +51,7 @@ RUN_KEYWORDS = (
     *("x_err", "x_mask", "vectorized", "training", "model", "initial_result"),
 )
 
-# What a prior is called changes no number.
+# The name of a prior does not affect any number.
 LABELS = re.compile(r"""\b(name|latex_label|unit)=('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|None)""")
 
 _REGISTRIES: dict[str, Registry[Any]] = {"featurizer": FEATURIZERS, "flow": FLOWS, "loss": LOSSES}
@@ -64,11 +64,12 @@ def fingerprint(
     use_ratio: bool,
     evaluator: Evaluator,
 ) -> dict[str, Any]:
-    """Values by name, of which each can be JSON.
+    """Values by name that JSON can hold.
 
-    The likelihood is told by its class and its values at draws from the prior, which a change of the data or
-    the model moves; the priors by their text and their values at fixed quantiles. ``keywords`` has a value
-    for each of `RUN_KEYWORDS` at least; the generator of the evaluator's probes must not depend on the seed.
+    The likelihood is represented by its class and its values at draws from the prior, which change with the
+    data or the model. The priors are represented by their text and their values at fixed quantiles.
+    ``keywords`` needs a value for each of `RUN_KEYWORDS`. The generator of the evaluator's probes must not
+    depend on the seed.
     """
     return {
         **priors_described(priors, evaluator.space),
@@ -82,7 +83,7 @@ def fingerprint(
 
 
 def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a fingerprint that is about keywords: each of `RUN_KEYWORDS` as JSON can hold it."""
+    """The part of a fingerprint for keywords: each of `RUN_KEYWORDS` in a form that JSON can hold."""
     training = {key: value for key, value in (keywords["training"] or {}).items() if key != "n_threads"}
     return {name: described(keywords[name]) for name in RUN_KEYWORDS} | {"training": described(training)}
 
@@ -90,9 +91,9 @@ def settings_described(keywords: Mapping[str, Any]) -> dict[str, Any]:
 def settings_as_text(
     keywords: Mapping[str, Any], use_ratio: bool, priors: PriorDict, space: ParameterSpace
 ) -> dict[str, str]:
-    """Settings that change the numbers, as JSON by name: HDF5 has neither None nor nested values.
+    """Settings that affect the numbers, as JSON by name, because HDF5 has neither None nor nested values.
 
-    Of the priors only constraints are described: a result holds all else of them.
+    Of the priors, only constraints are included, because a result holds everything else.
     """
     settings = {**settings_described(keywords), "use_ratio": use_ratio}
     settings |= constraints_described(priors, space)
@@ -100,7 +101,7 @@ def settings_as_text(
 
 
 def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]:
-    """The part of a fingerprint that is about priors: their text, and their values at fixed quantiles."""
+    """The part of a fingerprint that represents priors: their text and their values at fixed quantiles."""
     return {
         **{f"prior of {name}": _without_addresses(repr(prior)) for name, prior in sorted(priors.items())},
         "quantiles of the priors": space.signature().ravel().tolist(),
@@ -109,10 +110,10 @@ def priors_described(priors: PriorDict, space: ParameterSpace) -> dict[str, Any]
 
 
 def constraints_described(priors: PriorDict, space: ParameterSpace) -> dict[str, list[float]]:
-    """Values of the constrained quantities at fixed points, and 0 or 1 where bilby allows these points.
+    """Values of the constrained quantities at fixed points, and 0 or 1 for points that bilby allows.
 
-    Empty where nothing is constrained. A ``Constraint`` is as much in the conversion function of the priors,
-    which has no text, as in its limits. The order of the parameters changes nothing.
+    Empty if nothing is constrained. A ``Constraint`` depends on its limits and on the conversion function of
+    the priors, which has no text. The order of the parameters does not matter.
     """
     names = sorted(name for name, prior in priors.items() if isinstance(prior, Constraint))
     if not names and type(priors).evaluate_constraints is PriorDict.evaluate_constraints:
@@ -133,14 +134,14 @@ def _number(value: Any) -> float:
 
 
 def versions() -> dict[str, str]:
-    """The part of a fingerprint that is about the packages that make the numbers."""
-    # Builds of one version, for a processor or a graphics card, differ after the plus sign.
+    """The part of a fingerprint that represents the packages that affect the numbers."""
+    # Builds of one version for different hardware differ after the plus sign.
     others = {f"version of {name}": version(name).split("+")[0] for name in ("bilby", "numpy", "torch")}
     return {"version of nbi_sampler": __version__, **others}
 
 
 def differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
-    """Names of the entries of two fingerprints that differ, with both values where they are short.
+    """Names of the entries in which two fingerprints differ, with both values if these are short.
 
     Examples
     --------
@@ -173,7 +174,7 @@ def _named(name: str, saved: Mapping[str, Any], present: Mapping[str, Any]) -> s
 
 
 def described(value: Any) -> Any:
-    """Value of a keyword for JSON: arrays by a digest, networks by their shapes, functions by name."""
+    """Convert a keyword's value for JSON: arrays by a digest, networks by their shapes, functions by name."""
     if isinstance(value, Mapping):
         return {str(key): described(each) for key, each in sorted(value.items())}
     if isinstance(value, nn.Module):
@@ -196,10 +197,10 @@ def described(value: Any) -> Any:
 
 
 def _as_numbers(value: Any) -> NDArray[Any] | None:
-    """An array of numbers; None for what is none, as arrays of different lengths, texts and settings."""
+    """Convert to an array of numbers; None for anything else, such as ragged arrays, text and settings."""
     try:
         array = np.asarray(value)
-    # Lists of objects of different lengths, tensors that train: each raises something else.
+    # Ragged lists and tensors with gradients each raise different errors.
     except Exception:
         return None
     return array if array.dtype.kind in "biufc" else None
@@ -210,13 +211,13 @@ def _without_addresses(text: str) -> str:
 
 
 def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -> tuple[Plugin, ...]:
-    """Plugins that made the forward model, or offer what the keywords ask for by name, in order of name.
+    """Plugins that made the forward model or that offer names in the keywords, in order of name.
 
     Parameters
     ----------
     forward : ForwardModel, optional
     keywords : mapping of str to object
-        With ``featurizer``, ``flow`` and ``loss``, as the sampler takes them.
+        Holds ``featurizer``, ``flow`` and ``loss``, as for the sampler.
     """
     found = set() if forward is None else set(forward.plugins)
     for keyword, registry in _REGISTRIES.items():
@@ -226,7 +227,7 @@ def plugins_at_work(forward: ForwardModel | None, keywords: Mapping[str, Any]) -
 
 
 def _names(keyword: Any) -> Iterator[str]:
-    """Names in a keyword, which may be a dictionary with parts that are dictionaries."""
+    """Names in a keyword, which may be a dictionary with nested dictionaries."""
     if isinstance(keyword, str):
         yield keyword
     elif isinstance(keyword, Mapping):

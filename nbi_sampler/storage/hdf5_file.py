@@ -1,7 +1,7 @@
-"""HDF5 files below what HDF5 looks after: the first bytes, which hold a writer's mark, and room on the disk.
+"""Parts of HDF5 files that HDF5 does not handle itself: the mark of a writer, and disk space.
 
-HDF5 opens a file with a writer's mark only in single-writer mode (SWMR), where it waits for minutes for parts
-that are damaged, as they might be about to be written. And it does not survive a disk that is full.
+If a file has the mark of a writer, HDF5 opens it only in single-writer mode (SWMR). In this mode it waits for
+minutes for damaged parts, because they might still be written. HDF5 also does not survive a full disk.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import h5py
 
 __all__ = ["UnmarkedFile", "checksum", "end_of", "forsaken", "give_back", "is_marked", "reserve"]
 
-# Of version 3 of the superblock: its version, the marks, the end of the file, the checksum of all before it.
+# Superblock of version 3: its version, the marks, the end of the file, and the checksum of all before it.
 VERSION, MARKS, END, CHECKSUM = 8, 11, slice(28, 36), slice(44, 48)
 SIZE = 48
 WORD = 0xFFFFFFFF
-# Of file systems that cannot reserve room.
+# Errors of file systems that cannot reserve space.
 UNABLE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV)
 
 
 class UnmarkedFile(io.FileIO):
-    """A file opened to be read, whose superblock says that no writer has it open, and where it ends.
+    """A file to read, whose superblock then shows no writer, with its true end.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class UnmarkedFile(io.FileIO):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "r")
         head = bytearray(self.read(SIZE))
-        # One that was damaged stays so.
+        # A damaged superblock stays damaged.
         if len(head) == SIZE and head[VERSION] == 3 and head[CHECKSUM] == checksum(head[: CHECKSUM.start]):
             head[MARKS] = 0
             head[END] = self.seek(0, io.SEEK_END).to_bytes(8, "little")
@@ -47,7 +47,7 @@ class UnmarkedFile(io.FileIO):
         self.seek(0)
 
     def readinto(self, buffer: Any) -> int:
-        """Bytes from where the file stands."""
+        """Read bytes from the current position."""
         start = self.tell()
         view = memoryview(buffer).cast("B")
         n_read = 0
@@ -59,19 +59,19 @@ class UnmarkedFile(io.FileIO):
 
 
 def is_marked(path: Path) -> bool:
-    """Return whether a writer has the file open, or did not close it."""
+    """Return whether a writer has the file open, or was killed without closing it."""
     head = _head_of(path)
     return len(head) == SIZE and head[MARKS] != 0
 
 
 def end_of(path: Path) -> int:
-    """Size of the file when it was last closed, or made: beyond its size now for one that is too short."""
+    """Size of the file when it was last closed or made; a file that is too short is smaller."""
     head = _head_of(path)
     return int.from_bytes(head[END], "little") if len(head) == SIZE else SIZE
 
 
 def checksum(data: bytes | bytearray) -> bytes:
-    """That of HDF5's metadata, "lookup3".
+    """Checksum of HDF5's metadata, "lookup3".
 
     References
     ----------
@@ -85,7 +85,7 @@ def checksum(data: bytes | bytearray) -> bytes:
         a, b, c = ((x + y) & WORD for x, y in zip((a, b, c), words[i : i + 3], strict=True))
         if i + 3 < len(words):
             for turn in (4, 6, 8, 16, 19, 4):
-                # Each round is that of the one before with the names moved on.
+                # Each round is the previous one with the names shifted.
                 a = ((a - c) & WORD) ^ _turned(c, turn)
                 c = (c + b) & WORD
                 a, b, c = b, c, a
@@ -105,12 +105,12 @@ def _head_of(path: Path) -> bytes:
 
 
 def reserve(descriptor: int, start: int, n_bytes: int, path: Path) -> None:
-    """Take room in a file open for writing, if its file system can; the path is for the message.
+    """Reserve space in a file open for writing, if its file system can; the path is for the message.
 
     Raises
     ------
     OSError
-        The disk is full, or a quota or limit is reached. The file holds what it held.
+        If the disk is full, or a quota or limit is reached. The file is unchanged.
     """
     if not hasattr(os, "posix_fallocate"):
         return
@@ -120,17 +120,17 @@ def reserve(descriptor: int, start: int, n_bytes: int, path: Path) -> None:
         if error.errno not in UNABLE:
             raise OSError(
                 error.errno,
-                f"path: no room for {n_bytes:,} bytes more in {path} ({error.strerror}); make some, or give "
-                "another path, and run again: the rows that are committed are safe",
+                f"path: no room for {n_bytes:,} bytes more in {path} ({error.strerror}); make room, or give "
+                "another path, and run again; committed rows are safe",
             ) from None
 
 
 @contextlib.contextmanager
 def forsaken(file: h5py.File) -> Iterator[None]:
-    """Let nothing more be written, within this block, to a file that is closed after writes have failed.
+    """Prevent further writes within this block to a file that is closed after a failed write.
 
-    HDF5 keeps what it could not write, tries again when the file is closed, and breaks down when the process
-    ends. What it holds back goes to a file without a name instead; that on disk is as after a kill.
+    HDF5 keeps what it could not write, tries again when the file is closed, and crashes when the process
+    ends. The pending writes go to an unnamed file instead. The file on disk is then as after a kill.
     """
     with contextlib.suppress(OSError, RuntimeError, ValueError), tempfile.TemporaryFile() as nowhere:
         os.dup2(nowhere.fileno(), file.id.get_vfd_handle())
@@ -139,6 +139,6 @@ def forsaken(file: h5py.File) -> Iterator[None]:
 
 
 def give_back(path: Path) -> None:
-    """Cut off room at the end of a file that was taken for rows and not needed, once HDF5 has closed it."""
+    """Cut off unused reserved space at the end of a file after HDF5 has closed it."""
     if not is_marked(path) and 0 < end_of(path) < path.stat().st_size:
         os.truncate(path, end_of(path))

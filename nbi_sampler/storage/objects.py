@@ -1,9 +1,9 @@
-"""Objects of a run as JSON text and plain arrays, and back: nothing is pickled, so reading executes no code.
+"""Objects of a run as JSON text and plain arrays, and back, without pickle, so that reading executes no code.
 
-An object is made again by its class from the arguments of its constructor, each of which it keeps as an
-attribute of the same name; one that is referred to twice is written once and is one object again. A flow is
-made from its recipe and given its parameters. Classes are found by name among those that the caller allows,
-and what they are made from is checked first.
+A class makes its object again from the arguments of its constructor, which are stored as attributes of the
+same names. An object with two references is written once and is one object again. A flow is made from its
+recipe and then gets its parameters. Only the classes that the caller allows can be made, and their arguments
+are checked first.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ PROPOSAL_KINDS: tuple[type, ...] = (
 
 
 class Packer:
-    """Take objects apart.
+    """Takes objects apart into JSON values and arrays.
 
     Parameters
     ----------
     kinds : sequence of type
-        Classes of which objects may be.
+        Classes of the objects that may occur.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Named after the object and the attribute that they were found in, for example ``"Draws.0.z"``.
+        Named after their object and attribute, for example ``"Draws.0.z"``.
     objects : list of dict
-        In an order in which every object comes after those that it refers to.
+        Every object follows those that it refers to.
     """
 
     def __init__(self, kinds: Sequence[type]) -> None:
@@ -58,24 +58,24 @@ class Packer:
         self.objects: list[dict[str, Any]] = []
         self._kinds = tuple(kinds)
         self._counts: dict[str, int] = {}
-        # The value itself is kept too, so that no other can get its id.
+        # The value itself is kept too, so that no other object gets its id.
         self._known: dict[int, tuple[Any, dict[str, str]]] = {}
 
     def pack(self, value: Any, name: str = "value") -> Any:
-        """A value as JSON can hold it; the rest goes to `arrays` and `objects`.
+        """Convert a value to a form that JSON can hold; other parts go to `arrays` and `objects`.
 
         Parameters
         ----------
         value : object
-            Plain values, sequences (which come back as tuples), arrays, tensors, flows and objects of the
-            allowed kinds.
+            Plain values, sequences (which become tuples), arrays, tensors, flows and objects of the allowed
+            classes.
         name : str
-            For an array that it is or holds.
+            Name for an array that it is or contains.
 
         Raises
         ------
         TypeError
-            For anything else.
+            For any other value.
         """
         if isinstance(value, np.generic):
             value = value.item()
@@ -137,29 +137,29 @@ def unpack(
     device: torch.device,
     n_dim: int | None = None,
 ) -> Any:
-    """Put together what a `Packer` took apart.
+    """Make the objects that a `Packer` took apart.
 
     Parameters
     ----------
     value : object
-        As `Packer.pack` returned it.
+        The return value of `Packer.pack`.
     objects, arrays
-        Of the packer.
+        Those of the packer.
     kinds : sequence of type
         Classes that may be made.
     own_flow : callable
-        ``(n_dims, n_context) -> Density``: makes those that have no recipe.
+        ``(n_dims, n_context) -> Density``, which makes flows without a recipe.
     device : torch.device
-        For flows and tensors.
+        Device of flows and tensors.
     n_dim : int, optional
-        Sampled parameters, where the file says how many.
+        Number of sampled parameters, if the file gives it.
 
     Raises
     ------
     ArchiveError
-        For anything that no `Packer` wrote; names the object and the field.
+        For a value that no `Packer` wrote; the message names the object and the field.
     KeyError
-        For a class that is not among ``kinds``, and an object that is not there.
+        For a class that is not among ``kinds``, and for a missing object.
     """
     makers = {name_in_files(kind): kind for kind in kinds}
     made: dict[str, Any] = {}
@@ -204,7 +204,7 @@ def _flow(
     state: Mapping[str, Tensor],
     own_flow: Callable[[int, int], Density],
 ) -> Density:
-    """A flow with its parameters, of which there are as many as its recipe asks for."""
+    """A flow with its parameters, whose number its recipe must match."""
     for key, tensor in state.items():
         check_field(f"{name}.state.{key}", tensor, Tensor)
     settings = dict(recipe)
@@ -213,7 +213,7 @@ def _flow(
         check_field(f"{name}.recipe.{key}", size, int)
     if settings and n_dims == 0:
         raise ArchiveError(f"it is damaged: its field '{name}.recipe.n_dims' is missing, or 0")
-    # What it starts from is overwritten; no global generator may move.
+    # The initial values are overwritten, and no global generator may advance.
     with seeded_modules(np.random.default_rng(0)):
         if settings:
             n_values = sum(tensor.numel() for tensor in state.values())
@@ -227,6 +227,6 @@ def _flow(
 
 
 def _as_array(tensor: Tensor) -> NDArray[Any]:
-    """A tensor as an array; bfloat16, which numpy lacks, as single precision, which holds it exactly."""
+    """A tensor as an array; bfloat16, which numpy lacks, becomes single precision without loss."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

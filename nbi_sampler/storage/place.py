@@ -1,8 +1,8 @@
-"""The place of a run's files: tried and kept from other runs before the first call, cleared of former files.
+"""The place of a run's files: tested and locked before the first call, and cleared of former files.
 
-A run that cannot be written costs all of its calls, and two runs in one place overwrite each other's
-checkpoint. The place is that of the start, wherever a likelihood changes the working directory to. Files that
-another run of the same label replaces are kept under another name, or removed on request.
+A run that cannot be written loses all of its calls, and two runs in one place overwrite each other's
+checkpoint. The place is relative to the working directory at the start, even if a likelihood changes it.
+Files of another run with the same label are renamed, or removed on request.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ __all__ = ["Place", "keep_results", "remove_all", "set_aside", "writing_to"]
 
 logger = logging.getLogger(__name__)
 
-# What bilby and the plots of a run add to a label; a result that is there already is renamed to ".old".
+# Additions to a label by bilby and by the plots of a run; bilby renames an existing result to ".old".
 LONGEST_ADDITION = len("_result.json.gz.old")
-# Of a result as bilby saves it.
+# File names of a result that bilby saves.
 ENDINGS = (".json", ".json.gz", ".hdf5", ".pkl")
 RESULTS = tuple(f"_result{ending}" for ending in ENDINGS)
-# ``plot=True`` draws these, bilby the first of them.
+# ``plot=True`` draws these plots; the first is bilby's.
 FIGURES = ("corner", "run", "parameters", "data")
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
-# In names of files on Windows, where a colon would name a stream within another file.
+# Characters in file names that Windows refuses, or, for a colon, reads as a stream within another file.
 FORBIDDEN = '<>:"|?*'
-# Seconds that the workers of a run which was killed may take to end, with which its lock ends.
+# Seconds in which the workers of a killed run may end; the lock ends with them.
 WAIT_FOR_LOCK = 5.0
 
 
 class Place:
-    """Folder and names of the files of one run.
+    """Folder and file names of one run.
 
     Parameters
     ----------
     outdir : str or os.PathLike
     label, abbreviation : str
-        Of the run, and of the sampler.
+        Label of the run, and abbreviation of the sampler.
 
     Attributes
     ----------
     folder : pathlib.Path
-        Absolute.
+        Absolute path.
     checkpoint : pathlib.Path
         ``{folder}/{abbreviation}_{label}/checkpoint.npz``.
 
     Raises
     ------
     TypeError
-        Where ``outdir`` is no path.
+        If ``outdir`` is not a path.
     """
 
     def __init__(self, outdir: Any, label: Any, abbreviation: str) -> None:
@@ -72,27 +72,27 @@ class Place:
 
     @property
     def holds_a_result(self) -> bool:
-        """True where there is a file that bilby may take the result from: nothing need be written."""
-        # The method of paths raises for a name that no file can have.
+        """True if bilby may take the result from an existing file, so that nothing has to be written."""
+        # The method of paths raises for an impossible file name.
         return any(os.path.isfile(self.folder / f"{self._label}{each}") for each in RESULTS)
 
     def check(self) -> None:
-        """Try to write there; the folders that were made are left only where all is well.
+        """Try to write there; new folders remain only if this succeeds.
 
         Raises
         ------
         ValueError
-            For a label that can be no part of a file's name.
+            If the label cannot be part of a file name.
         OSError
-            For a folder that cannot be made or written to, of the kind that the system gives.
+            If a folder cannot be made or written to, with the error type of the system.
         BlockingIOError
-            Where another run is at work.
+            If another run works there.
         """
         for bad in (os.sep, os.altsep, "\0", *(FORBIDDEN if sys.platform == "win32" else "")):
             if bad and bad in self._label:
                 raise ValueError(
-                    f"label: expected a name without {bad!r}, because files are named by it, got "
-                    f"{self._label!r}; pass folders by outdir="
+                    f"label: expected a name without {bad!r}, because file names contain it, got "
+                    f"{self._label!r}; pass folders with outdir="
                 )
         missing: list[Path] = []
         try:
@@ -115,19 +115,19 @@ class Place:
             raise
 
     def checks_are_over(self, *, runs: bool) -> None:
-        """Take note of where the checks before a run have moved to; go back at once where none follows."""
+        """Note the directory to which earlier checks have changed; return at once if no run follows."""
         self._end_of_checks = _working_directory()
         if not runs:
             _go_to(self._start)
 
     @contextlib.contextmanager
     def occupied(self) -> Iterator[None]:
-        """Keep other runs out, and at the end go back to where the run began, for whoever saves its result.
+        """Keep other runs out, and finally return to the initial directory, for saving the result.
 
         Raises
         ------
         BlockingIOError
-            Where another run is at work.
+            If another run works there.
         """
         here = _working_directory()
         home = self._start if here == self._end_of_checks else here
@@ -150,13 +150,13 @@ class Place:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """A lock that ends with this process, however it ends; none where the file system knows no locks."""
+        """A lock that ends with this process, however it ends; none if the file system has no locks."""
         own = self.checkpoint.parent
         own.mkdir(parents=True, exist_ok=True)
         lock, holder = FileLock(own / ".lock"), own / ".process"
         try:
             lock.acquire(timeout=WAIT_FOR_LOCK)
-        # The second where it is this very thread that holds it.
+        # The second condition means that this thread holds it.
         except (Timeout, RuntimeError) as error:
             if isinstance(error, NotImplementedError):
                 yield
@@ -167,14 +167,14 @@ class Place:
             yield
             return
         try:
-            # A killed run's, which nobody finishes.
+            # It belonged to a killed run, and nobody will finish it.
             for left_over in own.glob(f".{self.checkpoint.name}*.part"):
                 left_over.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 holder.write_text(f"{os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield
         finally:
-            # Whoever waits for the lock of a file that is gone tries again; Windows keeps the file while it
+            # A process that waits for the lock of a removed file tries again; Windows keeps the file while it
             # is locked.
             for path in (holder, own / ".lock"):
                 with contextlib.suppress(OSError):
@@ -187,15 +187,15 @@ class Place:
         except (OSError, UnicodeDecodeError):
             who = "another process"
         return (
-            f"outdir, label: expected a place that no other run is at work in, got {self.folder} and "
-            f"{self._label!r}, where {who} is; each would overwrite the other's checkpoint. Wait until it "
+            f"outdir, label: expected a place in which no other run works, got {self.folder} and "
+            f"{self._label!r}, where {who} works; each would overwrite the other's checkpoint. Wait until it "
             "has ended, or pass another label"
         )
 
     def _no_folder(self, error: Exception) -> Exception:
         message = (
             f"outdir: expected a folder that can be made and written to, got {str(self.folder)!r} "
-            f"({_reason(error)}); pass another one, or give yourself the right to write there"
+            f"({_reason(error)}); pass another one, or get permission to write there"
         )
         return type(error)(message) if isinstance(error, OSError) else ValueError(message)
 
@@ -210,9 +210,9 @@ class Place:
 
 @contextlib.contextmanager
 def writing_to(argument: str, path: Path) -> Iterator[None]:
-    """Turn a refusal of the system within this block into one that names argument and remedy.
+    """Turn an error of the system within this block into one that names argument and remedy.
 
-    Where another process is at work, which is a `BlockingIOError`, the file says so itself.
+    If another process works there, which is a `BlockingIOError`, the file itself reports it.
     """
     try:
         yield
@@ -220,7 +220,7 @@ def writing_to(argument: str, path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         full = error.errno == errno.ENOSPC
-        remedy = "free some of that disk" if full else "give yourself the right to write there"
+        remedy = "free space on that disk" if full else "get permission to write there"
         told = type(error)(
             f"{argument}: expected a path that can be written to, got {str(path)!r} ({_reason(error)}); "
             f"pass another one, or {remedy}"
@@ -230,7 +230,7 @@ def writing_to(argument: str, path: Path) -> Iterator[None]:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file to the next free name, which is returned, so that no draws are lost.
+    """Rename a file to the next free name, and return that name, so that no draws are lost.
 
     ``x_result.json`` becomes ``x_result.old-1.json``.
     """
@@ -240,14 +240,14 @@ def set_aside(path: Path) -> Path:
 
 
 def keep_results(folder: Path, label: str, since: int | None, log: logging.Logger) -> None:
-    """Give results of a label that hold other draws than the one which is about to be saved a second name.
+    """Rename the results of a label that hold other draws than the result that will be saved.
 
-    bilby itself keeps one former result only, and that under a name which the next one overwrites. It may not
-    save the new one at all, so the former result has its own name until then.
+    bilby keeps only one former result, under a name that the next one overwrites. It may also fail to save
+    the new result. The former result therefore keeps its own name until then.
 
-    ``since`` is the time at which all draws of the new result were there already, in nanoseconds: a file that
-    is as young holds them too. None where there are new draws. The log is told of the new names, and of a
-    disk that refuses, which must not cost the result.
+    ``since`` is the time, in nanoseconds, at which all draws of the new result already existed. A file that
+    is as young holds them too. It is None if there are new draws. The log lists the new names. It also
+    reports a disk that refuses, which must not cost the result.
     """
     for path in (folder / f"{label}_result{ending}" for ending in ENDINGS):
         try:
@@ -266,10 +266,10 @@ def keep_results(folder: Path, label: str, since: int | None, log: logging.Logge
 
 
 def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) -> None:
-    """Remove all that runs of a label have left: results, checkpoints, former ones, figures, page and logs.
+    """Remove everything that runs of a label have left: results, checkpoints, figures, page and logs.
 
-    Files of other labels stay, of those too that begin like this one. The checkpoint is in the folder that
-    the runs of this label have to themselves.
+    Files of other labels stay, even if these begin with this one. The checkpoint is in a folder that only
+    runs of this label use.
     """
     endings = "|".join(map(re.escape, ENDINGS))
     result = re.compile(rf"{re.escape(label)}_result(\.old-\d+)?({endings})(\.old)?")
@@ -281,13 +281,13 @@ def remove_all(outdir: Path, label: str, checkpoint: Path, log: logging.Logger) 
     found += [each for each in _files(checkpoint.parent) if former.fullmatch(each.name)]
     for path in found:
         path.unlink(missing_ok=True)
-    # What plugins have written about the runs, each in a folder of its own.
+    # Output of plugins about the runs, each in its own folder.
     own = checkpoint.parent.iterdir() if checkpoint.parent.is_dir() else ()
     for folder in sorted(each for each in own if each.is_dir() and not each.is_symlink()):
         shutil.rmtree(folder)
         found.append(folder)
     if found:
-        log.info(f"nbi: removed, as clean=True asks for: {', '.join(map(str, found))}")
+        log.info(f"nbi: removed because of clean=True: {', '.join(map(str, found))}")
 
 
 def _reason(error: Exception) -> str:
@@ -303,7 +303,7 @@ def _try_to_write(path: Path) -> None:
 def _working_directory() -> str:
     try:
         return os.getcwd()
-    # It was removed.
+    # The file has been removed.
     except OSError:
         return ""
 
@@ -318,7 +318,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _other_names(path: Path) -> list[Path]:
-    """Names of files that were set aside under this one, and after them the next that is free."""
+    """Names of files that were renamed from this one, followed by the next free name."""
     ending = next((each for each in ENDINGS if path.name.endswith(each)), path.suffix)
     stem = path.name.removesuffix(ending)
     names = [path.with_name(f"{stem}.old-1{ending}")]
@@ -334,6 +334,6 @@ def _stamp(about: os.stat_result) -> tuple[int, int]:
 def _link_or_copy(path: Path, kept: Path) -> None:
     try:
         os.link(path, kept)
-    # Not every file system has links.
+    # Some file systems have no links.
     except (OSError, NotImplementedError):
         shutil.copy2(path, kept)

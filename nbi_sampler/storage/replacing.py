@@ -1,4 +1,4 @@
-"""A new file in the place of another, on systems too that refuse this while the other is open."""
+"""Replacement of a file by a new one, also on systems that refuse this while the file is open."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 __all__ = ["put_in_place"]
 
-# Of waiting for whoever has a file open, a virus scanner for example.
+# Seconds to wait for a process that has a file open, for example a virus scanner.
 SECONDS_TRIED = 2.0
 SECONDS_BETWEEN = 0.05
 
 
 def put_in_place(new: Path, path: Path) -> None:
-    """Rename a file to ``path``, whose file it replaces.
+    """Rename a file to ``path``, and replace the file there.
 
-    Windows refuses while any process has that file open, so there it is tried again for a while.
+    Windows refuses this while any process has the file open, so it is tried repeatedly there.
 
     Raises
     ------
     OSError
-        The system refuses.
+        If the system refuses.
     """
     end = time.monotonic() + SECONDS_TRIED
     while True:

@@ -1,4 +1,4 @@
-"""The beginning of a run: its own checkpoint, if the file holds one, or the start."""
+"""The start of a run: its own checkpoint if the file holds one, otherwise the beginning."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def begin(
     resume: bool,
     log: logging.Logger,
 ) -> Checkpoint:
-    """Start of a run: at a checkpoint of its own, or at the beginning, with the seed of ``config``.
+    """Start of a run from its own checkpoint, or from the beginning with the seed of ``config``.
 
-    Without ``resume`` a checkpoint is removed.
+    Without ``resume``, an existing checkpoint is removed.
     """
     assert config.seed is not None
     start = Checkpoint(State(), config.seed, 0.0)
@@ -45,13 +45,13 @@ def begin(
 
 
 def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, log: logging.Logger) -> None:
-    """Write one line to the log on how draws are evaluated, where networks train, and with which seed."""
+    """Write one line to the log: how draws are evaluated, on which device networks train, and the seed."""
     n_sims = start.state.n_sims or simulations_per_round(config, problem.evaluator)
     device, beginning, first = problem.networks.device, problem.start, ""
     if isinstance(beginning, Start):
         first = f", first draws from model {beginning.digest}, p-value {beginning.p_value:.2g}"
     elif beginning is not None:
-        first = f", first draws from what {len(beginning.z):,} former samples teach ({beginning.digest})"
+        first = f", first draws from a fit to {len(beginning.z):,} former samples ({beginning.digest})"
     log.info(
         f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"
         f"{first}"
@@ -59,9 +59,9 @@ def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, l
 
 
 def in_saved_order(path: Path, space: ParameterSpace, priors: PriorDict) -> ParameterSpace:
-    """The space with its columns as in a checkpoint of the same parameters, or as it is where there is none.
+    """The space with the column order of a checkpoint with the same parameters, if there is one.
 
-    A run keeps the order of parameters that it began with, because its draws, proposals and networks have it.
+    A run keeps its initial order of parameters, because its draws, proposals and networks have it.
     """
     if not path.is_file() or is_placeholder(path):
         return space
@@ -82,17 +82,18 @@ def find_checkpoint(
     problem: Problem,
     log: logging.Logger,
 ) -> Checkpoint | None:
-    """The run that a file holds, if it is the same as the present one.
+    """The run in a file, if it is the same as the current one.
 
-    The likelihood is called once, at the most likely draw of the file: where the prior is wide, data may have
-    changed without a trace in the values at its draws. A file that cannot be used is reported and renamed.
+    The likelihood is called once, at the most likely draw of the file. If the prior is wide, a change of the
+    data may not affect the likelihood at draws from the prior. A file that cannot be used is reported and
+    renamed.
 
-    A seed of None goes on with that of the file.
+    A seed of None continues with that of the file.
     """
     if not path.is_file():
         return None
     if is_placeholder(path):
-        log.info(f"nbi: the checkpoint {path} is empty, the run begins afresh")
+        log.info(f"nbi: the checkpoint {path} is empty; the run starts from the beginning")
         return None
     try:
         checkpoint = load(path, fingerprint, problem.networks)
@@ -105,12 +106,12 @@ def find_checkpoint(
             f"nbi: the checkpoint {path} is not used: {error}. It is kept as {kept.name}; the run restarts"
         )
         return None
-    log.info(f"nbi: goes on from {path}: {checkpoint.n_draws:,} draws, {checkpoint.seconds:,.0f} s before")
+    log.info(f"nbi: continues from {path}: {checkpoint.n_draws:,} draws, {checkpoint.seconds:,.0f} s before")
     return checkpoint
 
 
 def _check_best_draw(state: State, evaluator: Evaluator) -> None:
-    """Refuse a state whose most likely draw the likelihood of now values otherwise."""
+    """Refuse a state if the current likelihood has another value at its most likely draw."""
     batches = [(each.z, each.log_likelihood) for each in (*state.history.batches, *state.final)]
     if state.pending is not None and state.pending.partial is not None:
         partial = state.pending.partial
@@ -122,5 +123,5 @@ def _check_best_draw(state: State, evaluator: Evaluator) -> None:
     now = evaluator(z[[best]]).log_likelihood[0]
     if not np.isclose(now, values[best], rtol=STORAGE.tolerance, atol=STORAGE.tolerance):
         raise ArchiveError(
-            f"the likelihood has changed: its greatest value ({float(values[best])!r}) is now {float(now)!r}"
+            f"the likelihood has changed: its largest value ({float(values[best])!r}) is now {float(now)!r}"
         )

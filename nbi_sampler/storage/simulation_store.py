@@ -1,8 +1,8 @@
-"""The simulations of a forward model in one file: appended as they are made, read back in batches.
+"""The simulations of a forward model in one file, which are appended when they are made and read in batches.
 
-The store holds parameters, noiseless predictions and what else comes with a simulation (sampling times,
-masks, uncertainties); it may be larger than memory. What the simulations depend on is written down with them,
-and a store of other simulations is refused.
+The store holds parameters, noiseless predictions and additional quantities of a simulation (sampling times,
+masks, uncertainties). It may be larger than memory. It also records what the simulations depend on, and a
+store of other simulations is refused.
 """
 
 from __future__ import annotations
@@ -44,35 +44,36 @@ class Simulations(NamedTuple):
 
 
 class StoreMismatch(ValueError):
-    """A store holds other simulations than were required.
+    """A store holds other simulations than required.
 
     Attributes
     ----------
     differences : dict of str to (object, object)
-        Values of the store, and those required.
+        Values of the store, and the required ones.
     """
 
     def __init__(self, path: Path, differences: dict[str, tuple[Any, Any]]) -> None:
         self.differences = differences
         listed = "; ".join(
-            f"{name}: {has} there, {required} required" for name, (has, required) in differences.items()
+            f"{name}: {has} in the store, {required} required"
+            for name, (has, required) in differences.items()
         )
         super().__init__(f"path: {path} holds other simulations ({listed}); give another path or delete it")
 
 
 class SimulationStore:
-    """Simulations on disk; made by `create` or `open`.
+    """Simulations on disk; `create` and `open` make it.
 
     Attributes
     ----------
     names : tuple of str
-        Parameters, in the order of the columns of theta.
+        Names of the parameters, in the order of the columns of theta.
     shape : tuple of int
-        Of one prediction.
+        Shape of one prediction.
     dtype : numpy.dtype
-        Of the numbers in a prediction; real or complex.
+        Type of the numbers in a prediction, real or complex.
     fingerprint : dict of str to str
-        What the simulations depend on, by name.
+        Values that the simulations depend on, by name.
 
     Examples
     --------
@@ -111,21 +112,22 @@ class SimulationStore:
         ----------
         path : str or pathlib.Path
         names : sequence of str
-            Parameters.
+            Names of the parameters.
         shape : tuple of int
-            Of one prediction.
+            Shape of one prediction.
         extras : mapping of str to dtype, optional
-            What else a simulation has; an array as a subarray type, such as ``(bool, (50,))`` for a mask.
+            Types of additional quantities; an array has a subarray type, such as ``(bool, (50,))`` for a
+            mask.
         fingerprint : mapping of str to str, optional
-            What the simulations depend on, for example ``{name: repr(prior), ...}``.
+            Values that the simulations depend on, for example ``{name: repr(prior), ...}``.
         dtype : dtype
-            Of the predictions; a complex one where they are.
+            Type of the predictions, which may be complex.
 
         Raises
         ------
         FileExistsError
         ValueError
-            An extra is called ``theta`` or ``predictions``.
+            If an additional quantity is called ``theta`` or ``predictions``.
         """
         columns = {
             "theta": np.dtype((np.float64, (len(names),))),
@@ -150,20 +152,20 @@ class SimulationStore:
         fingerprint: Mapping[str, str] | None = None,
         writable: bool = False,
     ) -> SimulationStore:
-        """Open a store that exists, if it holds the simulations required.
+        """Open an existing store, if it holds the required simulations.
 
         Parameters
         ----------
         path : str or pathlib.Path
         names, shape, fingerprint
-            As in `create`; compared where given.
+            As in `create`; they are compared if they are given.
         writable : bool
-            For simulations to be appended.
+            True if simulations are to be appended.
 
         Raises
         ------
         StoreMismatch
-            It has other parameters, another shape or another fingerprint.
+            If it has other parameters, another shape or another fingerprint.
         FileNotFoundError, BlockingIOError, ValueError
             See `AppendableTable.open`.
         """
@@ -206,35 +208,35 @@ class SimulationStore:
         return len(self) * kind.itemsize
 
     def append(self, theta: ArrayLike, predictions: ArrayLike, **extras: ArrayLike) -> None:
-        """Commit simulations: they are kept whatever happens to the process afterwards.
+        """Commit simulations; they then survive the end of the process.
 
         Parameters
         ----------
         theta : array_like, shape (n, n_dim)
         predictions : array_like, shape (n, *shape)
         **extras : array_like, shape (n, ...)
-            All that were named at creation.
+            All additional quantities that were named at creation.
         """
         self._table.append({"theta": theta, "predictions": predictions, **extras})
 
     def read(self, rows: slice | ArrayLike = slice(None)) -> Simulations:
-        """Simulations in the order given; see `AppendableTable.read`."""
+        """Simulations in the given order; see `AppendableTable.read`."""
         return _simulations(self._table.read(rows), slice(None))
 
     def batches(
         self, size: int, rng: np.random.Generator | None = None, rows: slice = slice(None)
     ) -> Iterator[Simulations]:
-        """Every simulation once, in batches; the last one may be smaller.
+        """Yield every simulation once, in batches; the last one may be smaller.
 
-        Shuffled by reading blocks of neighbours in random order into a buffer of about 32 MB, which is
-        shuffled: random enough for training where neighbours are independent draws, and as fast as reading
-        in order. The next buffer is read by a thread while the last one is in use.
+        To shuffle, blocks of neighbours are read in random order into a buffer of about 32 MB, which is
+        shuffled. This is random enough for training if neighbours are independent draws, and as fast as
+        reading in order. A thread reads the next buffer while one is in use.
 
         Parameters
         ----------
         size : int
         rng : numpy.random.Generator, optional
-            In the order of the file without one.
+            Without a generator, the order is that of the file.
         rows : slice
             Consecutive rows, for example those that are not held out.
 
@@ -260,7 +262,7 @@ class SimulationStore:
             yield _simulations(waiting, slice(None))
 
     def _blocks(self, start: int, stop: int, rng: np.random.Generator | None) -> Iterator[NDArray[np.int64]]:
-        """Rows of a buffer at a time, made of whole chunks of the file in order or at random."""
+        """Yield the rows of one buffer after the other: whole chunks of the file, in order or at random."""
         length = self._table.chunk_length
         chunks = np.arange(start - start % length, stop, length)
         if rng is not None:
@@ -278,12 +280,12 @@ def _simulations(rows: Mapping[str, NDArray[Any]], index: NDArray[np.intp] | sli
 
 
 def read_ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """The same pieces in the same order, each made by a thread while the one before is in use.
+    """Yield the same pieces in the same order; a thread makes each while the previous one is in use.
 
     Parameters
     ----------
     pieces : iterator
-        Never None. Whoever stops early finds the thread ended: one piece more may have been made.
+        Pieces are never None. If the caller stops early, the thread ends and may have made one more piece.
 
     Examples
     --------

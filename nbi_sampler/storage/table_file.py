@@ -1,10 +1,10 @@
-"""The HDF5 file below an appendable table: made whole, written by one process, checked, mended after a kill.
+"""The HDF5 file of an appendable table: atomic creation, one writer, checks, and repair after a kill.
 
-HDF5's single-writer mode (SWMR) orders its writes so that the structure on disk is sound at any moment. But
-it gives up HDF5's own lock, and a process that did not close the file leaves a mark that refuses all further
-writing. There are no checksums for rows, and readers take what lies beyond the end of a file for zeros, or
-wait for it. So a file is locked and checked here: one with a writer's mark is repaired; a damaged one is
-refused, and left as it is.
+HDF5's single-writer mode (SWMR) orders its writes so that the structure on disk is consistent at any moment.
+But it gives up HDF5's own lock, and a process that did not close the file leaves a mark that prevents all
+further writes. Rows have no checksums. Readers treat data beyond the end of a file as zeros, or wait for
+them. This module therefore locks and checks the file. It repairs a file with the mark of a writer. It refuses
+a damaged file and leaves it unchanged.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ __all__ = [
 
 COLUMNS, COUNTER, METADATA, CHECKS = "columns", "committed", "metadata", "checksums"
 METADATA_CHECK = "metadata_crc32"
-# Single-writer mode needs this version of the format at least.
+# Single-writer mode requires at least this version of the format.
 FORMAT = ("v110", "latest")
-# A copy that no process is making any more, where no lock tells.
+# A copy of this age belongs to a dead process, if no lock shows this.
 SECONDS_UNTIL_STALE = 60.0
 ROOM_FOR_LAYOUT = 2**16
-# Looks at what a writer may be writing.
+# Number of reads of a part that a writer may be writing.
 ATTEMPTS, SECONDS_BETWEEN = 10, 0.02
 HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
 
 
 class DamagedTable(ValueError):
-    """A table of which bytes are missing, or are not those that were written."""
+    """Bytes of a table are missing or were changed."""
 
 
 def create_file(path: Path, columns: Mapping[str, np.dtype[Any]], metadata: str) -> None:
-    """Write an empty table; under ``path`` it appears complete or not at all."""
+    """Write an empty table; ``path`` never holds an incomplete one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_copies(path, is_locked=False)
     with _replacing(path, ROOM_FOR_LAYOUT) as file:
@@ -71,19 +71,19 @@ def create_file(path: Path, columns: Mapping[str, np.dtype[Any]], metadata: str)
 
 
 def is_table(path: Path) -> bool:
-    """Return whether the file is a table, be it sound or not."""
+    """Return whether the file is a table, intact or damaged."""
     if not h5py.is_hdf5(path):
         return False
     try:
         with UnmarkedFile(path) as content, h5py.File(content, "r") as file:
             return METADATA in file.attrs and COUNTER in file and COLUMNS in file
     except HDF5_ERRORS:
-        # Damaged: what it was is told by whoever reads on.
+        # The file is damaged. The code that reads further identifies the damage.
         return True
 
 
 def open_to_read(path: Path) -> h5py.File:
-    """Open beside a writer, alive or killed; raises `DamagedTable`."""
+    """Open a file that a writer has open or had open when it was killed; raises `DamagedTable`."""
     _check_whole(path)
     with reading(path):
         file = h5py.File(path, "r", swmr=True, locking=False)
@@ -96,21 +96,21 @@ def open_to_read(path: Path) -> h5py.File:
 
 
 def open_to_append(path: Path) -> tuple[h5py.File, int | None]:
-    """Open as the only writer, after a repair where the last one was killed.
+    """Open as the only writer, after a repair if the last one was killed.
 
     Returns
     -------
     h5py.File
         In single-writer mode.
     int or None
-        Descriptor whose closing lets another writer in.
+        Descriptor; closing it lets another writer in.
 
     Raises
     ------
     BlockingIOError
-        Another process is writing.
+        If another process is writing.
     DamagedTable
-        It is left as it is.
+        The file is unchanged.
     """
     lock = _locked(path)
     try:
@@ -130,7 +130,7 @@ def open_to_append(path: Path) -> tuple[h5py.File, int | None]:
 
 
 def metadata_of(path: Path, file: h5py.File) -> str:
-    """Read the text that was given to `create_file`; raises `DamagedTable`."""
+    """Read the text that was passed to `create_file`; raises `DamagedTable`."""
     with reading(path):
         text = str(file.attrs[METADATA])
         if METADATA_CHECK in file.attrs and zlib.crc32(text.encode()) != file.attrs[METADATA_CHECK]:
@@ -139,19 +139,20 @@ def metadata_of(path: Path, file: h5py.File) -> str:
 
 
 def n_committed(path: Path, file: h5py.File) -> int:
-    """Number of rows that count; raises `DamagedTable`."""
+    """Number of committed rows; raises `DamagedTable`."""
     return _read_counter(path, file)[0]
 
 
 def refresh_counter(file: h5py.File) -> None:
-    """See what a writer has committed since."""
+    """Read what a writer has committed since."""
     file[COUNTER].refresh()
 
 
 def write_counter(file: h5py.File, n_rows: int, size: int = 0) -> None:
-    """Commit rows that are on disk: their number, with its complement, which tells damage, and a size.
+    """Commit rows that are on disk: write their number, its complement, which reveals damage, and a size.
 
-    The size is that of the file now, in bytes, below which it never falls while written; 0 says nothing.
+    The size is that of the file in bytes. The file never shrinks below it while it is written. 0 means no
+    size.
     """
     file[COUNTER][...] = [n_rows, ~n_rows, size][: len(file[COUNTER])]
     file[COUNTER].flush()
@@ -165,10 +166,10 @@ def checksums(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
 def check_rows(
     path: Path, columns: Mapping[str, NDArray[Any]], checks: NDArray[np.uint32], names: list[str], of: str
 ) -> None:
-    """Refuse rows that are not as they were written, by a `DamagedTable` that says ``of`` which they are.
+    """Raise a `DamagedTable` that names ``of`` if rows differ from those that were written.
 
-    ``checks``, shape (n, n_names), are those written for all columns of the table; ``names`` are of these, in
-    any order.
+    ``checks``, shape (n, n_names), are the stored checksums of all columns of the table. ``names`` are some
+    of these columns in any order.
     """
     place = {name: i for i, name in enumerate(sorted(names))}
     wrong = np.zeros(len(checks), dtype=bool)
@@ -180,7 +181,7 @@ def check_rows(
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what HDF5 raises within this block into a `DamagedTable` that names the file."""
+    """Turn an error of HDF5 within this block into a `DamagedTable` that names the file."""
     try:
         yield
     except DamagedTable:
@@ -190,10 +191,10 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _damaged(path: Path, what: str) -> DamagedTable:
-    """The error that says what is not as it was written, and the remedy."""
+    """The error that describes the damage and the remedy."""
     return DamagedTable(
-        f"path: expected a whole table, {path} is damaged: not as it was written is {what}; put back a copy "
-        "of it, or delete it and run again"
+        f"path: expected a complete table, {path} is damaged, as shown by {what}; restore a "
+        "copy of it, or delete it and run again"
     )
 
 
@@ -205,12 +206,12 @@ def _checksums_of(values: NDArray[Any]) -> NDArray[np.uint32]:
 
 
 def _parts_of(file: h5py.File) -> list[h5py.Dataset]:
-    """All that has as many rows as the table."""
+    """All datasets with as many rows as the table."""
     return [*file[COLUMNS].values(), *([file[CHECKS]] if CHECKS in file else [])]
 
 
 def _check_whole(path: Path) -> None:
-    """Refuse a file that ends too early, or that HDF5 cannot read, without waiting for what never comes."""
+    """Refuse a file that is too short or that HDF5 cannot read, without waiting for missing parts."""
     size, end = path.stat().st_size, end_of(path)
     if size < end:
         raise _damaged(path, f"its length, {size:,} of {end:,} bytes")
@@ -222,14 +223,14 @@ def _check_whole(path: Path) -> None:
                     data.id.get_num_chunks()
             return
         except DamagedTable:
-            # A writer may be at it.
+            # A writer may be active.
             if attempt + 1 == ATTEMPTS or not is_marked(path):
                 raise
             time.sleep(SECONDS_BETWEEN)
 
 
 def _check_lengths(path: Path, file: h5py.File) -> None:
-    """Refuse a file that has fewer rows than it says, or ends before the last of them."""
+    """Refuse a file with fewer rows than it states, or one that ends before the last of them."""
     n_rows, size_then = _read_counter(path, file)
     size = path.stat().st_size
     if is_marked(path) and size < size_then:
@@ -238,7 +239,7 @@ def _check_lengths(path: Path, file: h5py.File) -> None:
         n_sound = n_rows
         for data in _parts_of(file):
             n_sound = min(n_sound, len(data))
-            # Checksums tell later, and at less cost.
+            # Checksums reveal this later, at a lower cost.
             starts = () if CHECKS in file else range(0, n_sound, data.chunks[0])
             for start in starts:
                 chunk = data.id.get_chunk_info_by_coord((start, *(0 for _ in data.shape[1:])))
@@ -249,13 +250,13 @@ def _check_lengths(path: Path, file: h5py.File) -> None:
 
 
 def _read_counter(path: Path, file: h5py.File) -> tuple[int, int]:
-    """Rows that count, and the size of the file when the last was committed, 0 where it is not told."""
+    """Number of committed rows, and size of the file at the last commit, or 0 if it is not stored."""
     with reading(path):
         for _ in range(ATTEMPTS):
             numbers = [int(each) for each in file[COUNTER][()]]
             if len(numbers) == 1 or numbers[1] == ~numbers[0]:
                 break
-            # A writer may be at it.
+            # A writer may be active.
             time.sleep(SECONDS_BETWEEN)
             file[COUNTER].refresh()
         else:
@@ -283,7 +284,7 @@ def _lay_out(file: h5py.File, columns: Mapping[str, np.dtype[Any]], metadata: st
 
 @contextlib.contextmanager
 def _replacing(path: Path, n_bytes: int) -> Iterator[h5py.File]:
-    """A new file of about ``n_bytes`` that takes the place of ``path`` when the block ends well."""
+    """A new file of about ``n_bytes`` that replaces ``path`` if the block succeeds."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # HDF5 does not survive a full disk.
@@ -304,7 +305,7 @@ def _replacing(path: Path, n_bytes: int) -> Iterator[h5py.File]:
 
 
 def _remove_stale_copies(path: Path, is_locked: bool) -> None:
-    """Remove what a process left that was killed while it made or repaired this table."""
+    """Remove files of a process that was killed while it made or repaired this table."""
     for copy in path.parent.glob(f".{path.name}.*"):
         number = re.fullmatch(r"\d+", copy.name[len(path.name) + 2 :])
         with contextlib.suppress(OSError):
@@ -326,7 +327,7 @@ def _is_running(process: int) -> bool:
 
 
 def _copy_committed(path: Path) -> None:
-    """Put a copy of the committed rows in the place of a file that is marked as being written."""
+    """Replace a file that has the mark of a writer by a copy of its committed rows."""
     with contextlib.ExitStack() as until_copied:
         source = until_copied.enter_context(open_to_read(path))
         columns = {name: np.dtype((data.dtype, data.shape[1:])) for name, data in source[COLUMNS].items()}
@@ -349,17 +350,17 @@ def _copy_committed(path: Path) -> None:
                 target[CHECKS][rows] = checksums(values)
             target.flush()
             write_counter(target, n_rows)
-            # Windows replaces no file that is open.
+            # Windows does not replace an open file.
             until_copied.close()
 
 
 def _locked(path: Path) -> int | None:
-    """Descriptor that keeps other writers out until it is closed; None where there are no such locks."""
+    """Descriptor that keeps other writers out until it is closed; None if there are no such locks."""
     message = f"path: another process is writing to {path}; wait until it has ended"
     if sys.platform == "win32":
         import msvcrt
 
-        # Not the table itself: what Windows locks cannot be read either.
+        # Not the table itself, because Windows also prevents reading a locked file.
         descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

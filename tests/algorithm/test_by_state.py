@@ -140,7 +140,7 @@ def test_a_proposal_by_state_is_efficient_where_steps_would_have_to_be_drawn(mix
 
 
 def test_a_state_with_few_effective_draws_is_found_from_what_a_smaller_power_shows():
-    """Else its few draws, from a proposal too wide for it, miss it, and log Z lacks its mass under "ok"."""
+    """Otherwise its few draws, from a proposal that is too wide, miss it, and log Z is too low under "ok"."""
     rng = np.random.default_rng(3)
     z = rng.normal(size=(160, 2))
     log_likelihood = -0.5 * ((z[:, 0] - 0.9) / 0.05) ** 2

@@ -1,4 +1,4 @@
-"""Draws of the prior that are spread evenly: each is a draw, and they leave fewer holes."""
+"""Evenly spread draws from the prior: each follows the prior, and together they leave fewer gaps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Former samples below bilby: how they join the draws of a run, and how far a run from them has looked."""
+"""Former samples: how they join the draws of a run, and how far such a run has searched."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_samples_and_draws_count_as_many_as_they_are_worth():
 
 @pytest.mark.parametrize("mass_elsewhere, whole_way", [(0.5, True), (0.001, False)])
 def test_a_mode_that_only_the_search_finds_sends_the_run_the_whole_way(mass_elsewhere, whole_way):
-    """The samples may then lack more modes, and nobody knows how many."""
+    """It is unknown how many more modes the samples lack."""
     rng, width = np.random.default_rng(2), 0.05
     (known, log_z), (other, log_z_other) = (toys.bump([centre], width) for centre in (1.0, -1.0))
 
@@ -100,7 +100,7 @@ def test_a_mode_that_only_the_search_finds_sends_the_run_the_whole_way(mass_else
 
 
 def test_the_draws_of_the_prior_are_those_that_the_message_counts():
-    """A region of the share that is named has none of them in one case of twenty."""
+    """A region with the named share of the prior contains none of the draws in one case of twenty."""
     proposal = defended(MixtureProposal.single(student([0.0, 0.0], 0.1)), 1300, 500, 2)
     assert proposal.shares[-1] == pytest.approx(500 / 1300)
     draws = drawn(proposal, lambda z: np.zeros(len(z)), 1300, np.random.default_rng(1))
@@ -112,7 +112,7 @@ def test_the_draws_of_the_prior_are_those_that_the_message_counts():
 
 @pytest.mark.parametrize("with_values", [True, False], ids=["known_values", "samples_alone"])
 def test_a_run_from_samples_of_one_mode_of_two_gives_the_evidence_of_both(with_values):
-    """Equal modes, each in less of the prior than is sure to have a draw of it."""
+    """Equal modes, each in a region that is too small to contain a draw from the prior for certain."""
     centres = np.array([[0.9] * 3, [-0.9] * 3])
     one, two = (toys.bump(centre, 0.15) for centre in centres)
     evidence = np.logaddexp(one[1], two[1]) - np.log(2.0)
@@ -129,7 +129,7 @@ def test_a_run_from_samples_of_one_mode_of_two_gives_the_evidence_of_both(with_v
 
 @pytest.mark.parametrize("lacks_a_mode", [False, True], ids=["whole", "half"])
 def test_samples_that_lack_a_mode_teach_no_more(lacks_a_mode):
-    """They would outweigh the few draws that have found it."""
+    """They would outweigh the few draws that have found the mode."""
     one, two = (toys.bump(centre, 0.15)[0] for centre in ([0.9, 0.9], [-0.9, -0.9]))
     proposal = defended(MixtureProposal.single(student([0.9, 0.9], 0.2)), 12_000, 6_000, 2)
 

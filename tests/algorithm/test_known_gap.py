@@ -43,7 +43,8 @@ def problem():
 
 
 def runs(monkeypatch, share, n_seeds=N_SEEDS):
-    """Log Z, its error, whether the status is "ok", and restarts, of runs with a share of the second mode."""
+    """Log Z, its error, whether the status is "ok", and restarts, for runs with a share of the second
+    mode."""
     members = tuple(toys.student(centre, WIDTH, degrees=50.0) for centre in CENTRES)
     proposal = MixtureProposal(members, np.array([1.0 - share, share]))
     monkeypatch.setattr(refinement, "fit_to_weights", lambda *_, **__: (proposal, FitInfo(NOT_TRAINED)))
@@ -58,7 +59,7 @@ def runs(monkeypatch, share, n_seeds=N_SEEDS):
 
 @pytest.mark.slow
 def test_a_gap_that_the_weights_show_costs_neither_evidence_nor_error(monkeypatch):
-    """Weights of 5, of which a result has dozens; one run in forty restarts."""
+    """Weights are 5, and a result has dozens of them; one run in forty restarts."""
     value, error, is_ok, n_restarts = runs(monkeypatch, share=MASS / 5)
     assert is_ok.all() and n_restarts.mean() < 0.1
     assert abs((value / error).mean()) < 4.0 / np.sqrt(N_SEEDS)
@@ -67,7 +68,7 @@ def test_a_gap_that_the_weights_show_costs_neither_evidence_nor_error(monkeypatc
 
 @pytest.mark.slow
 def test_restarts_that_never_help_cost_a_part_of_the_error_and_are_seldom_called_ok(monkeypatch):
-    """Weights of 10, of which a result has about seven: Z is 0.5 % +- 0.3 % too low over 100 seeds.
+    """Weights are 10, and a result has about seven of them: Z is 0.5 % +- 0.3 % too low over 100 seeds.
 
     That is an eighth of the error that each run gives. The few runs that end "ok" are those that happened to
     miss most heavy draws; one in fifty is more than four errors off.
@@ -82,6 +83,6 @@ def test_restarts_that_never_help_cost_a_part_of_the_error_and_are_seldom_called
 
 @pytest.mark.slow
 def test_a_gap_that_hardly_any_draw_falls_into_is_not_seen_by_any_rule(monkeypatch):
-    """The control: a thousandth of the draws where a tenth of the mass is."""
+    """Control: a thousandth of the draws is in the region with a tenth of the mass."""
     value, _, is_ok, _ = runs(monkeypatch, share=MASS / 100, n_seeds=10)
     assert (np.abs(value[is_ok] - np.log(1.0 - MASS)) < 0.05).any()

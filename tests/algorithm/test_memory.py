@@ -19,7 +19,7 @@ from nbi_sampler.core.config import SnpeConfig
 
 
 def final_batches(most_predicted, monkeypatch):
-    """Draws of each batch that a run makes which has only its final draws to make, from the prior."""
+    """Draws in each batch of a run that only makes its final draws, from the prior."""
     batches = replace(steps.BATCHES, most_predicted=most_predicted)
     monkeypatch.setattr(steps, "BATCHES", batches)
     problem, _ = toys.linear_gaussian(1, n_data=20, sigma=5.0)

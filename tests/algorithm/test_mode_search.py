@@ -54,7 +54,7 @@ def test_all_modes_are_found_with_their_places_and_widths():
 
 
 def test_narrow_modes_are_found_beside_wide_ones():
-    """Of equal mass; the narrow ones show in 0.3 and 1.8 % of the prior only."""
+    """Modes of equal mass; the narrow ones stand out only in 0.3 and 1.8 % of the prior."""
     widths = np.array([0.2, 0.08, 0.08])
 
     def uneven(u):

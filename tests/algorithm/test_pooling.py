@@ -205,7 +205,7 @@ def test_a_batch_with_significantly_more_evidence_takes_the_place_of_the_result_
 
 
 def test_a_batch_that_is_no_part_of_the_result_takes_no_place():
-    """As where its draws cost the result so many effective samples that it has restarted."""
+    """The draws cost the result so many effective samples that it has restarted."""
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
     before = State(final=(draws,), records=(refined_batch(EVIDENCE),))
     richer = refined_batch(EVIDENCE + 9.0)
@@ -237,7 +237,7 @@ def test_the_first_batch_of_a_result_has_nothing_to_be_compared_with():
 
 @pytest.mark.parametrize("rise, n_stalls", [(0.0, 1), (0.2, 0)])
 def test_a_refinement_that_finds_more_of_the_posterior_has_not_stalled(monkeypatch, rise, n_stalls):
-    """As where a thin tail is hit: such a batch looks less efficient than those that missed it."""
+    """The batch hit a thin tail, and looks less efficient than those that missed it."""
     draws = toys.drawn(wider(1.5), FUNCTION, 1000, np.random.default_rng(6))
     history = History().extended(draws, wider(1.5))
     best = Best(wider(1.5), refined_batch(EVIDENCE))
@@ -250,7 +250,7 @@ def test_a_refinement_that_finds_more_of_the_posterior_has_not_stalled(monkeypat
 
 
 def test_one_heavy_draw_in_a_small_batch_does_not_make_the_first_final_draws_many(monkeypatch):
-    """Draws that are missing after them are drawn next; those too many are in the result already."""
+    """Missing draws are drawn next, and excess draws are already in the result."""
     asked = []
     record = replace(refined_batch(EVIDENCE), ess=50.0, efficiency=0.05)
     state = State(History(), (), (record,), "final", Best(wider(1.5), record))
@@ -323,7 +323,7 @@ def log_weights(n, heavy=()):
     ids=["none", "x40", "x5"],
 )
 def test_one_heavy_draw_makes_a_result_restart(heavy, dropped):
-    """500 effective draws, and 100 more of which one outweighs all others: of 600, 186 or 585 are left."""
+    """500 effective draws, and 100 more, one of which outweighs all others: of 600, 186 or 585 are left."""
     assert ess_dropped(log_weights(500), log_weights(600, heavy)) == dropped
 
 
@@ -347,7 +347,7 @@ def test_poor_batches_go_once_the_last_is_worth_more_alone(ess, efficiencies, po
 
 @pytest.mark.parametrize("rise, dropped", [(0.14, False), (0.16, True), (-1.0, False)])
 def test_batches_go_that_miss_mass_by_three_errors(rise, dropped):
-    """Both with an error of 0.03 and 0.04, so of 0.05 together."""
+    """Their errors are 0.03 and 0.04, so the combined error is 0.05."""
     assert drop_batches_missing_mass(Evidence(-7.0, 0.03), Evidence(-7.0 + rise, 0.04)) == dropped
 
 

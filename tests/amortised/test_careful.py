@@ -246,7 +246,7 @@ def test_noise_of_x_and_y_as_scripts_for_nbi_have_it(x):
         (lambda x, rng: [x, x], "a list of arrays"),
         (lambda x, rng: "abc", "expected numbers, got text"),
         (lambda x, rng: 1.0, "got a single number"),
-        (lambda x, y: (x, y + 1.0), "expected the parameters y as they came"),
+        (lambda x, y: (x, y + 1.0), "expected the parameters y unchanged"),
         (lambda x, rng: (x, 0.0 * x), "noise: .*expected positive finite uncertainties"),
         ("0.5", "noise: expected numbers, got text"),
     ],

@@ -136,7 +136,7 @@ def test_a_store_keeps_both_parts_and_one_that_has_lost_the_imaginary_part_is_re
         with pytest.raises(ValueError, match="predictions: expected real numbers"):
             store.append(np.zeros((1, 2)), np.ones((1, 12)) * 1j)
         store.append(np.zeros((300, 2)), np.zeros((300, 12)))
-    with pytest.raises(StoreMismatch, match="float64 there, complex128 required"):
+    with pytest.raises(StoreMismatch, match="float64 in the store, complex128 required"):
         an_engine(SIGMA).fit(300, n_epochs=1, store=tmp_path / "real.h5")
 
 

@@ -112,7 +112,7 @@ class TestAWrongModel:
         assert_agrees(result, lines.exact(likelihood.inner))
 
     def test_that_is_blind_to_a_mode_is_found_out_by_simulations(self, run, caplog):
-        """Its weights are flat on the mode that it knows, so that neither they nor the p-value show it."""
+        """The weights are flat on the known mode, so neither they nor the p-value reveal the other mode."""
         likelihood = lines.likelihood(function=lines.even)
         result = run(likelihood, model=lines.model())
         assert phases(result)[:2] == ["model", "prior"]
@@ -120,7 +120,7 @@ class TestAWrongModel:
         assert_agrees(result, lines.exact(likelihood))
 
     def test_would_lose_that_mode_without_these_and_a_share_of_the_prior(self, run, monkeypatch):
-        """Negative control of the test before: half the evidence, and a healthy status."""
+        """Negative control of the previous test: half the evidence, and a healthy status."""
         blind = ModelStartConfig(prior_share=1e-9, most_surprises=1.0)
         monkeypatch.setattr(trained_model, "MODEL_START", blind)
         likelihood = lines.likelihood(function=lines.even)
@@ -221,5 +221,5 @@ class TestResume:
 
 
 def test_a_model_is_told_by_what_it_learnt():
-    """Networks see scaled data, so those of two models may be the same where what they mean is not."""
+    """Networks see scaled data, so two models may have equal networks although their data differ."""
     assert len({digest_of(lines.model(shift).estimator_) for shift in (0.0, 1.5)}) == 2

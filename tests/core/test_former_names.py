@@ -1,4 +1,4 @@
-"""Imports by names that modules had before, as documents, plugins and examples once wrote them."""
+"""Imports by former names of modules, as old documents, plugins and examples contain them."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class TestVectorisation:
     def test_a_sampled_parameter_that_the_model_does_not_take_is_noted(self, space, rng):
         likelihood, log_likelihood = gaussian(lambda x, m: m * x)
         evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)
-        assert "known sigma; it does not take c, sampled all the same;" in evaluator.note
+        assert "known sigma; it does not take c, which the run still samples;" in evaluator.note
         likelihood, log_likelihood = gaussian(line)
         evaluator = Evaluator(space, log_likelihood, forward_model_for(likelihood), rng)
         assert "does not take" not in evaluator.note

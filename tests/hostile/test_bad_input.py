@@ -48,7 +48,7 @@ from nbi_sampler.sampler.nbi import Nbi
         ({"model": "trained.pt"}, ValueError, "model: expected a trained NBI or the path of a saved one"),
         ({"simulator": "no.such.module"}, ValueError, "simulator: expected 'package.module.attribute'"),
         ({"simulator": 3, "x_obs": [1.0]}, TypeError, "simulator: expected a function"),
-        ({"simulator": len}, ValueError, "x_obs: expected the observed data .* got None"),
+        ({"simulator": len}, ValueError, "x_obs: expected observed data .* got None"),
         ({"noise": 0.1}, ValueError, "noise: expected None without simulator="),
     ],
 )

@@ -1,4 +1,4 @@
-"""What nobody could find, or nothing allows: an error or a status in bounded time, and never for ever."""
+"""Problems that are impossible to solve: an error or a status in bounded time, and never an endless run."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def peak(centre, width):
 
 
 def scattered(bad):
-    """``bad`` at 30 % of all points, none of them told by its neighbours."""
+    """``bad`` at 30 % of all points, which their neighbours do not reveal."""
     good = peak(np.full(3, 0.4), 0.05)
 
     def log_likelihood(theta):
@@ -134,7 +134,7 @@ def test_evidence_of_a_hostile_likelihood_is_right(name, tmp_path):
 
 
 def test_equal_likelihoods_give_their_value_and_the_prior_but_may_hide_a_step(tmp_path):
-    """A step up that no draw has hit looks the same: log Z was 41 too low under "ok" (step4)."""
+    """A step up without draws looks the same: log Z was 41 too low under "ok" (step4)."""
     hidden = box(1e-9, 3, outside=-3.0)
     assert hidden.log_likelihood(np.full(3, 0.37)) == 0.0
     result = run(Written(hidden.log_likelihood, ["p0", "p1", "p2"]), cube(3), tmp_path)

@@ -81,7 +81,7 @@ class TestForwardModels:
         plugins.register(Simulating(), MINE)
         fit(tmp_path, likelihood, resume=True)
         fit(tmp_path, likelihood, resume=True, n_effective=60)
-        assert "goes on from" in bilby_log.text
+        assert "continues from" in bilby_log.text
         plugins.unregister("mine")
         plugins.register(Simulating(), dataclasses.replace(MINE, version="1.3"))
         bilby_log.clear()
@@ -195,7 +195,7 @@ class TestLoading:
         with pytest.raises(ValueError, match="it implements no hook"):
             plugins.register(object(), MINE)
         plugins.register(Offering(), MINE)
-        with pytest.raises(ValueError, match=r"a name of its own, got that of mine \(nbi-sampler-mine 1.2\)"):
+        with pytest.raises(ValueError, match=r"a unique name, got that of mine \(nbi-sampler-mine 1.2\)"):
             plugins.register(Simulating(), MINE)
         plugins.unregister("mine")
         plugins.register(Simulating(), MINE)

@@ -57,7 +57,7 @@ class TestBroken:
         plugins = Plugins([*metadata.entry_points(group="nbi_sampler", name="same"), other])
         assert len(plugins.loaded) == len(plugins.broken) == 1
         assert first in (*plugins.loaded, *plugins.broken)
-        assert "a name of its own" in next(iter(plugins.broken.values()))
+        assert "a unique name" in next(iter(plugins.broken.values()))
 
     def test_a_forward_model_that_raises_leaves_the_next_to_answer(self, plugins, caplog):
         plugins.register(namespace(forward_model=lambda likelihood: 1 / 0), MINE)
@@ -75,8 +75,8 @@ class TestBroken:
     @pytest.mark.parametrize(
         ("hook", "answer", "message"),
         [
-            ("forward_model", "a string", "gave str, expected ForwardModel"),
-            ("flows", ["maf"], "gave list, expected a dictionary"),
+            ("forward_model", "a string", "returned str, expected ForwardModel"),
+            ("flows", ["maf"], "returned list, expected a dictionary"),
             (
                 "losses",
                 {"new": "nothing_of_that_name:LOSS"},

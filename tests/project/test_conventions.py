@@ -132,7 +132,7 @@ def test_docstrings_begin_with_the_thing_itself():
 
 
 def test_no_docstring_says_who_calls():
-    """Nothing keeps it true."""
+    """Nothing ensures that it stays true."""
     bad = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in SOURCES

@@ -41,8 +41,11 @@ def test_installed_version_is_the_packages_own():
     assert importlib.metadata.version("nbi-sampler") == nbi_sampler.__version__
 
 
-def test_changelog_speaks_of_this_version():
-    assert f"## {nbi_sampler.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+def test_changelog_has_a_dated_section_for_each_release_and_begins_with_this_version():
+    heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \((\d{4}-\d\d-\d\d|unreleased)\)", head) for head in heads)
+    assert heads[0].startswith(f"{nbi_sampler.__version__} ") and heads[-1].startswith("0.1.0 ")
+    assert f"version: {nbi_sampler.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_bilby_finds_the_sampler_by_name():

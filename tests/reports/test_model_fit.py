@@ -110,7 +110,7 @@ def test_a_wave_below_the_noise_is_found_in_neighbouring_residuals_whatever_thei
 
 
 def test_noise_that_is_somewhat_correlated_is_said_and_is_no_misfit():
-    """As in photometry from the ground: the model is right, the errors are somewhat too small."""
+    """As in ground-based photometry: the model is right, and the errors are somewhat too small."""
     white = np.random.default_rng(8).normal(size=400)
     y = 0.5 * (0.95 * white + 0.31 * np.roll(white, 1))
     x = np.linspace(0.0, 1.0, 400)
@@ -123,7 +123,8 @@ def test_noise_that_is_somewhat_correlated_is_said_and_is_no_misfit():
 
 
 def test_data_without_noise_are_no_misfit():
-    """Their residuals are far smaller than the noise said, and as alike as two curves are."""
+    """Their residuals are far smaller than the stated noise, and as smooth as the difference of two
+    curves."""
     x = np.linspace(0.0, 1.0, 100)
     fit = fit_of(forward_model_for(GaussianLikelihood(x, np.zeros(100), straight, 300.0)), space_of(NARROW))
     assert fit.p_values["neighbouring_residuals"] > 0.1

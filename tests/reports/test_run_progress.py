@@ -79,7 +79,7 @@ def test_a_line_while_it_learns_says_why_nothing_counts_yet(clock):
     clock[0] += 3
     unknown = progress.line()
     assert "nbi 1/3 learning from simulations, round 1 of about 2: training |" in unknown
-    assert "0 of 5,000 effective: draws so far teach the proposal and do not count" in unknown
+    assert "0 of 5,000 effective: draws so far train the proposal and do not count" in unknown
     assert unknown.endswith("time left is known after the first fit")
     assert "log Z" not in unknown
     progress.epoch_finished(9, 1.0, 1.0)
@@ -92,9 +92,9 @@ def test_a_line_while_it_learns_says_why_nothing_counts_yet(clock):
 @pytest.mark.parametrize(
     "phase, why",
     [
-        ("rounds", "draws so far teach the proposal and do not count"),
+        ("rounds", "draws so far train the proposal and do not count"),
         ("refinement", "draws count once the proposal fits the posterior"),
-        ("final", "the result starts over"),
+        ("final", "the result starts again"),
     ],
 )
 def test_nothing_that_counts_is_never_left_without_a_reason(phase, why):

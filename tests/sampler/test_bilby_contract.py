@@ -107,7 +107,7 @@ class TestFilesAndCaches:
         run_nbi(Peak(), box(), tmp_path, save="json")
         priors.conversion_function = lambda parameters: {"c": 0.0, **parameters}
         second = run_nbi(likelihood, priors, tmp_path)
-        assert f"was made with another {what}: running again" in bilby_log.text
+        assert f"was made with another {what}; the sampler runs again" in bilby_log.text
         width = priors["a"].maximum + 2
         expected = exact(centre=likelihood.centre).log_evidence - np.log(width / 4)
         assert abs(second.log_evidence - expected) < 4.5 * second.log_evidence_err
@@ -127,7 +127,7 @@ class TestFilesAndCaches:
         theirs.sampler = "dynesty"
         theirs.save_to_file(extension="json", outdir=str(tmp_path), overwrite=True)
         run_nbi(Peak(), box(), tmp_path, save="json", label="fit")
-        assert "was made with another sampler (dynesty): running again" in bilby_log.text
+        assert "was made with another sampler (dynesty); the sampler runs again" in bilby_log.text
         for kept in ("fit_result.json.old", "fit_result.old-1.json"):
             assert "dynesty" in (tmp_path / kept).read_text()
 

@@ -126,7 +126,7 @@ def test_a_local_job_with_default_keywords_finishes_and_one_evicted_again_and_ag
     assert result.meta_data["nbi"]["seed"] == 12
     chirp_mass = result.posterior["chirp_mass"]
     assert abs(chirp_mass.mean() - 28) < 3 * chirp_mass.std()
-    assert "Sampler nbi has no use for naccept, nlive, sample: ignored" in done.stderr
+    assert "Sampler nbi does not use and ignores naccept, nlive, sample" in done.stderr
 
     # Not the completed configuration, which says that the job is a local one: these are never evicted.
     (dump,) = (folder / "out" / "data").glob("*.pickle")

@@ -56,7 +56,7 @@ def test_is_right_for_samples_of_any_form(form, mcmc, tmp_path):
 
 
 def test_needs_priors_where_nothing_has_them(mcmc):
-    with pytest.raises(ValueError, match=r"priors: expected those of the evidence, got None.*pass priors="):
+    with pytest.raises(ValueError, match=r"priors: expected priors for the evidence, got None.*pass priors="):
         nbi_sampler.evidence_of(mcmc.posterior, lines.likelihood())
 
 

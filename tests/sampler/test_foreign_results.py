@@ -73,7 +73,7 @@ def test_a_result_that_lacks_what_ours_have_is_run_again(tmp_path, bilby_log, sa
     (tmp_path / "x_result.json").write_text(json.dumps(content))
     result = run_nbi(Bowl(), priors(), tmp_path, **QUICK)
     assert result.meta_data["nbi"]["rounds"]["0"]["n_draws"] == 200
-    assert "running again" in bilby_log.text and "Using cached result" not in bilby_log.text
+    assert "runs again" in bilby_log.text and "Using cached result" not in bilby_log.text
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])

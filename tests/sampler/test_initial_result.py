@@ -206,7 +206,7 @@ class TestOtherParameters:
         likelihood = lines.likelihood()
         result = run(likelihood, posterior(likelihood).assign(period=1.0))
         assert about(result)["ignored"] == ["period"]
-        assert "no parameters are ignored (period)" in bilby_log.text
+        assert "not parameters are ignored (period)" in bilby_log.text
 
     def test_renamed_ones_are_converted(self):
         def conversion(parameters):
@@ -256,7 +256,10 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("start", "named"),
         [
-            ({"x": np.ones(50), "y": np.ones(50)}, r"a parameter of this run at least \(m, c\), got .* x, y"),
+            (
+                {"x": np.ones(50), "y": np.ones(50)},
+                r"at least one parameter of this run \(m, c\), got .* x, y",
+            ),
             ({"m": np.zeros(0), "c": np.zeros(0)}, "expected samples, got a dictionary with none"),
             ({}, "expected samples, got a dictionary with none"),
             ({"m": np.full(50, np.nan), "c": np.ones(50)}, "NaN or infinity in a dictionary: 50 of m"),
@@ -267,7 +270,7 @@ class TestWhatIsRefused:
             ),
             (
                 {"m": np.ones(50), "c": np.zeros(50)},
-                "at least 20 different samples within the priors, got 1 of 50",
+                "at least 20 distinct samples within the priors, got 1 of 50",
             ),
             ({"m": np.ones(50), "c": np.ones(50), "weights": -np.ones(50)}, "weights that are finite"),
             ("nowhere_result.json", "initial_result: expected the file of a result, got nowhere_result.json"),

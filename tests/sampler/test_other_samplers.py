@@ -56,7 +56,7 @@ def made(**keywords):
 
 
 def lines(log):
-    return [(r.levelname, r.getMessage()) for r in log.records if "gnored" in r.getMessage()]
+    return [(r.levelname, r.getMessage()) for r in log.records if "ignores" in r.getMessage()]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -66,7 +66,7 @@ def test_a_script_for_another_sampler_is_not_stopped_by_its_keywords(script, bil
     assert set(sampler.kwargs) == set(DEFAULTS)
     ours_too = {"processes", "Nthreads", "random_state", "rseed", "rng", "initial_result_file"}
     theirs = set(keywords) & NAMES - ours_too
-    assert lines(bilby_log) == [("INFO", f"Sampler nbi has no use for {', '.join(sorted(theirs))}: ignored")]
+    assert lines(bilby_log) == [("INFO", f"Sampler nbi does not use and ignores {', '.join(sorted(theirs))}")]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_name_that_nobody_takes_is_one_warning_and_the_run_goes_on(run, bowl_p
     assert len(result.samples) > 0 and "bananas" not in result.sampler_kwargs
     ((level, message),) = lines(bilby_log)
     assert level == "WARNING"
-    assert message.startswith("Sampler nbi does not know bananas, outdr (did you mean outdir?)")
+    assert message.startswith("Sampler nbi ignores bananas, outdr (did you mean outdir?)")
     assert "n_effective" in message
 
 
@@ -187,7 +187,7 @@ def test_a_slip_of_the_pen_is_an_error_that_names_the_right_keyword(slip, meant)
 )
 def test_a_keyword_of_another_sampler_is_no_error_however_close_to_ours(name, bilby_log):
     made(**{name: 5})
-    assert lines(bilby_log) == [("INFO", f"Sampler nbi has no use for {name}: ignored")]
+    assert lines(bilby_log) == [("INFO", f"Sampler nbi does not use and ignores {name}")]
 
 
 class Plugin:
@@ -224,7 +224,7 @@ class TestInstalledPlugins:
     @pytest.mark.parametrize("name", ["n_simms", "frobnicate", "gridding"])
     def test_what_a_plugin_takes_is_ignored_and_a_broken_one_does_no_harm(self, loaded, name, bilby_log):
         made(**{name: 1})
-        assert lines(bilby_log) == [("INFO", f"Sampler nbi has no use for {name}: ignored")]
+        assert lines(bilby_log) == [("INFO", f"Sampler nbi does not use and ignores {name}")]
         assert loaded == ["broken", "fine"]
 
     def test_none_is_loaded_for_a_name_that_is_in_the_list(self, loaded):

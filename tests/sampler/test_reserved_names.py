@@ -24,7 +24,7 @@ def test_a_parameter_named_like_a_column_of_the_result_is_refused_before_the_fir
 ):
     priors = PriorDict({"a": Uniform(0, 1), name: prior})
     with pytest.raises(
-        ValueError, match=f"priors: expected parameters of other names .*got '{name}'; rename"
+        ValueError, match=f"priors: expected parameters with names other .*got '{name}'; rename"
     ):
         run_nbi(Uncalled(), priors, tmp_path)
     with pytest.raises(ValueError, match=f"got '{name}'; rename"):

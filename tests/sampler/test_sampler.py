@@ -161,7 +161,7 @@ def test_what_bilby_pipe_hands_to_every_sampler_is_taken(run, line_problem, bilb
     pipe |= dict(check_point_delta_t=1800, print_method="interval-60", sampling_seed=7, seed="None")
     result = run(*line_problem, **pipe)
     assert [r.getMessage() for r in bilby_log.records if "ignored" in r.getMessage()] == [
-        "Sampler nbi has no use for naccept, nlive, sample: ignored"
+        "Sampler nbi does not use and ignores naccept, nlive, sample"
     ]
     assert result.sampler_kwargs["check_point_delta_t"] == 1800
 

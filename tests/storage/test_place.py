@@ -32,7 +32,7 @@ def refused(run, tmp_path, error, message, **keywords):
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("a/b", r"label: expected a name without '/', .*got 'a/b'; pass folders by outdir="),
+        ("a/b", r"label: expected a name without '/', .*got 'a/b'; pass folders with outdir="),
         ("a\0b", r"label: expected a name without '\\x00'"),
         ("y" * 240, r"label: .*got 'y{40}\.\.\. \(240 long\)' \(File name too long\); pass a shorter"),
         ("é" * 120, "File name too long"),
@@ -84,7 +84,7 @@ def test_a_folder_without_the_right_to_write_is_named(run, tmp_path, monkeypatch
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, fails, forbidden)
-    expected = r"outdir: .*new.*\(Permission denied\); pass another one, or give yourself the right"
+    expected = r"outdir: .*new.*\(Permission denied\); pass another one, or get permission"
     refused(run, tmp_path, PermissionError, expected, outdir=str(tmp_path / "new" / "deep"))
 
 
@@ -221,7 +221,7 @@ def count_up(folder, times):
 
 
 def test_a_full_disk_and_a_missing_right_have_remedies_of_their_own():
-    for number, remedy in ((errno.ENOSPC, "free some of that disk"), (errno.EROFS, "the right to write")):
+    for number, remedy in ((errno.ENOSPC, "free space on that disk"), (errno.EROFS, "permission to write")):
         with pytest.raises(OSError, match=f"store: expected a path .*{remedy}") as raised:
             with writing_to("store", Path("simulations.h5")):
                 raise OSError(number, os.strerror(number))

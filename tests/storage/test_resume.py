@@ -138,7 +138,7 @@ def test_an_error_costs_nothing_once_it_is_mended(run, unbroken, tmp_path, error
     with pytest.raises((LikelihoodError, KeyboardInterrupt)) as caught:
         run(Bowl(stopped))
     if isinstance(caught.value, LikelihoodError):
-        assert f"The draws so far are in {checkpoint(tmp_path)}; run again to go on" in str(caught.value)
+        assert f"The draws so far are in {checkpoint(tmp_path)}; run again to continue" in str(caught.value)
     assert len(read_draws(checkpoint(tmp_path))["z"]) == expected.num_likelihood_evaluations - 101
     result = run(Bowl(resumed))
     assert_equal(result, expected)

@@ -32,7 +32,7 @@ def test_more_effective_samples_of_a_run_that_is_complete(run, tmp_path, bilby_l
     assert more.meta_data["nbi"]["ess"] >= 1200
     assert more.num_likelihood_evaluations > before.num_likelihood_evaluations
     assert_no_call_paid_twice(first, third, more)
-    assert bilby_log.text.count("nbi: goes on from") == 2
+    assert bilby_log.text.count("nbi: continues from") == 2
 
 
 def test_more_calls_for_a_run_that_had_too_few(run, unbroken):

@@ -56,7 +56,7 @@ def test_every_draw_is_used_again_and_the_columns_are_those_of_now(tmp_path, bil
     result = run(tmp_path, make(resumed), kind(dict(reversed(entries().items()))))
     assert_same(result, expected, ["c", "m"])
     assert_no_call_paid_twice(stopped, resumed, result)
-    assert "goes on from" in bilby_log.text and "is not used" not in bilby_log.text
+    assert "continues from" in bilby_log.text and "is not used" not in bilby_log.text
     # And back again, with more draws: a run may change its mind as often as it likes.
     more = run(tmp_path, make(third := Stopping()), kind(entries()), n_effective=700)
     assert list(more.posterior)[:2] == ["m", "c"]

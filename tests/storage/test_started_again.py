@@ -1,4 +1,4 @@
-"""A script is run again with one word changed: what is returned is the answer to what is asked now."""
+"""A script runs again with one word changed: the returned result answers the current question."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_another_seed_or_setting_is_another_run_and_both_results_are_kept(
     result = start(outdir, **change)
     assert result.n_paid > 500
     assert not same_numbers(result, finished[1])
-    assert f"x_result.json was made with another {named}: running again" in bilby_log.text
+    assert f"x_result.json was made with another {named}; the sampler runs again" in bilby_log.text
     assert "the run restarts" in bilby_log.text
     # The last of these is bilby's, which the next result overwrites.
     kept = ["x_result.old-1.json", "x_result.json.old"]
@@ -83,7 +83,7 @@ def test_a_fixed_value_that_the_likelihood_does_not_know_is_that_of_now(tmp_path
 
 
 class WithASecondMode(Dish):
-    """Far from the first, whose posterior hardly sees it."""
+    """It is far from the first mode, whose posterior hardly depends on it."""
 
     def log_likelihood(self, parameters):
         apart = ((parameters["a"] + 1.5) ** 2 + (parameters["b"] - 2.5) ** 2) / 0.2**2
@@ -128,7 +128,7 @@ def test_a_result_that_is_not_ok_goes_on_with_a_larger_budget(tmp_path, bilby_lo
     rich = start(tmp_path, n_effective=400)
     assert rich.meta_data["nbi"]["status"] == "ok"
     assert rich.n_paid <= rich.num_likelihood_evaluations - 300 + FEW
-    assert "has the status 'few distinct samples': running again, from the checkpoint" in bilby_log.text
+    assert "'few distinct samples'; the sampler runs again, from the checkpoint" in bilby_log.text
     kept = bilby.read_in_result(str(tmp_path / "x_result.old-1.json"))
     assert kept.num_likelihood_evaluations == 300
 
@@ -139,7 +139,7 @@ def test_more_effective_samples_are_drawn_from_where_the_run_was(finished, outdi
     more = start(outdir, n_effective=ess + 100)
     assert more.meta_data["nbi"]["ess"] >= ess + 100
     assert more.n_paid <= more.num_likelihood_evaluations - finished[1].num_likelihood_evaluations + FEW
-    assert f"has {ess:,.0f} of {ess + 100:,.0f} effective samples: running again" in bilby_log.text
+    assert f"has {ess:,.0f} of {ess + 100:,.0f} effective samples; the sampler runs again" in bilby_log.text
     assert (outdir / "x_result.old-1.json").exists()
 
 

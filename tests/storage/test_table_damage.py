@@ -1,4 +1,4 @@
-"""Tables that were cut, changed, or filled their disk: told from a killed writer, never read as if whole."""
+"""Tables that were cut, changed, or filled their disk: distinguished from a killed writer, and never read."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_store_that_was_cut_is_told_at_once_and_left_as_it_is(path, request, s
         path.write_bytes(content[: int(share * len(content))])
         before = path.read_bytes()
         begun = time.monotonic()
-        with pytest.raises(DamagedTable, match=r"simulations\.h5 is damaged.* bytes; put back a copy"):
+        with pytest.raises(DamagedTable, match=r"simulations\.h5 is damaged.* bytes; restore a copy"):
             read(path, writable)
         assert time.monotonic() - begun < 10 and path.read_bytes() == before
     path.write_bytes(content)
@@ -175,7 +175,7 @@ def test_a_full_disk_is_said_and_costs_no_row_and_no_crash(path):
     assert done.returncode == 0 and not done.stderr, done.stderr
     n_rows, said = done.stdout.split(maxsplit=1)
     assert int(n_rows) > 100
-    assert "no room for" in said and "the rows that are committed are safe" in said
+    assert "no room for" in said and "committed rows are safe" in said
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
@@ -203,7 +203,7 @@ def test_a_disk_that_fails_all_the_same_leaves_the_rows_before(path):
         [sys.executable, "-c", textwrap.dedent(code), str(path)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "cannot be written" in done.stdout and "the 40 rows before are safe" in done.stdout
+    assert "cannot be written" in done.stdout and "the 40 rows before it are safe" in done.stdout
 
 
 class TestCopiesOfAKilledRepair:

@@ -1,4 +1,4 @@
-"""What Windows does otherwise: files that are open cannot be replaced, names have fewer characters."""
+"""Windows: open files cannot be replaced, and names have fewer characters."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Settings of every component: frozen dataclasses, validated where they are made; all defaults live here.
+"""Settings of every component, with all defaults: frozen dataclasses that validate their fields.
 
-A file for each layer. Every number that steers a result is a field, with what was measured in its comment.
+Each layer has a file. Every number that steers a result is a field, and its comment says what was measured.
 """
 
 from nbi_sampler.core.config.algorithm import (

@@ -1,4 +1,4 @@
-"""The engine that is trained once for many targets."""
+"""Settings of the engine that is trained once for many targets."""
 
 from __future__ import annotations
 
@@ -11,62 +11,66 @@ __all__ = [
     "TrainingSetConfig",
 ]
 
-# p-value below which data are taken to be out of the distribution of the simulations: of targets that are in
-# it, one in a hundred would be named, and many targets are only warned of where more are than that.
+# Data with a p-value below this count as out of the distribution of the simulations. One in a hundred targets
+# from the distribution falls below it, so for many targets the warning comes only if there are more.
 OOD_THRESHOLD = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFormatConfig:
-    """Limits of data outside of the simulations, for what networks see of them."""
+    """Limits for data that lie outside of the simulations, as networks see them."""
 
     margin: float = 0.1
-    """Share of the range of the simulations by which data may exceed it before they are moved to its edge,
-    because networks may do anything beyond. Not measured; the margin of the rounds."""
+    """Data may exceed the range of the simulations by this share of it. Beyond, they are moved to its edge,
+    because networks are unpredictable there. Not measured: it is the margin of the rounds."""
     largest: float = 1e6
-    """Largest scaled number, so that single precision holds its square. Not measured."""
+    """Largest scaled number. Its square still fits single precision. Not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseProbeConfig:
-    """Rules by which a noise function may be called with many simulations at once."""
+    """Tests that decide whether a noise function is called with many simulations at once."""
 
     n_probes: int = 8
-    """Simulations compared. Not measured: a probe costs 360 calls."""
+    """Number of simulations that are compared. Not measured: a test costs 360 calls."""
     n_repeats: int = 40
-    """Realisations of each. The eleven laws of the tests are all told right."""
+    """Realisations of each simulation. The test recognised all eleven noise laws of the tests."""
     largest_deviation: float = 6.0
-    """Standard errors of a difference: of some 100 comparisons none is as unlikely by chance."""
+    """Largest difference in standard errors. Some 100 comparisons reach it by chance with negligible
+    probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSetConfig:
-    """Simulations that are learnt from, and the blocks in which they are made."""
+    """Simulations that the training uses, and the blocks in which they are made."""
 
     block: int = 500
-    """Simulations between two commits to a store, which a killed process may lose; each block has a random
-    stream of its own, so that another number gives other simulations. Not measured."""
+    """Simulations between two commits to a store. A killed process loses at most these. Each block has its
+    own random stream, so another number gives other simulations. Not measured."""
     most_in_memory: int = 2**30
-    """Bytes of simulations that are read whole from a store. Beyond, an epoch takes 1.1 to 1.2 times the
-    processor time, and memory no longer grows with the file (857 MiB for 153 and for 765 MiB)."""
+    """Largest size in bytes of simulations that are read into memory. Larger ones are read in every epoch,
+    which takes 1.1 to 1.2 times the processor time. Memory then no longer grows with the file (857 MiB for
+    153 and for 765 MiB)."""
     most_for_scales: int = 4000
-    """Simulations from which scales, components and the test for data out of distribution are learnt: half of
-    them give p-values down to 1 / 1001. Not measured otherwise."""
+    """Simulations that give the scales, the components and the test for data out of distribution. Half of
+    them give p-values down to 1 / 1001. Otherwise not measured."""
     most_held_out: int = 5000
-    """Most simulations for the validation loss, which is computed in every epoch. Not measured."""
+    """Largest number of simulations for the validation loss, which every epoch computes. Not measured."""
     fewest: int = 100
-    """Usable simulations without which there is no training: a batch and a few held out. Not measured."""
+    """Fewest usable simulations for a training: one batch and a few held out. Not measured."""
     most_lost: float = 0.5
-    """Share of lost simulations beyond which the rest speaks for other priors than asked. Not measured."""
+    """Largest share of lost simulations. If more are lost, the rest follows other priors than the user's. Not
+    measured."""
     n_compared: int = 3
-    """Given simulations that are compared with the simulator. Not measured: three calls cost little."""
+    """Number of given simulations that are compared with the simulator. Not measured: three calls cost
+    little."""
     most_orders: int = 24
-    """Orders of the columns that are tried: all of up to four parameters. Not measured."""
+    """Number of orders of the columns that are tried: all orders of up to four parameters. Not measured."""
     agreement: float = 1e-3
-    """Share of the spread of the simulations below which two are the same. Not measured: single precision
-    rounds by far less."""
+    """Two simulations are the same if they differ by less than this share of the spread of the simulations.
+    Not measured: rounding in single precision is far smaller."""
     disagreement: float = 0.1
-    """Share of that spread beyond which simulations are clearly others. Not measured."""
+    """Two simulations clearly differ if they differ by more than this share of the spread. Not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +78,21 @@ class SignalTrainingConfig:
     """Training of recurrent and convolutional networks on series and images of many targets."""
 
     batch_size: int = 64
-    """Simulations of a step. Half as many took 1.5 times the seconds for the same validation loss."""
+    """Simulations in one step. Half as many took 1.5 times the seconds for the same validation loss."""
     learning_rate: float = 6e-3
-    """Largest of the schedule. The ResNet-GRU on 12,800 sine waves: a validation loss of -4.32 after eight
-    epochs with 0.01, and of -3.15 with 0.003; but of 30 epochs with 0.01 the first six reached 0.54 only,
-    where 0.006 had -0.60."""
+    """Largest learning rate of the schedule. For the ResNet-GRU on 12,800 sine waves, eight epochs reached a
+    validation loss of -4.32 with 0.01 and of -3.15 with 0.003. But in a schedule of 30 epochs, the first six
+    reached only 0.54 with 0.01, and -0.60 with 0.006."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvergenceConfig:
-    """A training that ends while it is still learning."""
+    """Test for a training that ends while the network is still learning."""
 
     last: float = 0.2
-    """Share of the epochs that is looked at. Not measured."""
+    """The test looks at this last share of the epochs. Not measured."""
     most_fall: float = 0.3
-    """Fall of the validation loss in these, in nats, beyond which it is told."""
+    """A warning is given if the validation loss falls by more than this, in nats, in these epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,20 +100,21 @@ class InferenceConfig:
     """Draws and weights of a trained engine."""
 
     n_within_step: int = 16
-    """Points at which a density is averaged over the range of a discrete value. Not measured."""
+    """Points at which a density is averaged over the range of one discrete value. Not measured."""
     least_efficiency: float = 0.1
-    """Efficiency below which few distinct samples are the fault of the training, of which a warning tells,
-    and not of few draws. Not measured."""
+    """Below this efficiency, few distinct samples are blamed on the training, and a warning says so; above
+    it, on few draws. Not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutOfDistributionConfig:
-    """The summary of data by which those out of distribution are told."""
+    """Summary of the data that reveals data out of distribution."""
 
     most_components: int = 32
-    """Principal components; of more, the covariance of 1,000 simulations would be noise. Not measured."""
+    """Most principal components. The covariance of more would be noise with 1,000 simulations. Not
+    measured."""
     share: float = 0.999
-    """Share of the variance that the components hold: what they leave is noise or novelty. Not measured."""
+    """Share of the variance that the components hold. The rest is noise or novelty. Not measured."""
 
 
 DATA_FORMAT = DataFormatConfig()

@@ -1,4 +1,4 @@
-"""Configurations made of dictionaries with their field names, as users write them, and checks of fields."""
+"""Configurations built from dictionaries that users write, and checks of their fields."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Config = TypeVar("Config")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint for an unknown name: the closest valid one, or all of them."""
+    """Hint for an unknown name: the closest valid name, or all valid names."""
     valid = sorted(valid)
     close = difflib.get_close_matches(name, valid, n=1)
     return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(valid)}"
 
 
 def build(kind: type[Config], settings: Mapping[str, Any], owner: str) -> Config:
-    """Make a configuration, one of the dataclasses of this folder, from a dictionary of its fields.
+    """Build a configuration, one of the dataclasses of this folder, from a dictionary of its fields.
 
     Raises
     ------
     ValueError
-        For a key that is not a field; names ``owner``, the argument that it belongs to.
+        If a key is not a field. The message names ``owner``, the argument that the key belongs to.
     """
     valid = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     for key in settings:

@@ -1,4 +1,4 @@
-"""Calls of the user's code."""
+"""Settings of the calls of the user's code."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ __all__ = ["EVALUATION", "EvaluationConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """Calls that a draw needs, how many draws share one, and values that count as impossible."""
+    """Rules for the calls of a draw, for batches of draws, and for impossible values."""
 
     n_probes: int = 6
-    """Draws of the prior at which single calls and calls for many are compared. Not measured: a few, because
-    each costs calls; later batches are compared at a draw each (`Calls`)."""
+    """Draws from the prior at which single and batched calls are compared. Not measured: there are few,
+    because each costs calls. Every later batch compares one more draw (`Calls`)."""
     tolerance: float = 1e-8
-    """Relative difference up to which the two agree, above the rounding of another order. Not measured."""
+    """Largest relative difference of the two. Rounding in another order is smaller. Not measured."""
     single_precision: float = 1e-5
-    """The same where every value fits single precision, as from jax by default, whose rounding is 6e-8."""
+    """The same if every value fits single precision, which is jax's default. Its rounding is 6e-8."""
     rows_at_once: int = 200
-    """Draws of one call: fixed, so that rounding is the same however a batch is cut, and compilers see one
-    shape. The model of the spectrum problem takes 7 times less time by ``jax.vmap`` than draw by draw."""
+    """Draws in one call. The number is fixed, so the rounding does not depend on how a batch is cut, and
+    compilers see one shape. The model of the spectrum problem takes 7 times less time by ``jax.vmap`` than
+    draw by draw."""
     in_cache: int = 2**15
-    """Numbers in an array of one call of numpy, so that what it keeps stays in a processor's cache: for the
-    spectrum, of 1,000 points, 21 us a draw; 23 us with 200 draws at once, 49 us with 4,000."""
+    """Numbers in an array of one call of numpy. Such arrays stay in a processor's cache. The spectrum with
+    1,000 points takes 21 us a draw; it takes 23 us with 200 draws at once, and 49 us with 4,000."""
     wide_vectors: int = 512
-    """Bits of the vectors that jax compiles for on a CPU: half the time for the spectrum; processors without
-    such vectors are not affected."""
+    """Width in bits of the vectors for which jax compiles on a CPU. It halves the time for the spectrum.
+    Processors without such vectors are not affected."""
     impossible: float = -1e100
-    """A log-likelihood up to it is minus infinity by another name, such as the -1.8e308 of ``np.nan_to_num``:
-    no difference from such a number has a digit left."""
+    """A log-likelihood up to this value counts as minus infinity, for example the -1.8e308 of
+    ``np.nan_to_num``. No difference from such a number has a significant digit."""
 
 
 EVALUATION = EvaluationConfig()

@@ -1,4 +1,4 @@
-"""Forward models."""
+"""Settings of forward models."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ __all__ = ["FORWARD", "ForwardConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardConfig:
-    """Scales of data for the networks. Neither changes the law of the noise, nor any weight."""
+    """Scales of data for the networks. They change neither the noise law nor any weight."""
 
     exponential_floor: float = 1e-3
-    """Added to exponential data before their logarithm, in units of the smallest positive datum, so that
-    steep spectra pass. Not measured."""
+    """Number that is added to exponential data before their logarithm, in units of the smallest positive
+    datum. It keeps steep spectra in range. Not measured."""
     n_scale_draws: int = 64
-    """Data sets drawn by a user's noise function to learn the scale of the noise, to some ten per cent."""
+    """Data sets that are drawn from a user's noise function to learn the noise scale to about ten per
+    cent."""
 
 
 FORWARD = ForwardConfig()

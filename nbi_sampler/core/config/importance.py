@@ -1,4 +1,4 @@
-"""Settings of what is read from weights and residuals."""
+"""Settings of the checks of weights and residuals."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class ResidualConfig:
     """Posterior predictive checks of residuals."""
 
     fewest_pairs: int = 8
-    """Pairs of neighbours from which their correlation is looked at: fewer say nothing. Not measured."""
+    """Fewest pairs of neighbours for a test of their correlation; fewer are not informative. Not measured."""
     negligible: float = 1e-14
     n_nodes: int = 48
-    """Chance left out at either end of the integral over sums of squares, and its Gauss-Legendre nodes: right
-    to 2e-4 for 9 data and to 4e-8 from 40 on, down to chances of 1e-12. 300 equal steps were no better and
-    took 0.7 s for 300 draws."""
+    """Probability left out at each end of the integral over sums of squares, and its number of Gauss-Legendre
+    nodes. Probabilities down to 1e-12 are right to 2e-4 for 9 data, and to 4e-8 for 40 and more. 300 equal
+    steps were no better and took 0.7 s for 300 draws."""
 
 
 RESIDUALS = ResidualConfig()

@@ -1,4 +1,4 @@
-"""Flows, featurizers and their training."""
+"""Settings of flows, featurizers and their training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class MafConfig:
-    """Masked autoregressive flow: affine layers, then a mixture of ``n_mog`` Gaussians a coordinate."""
+    """Masked autoregressive flow: affine layers, then ``n_mog`` Gaussians for each coordinate."""
 
     flow_hidden: int = 64
     num_blocks: int = 2
@@ -84,16 +84,16 @@ class MlpConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceConfig:
-    """Residual convolutions and recurrence on sequences.
+    """Residual convolutions and a recurrent network on sequences.
 
-    ``dim_in`` is the number of channels (taken from the data when None); each of the ``depth`` residual
-    stages halves the length and doubles the width from ``dim_conv`` up to ``dim_conv_max``. ``dim_out`` and
-    ``depth`` follow the number of parameters and the length when None (`featurizers.sizes`).
+    ``dim_in`` is the number of channels; if it is None, the data give it. Each of the ``depth`` residual
+    stages halves the length and doubles the width, from ``dim_conv`` up to ``dim_conv_max``. If ``dim_out``
+    and ``depth`` are None, they follow from the number of parameters and the length (`featurizers.sizes`).
 
-    With ``linear_trunk`` signals pass from stage to stage by linear maps alone, and averages halve the length
-    before the convolutions. Without it, as in files from before, an activation follows each sum, and maxima
-    halve the length after the convolutions. ResNet-GRU of depth 3 on 12,800 sine waves of 50 points, eight
-    epochs: a validation loss of -4.32 instead of -2.12 nats, in 0.73 of the time.
+    With ``linear_trunk``, signals pass from stage to stage by linear maps alone, and averages halve the
+    length before the convolutions. Without it, as in older files, an activation follows each sum, and maxima
+    halve the length after the convolutions. For a ResNet-GRU of depth 3 on 12,800 sine waves of 50 points,
+    eight epochs reach a validation loss of -4.32 instead of -2.12 nats, in 0.73 of the time.
     """
 
     dim_in: int | None = None
@@ -113,12 +113,12 @@ class SequenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Attention over the points of a series, whatever their times.
+    """Attention over the points of a time series, at any times.
 
-    ``channels`` names what each channel of the data is: any number of ``"value"``, as many or fewer of
+    ``channels`` says what each channel of the data is: any number of ``"value"``, at most as many of
     ``"uncertainty"`` or its logarithm ``"log_uncertainty"``, and at most one of ``"time"``, ``"band"`` (0, 1,
-    ... of ``n_bands``) and ``"mask"`` (1 where the point is present). When None all are values at equal
-    distances. ``dim_out`` follows the number of parameters when None.
+    ... of ``n_bands``) and ``"mask"`` (1 if the point is present). None means that all channels are values at
+    equally spaced points. If ``dim_out`` is None, it follows from the number of parameters.
     """
 
     channels: tuple[str, ...] | None = None
@@ -148,7 +148,7 @@ class AttentionConfig:
         require(
             valid and max(counts[role] for role in ("time", "band", "mask")) <= 1,
             "channels",
-            f"names among {', '.join(roles)}, one value at least and the last three once",
+            f"names among {', '.join(roles)}, with at least one value, and the last three at most once",
             channels,
         )
 
@@ -157,9 +157,10 @@ class AttentionConfig:
 class ImageConfig:
     """Residual convolutions on images.
 
-    Height and width are those of the data, or of a square, when None. The first stage has ``dim_conv``
-    channels, each other one twice as many as the one before, up to ``dim_conv_max``. ``dim_out`` and
-    ``depth`` follow the number of parameters and the size of the images when None.
+    If height and width are None, the data give them, or the image is a square. The first stage has
+    ``dim_conv`` channels, and each later stage has twice as many as the one before, up to ``dim_conv_max``.
+    If ``dim_out`` and ``depth`` are None, they follow from the number of parameters and the size of the
+    images.
     """
 
     height: int | None = None
@@ -178,7 +179,7 @@ class ImageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class JoinedConfig:
-    """Several inputs one after the other: for each its ``"shape"`` and its featurizer's settings."""
+    """Several inputs in a row: each has a ``"shape"`` and the settings of its featurizer."""
 
     parts: tuple[Mapping[str, Any], ...] = ()
 
@@ -192,9 +193,9 @@ class JoinedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One fit of a network: AdamW, one-cycle schedule, early stopping on a held-out share.
+    """One fit of a network: AdamW, one-cycle schedule, early stopping on held-out simulations.
 
-    An epoch of few simulations has ``n_batches``, which are as much smaller than ``batch_size``.
+    With few simulations, an epoch has ``n_batches``, which are then smaller than ``batch_size``.
     """
 
     learning_rate: float = 2e-3
@@ -217,65 +218,69 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesConfig:
-    """Sizes of feature vectors, and the simulations from which featurizers learn. Nothing was measured."""
+    """Sizes of feature vectors, and numbers of simulations that featurizers use. Nothing was measured."""
 
     per_parameter: int = 16
-    """Features for each parameter, rounded up to a multiple."""
+    """Features for each parameter. The total is rounded up to a multiple."""
     multiple: int = 32
-    """Of which the number of features is a multiple, as vector units like it."""
+    """The number of features is a multiple of this, which suits vector units."""
     least: int = 64
-    """Fewest features."""
+    """Smallest number of features."""
     most: int = 256
-    """Most features, which bounds the context of a flow."""
+    """Largest number of features. It bounds the context of a flow."""
     most_rows_pca: int = 3000
-    """Simulations of which principal components are taken: many times the 64 components."""
+    """Simulations that give the principal components: many more than the 64 components."""
     most_rows_attention: int = 1000
-    """Simulations for the scales of attention's channels, each of which gives all its points."""
+    """Simulations that give the scales of attention's channels. Each contributes all its points."""
     most_rows_image: int = 1000
-    """Simulated images for the scales of their channels, each of which gives all its pixels."""
+    """Simulated images that give the scales of their channels. Each contributes all its pixels."""
     largest_deviation: float = 1e4
-    """Noise scales beyond which a pixel of an image counts as this in the scale of its channel."""
+    """A pixel that is farther from zero than this, in noise scales, is clipped for the scale of its
+    channel."""
     first_share: float = 0.25
-    """Size of what a residual block adds to its shortcut at first, in units of its scale. Not measured."""
+    """Initial size of a residual block's addition to its shortcut, in units of its scale. Not measured."""
     n_seeds: int = 4
-    """Learnt tokens of attention that gather what the points say."""
+    """Learnt tokens of attention that summarise the points."""
     largest: float = 1e6
-    """Noise scales at which data are clipped, so that their squares stay in single precision."""
+    """Data are clipped at this many noise scales, so that their squares fit single precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Rules of a fit that users do not set. Nothing was measured where no figure is given."""
+    """Rules of a fit that users do not set. Only the figures given below were measured."""
 
     least_gain: float = 1e-4
-    """Fall of the validation loss that counts as progress; its own error is far above that."""
+    """Smallest fall of the validation loss that counts as progress. The error of the loss is far larger."""
     warm_up: float = 0.1
     """Share of the steps in which the learning rate rises."""
     least_batch: int = 32
-    """Smallest batch of simulations, where these are few."""
+    """Smallest batch if there are few simulations."""
     regression: float = 5.0
-    """Weight of the regression on the log density in a refinement's loss: seven problems, two seeds, take
-    2.9 % fewer calls with it, transit 7 %."""
+    """Weight of the regression on the log density in a refinement's loss. With it, seven problems with two
+    seeds each take 2.9 % fewer calls, and transit takes 7 % fewer."""
     passes: float = 4.0
-    """Draws of an epoch of weighted draws, in units of their effective size."""
+    """Draws in an epoch of weighted draws, in units of their effective sample size."""
     least_batches: int = 8
-    """Fewest batches of such an epoch."""
+    """Fewest batches in such an epoch."""
     most_batches: int = 24
-    """Most batches of such an epoch, which bounds the time of a refinement."""
+    """Most batches in such an epoch. It bounds the time of a refinement."""
     most_in_a_set: int = 512
-    """Held-out simulations of which the loss is taken at once: that of atoms costs the square of them."""
+    """Held-out simulations in one evaluation of the loss. The cost of a loss with atoms grows with their
+    square."""
     worth_a_capture: int = 100
-    """Steps that are worth a CUDA graph, an estimate: the first few are as slow as ever, one is computed
-    twice to check the graph, and to build it is put at ten more."""
+    """Fewest steps that are worth a CUDA graph. This is an estimate: the first steps gain nothing, one is
+    computed twice to check the graph, and building the graph costs about ten."""
     n_warm_up: int = 3
-    """Steps without the graph that come first, as torch asks for: libraries set themselves up in them."""
+    """Steps without the graph that come first, as torch requires. Libraries initialise themselves in them."""
     tolerance: float = 1e-3
-    """Of the first loss of a graph: arithmetic in another order stays far below, frozen numbers do not."""
+    """Largest relative difference in the first loss of a graph. Arithmetic in another order stays far below;
+    stale numbers exceed it."""
     most_threads: int = 4
     """Threads for networks that gain from more than one."""
     worth_threads: int = 1000
-    """Numbers in the data of a target that are worth a second thread. A step of the ResNet-GRU on series of
-    50 points takes 0.03 s of one thread, and up to 0.7 s of two on a machine that does other work."""
+    """Fewest numbers in the data of a target that are worth a second thread. A step of the ResNet-GRU on
+    series of 50 points takes 0.03 s with one thread, and up to 0.7 s with two on a machine that does other
+    work."""
 
 
 FEATURES = FeaturesConfig()

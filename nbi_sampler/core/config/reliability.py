@@ -1,4 +1,4 @@
-"""Thresholds between the statuses of a result."""
+"""Thresholds that decide the status of a result."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ __all__ = ["RELIABILITY", "ReliabilityConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReliabilityConfig:
-    """Limits beyond which weights, evidence and number of draws of a result are not to be trusted."""
+    """Limits for the weights, the evidence and the number of draws of a trustworthy result."""
 
     heavy_tail: float = 0.7
-    """Largest k-hat whose errors are believed: the bound of Vehtari et al. (2024), who measured that beyond
-    it no affordable number of draws makes errors small."""
+    """Largest k-hat of trustworthy errors. Vehtari et al. (2024) measured that beyond it no affordable number
+    of draws makes the errors small."""
 
     tail_share: float = 0.01
-    """Share of the draws that are the tail, whose mass is compared with the next. Not measured."""
+    """Share of the draws that form the tail. Its mass is compared with the limits below. Not measured."""
 
     most_tail_excess: float = 0.05
-    """Mass that the tail may hold beyond its share whatever its k-hat, which near an efficiency of one is
-    that of negligible differences. Measured on a tail of k-hat 1: it is named, and not where log weights are
-    a hundredth of its own (tests/importance)."""
+    """Excess mass that the tail may hold beyond its share, whatever k-hat is. Near an efficiency of one,
+    k-hat describes negligible differences. On a tail with a k-hat of 1, the status names it; it does not if
+    the log weights are a hundredth as large (tests/importance)."""
 
     tail_per_error: float = 1.25
-    """The same in units of an error of log Z, one over the root of the effective size, where that is less.
-    With k-hat 0.8 to 1.1, funnel10 (seeds 2 to 5) and ring6 had 1.3 to 2.0 such units and were up to 4.3 and
-    11.5 errors too low under "ok". Of 100 microlensing events, which are right, 3 have more than 1.25. Sound
-    results of transit have up to 3, but with a k-hat of 0.4."""
+    """The same in units of the error of log Z, 1 / sqrt(effective sample size), if that is less. With a k-hat
+    of 0.8 to 1.1, funnel10 (seeds 2 to 5) and ring6 had an excess of 1.3 to 2.0 units, and log Z was up to
+    4.3 and 11.5 errors too low under "ok". Of 100 correct results for microlensing events, 3 exceed 1.25.
+    Correct results for transit have up to 3, but a k-hat of 0.4."""
 
     fewest_effective: float = 100.0
-    """Below it intervals of 95 % rest on a handful of draws: the share beyond one end is 0.025 +- 0.016."""
+    """Fewest effective samples. With fewer, intervals of 95 % rest on a handful of draws: the share beyond
+    one end is 0.025 +- 0.016."""
 
     largest_share: float = 0.05
-    """Most mass of one draw: it is repeated in one row of twenty. Not measured."""
+    """Largest share of the mass in one draw, which is then one row in twenty. Not measured."""
 
     least_odds: float = 200.0
-    """By Markov's inequality sound batches raise a false alarm in one run of so many at most. Of 200
-    mixtures whose modes have one width, one was wrong and not named (docs/hostile.md)."""
+    """By Markov's inequality, batches of a correct result raise a false alarm in at most one of so many runs.
+    Of 200 mixtures whose modes have one width, one was wrong and not named (docs/hostile.md)."""
 
     most_errors: float = 4.0
-    """Errors by which the evidence of all draws may exceed that of the result: for Gaussian ones, one run in
-    30,000."""
+    """Errors by which the evidence of all draws may exceed that of the result. Gaussian errors exceed it in
+    one run of 30,000."""
 
     smallest_gap: float = 0.03
-    """Gap in log Z that is never named, as the errors themselves are estimates. Not measured."""
+    """Smallest gap in log Z that a status names, because the errors are estimates too. Not measured."""
 
 
 RELIABILITY = ReliabilityConfig()

@@ -1,4 +1,4 @@
-"""Findings of a result besides its status, and its page."""
+"""Settings of the findings about a result besides its status, and of its page."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class PriorEdgeConfig:
-    """Limits beyond which a posterior piles up at an edge of its prior."""
+    """Limits that identify a posterior piled up at an edge of its prior."""
 
     near: float = 0.2
     """Half of the posterior must lie within this share of the prior next to the edge. Not measured."""
 
     least_share: float = 0.24
-    """Of the posterior within half its median distance from the edge: it is 0.25 for a density that is flat
-    up to the edge, more where it rises, and 0.24 for a normal law with its peak 0.7 standard deviations
-    inside."""
+    """Smallest share of the posterior within half its median distance from the edge. The share is 0.25 for a
+    density that is flat up to the edge, and larger if the density rises. It is 0.24 for a normal law whose
+    peak is 0.7 standard deviations inside."""
 
     farthest: float = 2.0
-    """Median distance from the edge in units of the range between quartiles: 1 for a flat density, 0.8 for a
-    normal law with its peak at the edge, far more where a prior only fades out."""
+    """Largest median distance from the edge, in interquartile ranges. It is 1 for a flat density and 0.8 for
+    a normal law with its peak at the edge. It is far larger if a prior only fades out."""
 
     fewest_effective: float = 100.0
-    """Effective samples, by which that share is known to 0.04."""
+    """Fewest effective samples. They give that share to 0.04."""
 
 
 PRIOR_EDGES = PriorEdgeConfig()
@@ -43,39 +43,40 @@ PRIOR_EDGES = PriorEdgeConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFitConfig:
-    """Posterior predictive p-values, and when they speak against the model."""
+    """Limits of posterior predictive p-values that speak against the model."""
 
     chi_squared: float = 1e-3
-    """P-value of chi-squared below which the model does not fit. Of 16,000 simulated data sets of right
-    models and known noise 6 fell below one of the three."""
+    """P-value of chi-squared below which the model does not fit. Of 16,000 simulated data sets from the right
+    model with known noise, 6 fell below one of the three limits."""
 
     largest: float = 1e-4
-    """P-value of the largest residual: smaller, because one outlier is no reason to doubt a model."""
+    """P-value of the largest residual. It is smaller, because one outlier is no reason to doubt a model."""
 
     neighbours: float = 1e-3
-    """P-value of the products of neighbouring residuals, from which their correlation is said."""
+    """P-value of the products of neighbouring residuals below which their correlation is reported."""
 
     most_correlated: float = 0.5
-    """Correlation of neighbours above which the model is wrong; below it the noise is not independent. 0.32
-    for a season of photometry from the ground, 0.66 to 0.94 for velocity curves of 40 and 100 points whose
-    period is shut out while their noise level is free."""
+    """Correlation of neighbours above which the model is wrong. Below it, the noise is correlated. It is 0.32
+    for a season of ground-based photometry. It is 0.66 to 0.94 for velocity curves of 40 and 100 points whose
+    true period the prior excludes while the noise level is free."""
 
     least_share: float = 0.5
-    """Share of the result that has to have predictions. Not measured: less would not stand for the whole."""
+    """Smallest share of the result that needs predictions; a smaller one would not represent it. Not
+    measured."""
 
     often_enough: float = 20.0
-    """Replicas that exceed the data, at which a p-value is known to a fifth (Besag & Clifford 1991)."""
+    """Number of replicas that exceed the data. It gives the p-value to a fifth (Besag & Clifford 1991)."""
 
     fewest_replicas: int = 1_000
     most_replicas: int = 20_000
-    """Limits of the replicas; the most of them resolve the smallest of the p-values above."""
+    """Limits of the number of replicas. The larger resolves the smallest of the p-values above."""
 
     most_numbers: int = 200_000_000
-    """Numbers in all replicas together, which are made in some seconds."""
+    """Largest count of numbers in all replicas together. Drawing them takes some seconds."""
 
     most_residuals: int = 1_000
-    """Residuals that the meta data of a result keep, in some 7 kB of JSON; of more data points the one that
-    is farthest from zero in each of as many blocks."""
+    """Most residuals in the meta data of a result, about 7 kB of JSON. Longer data are cut into as many
+    blocks, and the residual that is farthest from zero represents each."""
 
 
 MODEL_FIT = ModelFitConfig()
@@ -83,19 +84,19 @@ MODEL_FIT = ModelFitConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """The page of a result: what it calls alarming, and how much of a corner plot fits on it."""
+    """Limits of alarming values on the page of a result, and sizes of its corner plot."""
 
     least_agreement: float = 1e-3
     """P-value of the scatter of log Z between batches below which the page says that they disagree."""
 
     largest_error: float = 0.3
-    """Error of a batch's log Z above which it is not compared with others, as it is far from normal."""
+    """A batch with a larger error of log Z is not compared, because its errors are far from normal."""
 
     most_in_corner: int = 8
-    """Parameters in the corner plot, which are legible on a page of 1,100 pixels."""
+    """Most parameters in the corner plot, so that it is legible on a page of 1,100 pixels."""
 
     most_rows: int = 20_000
-    """Draws in the corner plot, more of which change no contour that can be seen."""
+    """Most draws in the corner plot. More would not change a contour visibly."""
 
 
 REPORT = ReportConfig()
@@ -106,8 +107,8 @@ class CalibrationConfig:
     """The page of diagnostics."""
 
     alarming: float = 0.01
-    """P-value over all tests below which the page says that posteriors are not calibrated. By its definition
-    one in a hundred right posteriors falls below it."""
+    """P-value over all tests below which the page says that posteriors are not calibrated. One in a hundred
+    calibrated posteriors falls below it."""
 
 
 CALIBRATION = CalibrationConfig()
@@ -115,36 +116,37 @@ CALIBRATION = CalibrationConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class OutlookConfig:
-    """Estimates of the time that a run still takes. They are shown, and steer nothing."""
+    """Estimates of the remaining time of a run. They are displayed and do not change the run."""
 
     rounds: int = 2
     refinements: int = 3
     tempered: int = 4
-    """Usual fits: in rounds, in the refinement, and with tempered weights in one that starts from the prior.
-    Twelve problems of the benchmark, 5,000 effective samples: one to three, one to five (three in the
-    median), and four or five. Of 79 estimates in 17 runs on a busy machine 41 were within a factor of two of
-    what was left, and 57 within three."""
+    """Usual numbers of fits: in the rounds, in the refinement, and with tempered weights if the refinement
+    starts from the prior. Twelve problems of the benchmark, with 5,000 effective samples, needed one to
+    three, one to five (median three), and four or five. Of 79 estimates in 17 runs on a busy machine, 41 were
+    within a factor of two of the time left, and 57 within three."""
 
     growth: float = 10.0
     least_growth: float = 1.5
     most_steps: int = 10
-    """Factor by which the power of the likelihood grows from one fit to the next where one fit alone is
-    known, the least that is reckoned with, and the most fits. Not measured."""
+    """Assumed factor by which the power of the likelihood grows from one fit to the next after a single fit,
+    the smallest assumed factor, and the most assumed fits. Not measured."""
 
     nearly: float = 0.75
-    """Efficiency below which two fits more are reckoned with at least: transit took five, by 0.69, 0.58 and
-    0.78 to 0.82."""
+    """Efficiency below which at least two more fits are assumed. The refinement of transit took five: its
+    efficiency was 0.69, 0.58 and 0.78 to 0.82."""
 
     usual_efficiency: float = 0.8
     least_efficiency: float = 0.02
-    """Efficiency of the final draws while fits are still to come, and the least that is reckoned with. Not
+    """Assumed efficiency of the final draws while fits are still to come, and the smallest assumed one. Not
     measured."""
 
     n_batches: int = 3
-    """Last fits and batches that give the seconds of one fit and of one draw. Not measured."""
+    """Number of last fits and batches that give the seconds of one fit and of one draw. Not measured."""
 
     least_told: float = 0.05
-    """Share of the time left below which draws are not named beside fits. Not measured."""
+    """Draws are not mentioned beside fits if they take less than this share of the time left. Not
+    measured."""
 
 
 OUTLOOK = OutlookConfig()

@@ -1,4 +1,4 @@
-"""A run of SNPE-IS, as its user sets it."""
+"""Settings of a run of SNPE-IS that its user chooses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SnpeConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class SnpeConfig:
-    """A run of SNPE-IS: what to reach, what it may cost, and how the rounds adapt."""
+    """Target, budget and adaptation of one run of SNPE-IS."""
 
     n_effective: float = 5000
     n_rounds: int = 10

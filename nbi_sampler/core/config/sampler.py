@@ -1,4 +1,4 @@
-"""The face to bilby: a trained model or former samples to start from, surveys, and slips of the pen."""
+"""Settings of the bilby interface: starts from a trained model or former samples, surveys, misspelt names."""
 
 from __future__ import annotations
 
@@ -20,70 +20,70 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStartConfig:
-    """A run that starts from a trained model, and when it does not believe it."""
+    """Rules of a run that starts from a trained model, and tests that reject the model."""
 
     prior_share: float = 0.05
-    """Of the prior in the first proposal: it bounds the weights and sends draws to where the model is blind.
-    At 1e-9 and without the test below a model of one mode of two lacks log 2 in log Z under "ok"
-    (docs/surveys.md)."""
+    """Share of the prior in the first proposal. It bounds the weights and sends draws to where the model has
+    no mass. With 1e-9 and without the test below, a model that knows one of two modes makes log Z too low by
+    log 2 under "ok" (docs/surveys.md)."""
 
     surprising: float = 0.01
-    """A density at the truth below this share of the prior's is a surprise, which a true posterior has in at
-    most so large a share of all cases (Markov's inequality)."""
+    """A density at the truth below this share of the prior density is a surprise. For a correct posterior,
+    surprises are at most this share of all cases (Markov's inequality)."""
 
     most_surprises: float = 0.1
-    """Share of surprises beyond which the model is not believed: ten times the bound. The model of one mode
-    of two is found out by it (docs/surveys.md)."""
+    """Largest share of surprises of an accepted model, ten times the bound. It rejects the model that knows
+    one of two modes (docs/surveys.md)."""
 
     fewest_surprises: int = 3
-    """Surprises below which nothing is concluded: three of thirty happen by chance in one model of 300."""
+    """Fewest surprises that reject a model. Three of thirty happen by chance with one model in 300."""
 
     most_simulations: int = 200
-    """Simulations that are looked at, which tell a share of 0.1 to 0.02. Not measured."""
+    """Most simulations in this test. They give a share of 0.1 to 0.02. Not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FormerConfig:
-    """Samples of a former posterior, as a user passes them."""
+    """Limits for samples of a former posterior that a user passes."""
 
     fewest: int = 20
-    """Different samples within the priors below which there is nothing to fit. Not measured."""
+    """Fewest distinct samples within the priors; fewer cannot be fitted. Not measured."""
 
     most: int = 20_000
-    """Samples beyond which a weighted choice is fitted to, as time grows with them. Not measured."""
+    """Most samples in the fit. If there are more, a weighted choice is fitted to save time. Not measured."""
 
     compared: int = 200
     same_prior: float = 1e-6
-    """Samples at which the former prior density is compared, and the spread of the differences up to which it
-    is that of now but for a constant. Not measured."""
+    """Samples at which the former prior density is compared, and the largest spread of the differences if it
+    is the current one up to a constant. Not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceConfig:
-    """The evidence of another sampler's result, where its user sets nothing."""
+    """Defaults for the evidence of another sampler's result."""
 
     n_effective: float = 2500
-    """Effective samples: the error of log Z is 0.02 at most."""
+    """Effective samples. The error of log Z is then at most 0.02."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurveyConfig:
-    """A survey, where its user sets nothing."""
+    """Defaults of a survey."""
 
     n_effective: float = 1000
-    """Effective samples a target: the error of log Z is 0.032 at worst."""
+    """Effective samples for each target. The error of log Z is then at most 0.032."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpellingConfig:
-    """Slips of the pen in names of keywords: likeness of two names, as difflib counts."""
+    """Limits for misspelt keywords: similarity of two names according to difflib."""
 
     close: float = 0.8
-    """Likeness from which a name of ours must have been meant: one letter in four or five may be wrong. Not
-    measured, but each of the slips in tests/sampler is caught."""
+    """Smallest similarity to one of our names that must have been meant. One letter in four or five may be
+    wrong. Not measured, but it catches each misspelt name in tests/sampler."""
 
     closer: float = 0.9
-    """Likeness from which a name of another sampler is the better guess, where it is closer than ours."""
+    """Smallest similarity to a name of another sampler that wins if it is closer than ours."""
 
 
 MODEL_START, SURVEY, SPELLING = ModelStartConfig(), SurveyConfig(), SpellingConfig()

@@ -1,4 +1,4 @@
-"""Files of runs, results and simulations."""
+"""Settings of files of runs, results and simulations."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ __all__ = ["STORAGE", "StorageConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    """Comparison of what is on disk with what is required, and the order in which simulations are read."""
+    """Limits for comparing saved values with current ones, and sizes for reading simulations."""
 
     tolerance: float = 1e-7
-    """Difference, relative and absolute, up to which saved values are those of now. Two machines agree to
-    rounding on a likelihood; another data point changes it by far more."""
+    """Largest difference, relative and absolute, between a saved value and the current one. Two machines
+    agree on a likelihood up to rounding; another data point changes it far more."""
     n_constrained: int = 8
     """Fixed points at which constraints are described. Checkpoints and results hold 8."""
     n_compared: int = 8
-    """Rows of the posterior at which a saved result is compared with the likelihood of now. Not measured."""
+    """Rows of the posterior at which a saved result is compared with the current likelihood. Not measured."""
     n_far: int = 4
-    """The same for the least likely weighted draws, which lie far from these: a likelihood that had gained a
-    mode where no row of the posterior is passed for the same without them."""
+    """The same for the least likely weighted draws, which are far from these rows. Without them, a likelihood
+    with an additional mode away from the posterior passed as the same."""
     chunk_bytes: int = 2**18
-    """Of a chunk of a table. Shuffled simulations are read in blocks of these. Not measured."""
+    """Size of a chunk of a table. Shuffled simulations are read in blocks of chunks. Not measured."""
     buffer_bytes: int = 2**25
-    """Of the buffer in which blocks of simulations are shuffled: as fast as reading in order, and random
-    enough where neighbours are independent draws."""
+    """Size of the buffer in which blocks of simulations are shuffled. This is as fast as reading in order,
+    and random enough if neighbours are independent draws."""
 
 
 STORAGE = StorageConfig()

@@ -1,1 +1,1 @@
-"""The user's code on several processes, here or on a cluster, with the same result for any number."""
+"""The user's code in several processes, here or on a cluster; the result is the same for any number."""

@@ -1,8 +1,8 @@
-"""Work handed out to processes and taken back as it is done, with processes that die or hang on the way.
+"""Dispatch of work to processes, some of which may die or hang.
 
-Chunks of draws and targets of a survey are dispatched alike. What was in work when a process died, or when no
-answer came, is tried again, each item alone, so that it is known which one is at fault. Results do not depend
-on how many processes there are, nor on which of them answers first.
+Chunks of draws and targets of a survey are dispatched in the same way. If a process dies or does not answer,
+each item in work is tried again by itself, which identifies the faulty one. Results depend neither on the
+number of processes nor on the order of their answers.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
-# None of these changes a number; those in seconds were not measured.
-# Seconds that a chunk should take, and how many every worker should get at least, so that all end together.
+# None of these changes a result. Those in seconds were not measured. Target seconds of a chunk, and the
+# fewest chunks for each worker, so that all workers finish together.
 CHUNK_SECONDS = 0.2
 CHUNKS_PER_WORKER = 8
 # Chunks handed out for every worker: one to work on, the others so that it never waits.
 AHEAD = 3
-# A pool hangs when nothing comes back for this many seconds, and for this many times what a chunk takes.
+# A pool hangs if no result comes for this many seconds, and for this many times the duration of a chunk.
 HANGING_SECONDS = 60.0
 HANGING_FACTOR = 100.0
 SECONDS_BETWEEN_LOOKS = 0.2
-# So often a worker may die or hang with the same chunk: among others, alone, and draw by draw.
+# Failures of a worker that a chunk may cause: among other chunks, by itself, and draw by draw.
 MOST_FAILURES = 3
 
 
 class Dispatcher(Generic[Item]):
-    """Hand items out to a pool, a few for each worker, and take results back in whatever order.
+    """Hand items to a pool, a few for each worker, and collect the results in any order.
 
     Parameters
     ----------
     pool : Pool
-        Started, and closed by whoever opened it.
+        A started pool. Its owner closes it.
     work : str
-        The pool's work as a whole, for messages: "run" or "survey".
+        Name of the work in messages: "run" or "survey".
     call : callable
         ``call(item) -> Future``: hands one item to the pool.
     ahead : int
-        Items in work for every worker: one to work on, the others so that it never waits.
+        Items in work for each worker: one that it computes, and others so that it never waits.
     while_waiting : callable, optional
-        Called several times a second while processes are waited for; may raise.
+        Called several times a second during waits for processes. It may raise.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Dispatcher(Generic[Item]):
     ) -> None:
         self.pool = pool
         self._work, self._call, self._ahead, self._while_waiting = work, call, ahead, while_waiting
-        # Items, each with how often it has failed.
+        # Items, each with the number of its failures.
         self._again: deque[tuple[Item, int]] = deque()
         self._working: dict[Future[Any], tuple[Item, int]] = {}
         self._is_over = False
 
     def dispatch(self, items: Iterable[Item]) -> Generator[tuple[Item, Any], None, None]:
-        """Yield each item, taken when it is needed, with what came of it, in the order in which it is done.
+        """Yield each item with its result, in the order of completion; items are taken when they are needed.
 
         Raises
         ------
         WorkerError
-            When the pool is lost, or an item has failed too often.
+            If the pool is lost, or an item has failed too often.
         """
         waiting = iter(items)
         self._again.clear()
@@ -100,9 +100,9 @@ class Dispatcher(Generic[Item]):
     def _failed(
         self, item: Item, n_failures: int, why: str, cause: BaseException | None
     ) -> list[Item] | WorkerError:
-        """Parts to try again in place of an item; the error that is its result where it has failed alone."""
+        """Parts to try again in place of an item; its result is an error if it has failed by itself."""
         if not isinstance(cause, BrokenExecutor):
-            # The call itself raised: every other item would fare alike.
+            # The call itself raised, and would do so for every other item.
             message = f"pool: {self.pool.name} raised {type(cause).__name__}: {cause}"
             raise WorkerError(message) from cause
         if n_failures < 2:
@@ -110,15 +110,15 @@ class Dispatcher(Generic[Item]):
         return WorkerError(f"a worker died with this target alone ({type(cause).__name__})")
 
     def _unanswered(self, item: Item, result: Any) -> Item | None:
-        """The item as it has to be given again, where a process needs more than it had."""
+        """The item to send again to a process that needs more than it had."""
         return None
 
     def _patience(self) -> float:
-        """Seconds without any answer after which a pool is thought to hang."""
+        """Seconds without an answer after which a pool counts as hanging."""
         return math.inf
 
     def _hand_out(self, waiting: Iterator[Item]) -> None:
-        """Keep every worker busy; an item under suspicion goes alone."""
+        """Keep every worker busy; send a suspected item by itself."""
         while not self._is_over:
             suspicious = [n for _, n in (*list(self._again)[:1], *self._working.values()) if n]
             if len(self._working) >= (1 if suspicious else self._ahead * self.pool.n_workers):
@@ -136,10 +136,10 @@ class Dispatcher(Generic[Item]):
         try:
             return self._call(item)
         except BrokenExecutor as error:
-            # Workers may also die while they have nothing to do.
+            # A worker may also die while it is idle.
             self._restart(error)
             return self._call(item)
-        # Executors of other packages have exceptions of their own.
+        # Executors of other packages raise their own exceptions.
         except Exception as error:
             raise WorkerError(
                 f"pool: {self.pool.name} take no work ({type(error).__name__}: {error}); keep the pool open "
@@ -147,7 +147,7 @@ class Dispatcher(Generic[Item]):
             ) from error
 
     def _came_back(self) -> list[tuple[Item, Any]]:
-        """Results that are there; what is lost is put back at the head of the queue."""
+        """Collect the available results, and put lost items back at the head of the queue."""
         ready = self._ready()
         if not ready:
             return self._no_answer()
@@ -164,26 +164,27 @@ class Dispatcher(Generic[Item]):
                 self._again.appendleft((unanswered, n_failures))
             else:
                 results.append((item, future.result()))
-        # Processes that ended before they had begun did not do so because of an item.
+        # No item is to blame for a process that ended before it had started.
         at_fault = not self.pool.owned or self.pool.has_started()
         if broken is not None:
             self._restart(broken)
         return results + self._lost(lost, f"a worker died ({type(cause).__name__})", at_fault, cause)
 
     def _ready(self) -> set[Future[Any]]:
-        """Futures that have ended; none where patience has."""
+        """Futures that have ended; none if the waiting time is over."""
         until = time.monotonic() + self._patience()
         while True:
             left = max(until - time.monotonic(), 0.0)
             ready = self.pool.wait(self._working, min(SECONDS_BETWEEN_LOOKS, left))
-            # Before a broken pool is mended: a signal may have gone to all processes alike.
+            # This comes before the repair of a broken pool, because one signal may have reached all
+            # processes.
             if self._while_waiting is not None:
                 self._while_waiting()
             if ready or left == 0.0:
                 return ready
 
     def _no_answer(self) -> list[tuple[Item, Any]]:
-        """Do again what is in work, or, where processes may still be starting elsewhere, wait on."""
+        """Repeat the work in progress, or keep waiting if processes may still be starting elsewhere."""
         why = f"no answer from {self.pool.name} for {self._patience():.0f} s"
         if not self._has_answered():
             logger.warning("%s, which have not started yet: waiting", why)
@@ -208,11 +209,9 @@ class Dispatcher(Generic[Item]):
     def _lost(
         self, lost: list[tuple[Item, int]], why: str, at_fault: bool, cause: BaseException | None
     ) -> list[tuple[Item, Any]]:
-        """Put items back at the head of the queue; those that have failed for the last time are results."""
+        """Put items back at the head of the queue; an item with too many failures becomes a result."""
         if lost:
-            logger.warning(
-                "%s: what was in work is done again, %d part(s) of the %s", why, len(lost), self._work
-            )
+            logger.warning("%s: %d part(s) of the %s are done again", why, len(lost), self._work)
         results, again = [], []
         for item, n_failures in lost:
             n_failures += at_fault
@@ -243,7 +242,7 @@ class Chunk:
     rows : ndarray of int, shape (n_missing,)
         Rows of theta that are wanted.
     with_problem : bool
-        The problem is sent with it.
+        The problem is sent with the draws.
     """
 
     index: Rows
@@ -253,7 +252,7 @@ class Chunk:
 
 
 class ChunkDispatcher(Dispatcher[Chunk]):
-    """Evaluate chunks of draws. Only parameters go out; the problem goes to each process once.
+    """Evaluate chunks of draws; the problem is sent to each process once, and then only parameters.
 
     Parameters
     ----------
@@ -261,14 +260,14 @@ class ChunkDispatcher(Dispatcher[Chunk]):
         Started here.
     problem : Calls
     seconds_per_call : float
-        Expected cost of a draw, corrected by what chunks take.
+        Expected cost of a draw; it is corrected by the durations of the chunks.
     while_waiting : callable, optional
         See `Dispatcher`.
 
     Raises
     ------
     WorkerError
-        If the problem cannot be sent to other processes and has to be.
+        If the problem has to be sent to other processes and cannot be pickled.
     """
 
     def __init__(
@@ -286,14 +285,14 @@ class ChunkDispatcher(Dispatcher[Chunk]):
         pool.start(problem)
 
     def __call__(self, chunks: Iterable[Chunk]) -> Iterator[Done]:
-        """Hand chunks out, and what is finished back, in whatever order.
+        """Hand out chunks, and yield finished ones in any order.
 
         Raises
         ------
         LikelihoodError
-            When the user's code raised; the chunks in work, which cost as much, come first.
+            If the user's code raised. Other chunks in work are yielded first, because they cost as much.
         WorkerError
-            When a chunk cannot be evaluated.
+            If a chunk cannot be evaluated.
         """
         error: LikelihoodError | None = None
         with closing(self.dispatch(chunks)) as answers:
@@ -308,12 +307,12 @@ class ChunkDispatcher(Dispatcher[Chunk]):
             raise error from error.error
 
     def chunks(self, index: Rows, theta: Array) -> list[Chunk]:
-        """Chunks of equal size, as many for each worker, for calls that are made one by one.
+        """Yield chunks of equal size, the same number for each worker, for single calls.
 
         Parameters
         ----------
         index : ndarray of int, shape (n,)
-            Rows of the batch that are wanted.
+            Rows of the batch to evaluate.
         theta : ndarray, shape (n_batch, n_dim)
         """
         n_workers = self.pool.n_workers
@@ -323,7 +322,7 @@ class ChunkDispatcher(Dispatcher[Chunk]):
         return [Chunk(part, theta[part], np.arange(len(part))) for part in parts]
 
     def _submit(self, chunk: Chunk) -> Future[Answer]:
-        # The first chunks find processes that know nothing yet.
+        # The first chunks reach processes that do not have the problem yet.
         with_problem = chunk.with_problem or self._n_given < self.pool.n_workers
         future = self.pool.submit(chunk.theta, chunk.rows, with_problem)
         self._n_given += 1
@@ -332,8 +331,8 @@ class ChunkDispatcher(Dispatcher[Chunk]):
     def _unanswered(self, item: Chunk, result: Answer) -> Chunk | None:
         if result.unreadable:
             raise WorkerError(
-                f"pool: a worker cannot load the likelihood ({result.unreadable}); install there what it is "
-                "made of, in the same versions, or define it in the script itself"
+                f"pool: a worker cannot load the likelihood ({result.unreadable}); install the packages it "
+                "needs there, in the same versions, or define it in the script itself"
             )
         return replace(item, with_problem=True) if result.lacking else None
 
@@ -349,7 +348,7 @@ class ChunkDispatcher(Dispatcher[Chunk]):
         return self.pool.has_started() if self.pool.owned else bool(self._chunk_seconds)
 
     def _failed(self, item: Chunk, n_failures: int, why: str, cause: BaseException | None) -> list[Chunk]:
-        """The chunk again, one row each where it has failed alone."""
+        """Split a chunk that has failed by itself into rows; otherwise return it whole."""
         if n_failures >= MOST_FAILURES:
             where = listed(self._problem.row(item.theta[item.rows[0]]))
             more = f" and {len(item.rows) - 1} more draws" if len(item.rows) > 1 else ""
@@ -362,14 +361,14 @@ class ChunkDispatcher(Dispatcher[Chunk]):
 
 
 def _exception_of(future: Future[Any]) -> BaseException | None:
-    """Exception that a future ended with, also where it was cancelled; None where it has not ended."""
+    """Return the exception of a future, also of a cancelled one; None if it has not ended."""
     if future.cancelled():
         return RuntimeError("cancelled")
     return future.exception() if future.done() else None
 
 
 def _error_of(answer: Answer) -> LikelihoodError | None:
-    """The user's error as it would be in this process, with the trace of the other as its cause."""
+    """The user's error as this process would raise it, caused by the trace from the other process."""
     if answer.error is not None:
         answer.error.error.__cause__ = RuntimeError(f"in a worker process:\n{answer.trace}")
     return answer.error

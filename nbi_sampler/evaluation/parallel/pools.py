@@ -1,7 +1,7 @@
-"""Processes that evaluate chunks or whole targets, whoever made them, behind one interface.
+"""Worker processes of any origin behind one interface, for chunks of draws or whole targets.
 
-Our own for ``npool``, the user's pool, or any executor: for all of them a call becomes a future. What to
-send, and what to do when no answer comes, is for `dispatch`.
+They come from ``npool``, from the user's pool or from any executor. A call becomes a future in each case.
+`dispatch` decides what to send, and what to do if no answer comes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = ["Pool", "check_main_is_not_imported", "opened_pool"]
 
 Answers = Future[Answer]
 
-# So often in a row may the processes of a pool that has worked end before they have begun again.
+# Times in a row that the processes of a working pool may end before they have started again.
 MOST_STILLBORN = 3
 
-# Windows waits for so many processes at once and for no more.
+# Windows can wait for this many processes at once.
 MOST_ON_WINDOWS = 61
 
 GUARD = """import the main script, and must not run it again. What it does belongs below the line
@@ -51,14 +51,14 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def opened_pool(npool: int, pool: Any) -> Iterator[Pool | None]:
-    """Open the processes that work within a block; None for this process alone.
+    """Open the worker processes of a block; None if this process does all the work.
 
     Parameters
     ----------
     npool : int
-        Processes to make, which end with the block; with a pool, how many it has, where it does not say.
+        Processes to start; they end with the block. For a pool that does not tell its size, its size.
     pool : object, optional
-        An executor, or anything with ``map``; never closed.
+        An executor, or anything with ``map``. It is never closed.
 
     Raises
     ------
@@ -94,11 +94,11 @@ class Pool(ABC):
     Attributes
     ----------
     name : str
-        For people.
+        Name in messages.
     n_workers : int
-        Number of calls that are worked on at once.
+        Number of simultaneous calls.
     owned : bool
-        It may be killed and made again.
+        True if the pool may be killed and made again.
     """
 
     owned = False
@@ -109,7 +109,7 @@ class Pool(ABC):
         self._digest, self._payload = "", b""
 
     def start(self, problem: Calls | None = None) -> None:
-        """Get ready, for the chunks of a problem where there is one."""
+        """Prepare for work, with the chunks of a problem if one is given."""
         if problem is not None:
             self._digest, self._payload = packed(problem)
 
@@ -118,36 +118,36 @@ class Pool(ABC):
         """Hand out a call of a function that the processes can import."""
 
     def submit(self, theta: Array, rows: Rows, with_problem: bool) -> Answers:
-        """Hand out a chunk, and the problem with it for a process that lacks it."""
+        """Hand out a chunk, with the problem if the process may lack it."""
         return self.call(evaluate, self._digest, self._payload if with_problem else None, theta, rows)
 
     def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
-        """Futures that are done, as soon as one is; none when the time is over."""
+        """Return the finished futures as soon as there is one; none if the time is over."""
         return wait(futures, timeout, FIRST_COMPLETED).done
 
     def has_started(self) -> bool:
-        """Return whether any process is up; only where they are owned."""
+        """Return whether any process has started; only an owned pool can tell."""
         raise NotImplementedError(f"{self.name} are not known from here")
 
     def restart(self) -> None:
-        """Kill the processes and make new ones; only where they are owned."""
+        """Kill the processes and start new ones; only an owned pool can do so."""
         raise NotImplementedError(f"{self.name} cannot be restarted from here")
 
     def close(self) -> None:  # noqa: B027
-        """End what was made here; a user's pool goes on."""
+        """End owned processes; a user's pool continues."""
 
 
 class OwnPool(Pool):
-    """Processes of this machine, by the start method that `multiprocessing` is set to.
+    """Processes of this machine, made by the current start method of `multiprocessing`.
 
-    With "fork" they inherit the problem, which then need not be picklable.
+    With "fork" they inherit the problem, which need not be picklable then.
     """
 
     owned = True
 
     def __init__(self, n_workers: int) -> None:
         if sys.platform == "win32" and n_workers > MOST_ON_WINDOWS:
-            logger.info("npool: %s processes at most on Windows, got %s", MOST_ON_WINDOWS, n_workers)
+            logger.info("npool: expected at most %s processes on Windows, got %s", MOST_ON_WINDOWS, n_workers)
             n_workers = MOST_ON_WINDOWS
         super().__init__(f"{n_workers} processes", n_workers)
         check_main_is_not_imported()
@@ -157,12 +157,12 @@ class OwnPool(Pool):
         self._n_stillborn = 0
 
     def start(self, problem: Calls | None = None) -> None:
-        """Make the processes, before torch has threads that would not survive a fork."""
+        """Start the processes before torch has threads that would not survive a fork."""
         self._context: Any = multiprocessing.get_context()
         fatal = "jax" if "jax" in sys.modules else "CUDA" if torch.cuda.is_initialized() else ""
         if fatal and self._context.get_start_method() == "fork":
             logger.info(
-                "%s does not survive a fork: processes are spawned, and import the main script", fatal
+                "%s does not survive a fork, so the processes are spawned and import the main script", fatal
             )
             self._context = multiprocessing.get_context("spawn")
         self._inherited: Calls | None = None
@@ -178,7 +178,7 @@ class OwnPool(Pool):
         return self._executor.submit(function, *arguments)
 
     def has_started(self) -> bool:
-        """See `Pool.has_started`; a spawned process has much to import first."""
+        """See `Pool.has_started`; a spawned process first imports its modules."""
         started = any(future.done() and future.exception() is None for future in self._greetings)
         self._have_started = self._have_started or started
         return started
@@ -189,7 +189,7 @@ class OwnPool(Pool):
         Raises
         ------
         WorkerError
-            When processes end before they have begun to work: no draw can be at fault.
+            If processes end before they have started to work, for which no draw can be blamed.
         """
         self._n_stillborn = 0 if self.has_started() else self._n_stillborn + 1
         if self._n_stillborn >= (MOST_STILLBORN if self._have_started else 1):
@@ -198,9 +198,9 @@ class OwnPool(Pool):
         self._make()
 
     def close(self) -> None:
-        """Kill the processes; nobody waits for what they work on."""
+        """Kill the processes without waiting for their work."""
         if self._executor is not None:
-            # Public only from Python 3.14 on, as kill_workers().
+            # Public as kill_workers() only from Python 3.14 on.
             processes = list((self._executor._processes or {}).values())
             self._executor.shutdown(wait=False, cancel_futures=True)
             for process in processes:
@@ -213,33 +213,33 @@ class OwnPool(Pool):
         arguments = (self._digest, self._inherited)
         self._executor = ProcessPoolExecutor(self.n_workers, self._context, prepare_process, arguments)
         with warnings.catch_warnings():
-            # Python counts threads of BLAS too, which look after themselves in a fork.
+            # Python also counts the threads of BLAS, which handle a fork correctly.
             warnings.filterwarnings("ignore", "(?s).*multi-threaded.*fork", DeprecationWarning)
             try:
                 self._greetings = [self._executor.submit(os.getpid) for _ in range(self.n_workers)]
             except BrokenExecutor as error:
-                # The first has ended before the last was asked for.
+                # The first process ended before the last one was requested.
                 raise WorkerError(self._never_started()) from error
 
     def _never_started(self) -> str:
         method = self._context.get_start_method()
         if method == "fork":
             return (
-                f"npool: expected {self.name} that start, got some that ended before their first call; see "
-                "what they have printed and whether memory is left, or pass npool=1"
+                f"npool: expected {self.name}, got some that ended before their first call; see "
+                "what they have printed and whether enough memory is free, or pass npool=1"
             )
         return (
-            f"npool: expected {self.name} that start, got some that ended before their first call. By the "
+            f"npool: expected {self.name}, got some that ended before their first call. With the "
             f"start method {method!r} they {GUARD}. Where the script has that line, see what the processes "
             "have printed above"
         )
 
 
 def check_main_is_not_imported() -> None:
-    """Refuse to make processes while this one imports the main script of its maker, by a RuntimeError."""
-    # Python looks at the same attribute, once it is asked for a process.
+    """Raise a RuntimeError in a process that is still importing the main script of its parent."""
+    # Python checks the same attribute when a process is requested.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RuntimeError(f"npool: processes of this one {GUARD}")
+        raise RuntimeError(f"npool: the processes of this one {GUARD}")
 
 
 class UsersPool(Pool):
@@ -256,7 +256,7 @@ class UsersPool(Pool):
 
 
 class AsynchronousPool(UsersPool):
-    """A pool like `multiprocessing.Pool`, as ray has one too."""
+    """A pool like `multiprocessing.Pool`; ray has one too."""
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """See `Pool.call`."""
@@ -269,32 +269,32 @@ class AsynchronousPool(UsersPool):
 
 
 class MapPool(UsersPool):
-    """An object of which only ``map(function, items)`` is known: it is given many chunks at a time."""
+    """Any object with ``map(function, items)``; it gets many chunks at a time."""
 
     def __init__(self, pool: Any, n_workers: int) -> None:
         super().__init__(pool, n_workers)
         self._waiting: dict[Future[Any], tuple[Any, ...]] = {}
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """See `Pool.call`; nothing happens before `wait`."""
+        """See `Pool.call`; the call is made in `wait`."""
         future: Future[Any] = Future()
         self._waiting[future] = (function, *arguments)
         return future
 
     def wait(self, futures: Collection[Future[Any]], timeout: float | None) -> set[Future[Any]]:
-        """Evaluate all that was handed out; takes as long as it takes.
+        """Evaluate everything that was handed out, however long it takes.
 
         Raises
         ------
         WorkerError
-            Where answers are missing, or there are too many.
+            If there are too few or too many answers.
         """
         given, self._waiting = self._waiting, {}
         items = [(number, *call) for number, call in enumerate(given.values())]
         try:
             returned = self._pool.map(_called, items)
             answers = list(returned) if isinstance(returned, Iterable) else returned
-        # The pool is the user's; whatever it raises concerns all that it was given.
+        # The pool belongs to the user. Its errors concern all items that it was given.
         except Exception as error:
             for future in given:
                 future.set_exception(error)
@@ -305,11 +305,11 @@ class MapPool(UsersPool):
         return set(given)
 
     def _by_number(self, answers: Any, n_items: int) -> dict[int, Any]:
-        """Answers by the number of their item: pools may give them back in another order."""
+        """Answers by the number of their item, because a pool may reorder them."""
         got = f"{len(answers)} answers" if isinstance(answers, list) else type(answers).__name__
         try:
             by_number = dict(answers)
-        # Not pairs, or nothing that can be gone through.
+        # Not pairs, or not iterable.
         except (TypeError, ValueError):
             by_number, got = {}, f"{got} of another kind"
         if not isinstance(answers, list) or len(answers) != n_items or set(by_number) != set(range(n_items)):
@@ -327,7 +327,7 @@ def _called(numbered_call: tuple[Any, ...]) -> tuple[int, Any]:
 
 
 def _size_of(pool: Any) -> int:
-    """Number of workers, where a pool says so in any of the ways that are known; else that of processors."""
+    """Number of workers, if the pool tells it in any known way; otherwise that of processors."""
     for name in ("_max_workers", "num_workers", "_processes", "size"):
         size = getattr(pool, name, None)
         if isinstance(size, int) and size > 0:

@@ -1,7 +1,7 @@
-"""The work of a worker process: it is given the problem once, then parameters, and answers with results.
+"""The work of a worker process, which gets the problem once, then parameters, and returns results.
 
-The same in this machine's processes and in those of an executor anywhere. A process without the problem says
-so and is given it with the next chunk.
+This is the same for processes of this machine and for those of any executor. A process without the problem
+reports so, and gets the problem with its next chunk.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
 __all__ = ["Answer", "end_with", "evaluate", "packed", "prepare_process", "remembered", "turn"]
 
 
-# The problem of the last run or survey, by its digest: a process of a cluster may serve many.
+# The problem of the last run or survey, by its digest; a process of a cluster may serve several.
 _problems: dict[str, Any] = {}
 
-# Few models may be called by two threads at once, and fits draw from torch's one generator, so threads of one
-# process take turns.
+# Few models support calls from two threads, and fits use torch's single generator. Threads of one process
+# therefore take turns.
 turn = threading.Lock()
 
-# Levels of attributes down to which the culprit is looked for in what cannot be pickled.
+# Levels of attributes that are searched for the part that cannot be pickled.
 DEEPEST = 6
 
 
@@ -46,15 +46,15 @@ class Answer(NamedTuple):
     Attributes
     ----------
     done : Done, optional
-        Rows that are finished, all of them unless there is an error.
+        Finished rows: all of them unless there is an error.
     error : LikelihoodError, optional
-        Of the user's code.
+        Error of the user's code.
     trace : str
-        The place in that code.
+        Traceback in that code.
     lacking : bool
-        This process must be given the problem first.
+        True if the process needs the problem first.
     unreadable : str
-        The error where the problem could not be read, else empty.
+        The error if the problem could not be read, otherwise empty.
     seconds : float
     """
 
@@ -69,21 +69,21 @@ class Answer(NamedTuple):
 def evaluate(digest: str, payload: bytes | None, theta: Array, rows: Rows) -> Answer:
     """Call the user's code for ``rows`` of theta; see `calls.Calls`.
 
-    The payload is the problem of this digest, pickled, for a process that may lack it.
+    The payload is the pickled problem with this digest. A process that lacks the problem reads it.
     """
     with turn:
         if digest not in _problems and payload is None:
             return Answer(lacking=True)
         try:
             problem = remembered(digest, payload)
-        # Reading imports the user's modules, which may be missing here or raise anything.
+        # Reading imports the user's modules, which may be missing here or raise any error.
         except Exception as error:
             return Answer(unreadable=f"{type(error).__name__}: {error}")
         return _answer(problem, theta, rows)
 
 
 def remembered(digest: str, payload: bytes | None) -> Any:
-    """The object with this digest: that of before, or the pickled one in its place."""
+    """The object with this digest: the stored one, or the pickled one that replaces it."""
     if digest not in _problems:
         assert payload is not None
         _remember(digest, cloudpickle.loads(payload))
@@ -91,11 +91,11 @@ def remembered(digest: str, payload: bytes | None) -> Any:
 
 
 def prepare_process(digest: str, problem: Calls | None) -> None:
-    """Make a process of our own pool ready: one thread, no part in signals, no life after its parent.
+    """Prepare a process of our own pool: one thread, no signals, and an end with its parent.
 
-    The problem is there where it was inherited by fork; a spawned process is sent it.
+    A forked process inherits the problem. A spawned process is sent it.
     """
-    # The main process saves and exits on these, and ends its workers; SIGTERM ends a worker as it is.
+    # The main process saves, exits and ends its workers on these signals; SIGTERM ends a worker at once.
     for name in ("SIGINT", "SIGALRM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -140,25 +140,26 @@ def _remember(digest: str, problem: Any) -> None:
 def _survives_pickling(error: Exception) -> bool:
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
-    # Exceptions with constructors of their own fail in every way when they are made again.
+    # Making an exception again fails in many ways if it has its own constructor.
     except Exception:
         return False
 
 
 def end_with(parent: int) -> None:
-    """End this process when the one that made it, by its process id, is gone, however it went.
+    """End this process when its parent, known by its process id, is gone for any reason.
 
-    Not on Windows, where the id of the parent never changes, and is another one's in a virtual environment.
+    Windows is excluded: the id of the parent never changes there, and a virtual environment adds a process.
     """
     if sys.platform != "win32":
         _exit_unless(lambda: os.getppid() == parent)
 
 
 def _end_with_maker() -> None:
-    """End this process of a pool when the one that made the pool is gone.
+    """End this process of a pool when the process that made the pool is gone.
 
-    The parent by process id may be another one, the server of the start method "forkserver". And what tells a
-    forked process that its maker is gone is kept open by the processes that were forked after it.
+    The parent by process id may be another process, the server of the start method "forkserver". And
+    processes that were forked later keep open the pipe that would tell a forked process that its parent is
+    gone.
     """
     maker, parent = multiprocessing.parent_process(), os.getppid()
     _exit_unless(lambda: os.getppid() == parent and (maker is None or maker.is_alive()))
@@ -176,17 +177,17 @@ def _exit_unless(alive: Callable[[], bool]) -> None:
 def packed(problem: Calls) -> tuple[str, bytes]:
     """Digest and pickle of a problem, for processes that do not inherit it.
 
-    Functions and classes of a script or a notebook, and closures, are sent with their code; those of modules
-    by name, so that the other side must be able to import them.
+    Functions and classes of a script or a notebook, and closures, are sent with their code. Those of modules
+    are sent by name, so the other process must be able to import them.
 
     Raises
     ------
     WorkerError
-        Where it cannot be pickled; names the culprit.
+        If it cannot be pickled; the message names the part at fault.
     """
     try:
         payload = cloudpickle.dumps(problem)
-    # Objects of the user decide what this raises.
+    # The user's objects can raise any error here.
     except Exception as error:
         found = (
             _culprit(problem.log_likelihood, "likelihood")
@@ -195,14 +196,14 @@ def packed(problem: Calls) -> tuple[str, bytes]:
         )
         raise WorkerError(
             f"npool, pool: expected a likelihood that can be sent to another process, but {found} cannot be "
-            f"pickled ({type(error).__name__}: {error}); make it where it is used, leave it out in "
+            f"pickled ({type(error).__name__}: {error}); create it where it is used, leave it out in "
             "__getstate__, or use npool= with the start method 'fork', which sends nothing"
         ) from error
     return hashlib.sha256(payload).hexdigest(), payload
 
 
 def _culprit(value: object, path: str, depth: int = 0) -> str | None:
-    """Path and type of the innermost object found that cannot be pickled; None where all can."""
+    """Path and type of the innermost object that cannot be pickled; None if all can be."""
     try:
         cloudpickle.dumps(value)
         return None
@@ -216,7 +217,7 @@ def _culprit(value: object, path: str, depth: int = 0) -> str | None:
 
 
 def _parts(value: object) -> list[tuple[str, object]]:
-    """Parts of an object, each with its name."""
+    """Parts of an object with their names."""
     if isinstance(value, dict):
         return [(f"[{key!r}]", part) for key, part in value.items()]
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""Networks that turn data into features, by name, by configuration or as a user's module.
+"""Networks that turn data into features, chosen by name, by configuration or as a user's module.
 
-Names are those of the package and those of plugins (`hookspecs.featurizers`).
+The names are those of the package and of plugins (`hookspecs.featurizers`).
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ FeaturizerFactory = Callable[[tuple[int, int], int], Featurizer]
 
 
 class FeaturizerKind(NamedTuple):
-    """A featurizer that can be asked for by name: its settings and ``make(shape, n_params, settings)``."""
+    """A featurizer with a name: its settings and ``make(shape, n_params, settings)``."""
 
     settings: type[Any]
     make: Callable[..., Featurizer]
 
 
 def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> JoinedFeaturizer:
-    """Featurizers of the parts, if these make up the data."""
+    """Featurizers of the parts, if the parts cover the data."""
     sizes = [math.prod(part["shape"]) for part in config.parts]
     if not sizes or sum(sizes) != shape[0] * shape[1]:
         raise ValueError(
-            f"featurizer: the shapes of its parts hold {sum(sizes)} numbers, the data {shape[0] * shape[1]}; "
-            "give a part for every input"
+            f"featurizer: the shapes of its parts hold {sum(sizes)} numbers, but the data hold "
+            f"{shape[0] * shape[1]}; give a part for every input"
         )
     parts, shapes = [], []
     for settings in config.parts:
@@ -90,13 +90,14 @@ FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
 
 def automatic_featurizer(roles: Sequence[str] | None = None) -> str:
-    """Name of the featurizer that ``"auto"`` stands for.
+    """Name of the featurizer that ``"auto"`` selects.
 
     Parameters
     ----------
     roles : sequence of str, optional
-        What each row of the data of many targets is: attention where points may be missing or times differ,
-        else the ResNet-GRU. For one target (None) principal components of its simulations.
+        Role of each row of the data of many targets. Attention is selected if points may be missing or their
+        times differ, and the ResNet-GRU otherwise. For one target (None), principal components of its
+        simulations are.
     """
     if roles is None:
         return "pca"
@@ -106,19 +107,19 @@ def automatic_featurizer(roles: Sequence[str] | None = None) -> str:
 def featurizer_factory(
     featurizer: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | nn.Module,
 ) -> FeaturizerFactory:
-    """Factory of featurizers for data of given shape, ``(shape, n_params) -> Featurizer``.
+    """Factory of featurizers for data of a given shape, ``(shape, n_params) -> Featurizer``.
 
     Parameters
     ----------
     featurizer : str, dict, list of dict or nn.Module
         ``"auto"`` (see `automatic_featurizer`) or another name; a dictionary with ``"type"`` and settings; a
-        list of such for several inputs, each with its ``"shape"``; a `Featurizer`; or any module that takes
-        whitened data of shape (n, n_channels, length) to (n, n_features).
+        list of such dictionaries for several inputs, each with its ``"shape"``; a `Featurizer`; or a module
+        that maps whitened data of shape (n, n_channels, length) to (n, n_features).
 
     Raises
     ------
     ValueError, TypeError
-        For an unknown name, setting or kind of object.
+        For an unknown name or setting, or another type of argument.
     """
     if isinstance(featurizer, Featurizer):
         original = featurizer
@@ -144,7 +145,7 @@ def featurizer_factory(
         made = kind.make(shape, n_params, config)
         made.recipe = {"type": name, **asdict(config)}
         if isinstance(made, JoinedFeaturizer):
-            # Defaults of the parts too, which may be others when the recipe is read.
+            # The recipe also stores the defaults of the parts, which may have changed when it is read.
             each = zip(made.shapes, cast("list[Featurizer]", list(made.parts)), strict=True)
             made.recipe = {"type": name, "parts": [{"shape": shape, **part.recipe} for shape, part in each]}
         return made
@@ -153,7 +154,7 @@ def featurizer_factory(
 
 
 def _adapted(module: nn.Module, shape: tuple[int, int], n_params: int) -> SequenceInputs:
-    """A user's module with scaled inputs; its number of features is found by a call on two empty rows."""
+    """A user's module with scaled inputs; a call with two empty rows gives its number of features."""
     was_training = module.training
     module.eval()
     parameter = next(module.parameters(), torch.zeros(1))
@@ -163,7 +164,7 @@ def _adapted(module: nn.Module, shape: tuple[int, int], n_params: int) -> Sequen
         except Exception as error:
             raise ValueError(
                 f"featurizer: {type(module).__name__} failed on data of shape (2, {shape[0]}, {shape[1]}): "
-                f"{error}; it is called with (n, n_channels, length)"
+                f"{error}; it gets arrays of shape (n, n_channels, length)"
             ) from error
     module.train(was_training)
     if features.ndim != 2 or features.shape[0] != 2:

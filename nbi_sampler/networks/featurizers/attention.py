@@ -1,8 +1,8 @@
-"""Attention over the points of a series: for irregular sampling, missing points and several bands.
+"""Attention over the points of a series, for irregular sampling, missing points and several bands.
 
-A point is a token of its time, values, uncertainties and band. Tokens have no order, so that any sampling
-will do, and a mask leaves points out, whatever stands in their place. For amortised inference on series that
-differ in their sampling; asked for by name or configuration.
+Each point is a token of its time, values, uncertainties and band. Tokens have no order, so any sampling is
+possible. A mask removes points, whatever their values. This featurizer serves amortised inference for series
+with different samplings. It is selected by name or configuration.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ UNCERTAINTIES = ("uncertainty", "log_uncertainty")
 
 
 class AttentionFeaturizer(Featurizer):
-    """Scaled tokens, then a transformer whose output does not depend on their order.
+    """Scaled tokens, then a transformer that does not depend on their order.
 
-    Values are compressed by asinh after a common shift and scale for each channel, uncertainties by the
-    logarithm; times are scaled to the range that simulations cover.
+    Values are shifted and scaled by channel and then compressed by asinh. Uncertainties are replaced by their
+    logarithms. Times are scaled to the range that the simulations cover.
 
     Parameters
     ----------
     shape : tuple of int
-        (n_channels, length) of the data. Other lengths will do later.
+        (n_channels, length) of the data. Later data may have another length.
     n_params : int
-        Number of parameters, for the number of features.
+        Number of parameters, which determines the number of features.
     config : AttentionConfig
-        Its ``channels`` say what each channel is.
+        Its ``channels`` name the role of each channel.
     """
 
     shift: Tensor
@@ -56,7 +56,7 @@ class AttentionFeaturizer(Featurizer):
         self.register_buffer("scale", torch.ones(shape[0], 1))
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
-        """Shift and scale of every channel, over the points present in noisy simulations."""
+        """Learn shift and scale of every channel from the present points of noisy simulations."""
         rows = torch.as_tensor(rng.permutation(len(data))[: FEATURES.most_rows_attention], device=data.device)
         channels, present = self._channels(data.draw(rows, torch_generator(rng, data.device)))
         for i, role in enumerate(self.channels):
@@ -67,7 +67,7 @@ class AttentionFeaturizer(Featurizer):
             self.scale[i] = spread if spread > 0 else 1.0
 
     def reduce(self, data: Tensor) -> Tensor:
-        """Scaled channels, shape (n, n_channels, length); zero where a point is missing."""
+        """Scaled channels, shape (n, n_channels, length); zero if a point is missing."""
         channels, present = self._channels(data)
         scaled = (channels - self.shift) / self.scale
         compressed = [torch.asinh(x) if r == "value" else x for r, x in self._rows(scaled)]
@@ -78,7 +78,7 @@ class AttentionFeaturizer(Featurizer):
         return self.network(inputs)
 
     def _channels(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Channels (n, n_channels, length), 1 where missing, and whether points are present (n, length)."""
+        """Channels (n, n_channels, length), with 1 for missing points, and present points (n, length)."""
         channels = data.view(len(data), len(self.channels), -1)
         present = torch.ones_like(channels[:, 0], dtype=torch.bool)
         if "mask" in self.channels:
@@ -92,23 +92,23 @@ class AttentionFeaturizer(Featurizer):
 
 
 class TokenNetwork(nn.Module):
-    """A transformer over points and a few seeds, which gather what the points say.
+    """A transformer over points and a few seeds, which summarise the points.
 
-    The seeds are always present, so that a series without a single point has features too.
+    The seeds are always present, so a series without any points has features too.
 
     Parameters
     ----------
     channels : tuple of str
         Role of each channel of the input.
     length : int
-        Of the data, for the highest frequency.
+        Length of the data, which gives the highest frequency.
     n_features : int
     config : AttentionConfig
 
     References
     ----------
     Vaswani et al. (2017, arXiv:1706.03762), equation 1; Lee et al. (2019, arXiv:1810.00825), equation 11, for
-    the seeds; Xiong et al. (2020, arXiv:2002.04745) for the place of the normalisation.
+    the seeds; Xiong et al. (2020, arXiv:2002.04745) for the position of the normalisation.
     """
 
     frequencies: Tensor
@@ -123,7 +123,7 @@ class TokenNetwork(nn.Module):
         n_waves = 2 * config.n_frequencies
         width = n_values * (1 + n_waves) + sum(map(channels.count, UNCERTAINTIES)) + 1 + n_waves
         width += config.n_bands * ("band" in channels)
-        # From half a cycle to the shortest period that points at equal distances can tell.
+        # From half a cycle to the Nyquist frequency of equally spaced points.
         frequencies = np.geomspace(0.5, max(0.5 * length, 1.0), config.n_frequencies)
         self.register_buffer("frequencies", torch.as_tensor(frequencies, dtype=torch.float32))
         dim = config.dim_token
@@ -160,7 +160,7 @@ class TokenNetwork(nn.Module):
             ]
         angles = 2.0 * math.pi * self.frequencies * time
         waves = torch.cat([angles.sin(), angles.cos()], -1)
-        # Their average over the points is a Fourier transform of the series at any sampling.
+        # Their average over the points is a Fourier transform of the series, for any sampling.
         products = (values[..., None] * waves[..., None, :]).flatten(2)
         parts = [values, *uncertainties, time, waves, products]
         if "band" in self.channels:
@@ -170,7 +170,7 @@ class TokenNetwork(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Multi-head attention and a perceptron, each around a shortcut and after a normalisation."""
+    """Multi-head attention and a perceptron, each with a shortcut and preceded by a normalisation."""
 
     def __init__(self, dim: int, n_heads: int) -> None:
         super().__init__()

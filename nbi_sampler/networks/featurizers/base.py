@@ -1,7 +1,7 @@
-"""Featurizers (embedding networks): noisy data in, a short vector of features out.
+"""Featurizers (embedding networks), which turn noisy data into a short vector of features.
 
 A featurizer has three parts: `fit` learns scalings (and projections) from the simulations of a round,
-`inputs` turns noisy data into what the trainable part takes, and `forward` is that trainable part.
+`inputs` turns noisy data into the input of the trainable part, and `forward` is the trainable part.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class SimulatedData(Protocol):
     shape : tuple of int
         (n_channels, length).
     scale : Tensor, shape (n,), or None
-        Of the noise where it is exactly white.
+        Scale of the noise if it is exactly white.
     has_noise_parameters : bool
-        True where residuals carry information.
+        True if residuals carry information.
     """
 
     shape: tuple[int, int]
@@ -51,7 +51,7 @@ class SimulatedData(Protocol):
 
     @property
     def signal(self) -> Tensor:
-        """Simulations, shape (n, n_data); without noise where that is of one target."""
+        """Simulations, shape (n, n_data); those of one target have no noise."""
 
     @property
     def device(self) -> torch.device:
@@ -71,8 +71,8 @@ class Featurizer(nn.Module):
     n_features : int
         Length of the feature vector.
     recipe : mapping
-        Name and settings, from which `featurizer_factory` makes the like for data of the same shape; empty
-        for a featurizer that it did not make from a name.
+        Name and settings with which `featurizer_factory` makes the same featurizer for data of the same
+        shape. Empty if it was not made from a name.
     """
 
     n_features: int
@@ -80,7 +80,7 @@ class Featurizer(nn.Module):
 
     @abstractmethod
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
-        """Learn scalings from simulations; called once, before training."""
+        """Learn scalings from simulations; this is called once, before training."""
 
     @abstractmethod
     def reduce(self, data: Tensor) -> Tensor:
@@ -98,18 +98,18 @@ class Featurizer(nn.Module):
 class SequenceInputs(Featurizer):
     """Featurizers that see the whole data set as a sequence of shape (n, n_channels, length).
 
-    Every data point is scaled by its own mean and spread over the simulations, then compressed by asinh, so
-    that one bright simulation does not drown the others.
+    Every data point is scaled by its mean and spread over the simulations, and compressed by asinh. One
+    bright simulation then does not dominate the others.
 
     Parameters
     ----------
     network : nn.Module
-        Takes (n, n_channels, length), or (n, n_data) when ``flat``; gives (n, n_features).
+        Takes (n, n_channels, length), or (n, n_data) if ``flat``; returns (n, n_features).
     n_features : int
     shape : tuple of int
         (n_channels, length).
     flat : bool
-        Hand the data over as one vector.
+        Pass the data as one vector.
     """
 
     mean: Tensor
@@ -127,7 +127,7 @@ class SequenceInputs(Featurizer):
         self.register_buffer("spread", torch.ones(shape[0] * shape[1]))
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
-        """Mean and spread of every data point, noise included."""
+        """Learn mean and spread of every data point, including noise."""
         noise = 1.0 if data.scale is None else float(data.scale.median())
         self.mean.copy_(data.signal.median(0).values)
         deviation = (data.signal - self.mean).abs().clamp(max=1e4)
@@ -144,13 +144,13 @@ class SequenceInputs(Featurizer):
 
 
 def zero_and_unit(points: NDArray[np.float64], role: str) -> tuple[float, float]:
-    """Median and half the central 68 % of the points of a row; of times their start and range."""
+    """Median and half the central 68 % of the points of a row; for times, their start and range."""
     low, middle, high = np.quantile(points, [0.0, 0.5, 1.0] if role == "time" else [0.16, 0.5, 0.84])
     return (float(low), float(high - low)) if role == "time" else (float(middle), float(0.5 * (high - low)))
 
 
 def number_of_features(n_params: int) -> int:
-    """Length of the feature vector, which grows with the number of parameters.
+    """Length of the feature vector, which increases with the number of parameters.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def number_of_features(n_params: int) -> int:
 
 
 def number_of_stages(length: int) -> int:
-    """Halvings of the length until 2 or 3 steps are left, so that the last ones see the whole of the data.
+    """Number of halvings that leave 2 or 3 steps, so that the last stages see all of the data.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def number_of_stages(length: int) -> int:
 
 
 def perceptron(dim_in: int, dim_out: int, hidden: int, depth: int) -> nn.Sequential:
-    """``depth`` hidden layers of width ``hidden`` with GELU between them."""
+    """A perceptron with ``depth`` hidden layers of width ``hidden`` and GELU between them."""
     widths = [dim_in] + [hidden] * depth
     layers: list[nn.Module] = []
     for a, b in pairwise(widths):
@@ -183,20 +183,20 @@ def perceptron(dim_in: int, dim_out: int, hidden: int, depth: int) -> nn.Sequent
 
 
 def perceptron_featurizer(shape: tuple[int, int], n_params: int, config: MlpConfig) -> SequenceInputs:
-    """Perceptron on the whole data vector, whatever its channels; its widths come from ``config`` alone."""
+    """Perceptron on the whole data vector, for any channels; ``config`` alone gives its widths."""
     network = perceptron(shape[0] * shape[1], config.dim_out, config.hidden, config.depth)
     return SequenceInputs(network, config.dim_out, shape, flat=True)
 
 
 def begin_as_shortcut(first: nn.Module, second: nn.Module, norm: nn.Module, shortcut: nn.Module) -> None:
-    """Initial values of a residual block: the shortcut keeps the size of a signal, the rest adds a share.
+    """Initialise a residual block: its shortcut keeps the size of a signal, and the rest adds a share.
 
     Parameters
     ----------
     first, second : nn.Module
         Convolutions.
     norm : nn.Module
-        Normalisation after the second.
+        Normalisation after the second convolution.
     shortcut : nn.Module
         A convolution, or the identity.
 

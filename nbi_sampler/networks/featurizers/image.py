@@ -1,7 +1,7 @@
-"""Residual 2-d convolutions on images of shape (n, n_channels, height, width), bands as channels.
+"""Residual 2-d convolutions on images of shape (n, n_channels, height, width), with bands as channels.
 
-For pictures of galaxies and lenses in one or several bands or exposures, and for spectrograms. Uncertainties
-and a mask come as channels of their own, and a missing pixel is zero in all others.
+They serve pictures of galaxies and lenses in one or several bands or exposures, and spectrograms.
+Uncertainties and a mask are additional channels. A missing pixel is zero in all other channels.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Pair = tuple[int, int]
 class ImageFeaturizer(Featurizer):
     """Scaled images, then residual stages that halve height and width.
 
-    A channel has one shift and one scale for all of its pixels, so that a galaxy looks the same wherever it
-    is. They are compressed by asinh, as astronomers show their images.
+    All pixels of a channel share one shift and one scale, so a galaxy looks the same at any position. The
+    pixels are compressed by asinh, as astronomers display their images.
 
     Parameters
     ----------
     shape : tuple of int
         (n_channels, n_pixels) of the data.
     n_params : int
-        Number of parameters, for the number of features.
+        Number of parameters, which determines the number of features.
     config : ImageConfig
 
     References
@@ -57,7 +57,7 @@ class ImageFeaturizer(Featurizer):
         self.register_buffer("scale", torch.ones(shape[0], 1))
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
-        """Median and mean deviation of the pixels of every channel, noise included."""
+        """Learn median and mean deviation of the pixels of every channel, including noise."""
         noise = 1.0 if data.scale is None else float(data.scale.median())
         rows = torch.as_tensor(rng.permutation(len(data))[: FEATURES.most_rows_image], device=data.device)
         pixels = data.signal[rows].view(len(rows), len(self.shift), -1).transpose(0, 1).flatten(1)
@@ -76,7 +76,7 @@ class ImageFeaturizer(Featurizer):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions of width 3, the first of which may halve a side, around a linear shortcut."""
+    """Two convolutions of width 3 and a linear shortcut; the first convolution may halve a side."""
 
     def __init__(self, dim_in: int, dim_out: int, stride: Pair) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class ResidualBlock(nn.Module):
 
 
 class ImageNetwork(nn.Module):
-    """Residual stages until a side has 4 to 7 pixels, then a linear layer on what is left.
+    """Residual stages until a side has 4 to 7 pixels, then a linear layer on the remaining map.
 
     The map is not averaged over its pixels, because positions are parameters too.
 
@@ -131,12 +131,12 @@ class ImageNetwork(nn.Module):
 
 
 def image_size(shape: Pair, config: ImageConfig) -> Pair:
-    """(height, width) of data of shape (n_channels, n_pixels): as told, else those of a square.
+    """(height, width) of data of shape (n_channels, n_pixels): the configured ones, or those of a square.
 
     Raises
     ------
     ValueError
-        Where they have another number of pixels.
+        If the data have another number of pixels.
     """
     n_pixels = shape[1]
     side = math.isqrt(n_pixels)
@@ -153,14 +153,14 @@ def image_size(shape: Pair, config: ImageConfig) -> Pair:
 
 
 def strides(size: Pair, depth: int | None = None) -> list[Pair]:
-    """Steps of the stages: a side is halved while it has 8 pixels or more.
+    """Strides of the stages: a side is halved while it has 8 pixels or more.
 
     Parameters
     ----------
     size : tuple of int
         (height, width).
     depth : int, optional
-        Number of stages; when None, as many as halve a side, one at least.
+        Number of stages. None means as many as halve a side, and at least one.
 
     Examples
     --------

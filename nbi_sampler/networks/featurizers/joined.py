@@ -1,7 +1,7 @@
-"""Several inputs, each with a featurizer of its own; their features are joined.
+"""Several inputs with one featurizer each, whose features are joined.
 
-For data of different kinds, such as a light curve and a spectrum, or instruments of different lengths. Asked
-for by a list of configurations, each with the shape of its input.
+This serves data of different kinds, such as a light curve and a spectrum, and instruments with different
+numbers of data. A list of configurations, each with the shape of its input, selects it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class JoinedFeaturizer(Featurizer):
     ----------
     parts : sequence of Featurizer
     shapes : sequence of tuple of int
-        (n_channels, length) of the input of each.
+        (n_channels, length) of each input.
     """
 
     def __init__(self, parts: Sequence[Featurizer], shapes: Sequence[Shape]) -> None:
@@ -37,7 +37,7 @@ class JoinedFeaturizer(Featurizer):
         self.n_features = sum(part.n_features for part in parts)
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
-        """Let every part learn from its own input."""
+        """Let each part learn from its own input."""
         for part, shape, columns in self._inputs():
             part.fit(OneInput(data, shape, columns), rng)
 
@@ -49,7 +49,7 @@ class JoinedFeaturizer(Featurizer):
         """Features of shape (n, n_features)."""
         features, start = [], 0
         for part, shape, _ in self._inputs():
-            # How many inputs a part makes of its data may depend on what it has learnt.
+            # The number of inputs of a part may depend on what it has learnt.
             with torch.no_grad():
                 example = part.reduce(inputs.new_zeros(1, shape[0] * shape[1]))
             own = inputs[:, start : start + example.numel()].view(-1, *example.shape[1:])
@@ -58,7 +58,7 @@ class JoinedFeaturizer(Featurizer):
         return torch.cat(features, 1)
 
     def _inputs(self) -> Iterator[tuple[Featurizer, Shape, slice]]:
-        """Every part, the shape of its input, and where in the data vector that is."""
+        """Each part with the shape of its input and its slice of the data vector."""
         start = 0
         for part, shape in zip(self.parts, self.shapes, strict=True):
             stop = start + shape[0] * shape[1]

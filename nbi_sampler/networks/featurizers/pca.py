@@ -1,8 +1,8 @@
-"""Principal components of the noiseless simulations: for one target with a known noise law.
+"""Principal components of the noiseless simulations, for one target with a known noise law.
 
-Whitened residuals from the observed data, projected on the components that carry signal above the noise,
-lose next to nothing, and a small perceptron on them trains in seconds. Where the noise is exactly white it is
-drawn in the space of the components, which costs nothing however long the data are.
+Whitened residuals from the observed data are projected on the components whose signal exceeds the noise. This
+loses almost no information, and a small perceptron on them trains in seconds. Noise that is exactly white is
+drawn in the space of the components, at a cost that does not depend on the length of the data.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["PrincipalComponents", "strongest_components"]
 class PrincipalComponents(Featurizer):
     r"""Projected residuals, :math:`\mathrm{asinh}(a_k / \sqrt{\sigma_k^2 + 1})`, then a perceptron.
 
-    When the noise law itself is inferred, one more input is the logarithm of the scale of what the
-    components leave over.
+    If the parameters include those of the noise law, the logarithm of the scale of the remaining residuals is
+    an additional input.
 
     Parameters
     ----------
     shape : tuple of int
         (n_channels, length) of the data.
     n_params : int
-        At least this many components are kept (as far as the data have them).
+        At least this many components are kept, if the data have as many.
     config : PcaConfig
     """
 
@@ -53,7 +53,7 @@ class PrincipalComponents(Featurizer):
         self._reduced: tuple[SimulatedData, Tensor, Tensor] | None = None
 
     def fit(self, data: SimulatedData, rng: np.random.Generator) -> None:
-        """Components of the noiseless simulations; makes the perceptron, whose width depends on them."""
+        """Find components of the noiseless simulations, and make a perceptron whose width they determine."""
         mean = data.signal.double().mean(0)
         rows = rng.permutation(len(data))[: FEATURES.most_rows_pca]
         chosen = data.signal[torch.as_tensor(rows, device=data.device)]
@@ -71,15 +71,15 @@ class PrincipalComponents(Featurizer):
     def find_components(
         self, sample: NDArray[np.float64], rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Directions in which the signal stands out of the noise; a child may look for others.
+        """Directions in which the signal exceeds the noise; a subclass may choose others.
 
-        Parameters and what is returned are those of `strongest_components`; rows are signals without noise,
-        in units of the noise.
+        Parameters and returns are those of `strongest_components`. Rows are signals without noise, in units
+        of the noise.
         """
         return strongest_components(sample, self.config, self.n_params, rng)
 
     def make_network(self, n_inputs: int) -> nn.Sequential:
-        """Make the trainable part; its first layer is an ``nn.Linear`` of ``n_inputs``."""
+        """Make the trainable part; its first layer is an ``nn.Linear`` with ``n_inputs``."""
         return perceptron(n_inputs, self.n_features, self.config.hidden, 2)
 
     def reduce(self, data: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class PrincipalComponents(Featurizer):
         return self._scaled(coefficients, residual_norm**2)
 
     def inputs(self, data: SimulatedData, index: Tensor, generator: torch.Generator) -> Tensor:
-        """Scaled coefficients with fresh noise, drawn in their own space when it is white."""
+        """Scaled coefficients with fresh noise, which is drawn in their own space if it is white."""
         if data.scale is None or self._reduced is None or self._reduced[0] is not data:
             return super().inputs(data, index, generator)
         coefficients, residual_norm = self._reduced[1][index], self._reduced[2][index]
@@ -108,11 +108,11 @@ class PrincipalComponents(Featurizer):
         return self.network(inputs)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        """Take the sizes that a fit has found from the saved state, then the state itself."""
+        """Read the sizes that a fit has found from the saved state, then load the state."""
         components = state_dict.get(f"{prefix}components")
         first_layer = state_dict.get(f"{prefix}network.0.weight")
         if components is not None and first_layer is not None:
-            # Every number that is drawn here is overwritten; the global generator stays where it is.
+            # Every number that is drawn here is overwritten, and the global generator does not change.
             with seeded_modules(np.random.default_rng(0)):
                 self._resize(components.shape[1], first_layer.shape[1])
             if not torch.equal(components.to(self.components), self.components):
@@ -120,7 +120,7 @@ class PrincipalComponents(Featurizer):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _resize(self, n_kept: int, n_inputs: int) -> None:
-        """Make room for ``n_kept`` components and a perceptron of ``n_inputs``."""
+        """Allocate ``n_kept`` components and a perceptron with ``n_inputs``."""
         self.with_residual = n_inputs > n_kept
         if self.components.shape[1] != n_kept:
             self.components = self.components.new_zeros(self.n_data, n_kept)
@@ -130,12 +130,12 @@ class PrincipalComponents(Featurizer):
             self.network = self.make_network(n_inputs).to(self.components.device)
 
     def _project(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Coefficients (n, k), and the norm of what they leave over (n,), zero where it is not used."""
+        """Coefficients (n, k), and the norm of the remaining residuals (n,), zero if it is not used."""
         centred = data - self.mean
         coefficients = centred @ self.components
         if not self.with_residual:
             return coefficients, coefficients.new_zeros(len(data))
-        # Not as a difference of squares, which single precision loses beside a bright signal.
+        # A difference of squares would lose it in single precision beside a bright signal.
         return coefficients, (centred - coefficients @ self.components.T).square().sum(1).sqrt()
 
     def _scaled(self, coefficients: Tensor, residual_square: Tensor) -> Tensor:
@@ -150,16 +150,16 @@ class PrincipalComponents(Featurizer):
 def strongest_components(
     sample: NDArray[np.float64], config: PcaConfig, n_least: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Leading components of centred rows (n_rows, n_data), as many as ``config`` asks for.
+    """Leading components of centred rows (n_rows, n_data), at most as many as ``config`` allows.
 
-    Those with less variance than ``minimum_signal`` are left out, but ``n_least`` are kept in any case.
+    Components with less variance than ``minimum_signal`` are left out, except for the first ``n_least``.
 
     Returns
     -------
     components : ndarray, shape (n_data, n_components)
         Orthonormal columns.
     variance : ndarray, shape (n_components,)
-        Of the signal along each.
+        Variance of the signal along each column.
     """
     most = min(config.n_components, *sample.shape)
     components, variance = _leading_components(sample, most, rng)
@@ -172,7 +172,7 @@ def _leading_components(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Leading right singular vectors (n_data, k) and variances (k,) of centred rows.
 
-    Exact for short data; a randomised range finder with power iterations for long ones.
+    The method is exact for short data. For long data it is a randomised range finder with power iterations.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """Residual convolutions and recurrent units on sequences of shape (n, n_channels, length).
 
-The ResNet-GRU of the paper: residual 1-d convolutions with pooling, widths doubling up to a maximum, then a
-GRU whose last state is the feature vector. ``resnet`` and ``gru`` are its two halves.
+The ResNet-GRU of the paper consists of residual 1-d convolutions with pooling, whose widths double up to a
+maximum, and a GRU whose last state is the feature vector. ``resnet`` and ``gru`` are its two parts.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Kind = Literal["resnet-gru", "resnet", "gru"]
 class ResidualBlock(nn.Module):
     """Two convolutions of width 3 around a shortcut, with group normalisation after the second.
 
-    Nothing follows the sum, so that what comes in goes out by a linear map, to which the convolutions add
-    little at first: then a signal reaches the recurrence with its amplitude, through any number of stages.
+    No activation follows the sum, so the shortcut is linear, and the convolutions add little to it at first.
+    A signal then reaches the recurrent layer with its amplitude through any number of stages.
 
     Parameters
     ----------
     dim_in, dim_out : int
     linear_trunk : bool
-        False for networks of files from before: an activation after the sum, and torch's initial values.
+        False for networks in older files, which have an activation after the sum and torch's initial values.
 
     References
     ----------
@@ -62,7 +62,7 @@ class ResidualBlock(nn.Module):
 
 
 class Halving(nn.Module):
-    """Averages of two neighbours each, or the larger one; a last one without a neighbour is left out."""
+    """Average pairs of neighbours, or take their larger value; an unpaired last one is left out."""
 
     def __init__(self, averages: bool = True) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Halving(nn.Module):
 
 
 def _as_image(x: Tensor) -> Tensor:
-    """Sequences as images of one row, whose channels lie side by side in memory: a quarter less time."""
+    """Sequences as images with one row and adjacent channels in memory, in a quarter less time."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
@@ -86,7 +86,7 @@ def _convolved(layer: nn.Module, image: Tensor) -> Tensor:
 
 
 class SequenceNetwork(nn.Module):
-    """Residual stages with pooling, then a GRU or an average over what is left of the length.
+    """Residual stages with pooling, then a GRU or an average over the remaining length.
 
     Parameters
     ----------
@@ -138,11 +138,11 @@ class SequenceNetwork(nn.Module):
 def sequence_featurizer(
     kind: Kind, shape: tuple[int, int], n_params: int, config: SequenceConfig
 ) -> SequenceInputs:
-    """Make a sequence network with scaled inputs; a ValueError tells of another ``dim_in`` than channels."""
+    """Make a sequence network with scaled inputs; ``dim_in`` must be the number of channels."""
     if config.dim_in not in (None, shape[0]):
         raise ValueError(
             f"featurizer: dim_in={config.dim_in}, but the data have {shape[0]} channel(s) of length "
-            f"{shape[1]}; leave it out or give the data as (channels, length)"
+            f"{shape[1]}; leave it out, or give the data as (channels, length)"
         )
     n_features = config.dim_out or number_of_features(n_params)
     return SequenceInputs(SequenceNetwork(kind, *shape, n_features, config), n_features, shape)

@@ -1,6 +1,6 @@
-"""Conditional densities p(z | features), by name, by configuration or as a user's module.
+"""Conditional densities p(z | features), chosen by name, by configuration or as a user's module.
 
-Names are those of the package and those of plugins (`hookspecs.flows`).
+The names are those of the package and of plugins (`hookspecs.flows`).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = [
 ]
 
 FlowFactory = Callable[[int, int], Density]
-# The flow that is taken where nobody names one.
+# The default flow.
 DEFAULT = "maf"
 
 
 class FlowKind(NamedTuple):
-    """A flow that can be asked for by name: its settings and ``make(n_dims, n_context, settings)``."""
+    """A flow with a name: its settings and ``make(n_dims, n_context, settings)``."""
 
     settings: type[Any]
     make: Callable[..., Density]
@@ -55,19 +55,19 @@ FLOWS = Registry("flows", "flow", FlowKind, _OWN)
 
 
 def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
-    """Factory of flows of given size, ``(n_dims, n_context) -> Density``.
+    """Factory of flows of a given size, ``(n_dims, n_context) -> Density``.
 
     Parameters
     ----------
     flow : str, dict or nn.Module
         A name (``"maf"``, ``"nsf"``, ``"mdn"``); a dictionary of settings, with ``"type"`` for the name
-        (``"maf"`` when absent) and optionally ``"n_dims"``, which must then agree with the priors; or a
-        module with ``log_prob`` and ``sample``, of which every round trains a copy.
+        (``"maf"`` if absent) and optionally ``"n_dims"``, which must be the number of parameters; or a module
+        with ``log_prob`` and ``sample``, which is copied for the training of every round.
 
     Raises
     ------
     ValueError, TypeError
-        For an unknown name, setting or kind of object.
+        For an unknown name or setting, or another type of argument.
     """
     if isinstance(flow, nn.Module):
         original = ModuleFlow(flow)
@@ -98,13 +98,13 @@ def flow_factory(flow: str | Mapping[str, Any] | nn.Module) -> FlowFactory:
 
 
 def refinement_flows(flow: object) -> tuple[FlowFactory, ...]:
-    """Factories of unconditional flows, which successive refinements take in turn.
+    """Factories of unconditional flows, which the refinements use in turn.
 
     Parameters
     ----------
     flow : str, dict or torch.nn.Module
-        As the keyword ``flow`` takes it. Where it is named it serves; a module has a condition, so the usual
-        flows of one and two layers take its place.
+        As for the keyword ``flow``. A named flow is used itself. A module has a condition, so the default
+        flows with one and two layers replace it.
     """
     if isinstance(flow, Mapping) or (isinstance(flow, str) and flow != DEFAULT):
         return (flow_factory(flow),)

@@ -1,4 +1,4 @@
-"""Base class of flows: densities to be evaluated, differentiated and drawn from, given a context or none."""
+"""Base class of flows: densities with or without a condition that can be evaluated and sampled."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Density(nn.Module):
     Attributes
     ----------
     recipe : mapping
-        Name, numbers of coordinates and features, and settings, from which `flow_factory` makes the like;
-        empty for a flow that it did not make from a name.
+        Name, numbers of coordinates and features, and settings with which `flow_factory` makes the same flow.
+        Empty if it was not made from a name.
     """
 
     recipe: Mapping[str, Any] = {}
@@ -32,7 +32,7 @@ class Density(nn.Module):
         ----------
         z : Tensor, shape (n, n_dims)
         context : Tensor, shape (n, n_context), optional
-            Also (1, n_context), shared by all rows; None for an unconditional density.
+            Or (1, n_context), shared by all rows; None for an unconditional density.
         """
 
     @abstractmethod
@@ -46,5 +46,5 @@ class Density(nn.Module):
         n : int
         context : Tensor, shape (1, n_context) or (n, n_context), optional
         generator : torch.Generator, optional
-            Source of all randomness.
+            Source of all random numbers.
         """

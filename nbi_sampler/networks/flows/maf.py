@@ -1,8 +1,8 @@
-"""The clamped masked autoregressive flow with a mixture-of-Gaussians last layer.
+"""The clamped masked autoregressive flow, whose last layer is a mixture of Gaussians.
 
-The flow of the paper: masked affine layers whose log scale is bounded, and as base a masked layer that gives
-every coordinate a mixture of Gaussians conditional on the ones before it. Used conditionally, p(z | context),
-by the rounds, and unconditionally by the refinement.
+This is the flow of the paper. Its layers are affine and masked, with bounded log scales. Its base is a masked
+layer that gives each coordinate a mixture of Gaussians, conditional on the coordinates before it. The rounds
+use it conditionally, p(z | context), and the refinement unconditionally.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class MaskedAutoregressiveFlow(Density):
             log_scale = self._clamp(raw)
             z = ((z - shift) * torch.exp(-log_scale)).flip(-1)
             log_det = log_det - log_scale.sum(-1)
-        # With the components first, sums over them are of whole matrices: a third less time for this layer.
+        # With the components in the first dimension, sums over them add whole matrices, which saves a third
+        # of the time.
         raw = self.mixture(z, context).unflatten(-1, (3, -1)).permute(2, 3, 0, 1).contiguous()
         log_pi, mean, log_scale = self._components(raw.unbind(), 0)
         exponent = log_pi - log_scale - 0.5 * ((z - mean) * torch.exp(-log_scale)) ** 2
@@ -160,7 +161,7 @@ class MaskedNetwork(nn.Module):
         return out.view(-1, self.n_dims, self.n_outputs)
 
     def column(self, x: Tensor, context: Tensor | None, d: int) -> Tensor:
-        """Outputs of coordinate ``d`` alone, shape (n, n_outputs): all that sampling needs."""
+        """Outputs of coordinate ``d`` alone, shape (n, n_outputs), which suffice for sampling."""
         rows = slice(d * self.n_outputs, (d + 1) * self.n_outputs)
         weight = self.output.weight[rows] * self.mask_output[rows]
         out = functional.linear(self._features(x, context), weight, self.output.bias[rows])

@@ -1,6 +1,7 @@
-"""Flows assembled from zuko, and the wrapper that gives any module the package's flow interface.
+"""Flows built with zuko, and the wrapper that gives any module the interface of the package's flows.
 
-zuko and a user's module may draw from torch's global generator; both run seeded, and leave it as it was.
+zuko and a user's module may draw from torch's global generator. It is seeded for them and restored
+afterwards.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class ZukoFlow(Density):
     Parameters
     ----------
     lazy : nn.Module
-        Called with a context (or None), gives a distribution over vectors of length n_dims.
+        A function of a context (or None) that returns a distribution of vectors of length n_dims.
     """
 
     def __init__(self, lazy: nn.Module) -> None:
@@ -56,8 +57,8 @@ class ModuleFlow(Density):
     Parameters
     ----------
     module : nn.Module
-        ``log_prob(z, context)`` and ``sample(n, context)``; both may leave the context out when the density
-        is unconditional, and ``sample`` may take a ``generator`` as well.
+        ``log_prob(z, context)`` and ``sample(n, context)``. Both may omit the context if the density is
+        unconditional, and ``sample`` may also take a ``generator``.
 
     Raises
     ------
@@ -99,7 +100,7 @@ class ModuleFlow(Density):
 def neural_spline_flow(n_dims: int, n_context: int, config: NsfConfig | None = None) -> ZukoFlow:
     """Neural spline flow (Durkan, Bekasov, Murray & Papamakarios 2019, arXiv:1906.04032).
 
-    A density without a condition where ``n_context`` is 0.
+    The density is unconditional if ``n_context`` is 0.
     """
     config = config or NsfConfig()
     hidden = (config.flow_hidden,) * config.num_layers
@@ -110,7 +111,7 @@ def neural_spline_flow(n_dims: int, n_context: int, config: NsfConfig | None = N
 def mixture_density_network(n_dims: int, n_context: int, config: GmmConfig | None = None) -> ZukoFlow:
     """Mixture of full-covariance Gaussians whose parameters are a network of the context (Bishop 1994).
 
-    A density without a condition where ``n_context`` is 0.
+    The density is unconditional if ``n_context`` is 0.
     """
     config = config or GmmConfig()
     hidden = (config.flow_hidden,) * config.num_layers

@@ -1,1 +1,1 @@
-"""Losses by name, and the one loop that minimises them."""
+"""Named losses, and the loop that minimises them."""

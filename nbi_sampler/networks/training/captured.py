@@ -1,8 +1,8 @@
-"""A training step recorded once in a graph and repeated: a GPU waits for Python more than for arithmetic.
+"""Training steps that a graph records once and repeats, so that a GPU does not wait for Python.
 
 The graph holds noise, features, loss, gradient and its clipping. The step of the optimiser, one fused kernel,
-stays outside: its learning rate and momentum are Python numbers, new every time, which a graph would freeze.
-The objectives of `objectives` can be recorded.
+is not in it, because its learning rate and momentum are Python numbers that change in every step. The
+objectives of `objectives` can be recorded.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 class ByRows(ABC):
-    """An objective whose losses are functions of rows of data that stay where they are.
+    """An objective whose losses are functions of rows of data at a fixed place in memory.
 
     Attributes
     ----------
     generator : torch.Generator
         Source of the random numbers of rows and losses.
     n_batches : int
-        Number of losses of an epoch.
+        Number of losses in an epoch.
     """
 
     generator: torch.Generator
@@ -42,38 +42,38 @@ class ByRows(ABC):
 
     @abstractmethod
     def rows(self) -> Iterator[Tensor]:
-        """Rows of the batches of one epoch, each a tensor of int of the same shape; ``n_batches`` of them."""
+        """Yield the rows of ``n_batches`` batches of an epoch, each a tensor of int of the same shape."""
 
     @abstractmethod
     def loss_of(self, rows: Tensor) -> Tensor:
-        """Loss of such rows, a scalar, with new random numbers."""
+        """Loss of the given rows, a scalar, with new random numbers."""
 
     def batches(self) -> Iterator[Tensor]:
-        """Losses of one epoch, each computed when it is asked for."""
+        """Yield the losses of one epoch, each computed on demand."""
         return (self.loss_of(rows) for rows in self.rows())
 
 
 def gives_rows(objective: object) -> TypeGuard[ByRows]:
-    """Return whether the losses of an objective are those of its rows, not of batches of its own."""
+    """Return whether the losses of an objective are functions of its rows, not of batches of its own."""
     return isinstance(objective, ByRows) and getattr(objective.batches, "__func__", None) is ByRows.batches
 
 
 class CapturedStep:
-    """A training step that is recorded once it has been taken a few times, and repeated from then on.
+    """A training step that is recorded after a few calls and repeated from then on.
 
-    Nothing waits for the device but `read`. Whether loss and gradient are finite is found there too, and
-    told to the optimiser in the way of torch's gradient scaler.
+    Only `read` waits for the device. It also reads whether loss and gradient were finite, which the optimiser
+    learns as from torch's gradient scaler.
 
     Parameters
     ----------
     module : nn.Module
     parameters : sequence of nn.Parameter
-        Those of the module, or the `one_vector` of them; on one device. They are changed in place.
+        Parameters of the module, or the `one_vector` of them, on one device. They are changed in place.
     objective : ByRows
     optimiser : torch.optim.Optimizer
-        A fused one, which understands ``found_inf``.
+        A fused optimiser, which accepts ``found_inf``.
     gradient_norm : float
-        To which gradients are clipped.
+        Norm to which gradients are clipped.
     graph : Graph
 
     Attributes
@@ -104,7 +104,7 @@ class CapturedStep:
         self._skip = torch.zeros((), device=device)
 
     def take(self, rows: Tensor) -> bool:
-        """Take the step of these rows; False where the caller has to, within `aside`."""
+        """Take the step for these rows; return False if the caller has to, within `aside`."""
         if self._graph is None:
             return False
         if self._n_to_come:
@@ -126,11 +126,11 @@ class CapturedStep:
         return True
 
     def aside(self) -> AbstractContextManager[None]:
-        """Context of the steps that the caller takes."""
+        """Context for steps that the caller takes."""
         return nullcontext() if self._graph is None else self._graph.aside()
 
     def read(self) -> tuple[float, int, int]:
-        """Sum of the finite losses, steps taken and steps left out since the last call."""
+        """Sum of the finite losses, and the numbers of steps taken and omitted since the last call."""
         if not self._n_replayed:
             return 0.0, 0, 0
         total, n_skipped = torch.stack([self._sum, self._n_skipped]).tolist()
@@ -139,7 +139,7 @@ class CapturedStep:
         return total, n_replayed - int(n_skipped), int(n_skipped)
 
     def _gradient(self) -> None:
-        """Clipped gradient for the rows, and whether it is to be left out: the part that is recorded."""
+        """Clipped gradient for the rows, and whether the step is to be omitted; this part is recorded."""
         assert self._rows is not None
         clear_gradients(self._parameters)
         loss = self.objective.loss_of(self._rows)
@@ -153,10 +153,10 @@ class CapturedStep:
         self._n_skipped.add_(self._skip)
 
     def _capture(self, graph: Graph, rows: Tensor) -> None:
-        """Record the step, and repeat it for these rows; its loss must be that of the same random numbers.
+        """Record the step and repeat it for these rows; its loss must match that of the same random numbers.
 
-        It is another where an objective draws numbers outside of torch, or counts its calls: the graph has
-        them frozen.
+        The loss differs if an objective draws numbers outside of torch or counts its calls, because the graph
+        freezes them.
         """
         generators = {graph.generator, self.objective.generator}
         states = [(generator, generator.get_state()) for generator in generators]
@@ -181,16 +181,16 @@ class CapturedStep:
             found = float(self._loss)
             same = math.isclose(expected, found, rel_tol=FIT.tolerance, abs_tol=FIT.tolerance)
             if not same and (math.isfinite(expected) or math.isfinite(found)):
-                raise RuntimeError(f"its loss is {found:.6g} where {expected:.6g} was expected")
+                raise RuntimeError(f"its loss is {found:.6g}, expected {expected:.6g}")
         except Exception:
             as_before()
             raise
 
     def _give_up(self, error: Exception) -> None:
-        """Say why, once, and leave all steps to the caller."""
-        # The end of a capture that an operation has broken raises too, and tells less.
+        """Log the reason once, and leave all steps to the caller."""
+        # A capture that an operation has broken raises at its end too, but with less information.
         reason = " after ".join(_in_a_line(each) for each in (error, error.__context__) if each is not None)
-        logger.info("training steps are taken one by one, not captured in a CUDA graph: %s", reason)
+        logger.info("training steps run one by one, because a CUDA graph cannot hold them: %s", reason)
         self._graph, self._rows = None, None
         self._clear()
 

@@ -1,6 +1,7 @@
 """CUDA graphs: the arithmetic of a Python function, recorded once and repeated without Python.
 
-Everything that is peculiar to torch's captures is here, above all what one leaves behind that breaks off.
+This module contains all peculiarities of torch's captures, in particular the state that a failed one leaves
+behind.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ __all__ = ["CudaGraph", "Graph", "GraphOn", "cuda_graph"]
 
 
 class Graph(Protocol):
-    """Record of the arithmetic of a function, repeated on the same memory.
+    """Recorded arithmetic of a function that is repeated on the same memory.
 
     Attributes
     ----------
     generator : torch.Generator
-        The device's own, which arithmetic draws from where it names none.
+        The default generator of the device.
     """
 
     generator: torch.Generator
 
     def aside(self) -> AbstractContextManager[None]:
-        """Context in which steps are taken before the capture."""
+        """Context for steps before the capture."""
 
     def rehearsal(self) -> AbstractContextManager[None]:
-        """The same where operations raise that wait for the device, which a capture cannot hold."""
+        """The same, but operations that wait for the device, which a capture cannot hold, raise."""
 
     def capture(self, function: Callable[[], None], generator: torch.Generator) -> None:
-        """Record a function, which may draw from a generator; where it raises, all is as it was before."""
+        """Record a function, which may draw from a generator; if it raises, the former state is restored."""
 
     def replay(self) -> None:
-        """Repeat what was recorded, with the next random numbers."""
+        """Repeat the recorded arithmetic with the next random numbers."""
 
 
 GraphOn = Callable[[torch.device], "Graph | None"]
@@ -50,7 +51,7 @@ class CudaGraph:
     Parameters
     ----------
     device : torch.device
-        With an index.
+        A device with an index.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -60,7 +61,7 @@ class CudaGraph:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """See `Graph.aside`: on the stream of the capture."""
+        """See `Graph.aside`; the stream is that of the capture."""
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
         try:
@@ -85,15 +86,16 @@ class CudaGraph:
         before = [(each, each.clone_state()) for each in (self.generator, generator)]
         try:
             self._graph.register_generator_state(generator)
-            # The outer context puts the stream back where the inner one fails to, after a broken capture.
-            # What other threads do on the device meanwhile is neither refused nor an end to the capture.
+            # The outer context restores the stream if the inner one fails to do so after a failed capture.
+            # Other threads may use the device meanwhile. That neither fails nor ends the capture.
             with (
                 torch.cuda.stream(self._stream),
                 torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"),
             ):
                 function()
         except Exception:
-            # A generator would refuse to draw ever again: it believes the capture that broke off to go on.
+            # A generator would never draw again, because it assumes that the failed capture is still in
+            # progress.
             for each, state in before:
                 each.graphsafe_set_state(state)
             _broken.append(self._graph)
@@ -106,26 +108,26 @@ class CudaGraph:
 
 @functools.cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all captures: torch keeps working memory of cuBLAS for every stream that was used."""
+    """The stream of all captures; torch keeps working memory of cuBLAS for every stream that was used."""
     return torch.cuda.Stream(device)
 
 
 def _set_sync_debug_mode(mode: int) -> None:
     with warnings.catch_warnings():
-        # It says that the mode does not see all: then the capture fails.
+        # torch warns that this mode does not find everything. What it misses makes the capture fail.
         warnings.simplefilter("ignore")
         torch.cuda.set_sync_debug_mode(mode)
 
 
-# Graphs whose capture broke off. Torch's allocator goes on to ask them what is theirs: they have to live on.
+# Graphs of failed captures. Torch's allocator keeps asking them about memory, so they must not be freed.
 _broken: list[torch.cuda.CUDAGraph] = []
 
 
 def cuda_graph(device: torch.device) -> Graph | None:
-    """A graph where the device has such.
+    """Make a graph if the device supports it.
 
-    Not beside the main thread, because captures and their rehearsals change what holds for all threads, and
-    not in a process in which one broke off, which leaves torch's allocator in between.
+    It returns None beside the main thread, because captures and their rehearsals affect all threads. It also
+    returns None after a failed capture in this process, which leaves torch's allocator in an undefined state.
     """
     alone = threading.current_thread() is threading.main_thread()
     return CudaGraph(device) if device.type == "cuda" and alone and not _broken else None

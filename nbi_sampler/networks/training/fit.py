@@ -1,7 +1,7 @@
-"""Fit a module to an objective: AdamW, one-cycle schedule, early stopping. Remembers nothing between fits.
+"""Fit of a module to an objective by AdamW with a one-cycle schedule and early stopping; it keeps no state.
 
-The objective yields the losses of an epoch and a validation value; this file knows neither flows nor data.
-On a GPU steps are repeated as `captured` records them.
+The objective yields the losses of an epoch and a validation value. This module does not depend on flows or
+data. On a GPU, steps are repeated as `captured` records them.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Objective(Protocol):
     n_batches: int
 
     def batches(self) -> Iterator[Tensor]:
-        """Losses of one epoch, each a scalar computed when it is asked for; ``n_batches`` of them."""
+        """Yield ``n_batches`` losses of one epoch, each a scalar computed on demand."""
 
     def validation(self) -> float:
-        """Loss of the held-out share at the present parameters."""
+        """Loss of the held-out share with the current parameters."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class TrainingInfo:
     Attributes
     ----------
     best : float
-        Lowest validation loss; the parameters are those of this epoch.
+        Lowest validation loss; the parameters are those of its epoch.
     training, validation : tuple of float
-        Losses by epoch, means over the steps taken; NaN for an epoch without one.
+        Losses by epoch: means over the steps taken, NaN for an epoch without one.
     n_steps : int
-        Steps taken.
+        Number of steps taken.
     n_skipped : int
-        Steps left out because the loss or its gradient was not finite.
+        Number of steps that were omitted because the loss or its gradient was not finite.
     seconds : float
     """
 
@@ -74,7 +74,7 @@ def fit(
     on_epoch: OnEpoch | None = None,
     graph_on: GraphOn = cuda_graph,
 ) -> TrainingInfo:
-    """Train ``module`` in place and leave it at its best validation loss, in evaluation mode.
+    """Train ``module`` in place, restore its best validation loss, and leave it in evaluation mode.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def fit(
     objective : Objective
     config : TrainingConfig
     on_epoch : callable, optional
-        Called after every epoch with its number and its training and validation losses.
+        Called after every epoch with its number, training loss and validation loss.
     graph_on : callable, optional
-        Gives the graph in which steps are captured on a device, or None where they are not.
+        Returns the graph that captures steps on a device, or None if they are not captured.
     """
     start = time.perf_counter()
     graph = _graph(module, objective, config, graph_on)
@@ -93,7 +93,7 @@ def fit(
         info = _train(steps, on_epoch)
     if info.n_skipped:
         n_tried = info.n_steps + info.n_skipped
-        logger.info("%d of %d training steps had no finite loss and were left out", info.n_skipped, n_tried)
+        logger.info("%d of %d training steps had no finite loss and were omitted", info.n_skipped, n_tried)
     return replace(info, seconds=time.perf_counter() - start)
 
 
@@ -127,7 +127,7 @@ def _train(steps: _Steps, on_epoch: OnEpoch | None) -> TrainingInfo:
 def _graph(
     module: nn.Module, objective: Objective, config: TrainingConfig, graph_on: GraphOn
 ) -> Graph | None:
-    """A graph to capture the step in, where device and objective can do so and it is worth it."""
+    """A graph for the step, if device and objective support it and the fit has enough steps."""
     devices = {parameter.device for parameter in module.parameters()}
     n_steps = objective.n_batches * config.n_epochs
     if not gives_rows(objective) or len(devices) != 1 or n_steps < FIT.worth_a_capture:
@@ -136,7 +136,7 @@ def _graph(
 
 
 class _Steps:
-    """Steps of a fit: optimiser, schedule, and the graph in which a step is captured."""
+    """The steps of a fit, with optimiser, schedule and the graph that captures a step."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class _Steps:
             )
 
     def epoch(self) -> tuple[float, int, int]:
-        """Steps of one epoch: their mean loss, how many were taken and how many left out."""
+        """Take the steps of one epoch; return their mean loss, and the numbers taken and omitted."""
         captured = self._captured
         values: list[float | None] = []
         if captured is None:
@@ -179,7 +179,7 @@ class _Steps:
         return _mean(total + sum(losses), n_taken), n_taken, n_skipped
 
     def _take(self, loss: Tensor) -> float | None:
-        """Take the step of a loss and give its value; None where it is left out."""
+        """Take the step of a loss and return its value; None if it is omitted."""
         clear_gradients(self._parameters)
         finite = bool(torch.isfinite(loss))
         if finite:
@@ -189,7 +189,7 @@ class _Steps:
         if finite:
             self._optimiser.step()
             return float(loss.detach())
-        # A step without gradients moves nothing; the schedule warns where the first step was left out.
+        # A step without gradients changes nothing. The schedule would warn if the first step were omitted.
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
@@ -204,7 +204,7 @@ def _mean(total: float, n: int) -> float:
 
 
 class _AdamW(torch.optim.AdamW):
-    """torch's own without the wrappers that import its compiler: more than a second, for nothing."""
+    """torch's own schedule without the wrappers that import its compiler, which takes more than a second."""
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
@@ -215,7 +215,7 @@ def _optimiser(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
     optimiser = _AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     n_total = n_batches * config.n_epochs + 1
-    # Two steps of warming up at least: OneCycleLR divides by the length of it.
+    # At least two warm-up steps, because OneCycleLR divides by their number.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=n_total, pct_start=max(FIT.warm_up, 2.0 / n_total)
     )

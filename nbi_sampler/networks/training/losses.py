@@ -1,4 +1,4 @@
-"""Losses of the rounds by name: the paper's, its alternative, and those of plugins; see `objectives`."""
+"""Named losses of the rounds: the paper's, its alternative, and those of plugins; see `objectives`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["LOSSES", "LossKind"]
 
 
 class LossKind(NamedTuple):
-    """A loss that can be asked for by name.
+    """A loss that can be selected by name.
 
     Attributes
     ----------
     make : callable
-        ``(flow, featurizer, data, y, config, rng, log_prior) -> NllObjective``, as `NllObjective` takes them.
+        ``(flow, featurizer, data, y, config, rng, log_prior) -> NllObjective``; see `NllObjective`.
     all_rounds : bool
-        True to learn from the simulations of all rounds and not of the last alone, which only a loss can
-        that allows for what they were drawn from.
+        True to train on the simulations of all rounds instead of the last. The loss must account for the
+        proposals from which they were drawn.
     """
 
     make: Callable[..., NllObjective]

@@ -1,7 +1,7 @@
-"""Simulations as networks see them: whitened, relative to the observed data, with noise drawn afresh.
+"""Simulations as networks see them: whitened, relative to the observed data, with fresh noise.
 
-Sits between a forward model (which knows the noise law) and a featurizer (which sees only tensors). In these
-coordinates the observed data are the zero vector and the noise has a scale of about one.
+This module is between the forward model, which knows the noise law, and the featurizer, which sees only
+tensors. In its coordinates the observed data are the zero vector, and the noise has a scale of about one.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["NoisyData"]
 
 
 class NoisyData:
-    """Noiseless predictions of one round, and the noise that is put on them.
+    """Noiseless predictions of one round with noise that is drawn on demand.
 
     Parameters
     ----------
     forward : ForwardModel
     predictions : ndarray, shape (n, n_data)
-        Finite.
+        Finite predictions.
     columns : mapping of str to ndarray, shape (n,)
-        Sampled and fixed parameters; the noise law may need them.
+        Sampled and fixed parameters, which the noise law may need.
     device : torch.device or str
 
     Attributes
@@ -37,9 +37,9 @@ class NoisyData:
         Whitened noiseless predictions minus whitened observed data, float32, clipped at a million noise
         scales.
     scale : Tensor, shape (n,), or None
-        Standard deviation of the whitened noise where it is exactly white; None for any other law.
+        Standard deviation of the whitened noise if it is exactly white; None for any other law.
     has_noise_parameters : bool
-        True where the noise law itself is inferred, so that residuals carry information.
+        True if the parameters include those of the noise law, so that residuals carry information.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class NoisyData:
         return self.signal.device
 
     def draw(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        """Noisy data of simulations ``index``, shape (n, n_data): float32, relative to those observed.
+        """Noisy data of simulations ``index``, shape (n, n_data): float32, relative to the observed data.
 
         Parameters
         ----------

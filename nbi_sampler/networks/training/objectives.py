@@ -1,7 +1,7 @@
 """Objectives of fits: NLL and APT on noisy simulations, weighted likelihood on draws.
 
-Each is an `Objective` of `fit`: it yields the losses of an epoch, and a validation value on draws and noise
-that stay the same. Where the data stay in memory a loss is one of rows, so that steps can be captured.
+Each is an `Objective` of `fit`: it yields the losses of an epoch, and a validation value for fixed draws and
+noise. If the data stay in memory, a loss is a function of rows, and its step can be captured.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class NllObjective(ByRows):
     ----------
     flow : Density
     featurizer : Featurizer
-        Already fitted.
+        A fitted featurizer.
     data : SimulatedData
     y : Tensor, shape (n, n_dim)
         Standardised latent parameters of the simulations.
     config : TrainingConfig
     rng : numpy.random.Generator
     log_prior : Tensor, shape (n,), optional
-        ``log N(z; 0, I)`` of the simulations, up to a constant, for losses that ask for it.
+        ``log N(z; 0, I)`` of the simulations, up to a constant, for losses that need it.
 
     References
     ----------
@@ -74,7 +74,7 @@ class NllObjective(ByRows):
         self._validation_seed = int(rng.integers(2**62))
 
     def _split(self) -> tuple[Tensor, Tensor]:
-        """Simulations that are held out, and those to learn from."""
+        """Indices of the held-out simulations and of the others, which train."""
         order = torch.randperm(len(self.y), generator=self.generator, device=self.data.device)
         n_validation = max(1, round(self.config.validation_share * len(self.y)))
         return order[:n_validation], order[n_validation:]
@@ -87,16 +87,16 @@ class NllObjective(ByRows):
         return batch_size, max(n_training // batch_size, 1)
 
     def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
-        """Loss of a batch, a scalar: the one method that another loss has to replace.
+        """Loss of a batch, a scalar; another loss replaces only this method.
 
         Parameters
         ----------
         features : Tensor, shape (n, n_features)
-            Of the data of simulations ``index``.
+            Inputs from the data of simulations ``index``.
         index : Tensor of int, shape (n,)
             Rows of ``y`` and of ``log_prior``.
         generator : torch.Generator
-            Source of every random number.
+            Source of all random numbers.
         """
         return -self.flow.log_prob(self.y[index], features).mean()
 
@@ -115,31 +115,31 @@ class NllObjective(ByRows):
         """Loss on the held-out simulations, with the same noise and random numbers in every epoch."""
         generator = torch.Generator(self.data.device).manual_seed(self._validation_seed)
         features = self.featurizer(self._validation_inputs)
-        # In parts, because a loss may cost the square of their number.
+        # The loss is computed in parts, because its cost may grow with the square of their number.
         n_parts = -(-len(self._held_out) // FIT.most_in_a_set)
         rows = self._held_out.tensor_split(n_parts)
         parts = zip(features.tensor_split(n_parts), rows, strict=True)
-        # Read together, so that a GPU is waited for once.
+        # One read for all parts, so that the program waits for a GPU only once.
         losses = torch.stack([self.loss(part, index, generator) for part, index in parts]).flatten().tolist()
         total = sum(len(index) * loss for index, loss in zip(rows, losses, strict=True))
         return total / len(self._held_out)
 
     def example_inputs(self, n: int = 2000) -> Tensor:
-        """Noisy inputs of the first training simulations, for their range."""
+        """Noisy inputs of the first training simulations, which give their range."""
         return self.featurizer.inputs(self.data, self._training[:n], self.generator)
 
 
 class StreamedObjective(NllObjective):
-    """The same, of simulations that are read while they are needed; those held out stay in memory.
+    """The same for training simulations that are read on demand; held-out ones stay in memory.
 
     Parameters
     ----------
     *known
-        As of an `NllObjective`; all simulations of its data are held out.
+        As for `NllObjective`. All simulations of its data are held out.
     stream : callable
-        Gives the others, in another order in every epoch; see `Stream`.
+        Yields the training simulations, in another order in every epoch; see `Stream`.
     n_training : int
-        Their number.
+        Number of training simulations.
     """
 
     def __init__(self, *known: Any, stream: Stream, n_training: int) -> None:
@@ -151,9 +151,9 @@ class StreamedObjective(NllObjective):
         everything = torch.arange(len(self.y), device=self.data.device)
         return everything, everything[:0]
 
-    # These data are others in every batch, so that no step can be repeated on the memory of another.
+    # Every batch has other data, so no step can be repeated in the memory of another.
     def batches(self) -> Iterator[Tensor]:
-        """Losses of one epoch over simulations as they are read, with new noise."""
+        """Yield the losses of one epoch over simulations that are read on demand, with new noise."""
         stream = self._stream(self._batch_size, numpy_generator(self.generator))
         for data, y in islice(stream, self.n_batches):
             index = torch.arange(len(y), device=data.device)
@@ -167,9 +167,9 @@ class AtomicObjective(NllObjective):
     .. math::
         -\log \frac{q(z_i \mid x_i) / p(z_i)}{\sum_{j \in A_i} q(z_j \mid x_i) / p(z_j)}
 
-    over sets of ``n_atoms`` parameters, the true one among them. The estimate is of the posterior itself,
-    whatever the simulations were drawn from, but it may leak. Made like `NllObjective`,
-    with ``log_prior``.
+    over sets of ``n_atoms`` parameters that include the true one. This estimates the posterior itself,
+    whatever the simulations were drawn from, but it may leak. The constructor is that of `NllObjective`, with
+    ``log_prior``.
 
     References
     ----------
@@ -177,7 +177,7 @@ class AtomicObjective(NllObjective):
     """
 
     def loss(self, features: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
-        """See `NllObjective.loss`; the atoms of a simulation are others of ``index``."""
+        """See `NllObjective.loss`; the atoms of a simulation are other elements of ``index``."""
         assert self.log_prior is not None
         n = len(index)
         n_atoms = min(self.config.n_atoms, n)
@@ -197,10 +197,10 @@ class WeightedObjective(ByRows):
 
     .. math:: -\sum_i w_i \log q(y_i) + \lambda \sum_i w_i^{1/2}\, h(r_i - \bar r), \qquad r = \log p - \log q
 
-    Minibatches are resampled: half of the draws by weight; where :math:`\log p` is known, the others by the
-    root of the weights, for the tails. The draws' own scatter is noise in the first term alone, so that with
-    the second, Huber's :math:`h` of the residuals, fewer of them teach more. The validation value uses the
-    weights of held-out draws.
+    Minibatches are resampled. Half of their draws are chosen by weight. If :math:`\log p` is known, the
+    others are chosen by the square root of the weights, for the tails. Only the first term suffers from the
+    sampling noise of the draws. With the second term, Huber's function :math:`h` of the residuals, a fit
+    therefore needs fewer draws. The validation value uses the weights of held-out draws.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class WeightedObjective(ByRows):
     held_out : Tensor of bool, shape (n,)
         Draws for the validation value.
     ess : float
-        Effective size of the weights: an epoch sees about four times as many draws.
+        Effective size of the weights. An epoch takes about four times as many draws.
     config : TrainingConfig
     rng : numpy.random.Generator
     log_target : Tensor, shape (n,), optional
@@ -244,13 +244,13 @@ class WeightedObjective(ByRows):
         self._held_out = y[held_out]
         self._held_out_weights = weights[held_out] / weights[held_out].sum().clamp(min=1e-30)
         self._batch_size = config.batch_size
-        # Draws of a batch that are resampled by weight, where the others are by its root.
+        # Draws of a batch that are chosen by weight; the others are chosen by its square root.
         self._half = -(-config.batch_size // 2)
         n_batches = FIT.passes * ess / config.batch_size
         self.n_batches = int(np.clip(n_batches, FIT.least_batches, FIT.most_batches))
 
     def rows(self) -> Iterator[Tensor]:
-        """Draws of one epoch, resampled by weight."""
+        """Yield the draws of one epoch, resampled by weight."""
         index = self._resampled(self._weights)
         if self._log_target is None:
             yield from index
@@ -266,7 +266,7 @@ class WeightedObjective(ByRows):
         )
 
     def loss_of(self, rows: Tensor) -> Tensor:
-        """Loss of draws."""
+        """Loss of the given draws."""
         log_q = self.flow.log_prob(self._y[rows])
         if self._log_target is None:
             return -log_q.mean()
@@ -285,5 +285,5 @@ class WeightedObjective(ByRows):
 
 
 def _huber(residual: Tensor) -> Tensor:
-    """Half the square of a residual; beyond one it grows in proportion."""
+    """Half the square of a residual up to one, and linear beyond."""
     return huber_loss(residual, torch.zeros_like(residual), reduction="none")

@@ -1,7 +1,7 @@
-"""The parameters of a module as one vector while it trains.
+"""The parameters of a module as one vector during training.
 
-A step of a small network is mostly calls of torch: with one vector, clearing and clipping the gradient
-and the optimiser's step are one call each instead of one for every matrix and bias.
+A step of a small network consists mostly of calls of torch. With one vector, clearing the gradient, clipping
+it and the optimiser's step take one call each, instead of one call for every matrix and bias.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["clear_gradients", "one_vector"]
 
 @contextmanager
 def one_vector(module: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """Parameters to give to an optimiser: a vector, of which those of the module are views meanwhile.
+    """Parameters for an optimiser: one vector, of which the module's parameters are views in this block.
 
-    The gradients of the module's parameters are views of its gradient. Recurrent layers keep their own
-    parameters, whose place in memory cuDNN prescribes. Where the module mixes types or devices, or has
-    parameters that are not trained, all are its own. None has a gradient afterwards. A training step takes
-    20 % less time (unconditional flow, five dimensions, batches of 256).
+    The gradients of the module's parameters are views of the vector's gradient. Recurrent layers keep their
+    own parameters, because cuDNN prescribes their place in memory. If the module mixes types or devices, or
+    has parameters that are not trained, all parameters stay separate. No parameter has a gradient afterwards.
+    A training step takes 20 % less time (unconditional flow, five dimensions, batches of 256).
 
     Examples
     --------
@@ -63,7 +63,7 @@ def _as_views(own: Sequence[nn.Parameter]) -> Iterator[nn.Parameter]:
 
 
 def clear_gradients(parameters: Sequence[Tensor]) -> None:
-    """Set the gradients to zero where there are any, in the memory that they have."""
+    """Set existing gradients to zero without new memory."""
     for parameter in parameters:
         if parameter.grad is not None:
             parameter.grad.zero_()

@@ -1,4 +1,4 @@
-"""All that a set of simulated targets says about an amortised posterior, in numbers, which `page` draws."""
+"""All numbers that simulated targets give about an amortised posterior; `page` plots them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Assessment:
-    """Ranks of the truth, all uniform on (0, 1) where the posteriors are right.
+    """Ranks of the truth, which are uniform on (0, 1) if the posteriors are right.
 
     Attributes
     ----------
     names : tuple of str
-        Parameters.
+        Names of the parameters.
     calibration : ndarray, shape (n_targets, n_dim)
         See `ranks.calibration_ranks`.
     tarp : ndarray, shape (n_targets,)
         See `ranks.tarp_ranks`.
     highest_density : ndarray, shape (n_targets,), or None
-        See `ranks.highest_density_ranks`; None without densities.
+        See `ranks.highest_density_ranks`; None if there are no densities.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Assessment:
 
     @property
     def p_values(self) -> dict[str, float]:
-        """Of the uniformity of each kind of rank."""
+        """P-values for the uniformity of each kind of rank."""
         values = dict(zip(self.names, uniformity(self.calibration).tolist(), strict=True))
         values["TARP"] = float(uniformity(self.tarp))
         if self.highest_density is not None:
@@ -52,7 +52,7 @@ class Assessment:
 
     @property
     def p_value(self) -> float:
-        """That the posteriors are right, over all tests (Bonferroni): small is bad."""
+        """P-value over all tests (Bonferroni) if the posteriors are right; small values contradict this."""
         values = self.p_values.values()
         return min(1.0, len(values) * min(values))
 
@@ -68,20 +68,20 @@ def assess(
     log_density_truth: ArrayLike | None = None,
     rng: np.random.Generator,
 ) -> Assessment:
-    """Calibration, TARP and, with densities, coverage of highest-density regions.
+    """Test calibration, TARP and, with densities, coverage of highest-density regions.
 
     Parameters
     ----------
     samples : array_like, shape (n_targets, n_samples, n_dim)
-        Posterior draws of targets that were simulated from the truths.
+        Posterior draws for targets that were simulated from the truths.
     truths : array_like, shape (n_targets, n_dim)
-        Drawn from the prior.
+        True parameters, drawn from the prior.
     names : sequence of str, optional
-        Parameters; numbered without.
+        Names of the parameters; numbers by default.
     weights, truth_weights, rng
         See `ranks.fractional_ranks`.
     log_density, log_density_truth : array_like, shapes (n_targets, n_samples) and (n_targets,), optional
-        Of the posterior that is tested.
+        Densities of the tested posterior.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The page of diagnostics as HTML that needs no other file: a verdict, the plots, and a sentence for each."""
+"""The page of diagnostics as one HTML file: a verdict, the plots, and a sentence for each plot."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def write_html(path: Path, figure: Figure, assessment: Assessment, sentences: di
     Parameters
     ----------
     path : pathlib.Path
-        Its folder is made where missing.
+        Path of the file. Missing folders are made.
     figure : matplotlib.figure.Figure
-        All panels.
+        A picture of all panels.
     assessment : Assessment
     sentences : dict of str to str
-        By the title of a panel: how it is read.
+        Explanations of the panels, by title.
 
     Returns
     -------
     pathlib.Path
-        Of the file.
+        Path of the file.
     """
     image = image_of("; ".join(sentences), lambda: figure)
     rows = "".join(
@@ -64,7 +64,7 @@ def _verdict(assessment: Assessment) -> str:
         f"{n_targets:,} simulated targets, {n_dim} parameters, p = {assessment.p_value:.2g} over all tests"
     )
     if assessment.p_value >= CALIBRATION.alarming:
-        return f"{tested}: nothing speaks against these posteriors. More targets would show smaller errors."
+        return f"{tested}: no test speaks against these posteriors. More targets would reveal smaller errors."
     return (
         f"{tested}: these posteriors are not calibrated; the smallest p-value is that of {worst}. Train on "
         "more simulations or for more epochs, or weight the draws with the likelihood, which calibrates them."

@@ -1,4 +1,4 @@
-"""One page of plots of what the other files of this folder have computed about an amortised posterior."""
+"""One page with plots of the results of the other modules of this folder for an amortised posterior."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ __all__ = ["page"]
 
 DASHES = ("-", "--", ":", "-.")
 MOST_IN_LEGEND = 12
-# How each panel is read, in their order.
+# Explanations of the panels, in their order.
 SENTENCES = {
     "Calibration of each parameter": (
-        "Of right posteriors a curve stays in the grey band. One that rises above it on the left and falls "
-        "below it on the right is too narrow; the other way round it is too wide; one that lies all above or "
-        "all below is biased."
+        "If the posteriors are right, each curve stays in the grey band. A curve above it on the left and "
+        "below it on the right means that posteriors are too narrow; the opposite means too wide; a curve "
+        "that is entirely above or below the band means a bias."
     ),
     "Tests": (
-        "The chance of ranks as uneven as these from right posteriors. Crosses in the grey part would be "
-        "rare even among so many tests."
+        "The probability of such uneven ranks if the posteriors are right. Crosses in the grey part would be "
+        "rare even in so many tests."
     ),
     "Coverage": (
-        "The share of truths inside regions of a given level. A line below the grey band is overconfident: "
-        "true errors are larger than claimed."
+        "The share of truths inside regions of a given level. A line below the grey band means "
+        "overconfidence: the true errors are larger than stated."
     ),
     "Out of distribution": (
-        "The distance of data from the simulations. Networks may say anything about data far to the right of "
+        "The distance of data from the simulations. Networks are unpredictable for data far to the right of "
         "the held-out simulations."
     ),
     "Predictive check": (
-        "The misfit of replicated data against that of the observed, at draws of the posterior. Where nearly "
-        "all points lie below the diagonal the model does not describe the data."
+        "The misfit of replicated data against that of the observed data, at draws of the posterior. If "
+        "almost all points are below the diagonal, the model does not describe the data."
     ),
 }
 
@@ -65,23 +65,23 @@ def page(
     Parameters
     ----------
     path : str or pathlib.Path
-        Its ending is the format: ``.html`` for a page that needs no other file and has a sentence for each
-        panel, or one of matplotlib's, such as ``.png`` and ``.pdf``. Its folder is made where missing.
+        Its suffix is the format: ``.html`` for a self-contained page with a sentence for each panel, or a
+        format of matplotlib, such as ``.png`` and ``.pdf``. Missing folders are made.
     assessment : Assessment
-        Calibration, p-values and coverage, always drawn.
+        Calibration, p-values and coverage, which are always plotted.
     out_of_distribution : OutOfDistributionTest, optional
-        Adds a panel with its scores of held-out simulations.
+        Adds a panel with the scores of its held-out simulations.
     features : array_like, shape (n, k) or (k,), optional
-        Of the observed data, as the test takes them; their scores are marked there.
+        Observed data in the format of the test; the panel marks their scores.
     predictive : PredictiveCheck, optional
-        Adds the discrepancies of replicated and observed data.
+        Adds the test quantities of replicated and observed data.
     familiarity : OutOfDistributionTest, optional
         Former name of ``out_of_distribution``.
 
     Returns
     -------
     pathlib.Path
-        Of the file.
+        Path of the file.
     """
     from matplotlib.figure import Figure
 
@@ -113,7 +113,7 @@ def page(
 
 
 def _draw_calibration(axis: Axes, assessment: Assessment) -> None:
-    """Empirical distribution of the ranks minus the diagonal, with the band that holds a whole curve."""
+    """Plot the empirical distribution of the ranks minus the diagonal, with a band for whole curves."""
     n_targets, n_dim = assessment.calibration.shape
     band = stats.kstwo.ppf(0.95, n_targets)
     axis.axhspan(-band, band, color="0.88", label="95 % of whole curves")
@@ -130,7 +130,7 @@ def _draw_calibration(axis: Axes, assessment: Assessment) -> None:
 
 
 def _draw_p_values(axis: Axes, assessment: Assessment) -> None:
-    """All p-values, with the line below which one of so many is alarming."""
+    """Plot all p-values, and the line below which one of so many is alarming."""
     values = assessment.p_values
     rows = np.arange(len(values))[::-1]
     p = np.maximum(list(values.values()), 1e-12)
@@ -146,7 +146,7 @@ def _draw_p_values(axis: Axes, assessment: Assessment) -> None:
 
 
 def _draw_coverage(axis: Axes, assessment: Assessment) -> None:
-    """Coverage against level: joint regions in colour, central intervals of the parameters in grey."""
+    """Plot coverage against level: joint regions in colour, central intervals of the parameters in grey."""
     for i, ranks in enumerate(assessment.calibration.T):
         levels, shares, _ = coverage(np.abs(2.0 * ranks - 1.0))
         axis.plot(levels, shares, color="0.6", lw=0.8, label=None if i else "each parameter, central")
@@ -165,7 +165,7 @@ def _draw_coverage(axis: Axes, assessment: Assessment) -> None:
 
 
 def _draw_scores(axis: Axes, test: OutOfDistributionTest, features: ArrayLike | None) -> None:
-    """Scores of held-out simulations, and of the observed data."""
+    """Plot scores of held-out simulations and of the observed data."""
     observed = np.empty(0) if features is None else test.score(features)
     observed = observed[np.isfinite(observed)]
     shown = np.concatenate([test.scores, observed])
@@ -183,7 +183,7 @@ def _draw_scores(axis: Axes, test: OutOfDistributionTest, features: ArrayLike | 
 
 
 def _draw_predictive(axis: Axes, predictive: PredictiveCheck) -> None:
-    """Discrepancies at each draw; the share above the diagonal is the p-value."""
+    """Plot the test quantities at each draw; the share above the diagonal is the p-value."""
     observed, replicated = predictive.observed, predictive.replicated
     axis.plot(observed, replicated, ".", color=COLOURS[0], alpha=0.4, markersize=4)
     both = np.concatenate([observed, replicated])

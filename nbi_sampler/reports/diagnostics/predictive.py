@@ -1,4 +1,4 @@
-"""Posterior predictive checks: whether the model with its posterior produces data like those observed."""
+"""Posterior predictive checks, which test whether the fitted model reproduces the observed data."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Discrepancy = Callable[[Array, Array], Array]
 
 
 class PredictiveCheck(NamedTuple):
-    """Discrepancies of observed and of replicated data.
+    """Test quantities of observed and of replicated data.
 
     Attributes
     ----------
     p_value : float
-        Posterior probability that replicated data deviate more than the observed.
+        Posterior probability that replicated data deviate more than the observed data.
     observed, replicated : ndarray, shape (n_samples,)
-        Discrepancies at every draw.
+        Test quantities at every draw.
     """
 
     p_value: float
@@ -33,16 +33,16 @@ class PredictiveCheck(NamedTuple):
 
 
 def chi_squared(uncertainty: ArrayLike) -> Discrepancy:
-    r"""The discrepancy :math:`\sum_i ((x_i - m_i(\theta)) / \sigma_i)^2`.
+    r"""The test quantity :math:`\sum_i ((x_i - m_i(\theta)) / \sigma_i)^2`.
 
-    The uncertainty, of the shape of the data, is infinite where a point is missing.
+    The uncertainty has the shape of the data and is infinite for missing points.
     """
     sigma = as_real_numbers(uncertainty, "uncertainty")
     present = np.isfinite(sigma)
 
     def discrepancy(data: Array, predictions: Array) -> Array:
         deviation = (data[:, present] - predictions[:, present]) / sigma[present]
-        # Of complex data the uncertainty is that of either part.
+        # The uncertainty of complex data applies to either part.
         return (np.abs(deviation) ** 2).sum(1)
 
     return discrepancy
@@ -64,19 +64,19 @@ def predictive_check(
     observed : array_like, shape of the data
         Real or complex.
     replicated : array_like, shape (n_samples, ...)
-        Predictions of posterior draws, with noise.
+        Predictions with noise at posterior draws.
     predictions : array_like, shape (n_samples, ...)
-        Of the same draws, without noise.
+        Predictions without noise at the same draws.
     discrepancy : callable
-        ``(data, predictions) -> ndarray``, shapes (n_samples, ...), (n_samples, ...) and (n_samples,). Large
-        where they deviate; `chi_squared` for example.
+        ``(data, predictions) -> ndarray``, shapes (n_samples, ...), (n_samples, ...) and (n_samples,). It is
+        large if they differ; an example is `chi_squared`.
     weights : array_like, shape (n_samples,), optional
-        Of the posterior draws.
+        Weights of the posterior draws.
 
     Notes
     -----
-    The data are used twice, so p is not uniform where the model is right, but nearer to 1/2: for any level a,
-    p is below a in at most 2 a of the data sets, and a small value can be believed.
+    The data are used twice. If the model is right, p is therefore not uniform but closer to 1/2. For any
+    level a, p is below a in at most 2 a of the data sets, so a small value is trustworthy.
 
     References
     ----------

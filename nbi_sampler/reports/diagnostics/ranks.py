@@ -1,13 +1,14 @@
 r"""Ranks of the truth among posterior draws: calibration, coverage of highest-density regions, and TARP.
 
 Draws :math:`\theta_1 \dots \theta_L \sim q` with weights :math:`w_j = p/q` and the truth
-:math:`\theta_0 \sim p` are exchangeable up to their weights. So, for any scalar statistic t,
+:math:`\theta_0 \sim p` are exchangeable up to their weights. For any scalar statistic t,
 
 .. math:: u = \frac{\sum_{j \geq 1} w_j [t_j < t_0] + U w_0}{\sum_{j \geq 0} w_j}, \qquad U \sim U(0, 1),
 
-is uniform on (0, 1) exactly, for any number of draws and any q. `calibration_ranks` takes each parameter for
-t. Coverage asks whether regions of 90 % hold the truth in 90 % of the targets: t is the density
-(`highest_density_ranks`) or, without one, the distance from random reference points (`tarp_ranks`).
+is therefore uniform on (0, 1), exactly and for any number of draws and any q. `calibration_ranks` uses each
+parameter as t. Coverage tests whether regions of 90 % hold the truth for 90 % of the targets. Its t is the
+density (`highest_density_ranks`) or, without densities, the distance from random reference points
+(`tarp_ranks`).
 """
 
 from __future__ import annotations
@@ -39,29 +40,29 @@ def fractional_ranks(
     *,
     rng: np.random.Generator,
 ) -> Array:
-    """Rank of the truth among the draws of its target, as a fraction; uniform where the posterior is right.
+    """Rank of the truth among the draws of its target, as a fraction; uniform if the posterior is right.
 
     Parameters
     ----------
     statistic : array_like, shape (n_targets, n_samples)
-        Of the draws. Equal values share their mass at random.
+        Statistic of the draws. Equal values are ordered at random.
     statistic_truth : array_like, shape (n_targets,)
     weights : array_like, shape (n_targets, n_samples), optional
-        Importance weights, of any norm; equal without.
+        Importance weights with any normalisation; equal by default.
     truth_weights : array_like, shape (n_targets,), optional
-        Weight of the truth in the norm of ``weights``, which makes the ranks exact however uneven the weights
-        are. Without it, the weight that the truth is expected to have, ``sum(w^2) / sum(w)``.
+        Weight of the truth with the normalisation of ``weights``. It makes the ranks exact for any weights.
+        The default is the expected weight of the truth, ``sum(w^2) / sum(w)``.
     rng : numpy.random.Generator
 
     Returns
     -------
     ndarray, shape (n_targets,)
-        In (0, 1).
+        Values in (0, 1).
 
     Raises
     ------
     ValueError
-        For shapes that do not belong together, or weights that are negative, not finite or all zero.
+        For shapes that do not match, or weights that are negative, not finite or all zero.
     """
     draws, truth = np.asarray(statistic, dtype=float), np.asarray(statistic_truth, dtype=float)
     if draws.ndim != 2 or truth.shape != draws.shape[:1]:
@@ -70,7 +71,7 @@ def fractional_ranks(
             f"got {draws.shape} and {truth.shape}"
         )
     w = _checked_weights(weights, draws.shape)
-    # Relative to the largest, so that squares neither overflow nor vanish.
+    # Relative to the largest, so that squares neither overflow nor underflow.
     largest = w.max(1)
     w = w / largest[:, None]
     own = (w**2).sum(1) / w.sum(1)
@@ -94,7 +95,7 @@ def uniformity(ranks: ArrayLike) -> Array:
     Returns
     -------
     ndarray, shape () or (n_dim,)
-        Each uniform itself where the posteriors are right: compare the smallest of n with a level / n.
+        Each is uniform if the posteriors are right: compare the smallest of n with a level / n.
     """
     ranks = np.asarray(ranks, dtype=float)
     return np.asarray(stats.kstest(ranks, "uniform", axis=0).pvalue)
@@ -108,29 +109,30 @@ def calibration_ranks(
     *,
     rng: np.random.Generator,
 ) -> Array:
-    """Rank of every true parameter among its posterior draws; test them with `uniformity`.
+    """Rank of every true parameter among its posterior draws; `uniformity` tests the ranks.
 
-    Uniform where the posteriors are right. Heaped at both ends: posteriors too narrow; in the middle: too
-    wide; at one end: biased, the true value mostly above the draws where ranks are near 1. Blind to wrong
-    correlations and to a posterior that is the prior; see `tarp_ranks` for the first.
+    The ranks are uniform if the posteriors are right. They cluster at both ends if posteriors are too narrow,
+    in the middle if they are too wide, and at one end if they are biased; near 1 the true value is mostly
+    above the draws. They do not reveal wrong correlations, which `tarp_ranks` does, nor a posterior that
+    equals the prior.
 
     Parameters
     ----------
     samples : array_like, shape (n_targets, n_samples, n_dim)
     truths : array_like, shape (n_targets, n_dim)
-        Drawn from the prior; the targets were simulated from them.
+        True parameters, drawn from the prior; the targets were simulated from them.
     weights, truth_weights, rng
         See `fractional_ranks`.
 
     Returns
     -------
     ndarray, shape (n_targets, n_dim)
-        In (0, 1).
+        Values in (0, 1).
 
     References
     ----------
-    Talts, Betancourt, Simpson, Vehtari & Gelman (2018, arXiv:1804.06788), theorem 1 and algorithm 1; the
-    ranks here are made continuous by a uniform variate, and weighted.
+    Talts, Betancourt, Simpson, Vehtari & Gelman (2018, arXiv:1804.06788), theorem 1 and algorithm 1. Here the
+    ranks are weighted, and a uniform variate makes them continuous.
 
     Examples
     --------
@@ -162,9 +164,9 @@ def highest_density_ranks(
     Parameters
     ----------
     log_density : array_like, shape (n_targets, n_samples)
-        Of the posterior that is tested, at its draws, up to a constant of each target.
+        Log density of the tested posterior at its draws, up to a constant for each target.
     log_density_truth : array_like, shape (n_targets,)
-        At the truth, with the same constant.
+        The same at the truth, with the same constant.
     weights, truth_weights, rng
         See `fractional_ranks`.
 
@@ -189,23 +191,23 @@ def tarp_ranks(
     references: ArrayLike | None = None,
     rng: np.random.Generator,
 ) -> Array:
-    """Posterior mass of the ball around a random point whose surface goes through the truth.
+    """Posterior mass of the ball around a random point whose surface contains the truth.
 
-    Sees errors of the joint posterior, correlations among them. Posteriors are right if and only if the
-    coverage is right for every distribution of reference points; with points all around, a bias that is small
-    beside the width of a posterior cancels, and is left to the calibration ranks.
+    It reveals errors of the joint posterior, including correlations. Posteriors are right if and only if the
+    coverage is right for every distribution of reference points. If the points surround the posterior, a bias
+    that is smaller than its width cancels; the calibration ranks reveal such a bias.
 
     Parameters
     ----------
     samples : array_like, shape (n_targets, n_samples, n_dim)
     truths : array_like, shape (n_targets, n_dim)
-        Parameters of similar standing, such as z or quantiles of the prior: distances are in units of the
-        range of the truths.
+        Parameters on comparable scales, such as z or quantiles of the prior, because distances are in units
+        of the range of the truths.
     weights, truth_weights, rng
         See `fractional_ranks`.
     references : array_like, shape (n_targets, n_dim), optional
-        Chosen without knowledge of the truth, but possibly of the data, as must be done to find out whether a
-        posterior is but the prior. Uniform in the box of all truths without.
+        Reference points, chosen without knowledge of the truth. They may depend on the data, and must do so
+        to reveal that a posterior equals the prior. The default is uniform in the box of all truths.
 
     Returns
     -------
@@ -228,16 +230,16 @@ def tarp_ranks(
 
 
 class Coverage(NamedTuple):
-    """Share of targets whose region of a given level holds the truth.
+    """Share of targets whose region of a given level contains the truth.
 
     Attributes
     ----------
     levels : ndarray, shape (n_levels,)
-        Nominal.
+        Nominal levels.
     shares : ndarray, shape (n_levels,)
-        Measured; below the levels where posteriors are overconfident.
+        Measured shares; they are below the levels if posteriors are overconfident.
     errors : ndarray, shape (n_levels,)
-        Standard error of a share if the levels are true.
+        Standard errors of the shares if the levels are right.
     """
 
     levels: Array
@@ -253,10 +255,10 @@ def coverage(ranks: ArrayLike, levels: ArrayLike | None = None) -> Coverage:
     Parameters
     ----------
     ranks : array_like, shape (n_targets,)
-        Of `highest_density_ranks` or `tarp_ranks`. For central intervals of one parameter, ``abs(2 u - 1)``
-        of its calibration rank u.
+        Ranks from `highest_density_ranks` or `tarp_ranks`. For central intervals of one parameter, use
+        ``abs(2 u - 1)`` of its calibration rank u.
     levels : array_like, shape (n_levels,), optional
-        1 % to 99 % without.
+        The default is 1 % to 99 %.
 
     References
     ----------
@@ -276,7 +278,7 @@ def coverage(ranks: ArrayLike, levels: ArrayLike | None = None) -> Coverage:
 
 
 def _checked_draws(samples: ArrayLike, truths: ArrayLike) -> tuple[Array, Array]:
-    """Draws, shape (n_targets, n_samples, n_dim), and truths, shape (n_targets, n_dim), if they are that."""
+    """Check draws, shape (n_targets, n_samples, n_dim), and truths, shape (n_targets, n_dim)."""
     draws, true = np.asarray(samples, dtype=float), np.asarray(truths, dtype=float)
     if draws.ndim != 3 or true.shape != (draws.shape[0], draws.shape[2]):
         raise ValueError(
@@ -295,7 +297,7 @@ def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> Array
     bad = ~np.isfinite(w).all(1) | (w < 0).any(1) | (w.sum(1) <= 0)
     if bad.any():
         raise ValueError(
-            "weights: expected finite and non-negative ones, not all zero; got others for targets "
-            f"{np.flatnonzero(bad)[:5].tolist()}; leave targets without a finite weight out"
+            "weights: expected finite and non-negative ones, not all zero; got other weights for targets "
+            f"{np.flatnonzero(bad)[:5].tolist()}; leave out targets without a finite weight"
         )
     return w

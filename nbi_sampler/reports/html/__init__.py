@@ -1,8 +1,7 @@
-"""The page of a result: one HTML file that needs nothing else (docs/report.md).
+"""The page of a result: one self-contained HTML file (docs/report.md).
 
-`page` puts it together: `source` finds the result, `contents` takes from it what it has and names what it
-lacks, `checks`, `batches`, `parameters`, `figures` and `repeat` make the panels, and the template `page.html`
-lays them out.
+`page` assembles it. `source` finds the result, `contents` reads it and names missing parts, `checks`,
+`batches`, `parameters`, `figures` and `repeat` make the panels, and the template `page.html` arranges them.
 """
 
 from __future__ import annotations

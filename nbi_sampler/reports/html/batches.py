@@ -1,4 +1,4 @@
-"""Course of a run as tables: likelihood calls by phase, and every batch of draws."""
+"""Tables of a run: likelihood calls by phase, and every batch of draws."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["Batch", "Phase", "batches_of", "phases_of"]
 
 PURPOSES = {
     "model": "draws from a trained model",
-    "initial": "draws from what former samples teach, and from the prior",
-    "prior": "where the likelihood is at all",
+    "initial": "draws from a fit to former samples, and from the prior",
+    "prior": "draws from the prior",
     "rounds": "training on simulations",
     "refinement": "fitting the proposal to weighted draws",
-    "ascent": "going up to where the likelihood is highest",
-    "mode search": "looking for modes that were lost",
+    "ascent": "ascending to the maximum of the likelihood",
+    "mode search": "searching for lost modes",
     "final": "draws from the best proposal",
 }
-OTHER = "trying how the model is called, and steps of a run before"
+OTHER = "tests of the model's calls, and steps of an earlier run"
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Batches of one phase; ``fraction`` of the calls, ``seconds`` of drawing and of training."""
+    """Batches of one phase, with their ``fraction`` of the calls and ``seconds`` for draws and training."""
 
     name: str
     purpose: str
@@ -41,7 +41,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of draws, by its number from 1 on."""
+    """One batch of draws with its number, from 1."""
 
     number: int
     phase: str
@@ -55,7 +55,7 @@ class Batch:
 
 
 def phases_of(contents: Contents) -> list[Phase]:
-    """Give a row for each phase in the order of the run, and one for calls that belong to none."""
+    """Return a row for each phase in the order of the run, and one for calls outside of all phases."""
     records = contents.view.records
     if not records:
         return []
@@ -71,7 +71,7 @@ def phases_of(contents: Contents) -> list[Phase]:
 
 
 def batches_of(contents: Contents) -> list[Batch]:
-    """Give a row for each batch."""
+    """Return a row for each batch."""
     return [
         Batch(
             number,

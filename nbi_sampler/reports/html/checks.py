@@ -1,4 +1,4 @@
-"""Checks of a result at a glance: what was found, what it should be, and whether that is alarming."""
+"""Checks of a result at a glance: the value found, the value expected, and whether it is alarming."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["MEANINGS", "Check", "Verdict", "agreement_of", "checks_of", "predict
 GOOD, ALARM, UNKNOWN, NOTE = "good", "alarm", "unknown", "note"
 
 MEANINGS = {
-    Status.OK: "The run has as many effective samples as it was asked for, and nothing speaks against them.",
+    Status.OK: "The run has the required number of effective samples, and no check speaks against them.",
     Status.POOR_FIT: "Samples and evidence are right for this model and these priors, but the data deviate "
-    "from the model by more than the noise allows for.",
+    "from the model by more than the noise explains.",
     Status.N_EFFECTIVE_NOT_REACHED: "The budget of likelihood calls ended first: samples and evidence are "
-    "valid, with larger errors than were asked for.",
+    "valid, with larger errors than required.",
     Status.FEW_DISTINCT_SAMPLES: "The posterior rests on few draws: means are rough, and tails and intervals "
-    "are not to be had.",
+    "are unknown.",
     Status.UNRELIABLE_WEIGHTS: "A few draws hold too much of the posterior: the error of log Z is too small, "
     "and parts of the posterior may be thin.",
-    Status.MISSING_MASS: "Other draws of the run show a part of the posterior that this result nearly "
+    Status.MISSING_MASS: "Other draws of the run show a part of the posterior that this result almost "
     "misses: the evidence is too low.",
     Status.NO_FINITE_LIKELIHOOD: "The likelihood was zero or NaN at every call: there are no samples.",
     Status.FAILED: "The likelihood or its data raised an error.",
-    Status.INTERRUPTED: "The run was ended before it had a result.",
+    Status.INTERRUPTED: "The run was stopped before it had a result.",
 }
 DISCREPANCIES = {
     CHI_SQUARED: (
@@ -46,14 +46,14 @@ DISCREPANCIES = {
     NEIGHBOURS: (
         "Products of neighbouring residuals",
         MODEL_FIT.neighbours,
-        "something smooth is left over",
+        "the residuals have a smooth trend",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Status of a result in words; ``level`` is "good", "note", "alarm" or "unknown"."""
+    """Meaning of a status; ``level`` is "good", "note", "alarm" or "unknown"."""
 
     status: str
     level: str
@@ -64,7 +64,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the table; ``found`` is a text or a number, ``level`` as in `Verdict`."""
+    """One row of the table; ``found`` is text or a number, ``level`` is as in `Verdict`."""
 
     name: str
     found: Any
@@ -75,15 +75,15 @@ class Check:
 
 
 def verdict_of(contents: Contents) -> Verdict:
-    """Say what the status of a result means and what to do."""
+    """Describe what the status of a result means and what to do."""
     text = contents.view.status
     if not text:
-        meaning = f"A result of sampler {str(contents.result.sampler)!r} keeps none of what the checks need."
-        remedy = "judge it by what its own sampler says, or run the problem with sampler='nbi' and compare"
+        meaning = f"A result of sampler {str(contents.result.sampler)!r} has no data for these checks."
+        remedy = "use the diagnostics of that sampler, or run the problem with sampler='nbi' and compare"
         return Verdict("no verdict", UNKNOWN, meaning, remedy, "")
     status = next((each for each in Status if each == text), None)
     if status is None:
-        meaning = "This version of nbi-sampler does not know the status: another one wrote the result."
+        meaning = "Another version of nbi-sampler wrote the result, and this one does not know its status."
         remedy = "update nbi-sampler, or read the message"
         return Verdict(text, UNKNOWN, meaning, remedy, contents.view.message)
     milder = (Status.N_EFFECTIVE_NOT_REACHED,)
@@ -92,7 +92,7 @@ def verdict_of(contents: Contents) -> Verdict:
 
 
 def checks_of(contents: Contents) -> list[Check]:
-    """Every check that a run of this sampler makes, in the order of the page."""
+    """Return every check of a run of this sampler, in the order of the page."""
     own, view = contents.own, contents.view
     if not own:
         return []
@@ -127,13 +127,13 @@ def checks_of(contents: Contents) -> list[Check]:
 
 
 def agreement_of(contents: Contents) -> Agreement | None:
-    """Compare the batches of a result, those whose log Z is known well."""
+    """Compare the batches of a result whose log Z has a small error."""
     records = [record for record in contents.view.records if record.pooled]
     return agreement([each.evidence for each in records if each.log_evidence_err <= REPORT.largest_error])
 
 
 def predictive_checks(own: Mapping[str, Any]) -> list[Check]:
-    """One for each discrepancy that the run has looked at; one in all where it has not."""
+    """Return a check for each test quantity of the run; a single one if the run has none."""
     values = own.get("predictive_p_values")
     if not values:
         name = "Posterior predictive p-value"
@@ -159,10 +159,10 @@ def _tail(contents: Contents) -> Check:
         return Check("Tail of the weights", rounded(k_hat), expected, UNKNOWN, "weights")
     level = GOOD if k_hat <= RELIABILITY.heavy_tail else ALARM
     n_zero = view.n_draws - len(view.log_weights)
-    # The status, too, forgives a k-hat whose tail holds next to nothing.
+    # The status also accepts a large k-hat if almost no mass is in the tail.
     weights = summarise(np.append(view.log_weights, np.full(n_zero, -np.inf)))
     if level == ALARM and weights.tail_excess <= negligible_excess(weights):
-        level, expected = GOOD, f"{expected}; above it as here, next to no mass in the tail"
+        level, expected = GOOD, f"{expected}; here it is above, but the tail holds almost no mass"
     return Check("Tail of the weights", rounded(k_hat, 2), expected, level, "weights")
 
 
@@ -175,9 +175,9 @@ def _agreement(found: Agreement | None) -> Check:
 
 
 def _edges(contents: Contents) -> Check:
-    name, expected = "Posterior at an edge of a prior", "none, or as it should be"
+    name, expected = "Posterior at an edge of a prior", "none, unless intended"
     own, records = contents.own, contents.view.records
-    # A run looks at the batches of its result, where there are some with draws enough.
+    # A run examines the batches of its result that have enough draws.
     few = _number(own, "ess") < PRIOR_EDGES.fewest_effective
     if "at_prior_edge" not in own or few or (records and not any(record.pooled for record in records)):
         return Check(name, "not looked at", expected, UNKNOWN, "parameters")

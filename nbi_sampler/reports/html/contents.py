@@ -1,4 +1,4 @@
-"""Contents of a result, of any sampler, version and file format; what it lacks is named and never raised."""
+"""Contents of a result of any sampler, version and file format; missing parts are named without an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Value = TypeVar("Value")
 
 NUMBER = (int, float, np.number)
-# Of entries of the meta data, those that a page reads.
+# Entries of the meta data that a page reads.
 KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("status", "message", "tier"), str),
     **dict.fromkeys(("efficiency", "ess", "n_effective", "n_distinct", "k_hat", "seed"), NUMBER),
@@ -32,19 +32,19 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("predictive_p_values", "predictive_check", "at_prior_edge"), Mapping),
     **dict.fromkeys(("model", "versions", "plugins"), Mapping),
 }
-# Of `RoundRecord`.
+# Fields of `RoundRecord` that a page reads.
 NO_NUMBERS = ("phase", "pooled", "training_loss", "validation_loss", "quantiles")
 LONGEST = 60
 
 
 class Missing(list[tuple[str, str]]):
-    """Names of what a result lacks, each with what the page therefore does not show."""
+    """Names of the parts that a result lacks, with the consequence of each for the page."""
 
     def tried(self, what: str, consequence: str, make: Callable[[], Value]) -> Value | None:
-        """Return what ``make`` gives, or None, which is noted, where it raises or gives None."""
+        """Return the value of ``make``, or note it as missing and return None if it raises or is None."""
         try:
             made = make()
-        # A file may be of any version and changed by anybody, so that anything may be raised.
+        # A file may be of any version and may have been edited, so it may raise any error.
         except Exception as error:
             self.append((f"{what} ({type(error).__name__}: {error})", consequence))
             return None
@@ -55,18 +55,18 @@ class Missing(list[tuple[str, str]]):
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """Everything that there is in a result.
+    """All parts of a result that exist.
 
     Attributes
     ----------
     result : bilby.core.result.Result
     view : RunView
-        Its draws and records; without any where the result has none.
+        Its draws and records; empty if the result has none.
     names : tuple of str
-        Of the sampled parameters, as in the priors.
+        Labels of the sampled parameters, from the priors.
     priors : mapping
     own : mapping
-        Meta data of this sampler; empty where another one made the result.
+        Meta data of this sampler; empty if another sampler made the result.
     missing : Missing
     """
 
@@ -79,12 +79,12 @@ class Contents:
 
     @property
     def of_nbi(self) -> bool:
-        """True for a result of this sampler, with the meta data that it leaves."""
+        """True for a result of this sampler with its meta data."""
         return bool(self.own)
 
     @property
     def evidence(self) -> Evidence:
-        """As the result says it; NaN where it does not."""
+        """Number of likelihood calls according to the result; NaN if it is missing."""
         try:
             return Evidence(float(self.result.log_evidence), float(self.result.log_evidence_err))
         except (TypeError, ValueError):
@@ -92,7 +92,7 @@ class Contents:
 
 
 def field_of(result: Result, name: str) -> Any:
-    """Give a field of a result, None where it has none, which bilby says by an error."""
+    """Return a field of a result; None if bilby raises because it has none."""
     try:
         return getattr(result, name)
     except (AttributeError, ValueError):
@@ -100,7 +100,7 @@ def field_of(result: Result, name: str) -> Any:
 
 
 def contents_of(result: Result) -> Contents:
-    """Take from a result what it has."""
+    """Read a result."""
     missing = Missing()
     unnamed = "no parameters, so neither posterior nor corner plot"
     names = missing.tried("names of the parameters", unnamed, lambda: _names(result)) or ()
@@ -133,7 +133,7 @@ def _names(result: Result) -> tuple[str, ...] | None:
 
 
 def _own(result: Result, missing: Missing) -> dict[str, Any]:
-    """Meta data of this sampler, without what is not of its kind, which is named."""
+    """Meta data of this sampler, without entries of a wrong type, which are named."""
     given = result.meta_data.get("nbi") if isinstance(result.meta_data, Mapping) else None
     if not isinstance(given, Mapping) or not given:
         without = "no status, no k-hat, no predictive check, no log Z by batch, no calls by phase"
@@ -142,7 +142,7 @@ def _own(result: Result, missing: Missing) -> dict[str, Any]:
     own = {}
     for name, value in given.items():
         kind = KINDS.get(name)
-        # What is empty is None in every file format.
+        # An empty entry is None in every file format.
         value = {} if value is None and kind is Mapping else value
         if kind is None or isinstance(value, kind):
             own[name] = value
@@ -163,7 +163,7 @@ def _records(result: Result, missing: Missing) -> tuple[RoundRecord, ...]:
 
 
 def _record(row: Mapping[str, Any]) -> RoundRecord:
-    """Read one row of the table, of which every number has to be one."""
+    """Read one row of the table; every number must be a number."""
     record = RoundRecord.from_dict(row)
     for each in fields(record):
         value = getattr(record, each.name)
@@ -173,7 +173,7 @@ def _record(row: Mapping[str, Any]) -> RoundRecord:
 
 
 def _draws(result: Result, names: tuple[str, ...]) -> tuple[Array, Array] | None:
-    """Parameters and log weights of the weighted draws; where there are none, of rows of equal weight."""
+    """Parameters and log weights of the weighted draws, or of rows of equal weight if there are none."""
     frame = field_of(result, "nested_samples")
     weighted = isinstance(frame, pd.DataFrame) and {"weights", *names} <= set(frame)
     if not weighted:

@@ -1,4 +1,4 @@
-"""Figures of a page, each a PNG within the page itself."""
+"""Figures of a page, each embedded as a PNG."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Image", "image_of", "images_of"]
 
 DPI = 160
-# Of a legend above a panel of half the page's width.
+# Size of a legend above a panel of half the page's width.
 MOST_COLUMNS = 3
 PANEL = (4.65, 3.1)
 
@@ -41,9 +41,9 @@ class Image:
     source : str
         Data URI.
     alternative : str
-        What it shows, for those who cannot see it.
+        Text alternative for readers who cannot see it.
     width, height : int
-        In pixels of a page.
+        Size in pixels on the page.
     """
 
     source: str
@@ -53,9 +53,9 @@ class Image:
 
 
 def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
-    """Draw every figure that the contents allow for, by name; of the corner plot the parameters ``shown``.
+    """Draw all possible figures of the contents, by name; the corner plot has the parameters ``shown``.
 
-    One that cannot be drawn is noted as missing.
+    A figure that cannot be drawn is listed as missing.
     """
     view, own = contents.view, contents.own
     wanted: dict[str, tuple[str, Callable[[], Figure]]] = {}
@@ -94,7 +94,7 @@ def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
             partial(parameters_figure, view),
         )
     if shown and 0 < len(view.theta) <= len(shown):
-        few = f"more draws than parameters: there are {len(view.theta)} and {len(shown)}"
+        few = f"more draws than parameters ({len(view.theta)} draws, {len(shown)} parameters)"
         contents.missing.append((few, "no corner plot"))
     elif shown:
         wanted["corner"] = (
@@ -102,7 +102,7 @@ def images_of(contents: Contents, shown: Sequence[int]) -> dict[str, Image]:
             partial(corner_figure, view, shown, REPORT.most_rows),
         )
     made = {
-        name: contents.missing.tried(f"figure {name!r}", "its panel has no picture", partial(image_of, *each))
+        name: contents.missing.tried(f"figure {name!r}", "its panel is empty", partial(image_of, *each))
         for name, each in wanted.items()
     }
     return {name: image for name, image in made.items() if image is not None}
@@ -117,12 +117,12 @@ def _panel(draw: Callable[[Axes], None]) -> Figure:
 
 
 def image_of(alternative: str, make: Callable[[], Figure]) -> Image:
-    """Picture of the figure that ``make`` gives, as a page holds it."""
+    """Embedded picture of the figure from ``make``."""
     content = io.BytesIO()
     with own_style():
         figure = make()
         box = figure.bbox_inches
-        # That of a corner plot has wide margins; a layout engine has none, and would start again.
+        # A corner plot has wide margins. A figure with a layout engine has none, and would be laid out again.
         if figure.get_layout_engine() is None:
             figure.canvas.draw()
             box = figure.get_tightbbox().padded(0.08)

@@ -1,4 +1,4 @@
-"""Numbers and text as a page shows them: rounded for people, with all digits for programs, and cut."""
+"""Numbers and text on a page: rounded for people, with all digits for programs, and cut to a length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 MINUS, THIN = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 UNKNOWN = "not known"
-# Of the text in a cell of a table.
+# Longest text in a cell of a table.
 LONGEST = 160
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -27,7 +27,7 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Number:
     """A number and its text.
 
-    Templates write it as a ``data`` element of HTML, whose ``value`` has every digit.
+    Templates write it as a ``data`` element of HTML, whose ``value`` has all digits.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Interval:
-    """A median and the ends of an interval, which templates write with its errors above each other."""
+    """A median and the ends of an interval; templates write the errors above each other."""
 
     middle: float
     low: float
@@ -65,7 +65,7 @@ class Interval:
 
 
 def rounded(value: Any, digits: int = 3) -> Number:
-    """Round to some significant digits; whatever is no number is not known.
+    """Round to some significant digits; anything that is not a number becomes "not known".
 
     Examples
     --------
@@ -77,7 +77,7 @@ def rounded(value: Any, digits: int = 3) -> Number:
 
 
 def count(value: Any) -> Number:
-    """Write a whole number.
+    """Write an integer.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def count(value: Any) -> Number:
 
 
 def whole(value: Any) -> Number:
-    """Write an effective sample size, rounded down as the rows of a posterior are.
+    """Write an effective sample size, rounded down like the number of rows of a posterior.
 
     Examples
     --------
@@ -101,13 +101,13 @@ def whole(value: Any) -> Number:
 
 
 def share(value: Any) -> Number:
-    """Write a fraction in per cent."""
+    """Write a fraction as a percentage."""
     number = _number(value)
     return _written(number, f"{100.0 * number:.3g}{THIN}%")
 
 
 def p_value(value: Any) -> Number:
-    """Write a probability, to two digits."""
+    """Write a probability with two digits."""
     number = _number(value)
     return _written(number, f"{number:.2g}" if number < 0.1 else f"{number:.2f}")
 
@@ -128,7 +128,7 @@ def with_error(value: Any, error: Any) -> tuple[Number, Number]:
 
 
 def shortened(text: str) -> str:
-    """Cut a text that is too long for a cell."""
+    """Cut text that is too long for a cell."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 

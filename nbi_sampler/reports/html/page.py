@@ -1,4 +1,4 @@
-"""The page itself: put together from a result, shown in a notebook, or saved."""
+"""The page itself, which is made from a result, displayed in a notebook, or saved."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ __all__ = ["Report", "report"]
 class Report:
     """The page of a result.
 
-    The last expression of a cell of a notebook shows it there.
+    A notebook displays it if it is the last expression of a cell.
 
     Attributes
     ----------
     label, status : str
-        Of the result; the status is "no verdict" for the result of another sampler.
+        Label and status of the result; the status is "no verdict" for a result of another sampler.
     html : str
-        The whole page.
+        The complete page.
     path : pathlib.Path
-        Where `save` writes it if not told otherwise.
+        Default path for `save`.
     """
 
     label: str
@@ -61,18 +61,18 @@ class Report:
         Parameters
         ----------
         path : str or os.PathLike, optional
-            Its file, whose folder is made where missing; ``{label}_report.html`` beside the result by
-            default. A file that is there is replaced.
+            Path of the file; ``{label}_report.html`` beside the result by default. Missing folders are made.
+            An existing file is replaced.
 
         Returns
         -------
         pathlib.Path
-            Of the file.
+            Path of the file.
 
         Raises
         ------
         OSError
-            Where it cannot be written.
+            If the file cannot be written.
         """
         place = self.path if path is None else Path(path)
         try:
@@ -86,7 +86,7 @@ class Report:
         return place
 
     def _repr_html_(self) -> str:
-        """Show the page in a frame of its own, so that its style is not that of the notebook."""
+        """Display the page in a frame, so that its style does not affect the notebook."""
         return (
             f'<iframe title="{escape(f"Report of {self.label}")}" sandbox="" srcdoc="{escape(self.html)}" '
             'style="width: 100%; height: 85vh; min-height: 600px; border: 1px solid #8884"></iframe>'
@@ -94,33 +94,34 @@ class Report:
 
 
 def report(result: Result | str | os.PathLike[str], *, parameters: Sequence[str] | None = None) -> Report:
-    """Put the evidence for a result on one page, which needs no network and no other file.
+    """Summarise a result on one self-contained page.
 
-    The page says what the status means and what to do, log Z by batch, how the weights are distributed, how
-    well the model fits, what the data have added to the priors, how many calls of the likelihood each phase
-    of the run took, and what repeats it. What a result does not hold is named there. The result of another
-    sampler has a page of what it holds, without a verdict.
+    The page shows the meaning of the status and what to do, log Z by batch, the distribution of the weights,
+    the fit of the model, the change from prior to posterior, the likelihood calls in each phase of the run,
+    and how to repeat it. It names the parts that a result lacks. The page of a result of another sampler has
+    no verdict.
 
     Parameters
     ----------
     result : bilby.core.result.Result, str or os.PathLike
-        What `bilby.run_sampler` returned, or the file of it: JSON, HDF5 or a pickle.
+        A result of `bilby.run_sampler`, or its file: JSON, HDF5 or pickle.
     parameters : sequence of str, optional
-        Names of those in the corner plot; by default all, or the eight that depend most on each other.
+        Names of the parameters in the corner plot; by default all, or the eight that depend most on each
+        other.
 
     Returns
     -------
     Report
-        Shows itself in a notebook; ``.save()`` writes it.
+        A notebook displays it; ``.save()`` writes it.
 
     Raises
     ------
     TypeError
-        For an object that is no result of bilby.
+        If an object is not a bilby result.
     FileNotFoundError, IsADirectoryError
-        Where there is no such file.
+        If there is no such file.
     ValueError
-        Where the file is no result, or has no parameter of a name.
+        If the file is not a result, or has no parameter with a given name.
 
     Examples
     --------
@@ -141,20 +142,20 @@ def _shown(contents: Contents, parameters: Sequence[str] | None) -> tuple[int, .
     """Numbers of the parameters in the corner plot."""
     names = contents.names
     if parameters is None:
-        # Without draws nothing is known of how parameters depend on each other, and there is no plot.
+        # Without draws the dependence of parameters is unknown, and there is no plot.
         return most_correlated(contents.view, REPORT.most_in_corner) if len(contents.view.theta) else ()
     wanted = [parameters] if isinstance(parameters, str) else list(parameters)
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
         raise ValueError(
             f"parameters: expected names among {', '.join(names)}, got {unknown or wanted}; leave it out for "
-            "a choice of the page's own"
+            "an automatic choice"
         )
     return tuple(names.index(name) for name in dict.fromkeys(wanted))
 
 
 def _panels(contents: Contents, source: Source) -> dict[str, Any]:
-    """Everything on the page but its verdict and its figures."""
+    """Everything on the page except its verdict and figures."""
     own, view, result = contents.own, contents.view, contents.result
     log_evidence, error = with_error(*contents.evidence)
     check, scatter = own.get("predictive_check", {}), agreement_of(contents)

@@ -1,4 +1,4 @@
-"""From prior to posterior, a row for each parameter."""
+"""Comparison of prior and posterior, with one row for each parameter."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from nbi_sampler.reports.meta_data import describable
 __all__ = ["Parameter", "fixed_of", "parameters_of"]
 
 Array = NDArray[np.float64]
-# What a prior is called changes no number.
+# The name of a prior does not affect a number.
 LABELS = ("name", "latex_label", "unit")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter.
+    """Prior and posterior of one parameter.
 
     Attributes
     ----------
     name, law : str
-        Law of the prior, as in a script.
+        Prior, as written in a script.
     prior, posterior : Interval, optional
         Medians and central intervals of 68 %.
     narrowed : Number
         Width of the prior's interval in units of the posterior's.
     places : tuple of float, length 5
-        Where the posterior's quantiles `QUANTILES` are among those of the prior, between 0 and 1; empty where
-        that is not known.
+        Quantiles of the prior, between 0 and 1, at which the posterior's quantiles `QUANTILES` are; empty if
+        they are unknown.
     truth : Number, optional
         Injected value.
     edge : str
-        Edge at which the posterior piles up, if any.
+        Edge at which the posterior piles up, if there is one.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Parameter:
 
 
 def parameters_of(contents: Contents) -> list[Parameter]:
-    """Give a row for each sampled parameter, in the order of the result."""
+    """Return a row for each sampled parameter, in the order of the result."""
     view, priors = contents.view, contents.priors
     edges = contents.own.get("at_prior_edge", {})
     first = view.records[0] if view.records and view.records[0].phase == "prior" else None
@@ -81,7 +81,7 @@ def parameters_of(contents: Contents) -> list[Parameter]:
 
 
 def fixed_of(contents: Contents) -> list[tuple[str, str]]:
-    """Fixed parameters and constraints, each with its law."""
+    """Fixed parameters and constraints, as written in a script."""
     priors = contents.priors
     kept = {name: prior for name, prior in priors.items() if name not in contents.names}
     return [
@@ -92,7 +92,7 @@ def fixed_of(contents: Contents) -> list[tuple[str, str]]:
 
 
 def law_of(prior: Any) -> str:
-    """Write a prior as a script does, without what it is called.
+    """Write a prior as in a script, without its name and labels.
 
     Examples
     --------
@@ -120,12 +120,12 @@ def _value(value: Any) -> str:
 
 
 def _plain(prior: Any) -> bool:
-    """Return whether a prior depends on no other parameter."""
+    """Return whether a prior does not depend on other parameters."""
     return not isinstance(prior, JointPrior) and not getattr(prior, "required_variables", None)
 
 
 def _of_prior(make: Callable[[], Any]) -> Array:
-    """Values of a prior, which may be the user's and raise anything; none then."""
+    """Values of a prior; None if the user's own prior raises an error."""
     try:
         with np.errstate(all="ignore"):
             values = np.asarray(make(), dtype=np.float64)

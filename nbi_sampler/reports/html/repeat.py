@@ -1,4 +1,4 @@
-"""The call that repeats a run, with its keywords, and the versions that made the result."""
+"""The call that repeats a run, with its keywords and the versions that made the result."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from nbi_sampler.reports.meta_data import describable
 
 __all__ = ["call_of", "settings_of", "versions_of"]
 
-# Keywords of this sampler that say where and how fast a run goes, and change no number of it.
+# Keywords of this sampler for place and speed, which do not affect its numbers.
 PLACE_AND_SPEED = (
     *("npool", "pool", "resume", "check_point_delta_t", "check_point_plot"),
     *("plot_format", "print_method"),
     *("outdir", "label", "plot"),
 )
-# These are objects of the script, or a number.
+# These are objects of the script, or numbers.
 OBJECTS = ("simulator", "noise", "x_obs", "x_err", "x_mask", "model", "initial_result")
 MAYBE_OBJECTS = ("featurizer", "flow")
 
 
 def call_of(contents: Contents, path: Path | None) -> str:
-    """Write the call that makes this result again, with every keyword that changes a number.
+    """Write the call that makes this result again, with every keyword that affects a number.
 
-    What a result does not hold, such as the likelihood, is an ellipsis with a comment.
+    Parts that a result does not hold, such as the likelihood, are an ellipsis with a comment.
     """
     result = contents.result
     name = repr(path.name if path else f"{result.label}_result.json")
     lines = [
         "import bilby",
         "",
-        "likelihood = ...  # as in the script of the run: no result holds it",
+        "likelihood = ...  # as in the script of the run; a result does not hold it",
         f"priors = bilby.read_in_result({name}).priors",
         "result = bilby.run_sampler(",
         "    likelihood,",
@@ -46,7 +46,7 @@ def call_of(contents: Contents, path: Path | None) -> str:
     ]
     seed = {"seed": contents.own["seed"]} if "seed" in contents.own else {}
     for keyword, value in {**_keywords(result.sampler_kwargs), **seed}.items():
-        # What other samplers keep of their keywords may be anything, and be made by the run.
+        # Other samplers may store any values in their keywords, including ones made by the run.
         if keyword not in PLACE_AND_SPEED and value is not None and (contents.of_nbi or _plain(value)):
             lines.append(f"    {_argument(str(keyword), describable(value))}")
     return "\n".join([*lines, ")"])
@@ -59,7 +59,7 @@ def settings_of(contents: Contents) -> list[tuple[str, str]]:
 
 
 def versions_of(contents: Contents) -> list[tuple[str, str]]:
-    """Versions with which the result was made, those of plugins too."""
+    """Versions that made the result, including plugins."""
     listed = dict(contents.own.get("versions", {}))
     if not listed and isinstance(contents.result.version, str):
         listed = {"result": contents.result.version}
@@ -74,13 +74,13 @@ def _keywords(given: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> bool:
-    """Return whether a value is one that somebody has written, rather than what a run has made of it."""
+    """Return whether a user wrote a value, rather than the run."""
     short = not isinstance(value, str) or len(value) <= LONGEST // 4
     return isinstance(value, str | bool | int | float | np.number) and short
 
 
 def _argument(keyword: str, value: Any) -> str:
-    """One line of the call; an object of the script, of which the result has the name, stays open."""
+    """One line of the call; an object of the script, which the result stores by name, is left open."""
     an_object = isinstance(value, str) and (keyword in OBJECTS or (keyword in MAYBE_OBJECTS and "." in value))
     if an_object:
         return f"{keyword}=...,  # {value}, as in the script"

@@ -1,4 +1,4 @@
-"""The result that a page is about: an object, or a file of bilby's in any of its formats."""
+"""The result for a page: an object, or a file of bilby in any of its formats."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from bilby.core.result import Result, read_in_result
 
 __all__ = ["Source", "source_of"]
 
-# Of results as bilby saves them.
+# File endings of bilby's results.
 ENDINGS = (".json", ".json.gz", ".hdf5", ".h5", ".pkl")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A result and where it is from.
+    """A result and its origin.
 
     Attributes
     ----------
     result : bilby.core.result.Result
     path : pathlib.Path, optional
-        Its file.
+        Path of its file.
     n_bytes : int
-        Of the file.
+        Size of the file.
     digest : str
-        SHA-256 of the file; empty without one.
+        SHA-256 of the file; empty without a file.
     """
 
     result: Result
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def page(self) -> Path:
-        """Place of a page that nobody has named: beside the file, or in the result's folder."""
+        """Default path of the page: beside the file, or in the folder of the result."""
         if self.path is None:
             name, folder = str(self.result.label).replace("/", "_").replace(os.sep, "_"), self.result.outdir
             return Path(folder if isinstance(folder, str) else ".") / f"{name}_report.html"
@@ -47,22 +47,22 @@ class Source:
 
 
 def source_of(result: object, argument: str = "result") -> Source:
-    """Find the result that is meant.
+    """Find the result for a page.
 
     Parameters
     ----------
     result : bilby.core.result.Result, str or os.PathLike
     argument : str
-        Name that errors have for it.
+        Name of the argument in errors.
 
     Raises
     ------
     TypeError
         For other objects.
     FileNotFoundError, IsADirectoryError
-        Where there is no such file.
+        If there is no such file.
     ValueError
-        Where the file is not a result.
+        If the file is not a result.
     """
     if isinstance(result, Result):
         return Source(result)
@@ -86,7 +86,7 @@ def source_of(result: object, argument: str = "result") -> Source:
             f"{argument}: expected a file that ends with {', '.join(ENDINGS)}, got {path.name!r}; name the "
             "file that bilby wrote, {outdir}/{label}_result.json"
         )
-    # bilby raises what the parser of each format raises, and a file that is no result fails anywhere.
+    # bilby raises any error of the parser for each format, and other files may fail anywhere.
     try:
         read = read_in_result(filename=str(path))
     except Exception as error:
@@ -100,7 +100,7 @@ def source_of(result: object, argument: str = "result") -> Source:
 def _remedy(given: object) -> str:
     if type(given).__module__.split(".")[:2] == ["nbi_sampler", "amortised"]:
         return (
-            "an NBI and what it infers hold no weighted run: print() an Inference, or get a result with "
+            "an NBI and its inferences hold no weighted run: print() an Inference, or get a result with "
             'bilby.run_sampler(..., sampler="nbi", model=engine)'
         )
     if isinstance(given, dict | list):

@@ -1,7 +1,7 @@
-"""Figures of a result, or of a run while it goes on (docs/plots.md).
+"""Figures of a result, or of a run in progress (docs/plots.md).
 
-`run` puts them together from the panels of `rounds`, `weights`, `parameters` and `data`, which draw what a
-`RunView` holds; a new figure is a maker in `run.figures_of`.
+`run` combines the panels of `rounds`, `weights`, `parameters` and `data`, which draw the contents of a
+`RunView`. A new figure is a maker in `run.figures_of`.
 """
 
 from __future__ import annotations

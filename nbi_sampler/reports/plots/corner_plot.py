@@ -1,4 +1,4 @@
-"""Corner plot of weighted draws, of as many parameters as can be read."""
+"""Corner plot of weighted draws, with as many parameters as are legible."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = ["corner_figure", "most_correlated"]
 # Probabilities within one and two standard deviations of a normal law in two dimensions.
 LEVELS = (0.393, 0.865)
 FEWEST_FOR_CONTOURS = 100.0
-# Of the draws: the rest, of little weight each, may be far off.
+# Share of the posterior in the plot; the rest has little weight and may be far away.
 SHOWN = (0.001, 0.999)
-# Of a panel, with few parameters and with many.
+# Size of a panel, with few parameters and with many.
 INCHES = (2.2, 1.6)
 FEW = 4
 BINS = (16, 40)
 
 
 def most_correlated(view: RunView, n_most: int) -> tuple[int, ...]:
-    """Choose the parameters whose draws depend most on each other: what a corner plot is there to show.
+    """Choose the parameters whose draws depend most on each other, which a corner plot is meant to show.
 
-    Pairs are taken in the order of the size of their rank correlation until there are ``n_most`` parameters.
+    Pairs are taken in the order of their absolute rank correlation until there are ``n_most`` parameters.
     """
     if view.n_dim <= n_most:
         return tuple(range(view.n_dim))
@@ -53,10 +53,10 @@ def most_correlated(view: RunView, n_most: int) -> tuple[int, ...]:
 
 
 def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
-    """Draw marginals of the parameters of these numbers.
+    """Draw marginals of the parameters with these numbers.
 
-    Where there are more than ``n_rows`` draws, that many equally likely ones stand for them. A text beside
-    them says what contours and lines are.
+    If there are more than ``n_rows`` draws, that many equally likely ones represent them. A text beside the
+    panels explains contours and lines.
     """
     import corner
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
         bins=int(np.clip(0.6 * np.sqrt(view.ess), *BINS)),
         range=[_range(each, truth) for each, truth in zip(ends, truths, strict=True)],
         labels=[view.label_with_unit(i) for i in shown],
-        # corner cannot mark them in one panel alone.
+        # corner cannot mark them in a single panel.
         truths=truths if len(shown) > 1 else None,
         truth_color=COLOURS[1],
         color=COLOURS[0],
@@ -101,7 +101,7 @@ def corner_figure(view: RunView, shown: Sequence[int], n_rows: int) -> Figure:
 
 
 def _add_intervals(figure: Figure, theta: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
-    """Dashed lines at the median and the ends of the central 68 % of each marginal, or at its modes."""
+    """Draw dashed lines at the median and the ends of the central 68 % of each marginal, or at its modes."""
     n = theta.shape[1]
     quantiles = weighted_quantiles(theta, weights, QUANTILES[1:4])
     for i in range(n):
@@ -112,20 +112,20 @@ def _add_intervals(figure: Figure, theta: NDArray[np.float64], weights: NDArray[
 
 
 def _explain(figure: Figure, n: int, *, has_contours: bool, has_truths: bool) -> None:
-    """Say what lines and contours are: above the diagonal, where nothing is drawn, or above one panel."""
+    """Explain lines and contours in the empty space above the diagonal, or above a single panel."""
     lines = ["dashed: median and central 68 %, or modes"]
     if n > 1 and has_contours:
         first, second = map(percent, LEVELS)
         lines.insert(0, f"contours: {first} and {second} of the posterior")
     if has_truths:
         lines.append("vermilion: injected values")
-    # With few panels there is no room beside those of the top.
+    # With few panels there is no space beside those of the top row.
     y, side = (0.98, "top") if n >= FEW else (1.0, "bottom")
     figure.text(0.98, y, "\n".join(lines), ha="right", va=side, fontsize=9, color="0.2")
 
 
 def _range(ends: NDArray[np.float64], truth: float | None) -> tuple[float, float]:
-    """Ends of an axis, which a parameter of one value has too."""
+    """Ends of an axis, also for a parameter with a single value."""
     low, high = map(float, ends)
     if truth is not None and np.isfinite(truth):
         low, high = min(low, truth), max(high, truth)

@@ -1,4 +1,4 @@
-"""Observed data beside what the posterior predicts, and what is left of them."""
+"""Plots of observed data with the prediction of the posterior, and of the residuals."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["data_figure"]
 Array = NDArray[np.float64]
 
 MOST_CHANNELS = 4
-# With fewer points than these there are bars instead of bands.
+# With fewer points than this, bars replace bands.
 FEWEST_IN_BAND = 12
 LEVELS = (0.95, 0.68)
 MODEL = COLOURS[1]
-# Tints of sky blue, light and full.
+# Light and full tints of sky blue.
 NOISY = ("#DDF0FA", "#AAD9F4")
 
 
 def data_figure(predictive: Predictive) -> Figure:
-    """For each channel, at most four, the data with predictive bands above their residuals."""
+    """Draw the data of up to four channels with predictive bands and, below them, the residuals."""
     from matplotlib.figure import Figure
 
     n_channels = len(predictive.observed)
@@ -42,7 +42,7 @@ def data_figure(predictive: Predictive) -> Figure:
         if n_channels > 1:
             label = f"{predictive.labels[1]}, channel {channel + 1} of {n_channels}"
             axes[2 * channel].set_ylabel(label)
-    head(axes[0], "Observed data, with the standard deviation of the noise, over what the posterior predicts")
+    head(axes[0], "Observed data, standard deviation of the noise, and prediction of the posterior")
     axes[-1].set_xlabel("data point" if predictive.x is None else predictive.labels[0])
     if predictive.x is None:
         axes[-1].set_xlim(0.5, predictive.observed.shape[1] + 0.5)
@@ -51,9 +51,9 @@ def data_figure(predictive: Predictive) -> Figure:
 
 
 def draw_data(axis: Axes, predictive: Predictive, channel: int) -> None:
-    """Observed points with their errors over quantiles of what the posterior predicts.
+    """Draw observed points with errors, and quantiles of the prediction of the posterior.
 
-    Bands go between the data where the model does; the spread of the noise is then interpolated.
+    If the model can be evaluated between the data, so are the bands; the noise is then interpolated.
     """
     x = _abscissa(predictive)
     order = np.argsort(x, kind="stable")
@@ -87,7 +87,7 @@ def draw_data(axis: Axes, predictive: Predictive, channel: int) -> None:
 
 
 def draw_residuals(axis: Axes, predictive: Predictive, channel: int) -> None:
-    """Observed minus median prediction, in units of the noise where there is noise."""
+    """Draw observed data minus the median prediction, in units of the noise if there is noise."""
     residuals = predictive.observed[channel] - np.median(predictive.predictions[:, channel], axis=0)
     in_units = bool((predictive.noise[channel] > 0.0).all())
     if in_units:
@@ -113,7 +113,7 @@ def _interval(values: Array, level: float) -> Array:
 
 
 def _between(grid: Array, x: Array, values: Array) -> Array:
-    """Values at the data, shape (2, length), interpolated: of data at one x their mean, shape (2, m)."""
+    """Interpolate values at the data, shape (2, length); values at equal x are averaged, shape (2, m)."""
     places, numbers = np.unique(x, return_inverse=True)
     means = [np.bincount(numbers, row) / np.bincount(numbers) for row in values]
     return np.array([np.interp(grid, places, row) for row in means])
@@ -137,5 +137,5 @@ def _band(
 
 
 def _points(n: int) -> dict[str, Any]:
-    """Smaller and fainter points where there are many."""
+    """Smaller and fainter points if there are many."""
     return {"ms": float(np.clip(40.0 / np.sqrt(n), 1.5, 7.0)), "alpha": 1.0 if n < 500 else 0.6}

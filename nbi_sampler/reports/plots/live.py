@@ -1,4 +1,4 @@
-"""Live plots: those of a run while it goes on, and at its end; one that fails is a warning and no more."""
+"""Plots of a run in progress and at its end; a plot that fails causes only a warning."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["LivePlots"]
 
-# Plots that take a second are followed by so many seconds without any.
+# After plots that take one second, none follow for this many seconds.
 REST = 50.0
-# For predictions of data: in passing, and at the end.
+# Seconds for predictions of data: during the run, and at its end.
 SECONDS = (1.0, 10.0)
 
 
 class LivePlots(Observer):
-    """Draws a run now and then.
+    """Draws the plots of a run at intervals.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class LivePlots(Observer):
     figures : callable
         See `run.figures_of`.
     interval : float
-        Seconds between plots, at least; infinity for none before the end.
+        Fewest seconds between plots; infinity means none before the end.
     log : logging.Logger
     formats : sequence of str
-        Of the files.
+        Formats of the files.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class LivePlots(Observer):
             view = see()
             makers = self._figures(view, seconds=seconds)
             written = save_figures(makers, self._folder, view.label, self._warn, self._formats)
-        # Nothing about a picture is worth a run.
+        # A failed plot must not cost a run.
         except Exception as error:
             self._warn("of the run", error)
             return

@@ -1,4 +1,4 @@
-"""Modes of a marginal posterior: a median between two of them would name a value that nothing supports."""
+"""Modes of a marginal posterior, because a median between two modes is a value without support."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Mode", "modes_of"]
 Array = NDArray[np.float64]
 
 N_BINS = 1024
-# Ends of the histogram, as probabilities: the rest, of little weight, may be far off.
+# Ends of the histogram, as probabilities; the rest has little weight and may be far away.
 ENDS = (0.0005, 0.9995)
 # Width of the kernel in units of Silverman's (1986, eq. 3.31), which is too wide for several modes.
 BANDWIDTH = 0.5
 FEWEST_BINS = 1.5
-# A mode is as high as this share of the highest at least, and falls to half on its way to a higher one.
+# Each mode has at least this share of the highest density, and falls to half before a higher one.
 LEAST_HEIGHT = 0.05
 LEAST_FALL = 0.5
 
@@ -34,9 +34,9 @@ class Mode(NamedTuple):
     Attributes
     ----------
     place : float
-        Of the largest density.
+        Share of the largest density.
     share : float
-        Of the posterior, between the valleys beside it.
+        Share of the posterior, between the valleys on both sides.
     """
 
     place: float
@@ -44,12 +44,12 @@ class Mode(NamedTuple):
 
 
 def modes_of(values: Array, weights: Array) -> tuple[Mode, ...]:
-    """Find the modes of weighted draws of one parameter, from the lowest value to the highest.
+    """Find the modes of weighted draws of one parameter, in ascending order.
 
     Parameters
     ----------
     values, weights : ndarray, shape (n,)
-        Weights sum to one.
+        Weights that sum to one.
     """
     if not len(values):
         return ()
@@ -72,7 +72,7 @@ def modes_of(values: Array, weights: Array) -> tuple[Mode, ...]:
 
 
 def _parts(values: Array, weights: Array, valleys: list[float]) -> Iterator[tuple[Mode, ...]]:
-    """Modes of the draws between valleys, each with a kernel for these draws alone."""
+    """Modes of the draws between valleys, each with a kernel for these draws only."""
     number = np.searchsorted(valleys, values)
     for i in range(len(valleys) + 1):
         share = float(weights[number == i].sum())

@@ -1,4 +1,4 @@
-"""From prior to posterior, parameter by parameter, by the quantiles in the records and the weighted draws."""
+"""Plots of each parameter from prior to posterior, by quantiles in the records and weighted draws."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ __all__ = ["parameters_figure"]
 Array = NDArray[np.float64]
 
 POSTERIOR = COLOURS[4]
-# In characters of its source, most of which are those of the errors.
+# Characters of source text, most of which are those of the errors.
 LONGEST_TITLE = 40
-# Of all thick bars of a panel together, in points.
+# Total width of all thick bars of a panel, in points.
 BARS = 90.0
 BINS = (20, 60)
 MOST_TICKS = 10
-# On the vertical axis.
+# Ticks on the vertical axis.
 MOST_MARKS = 6
-# Modes that are named one by one.
+# Number of modes that are named one by one.
 MOST_MODES = 3
 # Width of the posterior's marginal, in units of one batch and as a share of the panel.
 MARGINAL = (1.2, 0.16)
-# Of the posterior, as probabilities: the axis shows as much, and of bars what is so many times as far.
+# Share of the posterior on the axis, and limit for the bars in units of its range.
 SHOWN = (0.0005, 0.9995)
 WIDER = 1.5
 
 
 def parameters_figure(view: RunView) -> Figure:
-    """A panel for every parameter: bars of one and two sigma for each batch, the posterior at the right."""
+    """Draw a panel for each parameter: bars of one and two sigma for each batch, and the posterior."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -65,9 +65,9 @@ def parameters_figure(view: RunView) -> Figure:
 
 
 def draw_parameter(axis: Axes, view: RunView, i: int) -> None:
-    """Quantiles of parameter ``i`` by batch, and its marginal posterior, on a linear axis about that.
+    """Draw quantiles of parameter ``i`` by batch, and its marginal posterior, on a linear axis.
 
-    Bars that go on beyond the axis end in an arrowhead there.
+    Bars that extend beyond the axis end in an arrowhead.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -100,7 +100,7 @@ def draw_parameter(axis: Axes, view: RunView, i: int) -> None:
 
 
 def _ends(view: RunView, i: int, rows: Array) -> tuple[float, float]:
-    """Ends of the axis: all bars where the posterior is still seen then, and else what is near to it."""
+    """Ends of the axis: all bars if the posterior stays visible, otherwise only its vicinity."""
     low, high = float(rows.min()), float(rows.max())
     if len(view.theta):
         below, above = map(float, view.quantiles(i, SHOWN))
@@ -114,7 +114,7 @@ def _ends(view: RunView, i: int, rows: Array) -> tuple[float, float]:
 
 
 def _title(view: RunView, i: int, modes: Sequence[Mode]) -> str:
-    """Median and 68 %, or the modes where there are several, with the unit."""
+    """Median and 68 %, or several modes, with the unit."""
     label, unit = view.labels[i], view.units[i] if view.units else ""
     if not len(view.theta):
         return label
@@ -133,7 +133,7 @@ def _title(view: RunView, i: int, modes: Sequence[Mode]) -> str:
 
 
 def _add_marginal(axis: Axes, view: RunView, i: int, modes: Sequence[Mode]) -> None:
-    """Weighted histogram of the draws, growing to the right from the last batch, with marks at its modes."""
+    """Draw a weighted histogram that grows to the right of the last batch, with marks at its modes."""
     n_bins = int(np.clip(1.5 * np.sqrt(view.ess), *BINS))
     below, above = map(float, view.quantiles(i, SHOWN))
     if below == above:

@@ -1,4 +1,4 @@
-"""Data that the posterior predicts: new calls of the forward model at draws of the result, for `data`."""
+"""Data that the posterior predicts, by new calls of the forward model at draws of the result."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ __all__ = ["Curves", "Predictive", "abscissa", "axis_labels", "predict"]
 Array = NDArray[np.float64]
 
 N_PREDICTIONS = 200
-# Noise is cheap: so many draws of it for each prediction, as long as they are not too many numbers.
+# Noise is cheap, so each prediction gets this many draws of it, within a limit of numbers.
 MOST_REPEATS = 10
 MOST_NUMBERS = 10_000_000
-# Values of the independent variable between the data.
+# Number of values of the independent variable between the data.
 N_BETWEEN = 400
 MOST_AT_DATA = 5_000
-# Relative to the largest prediction: models that differ more at the data look at more than x.
+# Relative to the largest prediction. If models differ more than this at the data, they depend on more than x.
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Predictions without noise, between the data too.
+    """Predictions without noise, also between the data.
 
     Attributes
     ----------
     x : ndarray, shape (m,)
-        Increasing; the data are among them.
+        Increasing values that include those of the data.
     predictions : ndarray, shape (n, m)
-        At the draws of `Predictive.predictions`.
+        Predictions at the draws of `Predictive.predictions`.
     """
 
     x: Array
@@ -49,23 +49,23 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Predictive:
-    """Observed data and what the posterior predicts.
+    """Observed data and the prediction of the posterior.
 
     Attributes
     ----------
     x : ndarray, shape (length,), or None
-        Independent variable, where the likelihood has one.
+        Independent variable, if the likelihood has one.
     observed : ndarray, shape (n_channels, length)
     predictions : ndarray, shape (n, n_channels, length)
-        At draws from the posterior, without noise.
+        Predictions at draws from the posterior, without noise.
     replicated : ndarray, shape (n_replicated, n_channels, length)
-        The same, some times, with noise.
+        Predictions with noise, several for each draw.
     noise : ndarray, shape (n_channels, length)
-        Standard deviation of that.
+        Standard deviation of the noise.
     curves : Curves, optional
-        Where the model can be evaluated between the data.
+        None if the model cannot be evaluated between the data.
     labels : tuple of two str
-        Of the independent variable and of the data.
+        Labels of the independent variable and of the data.
     """
 
     x: Array | None
@@ -78,7 +78,7 @@ class Predictive:
 
     @property
     def summary(self) -> str:
-        """Share of the observed points that lie where they should, in words."""
+        """Describe the share of the observed points within their predicted interval."""
         low, high = np.quantile(self.replicated, [0.025, 0.975], axis=0)
         share = np.mean((self.observed >= low) & (self.observed <= high))
         return (
@@ -96,11 +96,11 @@ def predict(
     seconds: float = 10.0,
     labels: tuple[str, str] = ("x", "data"),
 ) -> Predictive | None:
-    """Predict data at draws of the result, theta of shape (n, n_dim), whose weights sum to one.
+    """Predict data at draws of the result, theta of shape (n, n_dim), with weights that sum to one.
 
-    After ``seconds``, and two calls, no further one is begun; they are not counted as calls of the run. None
-    where fewer than two predictions are finite. ``x``, shape (length,), is the independent variable; where
-    the model can be evaluated between its values, it is, in another ``seconds`` at most.
+    No call starts after ``seconds``, except for the first two. These calls are not counted as calls of the
+    run. The result is None if fewer than two predictions are finite. ``x``, shape (length,), is the
+    independent variable. If the model can be evaluated between its values, it is, within another ``seconds``.
     """
     if not len(theta):
         return None
@@ -124,7 +124,7 @@ def predict(
 def _curves(
     forward: ForwardModel, space: ParameterSpace, theta: Array, predictions: Array, x: Array, seconds: float
 ) -> Curves | None:
-    """Predictions between the data; None where the model has none there, or others at the data."""
+    """Predictions between the data; None if the model has none, or disagrees at the data."""
     if len(x) > MOST_AT_DATA or not x.min() < x.max():
         return None
     grid = np.union1d(x, np.linspace(x.min(), x.max(), N_BETWEEN))
@@ -136,7 +136,7 @@ def _curves(
             break
         try:
             curve = forward.simulate_at(grid, space.row(row))
-        # The user's function was never promised other values of x.
+        # The user's function may not support other values of x.
         except Exception:
             return None
         largest = float(np.abs(prediction).max())
@@ -151,21 +151,21 @@ def _curves(
 def axis_labels(likelihood: Any) -> tuple[str, str]:
     """Labels of the independent variable and of the data.
 
-    They are ``x_label`` and ``y_label`` of the likelihood where it has such texts; else the independent
-    variable is called as the argument of the likelihood's function is.
+    They are ``x_label`` and ``y_label`` of the likelihood if these are text. Otherwise the independent
+    variable has the name of the first argument of the likelihood's function.
     """
     x, y = (getattr(likelihood, name, None) for name in ("x_label", "y_label"))
     if not isinstance(x, str):
         try:
             x = next(iter(inspect.signature(likelihood.func).parameters))
-        # It has no function, or one without arguments or a signature.
+        # There is no function, or it has no arguments or no signature.
         except (AttributeError, StopIteration, TypeError, ValueError):
             x = "x"
     return x, y if isinstance(y, str) else "data"
 
 
 def abscissa(likelihood: Any, forward: ForwardModel) -> Array | None:
-    """Independent variable of the data of a likelihood, shape (length,), where it names one."""
+    """Independent variable of the data of a likelihood, shape (length,), if it has one."""
     try:
         x = np.asarray(getattr(likelihood, "x", None), dtype=np.float64).reshape(-1)
     except (TypeError, ValueError):
@@ -176,7 +176,7 @@ def abscissa(likelihood: Any, forward: ForwardModel) -> Array | None:
 def _replicated(
     forward: ForwardModel, space: ParameterSpace, theta: Array, predictions: Array, x: Array | None
 ) -> Predictive | None:
-    """Put noise on predictions of shape (n, n_data); None where nothing finite comes of it."""
+    """Add noise to predictions of shape (n, n_data); None if no result is finite."""
     if len(predictions) < 2:
         return None
     n_repeats = int(np.clip(MOST_NUMBERS // predictions.size, 1, MOST_REPEATS))

@@ -1,4 +1,4 @@
-"""Residuals of the predictive check, as the meta data of a result keep them."""
+"""Plots of residuals of the predictive check from the meta data of a result."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SHADES = ((2.0, "0.93"), (1.0, "0.86"))
 
 
 def residuals_figure(residuals: Array, block: int) -> Figure:
-    """Residuals of shape (n,) by data point, and their histogram beside the normal law.
+    """Draw residuals, shape (n,), by data point, and their histogram with the normal law.
 
-    Each stands for a ``block`` of neighbours, of which it is the farthest from zero; where a block is more
-    than one data point there is no histogram, which would be one of extremes.
+    Each represents a ``block`` of neighbours by the one that is farthest from zero. If a block has more than
+    one data point, there is no histogram, because it would show extremes.
     """
     from matplotlib.figure import Figure
 

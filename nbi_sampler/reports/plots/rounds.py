@@ -1,4 +1,4 @@
-"""Course of a run, batch by batch: efficiency, evidence and the losses of the fits, out of its records."""
+"""Plots of a run batch by batch, from its records: efficiency, evidence and the losses of the fits."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["draw_efficiency", "draw_evidence", "draw_losses", "kinds_shown", "label_batches"]
 
 MOST_TICKS = 9
-# Fits that are named by a word and a number.
+# Number of fits that are labelled with a word and a number.
 MOST_NAMED = 10
-# Nats about the loss that was kept within which the axis is linear: the gap to the training loss shows.
+# Linear range of the axis, in nats about the loss that was kept, which shows the gap to the training loss.
 LOSS_WIDTH = 1.0
 
 
 def label_batches(axis: Axes, records: Sequence[RoundRecord]) -> None:
-    """Put the calls so far below the batches, as many as fit."""
+    """Write the number of calls so far below the batches, as many as fit."""
     calls = np.cumsum([record.n_calls for record in records])
     step = -(-len(records) // MOST_TICKS)
-    # Counted from the last, which is always named.
+    # Counted from the last batch, which is always labelled.
     shown = np.arange(len(records) - 1, -1, -step)[::-1]
     axis.set_xticks(shown, [compact(calls[i]) for i in shown])
     axis.set_xlim(-0.6, len(records) - 0.4)
@@ -46,7 +46,7 @@ def label_batches(axis: Axes, records: Sequence[RoundRecord]) -> None:
 
 
 def kinds_shown(records: Sequence[RoundRecord]) -> list[Line2D]:
-    """Handles of a legend: the kinds of batches that there are, and how a batch outside the result looks."""
+    """Legend handles for the kinds of batches, and for batches outside of the result."""
     from matplotlib.lines import Line2D
 
     present = {kind_of(record.phase) for record in records}
@@ -64,7 +64,7 @@ def kinds_shown(records: Sequence[RoundRecord]) -> list[Line2D]:
 def draw_efficiency(
     axis: Axes, records: Sequence[RoundRecord], most_columns: int = MOST_COLUMNS, *, key: bool = True
 ) -> None:
-    """Share of effective draws of every batch, and how far the proposal's target was tempered.
+    """Draw the share of effective draws of every batch, and the tempering of the proposal's target.
 
     The ``key`` explains colours and markers.
     """
@@ -93,7 +93,7 @@ def draw_efficiency(
 
 
 def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) -> None:
-    """Evidence from every batch by itself with its error, less that of the result."""
+    """Draw the evidence from each batch with its error, minus that of the result."""
     finite = [record for record in records if np.isfinite(record.log_evidence)]
     title = "Evidence from each batch"
     if not finite or not np.isfinite(result.log_evidence):
@@ -129,7 +129,7 @@ def draw_evidence(axis: Axes, records: Sequence[RoundRecord], result: Evidence) 
 
 
 def draw_losses(axis: Axes, records: Sequence[RoundRecord]) -> None:
-    """Losses of all fits, one after the other: training thin, validation thick, the epoch kept as a dot."""
+    """Draw the losses of all fits in a row: training thin, validation thick, the kept epoch as a dot."""
     fits = [(i, record) for i, record in enumerate(records) if len(record.validation_loss)]
     if not fits:
         head(axis, "Loss of each fit")

@@ -1,4 +1,4 @@
-"""Up to three figures of a result, for people (`plot_run`), or of a run that still goes on (`live`)."""
+"""Figures of a result (`plot_run`), or of a run in progress (`live`)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["figures_of", "plot_run", "run_figure", "save_figures"]
 
 PARAMETERS_SAY = (
-    "Bars: 68 % and 95 % of each batch of draws, without weights; at the right the weighted posterior. A bar "
-    "with an arrowhead goes on beyond the axis."
+    "Bars: central 68 % and 95 % of each batch of draws, without weights. Right: weighted posterior. A bar "
+    "with an arrowhead extends beyond the axis."
 )
-# Of the heading, at its size.
+# Characters in a line of the heading.
 LETTERS_PER_INCH = 12.0
 PANELS: list[Any] = [["efficiency", "weights"], ["evidence", "tail"], ["losses", "losses"]]
 
@@ -43,18 +43,20 @@ def plot_run(
     forward: ForwardModel | None = None,
     plot_format: str | Sequence[str] = "png",
 ) -> tuple[Path, ...]:
-    """Plot a finished run, also one that was read from a file.
+    """Plot a finished run, which may have been read from a file.
 
     Parameters
     ----------
     result : bilby.core.result.Result
-        Of this sampler.
+        A result of this sampler.
     outdir : path, optional
-        Folder of the plots; that of the result by default.
+        Folder of the plots; the default is that of the result.
     likelihood : bilby.core.likelihood.Likelihood, optional
-        Adds the data beside what the posterior predicts, if it is one that is recognised; some 200 calls.
+        Adds a plot of the data and their prediction, if the likelihood is recognised; it costs about 200
+        calls.
     forward : ForwardModel, optional
-        Instead, where it is not: for example ``forward.UserModel(simulator, noise, x_obs)``.
+        Replaces a likelihood that is not recognised: for example ``forward.UserModel(simulator, noise,
+        x_obs)``.
     plot_format : str or sequence of str
         ``"png"``, ``"pdf"`` or ``"svg"``, or several: ``("png", "pdf")`` writes each figure twice.
 
@@ -66,7 +68,7 @@ def plot_run(
     Raises
     ------
     ValueError
-        For the result of another sampler, and for a format that is not known.
+        For a result of another sampler, and for an unknown format.
     """
     formats = plot_formats(plot_format)
     view = RunView.from_result(result)
@@ -84,9 +86,9 @@ def save_figures(
     on_error: Callable[[str, Exception], None] | None = None,
     formats: Sequence[str] = ("png",),
 ) -> tuple[Path, ...]:
-    """Draw and write figures, ``{label}_{name}.png`` or in other formats, one by one.
+    """Draw and write figures one by one, as ``{label}_{name}.png`` or in other formats.
 
-    ``on_error`` is told of the name and the error of each that fails; without it the first one is raised.
+    ``on_error`` gets the name and the error of each that fails; without it the first error is raised.
     """
     written = []
     for name, make in makers.items():
@@ -95,7 +97,7 @@ def save_figures(
                 figure = make()
                 if figure is not None:
                     written += [save_figure(figure, folder / f"{label}_{name}.{each}") for each in formats]
-        # Any label, any user's model and any disk can fail here, in any way.
+        # The label, the user's model and the disk may cause any error here.
         except Exception as error:
             if on_error is None:
                 raise
@@ -110,10 +112,10 @@ def figures_of(
     likelihood: Any = None,
     seconds: float = 10.0,
 ) -> dict[str, Callable[[], Figure | None]]:
-    """Makers of each figure of a run, by name, for `save_figures`; None comes of what cannot be drawn.
+    """Makers of the figures of a run, by name, for `save_figures`; None means that a figure is impossible.
 
-    A forward model, with its space, adds the figure of the data, whose abscissa the likelihood may know; its
-    predictions take ``seconds`` at most.
+    A forward model, with its space, adds the figure of the data. The likelihood may give their abscissa. Its
+    predictions take at most ``seconds``.
     """
 
     def data() -> Figure | None:
@@ -124,14 +126,14 @@ def figures_of(
         return None if predictive is None else _headed(data_figure(predictive), view, predictive.summary)
 
     makers: dict[str, Callable[[], Figure | None]] = {"run": partial(run_figure, view)}
-    # Results of early versions have none.
+    # Results of early versions have no such entry.
     if all(record.quantiles for record in view.records):
         makers["parameters"] = lambda: _headed(parameters_figure(view), view, PARAMETERS_SAY)
     return makers if forward is None else {**makers, "data": data}
 
 
 def run_figure(view: RunView) -> Figure:
-    """Efficiency and evidence by batch, weights and their tail, and the losses of all fits."""
+    """Draw efficiency and evidence by batch, weights and their tail, and the losses of all fits."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11.0, 9.5), layout="constrained")
@@ -151,7 +153,7 @@ def run_figure(view: RunView) -> Figure:
 
 
 def _headed(figure: Figure, view: RunView, *paragraphs: str) -> Figure:
-    """Put label, verdict and more above a figure."""
+    """Write label, status and more above a figure."""
     lines = (f"{view.label}: {view.status or 'still running'}", *paragraphs)
     width = int(LETTERS_PER_INCH * figure.get_figwidth())
     colour = "0.1" if view.status in ("", Status.OK) else COLOURS[1]

@@ -1,6 +1,6 @@
-"""Looks of all plots: colours, phases, numbers as text, and figures that do not touch pyplot.
+"""Style of all plots: colours, phases, formatted numbers, and figures that do not use pyplot.
 
-matplotlib is imported where it is used, so that importing the package does not import it.
+matplotlib is imported on first use, so importing the package does not import it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 
-# Okabe & Ito (2008), from blue to sky blue: told apart with every kind of colour vision.
+# Okabe & Ito (2008), from blue to sky blue, distinguishable with every kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-# Colour of each phase of a run in tables; figures tell three kinds of batches.
+# Colour of each phase of a run in tables; figures distinguish three kinds of batches.
 PHASES = {
     "model": COLOURS[3],
     "initial": COLOURS[3],
@@ -50,17 +50,17 @@ PHASES = {
     "final": COLOURS[1],
 }
 
-# Three kinds of batches, with colour and marker: the stages in which a run is told.
+# Three kinds of batches, with colour and marker; they are the stages in which a run is reported.
 KINDS = {
     "learning": (COLOURS[0], "o"),
     "refining": (COLOURS[2], "^"),
     "final draws": (COLOURS[1], "D"),
 }
 
-# Of figures in files: a raster, and two of vectors.
+# File formats of figures: one raster format and two vector formats.
 FORMATS = ("png", "pdf", "svg")
 
-# Of a legend in one row, which is all that there is room for in height.
+# Height of a legend in one row, for which alone there is space.
 MOST_COLUMNS = 12
 
 _STYLE: dict[Any, Any] = {
@@ -80,7 +80,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def own_style() -> Iterator[None]:
-    """Within this block figures look as here, whatever style the user has set; theirs is put back."""
+    """Use the package's style within this block, and restore the user's style afterwards."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -90,9 +90,9 @@ def own_style() -> Iterator[None]:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure in one go, so that a run that is stopped meanwhile leaves no half of one.
+    """Write a figure atomically, so that a run that is stopped meanwhile leaves no incomplete file.
 
-    The ending of the path is the format; its folder is made where missing.
+    The suffix of the path gives the format. Missing folders are made.
     """
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:], dpi=120)
@@ -102,12 +102,12 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def plot_formats(asked: Any) -> tuple[str, ...]:
-    """Formats of figures, in the order that was asked for.
+    """Formats of figures, in the given order.
 
     Raises
     ------
     ValueError
-        For anything but the names of `FORMATS`, in a text with commas or in a sequence.
+        For anything but the names in `FORMATS`, as text with commas or as a sequence.
 
     Examples
     --------
@@ -125,13 +125,13 @@ def plot_formats(asked: Any) -> tuple[str, ...]:
 
 
 def say(axis: Axes, text: str) -> None:
-    """Write in the middle of an empty panel why it is empty."""
+    """Write the reason in the middle of an empty panel."""
     axis.text(0.5, 0.5, text, ha="center", va="center", color="0.4", transform=axis.transAxes)
     axis.set(xticks=[], yticks=[])
 
 
 def head(axis: Axes, title: str, *, most_columns: int = MOST_COLUMNS, **legend: float) -> None:
-    """Put a title above a panel and its legend between the two: never in the way of the data."""
+    """Write a title above a panel and its legend between the two, so that it does not hide data."""
     handles = axis.get_legend_handles_labels()[0]
     n_rows = -(-len(handles) // most_columns)
     axis.set_title(title, pad=6.0 + (16.0 + 12.0 * (n_rows - 1) if handles else 0.0))
@@ -140,17 +140,17 @@ def head(axis: Axes, title: str, *, most_columns: int = MOST_COLUMNS, **legend: 
         row = axis.legend(
             loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=-(-len(handles) // n_rows), **spacing | legend
         )
-        # Otherwise a long row would widen the panel's column.
+        # A long row would otherwise widen the panel's column.
         row.set_in_layout(False)
 
 
 def kind_of(phase: str) -> str:
-    """Name the kind of batches, of `KINDS`, to which a phase belongs."""
+    """Name the kind of batches in `KINDS` to which a phase belongs."""
     return tuple(KINDS)[STAGES[phase][0] - 1]
 
 
 def percent(share: float, n_decimals: int = 0) -> str:
-    """A share in per cent.
+    """Format a share as a percentage.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def percent(share: float, n_decimals: int = 0) -> str:
 
 
 def signed(value: float) -> str:
-    """A number with its sign, for the ticks of differences.
+    """Format a number with its sign, for ticks of differences.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def signed(value: float) -> str:
 
 
 def compact(count: float) -> str:
-    """A count in three digits and a letter.
+    """Format a count with three digits and a letter.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def compact(count: float) -> str:
 
 
 def with_errors(middle: float, low: float, high: float) -> str:
-    r"""A value with its errors, in mathematical text, to two digits of the smaller error.
+    r"""Format a value with its errors as mathematical text, to two digits of the smaller error.
 
     Parameters
     ----------
@@ -208,12 +208,12 @@ def with_errors(middle: float, low: float, high: float) -> str:
         return f"{middle:g}"
     power = math.floor(math.log10(largest)) if largest > 0.0 else 0
     power = power if power < -3 or power > 5 else 0
-    # Divided by a power of ten with a positive exponent, or multiplied by one: a tiny one is not exact.
+    # Division by a power of ten with a positive exponent avoids tiny factors, which are not exact.
     scale = 10.0**-power
     below, above = (middle - low) * scale, (high - middle) * scale
     smallest = min((error for error in (below, above) if error > 0.0), default=1.0)
     n_decimals = min(max(1 - math.floor(math.log10(smallest)), 0), 12)
     errors = f"_{{-{below:.{n_decimals}f}}}^{{+{above:.{n_decimals}f}}}"
-    # Added, zero takes the sign from a value that rounds to minus zero.
+    # The addition of zero removes the sign of a value that rounds to minus zero.
     text = f"{round(middle * scale, n_decimals) + 0.0:.{n_decimals}f}{errors}"
     return f"$({text})\\times10^{{{power}}}$" if power else f"${text}$"

@@ -1,4 +1,4 @@
-"""An axis for differences: linear about zero, logarithmic far off, with ticks at powers of ten."""
+"""An axis for differences: linear near zero, logarithmic far away, with ticks at powers of ten."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 __all__ = ["show_differences", "ticks_of"]
 
-# On each side of zero.
+# Largest number of ticks on each side of zero.
 MOST_TICKS = 4
-# In units of the linear part: within it the axis is linear as a whole.
+# Range, in units of the linear part, up to which the whole axis is linear.
 FAR = 5.0
-# Of the axis beyond the outermost values.
+# Share of the axis beyond the outermost values.
 MARGIN = 0.06
 
 
 def show_differences(axis: Axes, low: float, high: float, width: float) -> None:
-    """Put the vertical axis on a symmetric logarithmic scale that shows the values from low to high.
+    """Give the vertical axis a symmetric logarithmic scale that shows the values from low to high.
 
     Parameters
     ----------
     axis : matplotlib.axes.Axes
     low, high : float
-        Differences from zero, which is shown in any case.
+        Differences from zero, which is always shown.
     width : float
-        Differences up to about this, rounded to a power of ten, are on a linear scale.
+        Largest difference on the linear scale; it is rounded to a power of ten.
     """
     from matplotlib.ticker import NullLocator
 
@@ -50,7 +50,7 @@ def show_differences(axis: Axes, low: float, high: float, width: float) -> None:
 
 
 def ticks_of(low: float, high: float, linear: float) -> list[float]:
-    """Zero and powers of ten on both sides of it, a few at most, from ``linear`` on.
+    """Zero and a few powers of ten on both sides of it, from ``linear`` on.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def ticks_of(low: float, high: float, linear: float) -> list[float]:
 
 
 def _powers(end: float, linear: float) -> list[float]:
-    """Powers of ten from ``linear`` to ``end``, the largest among them where they are thinned out."""
+    """Powers of ten from ``linear`` to ``end``; the largest is kept if some are left out."""
     if end < linear:
         return []
     first, last = round(math.log10(linear)), math.floor(math.log10(end) + 1e-9)
@@ -70,7 +70,7 @@ def _powers(end: float, linear: float) -> list[float]:
 
 
 def _place(value: float, linear: float) -> float:
-    """Place on the axis, on which the linear part on each side of zero is as long as a decade."""
+    """Position on the axis, on which the linear part on each side of zero is as long as a decade."""
     size = abs(value) / linear
     return math.copysign(size if size <= 1.0 else 1.0 + math.log10(size), value)
 

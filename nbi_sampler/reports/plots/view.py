@@ -1,6 +1,6 @@
-"""Plain values that the plots of a run are made from, out of a result or out of the state of a run.
+"""Plain values for the plots of a run, from a result or from the state of a run.
 
-The files that draw see nothing else of a run.
+The modules that draw use nothing else of a run.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RunView:
-    """A run as people look at it.
+    """The values of a run that its plots show.
 
     Attributes
     ----------
     label : str
     labels, units : tuple of str, length n_dim
-        Of the parameters, for axes; units may be empty.
+        Labels of the parameters for axes; units may be empty.
     records : tuple of RoundRecord
     theta : ndarray, shape (n, n_dim)
-        Draws of the result whose weight is not zero.
+        Draws of the result with non-zero weights.
     log_weights : ndarray, shape (n,)
-        Of these, up to a constant.
+        Log weights of these draws, up to a constant.
     status, message : str
-        Verdict; empty while the run goes on.
+        Status and message; empty while the run is in progress.
     truth : tuple of float or None, length n_dim
-        What was injected, where that is known.
+        Injected values, if known.
     """
 
     label: str
@@ -62,12 +62,12 @@ class RunView:
 
     @classmethod
     def from_result(cls, result: Result) -> RunView:
-        """Take the view of a finished run, also of one that was read from JSON, HDF5 or a pickle.
+        """Make the view of a finished run, which may have been read from JSON, HDF5 or pickle.
 
         Raises
         ------
         ValueError
-            For the result of another sampler.
+            For a result of another sampler.
         """
         records = tuple(map(RoundRecord.from_dict, rounds_of(result)))
         own = result.meta_data["nbi"]
@@ -90,7 +90,7 @@ class RunView:
     def from_state(
         cls, state: State, label: str, names: tuple[str, ...], priors: PriorDict | None = None
     ) -> RunView:
-        """Take the view of a run that goes on, with one record at least; names are those of the space."""
+        """Make the view of a run in progress with at least one record; names are those of the space."""
         draws = ResultDraws.of(state, len(names))
         finite = np.isfinite(draws.log_weights)
         return cls(
@@ -108,19 +108,19 @@ class RunView:
         return len(self.labels)
 
     def label_with_unit(self, i: int) -> str:
-        """Label of parameter ``i``, its unit in brackets where it has one."""
+        """Label of parameter ``i``, with its unit in brackets if it has one."""
         unit = self.units[i] if self.units else ""
         return f"{self.labels[i]} [{unit}]" if unit else self.labels[i]
 
     @property
     def of_result(self) -> tuple[RoundRecord, ...]:
-        """Records of the batches that the result is made of: the pooled ones, or else the best so far."""
+        """Records of the batches that make up the result: the pooled ones, or the best one so far."""
         pooled = tuple(record for record in self.records if record.pooled)
         return pooled or tuple(sorted(self.records, key=lambda record: -record.ess)[:1])
 
     @property
     def n_draws(self) -> int:
-        """Draws of the result, those of weight zero too."""
+        """Number of draws of the result, including those of weight zero."""
         return max(sum(record.n_draws for record in self.of_result), len(self.log_weights))
 
     @property
@@ -142,7 +142,7 @@ class RunView:
 
     @property
     def evidence(self) -> Evidence:
-        """Of the result: the mean of its batches, in proportion to their draws."""
+        """Efficiency of the result: the mean over its batches, weighted by their numbers of draws."""
         records, n_draws, ess = self.of_result, self.n_draws, self.ess
         values = [record.log_evidence + math.log(record.n_draws) for record in records]
         if not len(values) or not np.isfinite(np.max(values)) or ess == 0.0:
@@ -151,17 +151,17 @@ class RunView:
         return Evidence(float(np.logaddexp.reduce(values)) - math.log(n_draws), error)
 
     def quantiles(self, i: int, probabilities: ArrayLike) -> Array:
-        """Quantiles of parameter ``i`` over the weighted draws, the shape of ``probabilities``."""
+        """Quantiles of parameter ``i`` over the weighted draws, with the shape of ``probabilities``."""
         return np.asarray(weighted_quantiles(self.theta[:, i : i + 1], self.weights, probabilities)[0])
 
 
 def parameter_labels(names: Iterable[str], priors: PriorDict | None) -> tuple[str, ...]:
-    """Labels of parameters on axes: those of their priors where matplotlib can set them, or the names."""
+    """Labels of parameters on axes: those of their priors if matplotlib can draw them, or the names."""
     return tuple(_label(name, (priors or {}).get(name)) for name in names)
 
 
 def parameter_units(names: Iterable[str], priors: PriorDict | None) -> tuple[str, ...]:
-    """Units of parameters on axes, those of their priors, as they are or as matplotlib sets them."""
+    """Units of parameters on axes: those of their priors, as plain or mathematical text."""
     return tuple(_unit(getattr((priors or {}).get(name), "unit", None)) for name in names)
 
 
@@ -180,7 +180,7 @@ def _unit(unit: Any) -> str:
 
 
 def _can_be_set(text: str) -> bool:
-    """Return whether matplotlib knows the LaTeX in a text."""
+    """Return whether matplotlib can draw the LaTeX in a text."""
     from matplotlib.mathtext import MathTextParser
 
     try:

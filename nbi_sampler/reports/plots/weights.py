@@ -1,4 +1,4 @@
-"""Weights of the result and the tail of the largest, which show whether a few draws dominate."""
+"""Plots of the weights of the result and of their tail, which show whether a few draws dominate."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["draw_tail", "draw_weights"]
 
 Array = NDArray[np.float64]
 
-# Relative to the mean; smaller weights are counted in the first bin.
+# Relative to the mean; the first bin also counts smaller weights.
 SMALLEST = 1e-4
 N_BINS = 40
-# Axes reach down to here at least, so that two powers of ten are on them.
+# Axes extend at least down to this value, so that they show two powers of ten.
 DECADE = 0.09
 
 
 def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
-    """Distribution of the weights over the draws, and of the posterior's mass over the weights.
+    """Draw the distribution of the weights over the draws, and of the posterior's mass over the weights.
 
-    Those of shape (n,) are not zero and sum to one; ``n_draws`` counts zero weights too.
+    The weights, shape (n,), are not zero and sum to one; ``n_draws`` includes draws of zero weight.
     """
     from matplotlib.ticker import NullFormatter
 
@@ -54,7 +54,7 @@ def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
 def draw_tail(
     axis: Axes, weights: Array, n_draws: int, k_hat: float, most_columns: int = MOST_COLUMNS
 ) -> None:
-    """Share of the draws above a weight, and the Pareto tail of shape k-hat beside the largest.
+    """Draw the share of the draws above a weight, and the Pareto tail with shape k-hat of the largest.
 
     Arguments are those of `draw_weights`.
     """

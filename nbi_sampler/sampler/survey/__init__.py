@@ -1,4 +1,4 @@
-"""Surveys: one trained model, many targets, one table that survives whatever happens to the process."""
+"""Surveys: one trained model, many targets, and one table that survives the end of the process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A survey: every target from the same trained model, each to a row of one table.
+"""A survey: inference for every target from the same trained model, with one row of a table for each.
 
-A target costs what the sampler's own steps cost: importance sampling where the model serves, rounds and
-refinement where it does not.
+A target takes the sampler's own steps: importance sampling if the model suffices, and rounds and refinement
+if it does not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from nbi_sampler.storage.fingerprint import described, priors_described, version
 
 __all__ = ["infer_many"]
 
-# Of the sampler's keywords those that concern one target.
+# Keywords of the sampler that apply to one target.
 KEYWORDS = (
     *("n_effective", "n_rounds", "n_sims", "loss", "refine", "max_likelihood_calls"),
     *("featurizer", "flow", "vectorized", "training", "device"),
@@ -58,39 +58,39 @@ def infer_many(
     print_method: str | None = "tqdm",
     **keywords: Any,
 ) -> Survey:
-    """Infer the targets of a survey, and keep a table of what was found.
+    """Infer the targets of a survey, and store the results in a table.
 
     Parameters
     ----------
     model : str, os.PathLike or NBI
-        A trained model, or the file of one.
+        A trained model, or its file.
     likelihoods : iterable or mapping
-        Of likelihoods, or of pairs ``(name, likelihood)``; taken as they are needed. Names must be unique;
-        without them targets are called ``"0"``, ``"1"`` and so on.
+        Likelihoods, or pairs ``(name, likelihood)``, which are taken one by one. Names must be unique; the
+        default names are ``"0"``, ``"1"`` and so on.
     priors : bilby.core.prior.PriorDict or dict
-        Of all targets, as in the training.
+        Priors of all targets, as in the training.
     path : str or pathlib.Path
-        Of the table. Where it has been begun for the same survey, targets that it holds are not run again,
-        but for those that failed.
+        File of the table. If it already belongs to the same survey, its targets are not run again, except for
+        those that failed.
     observed : callable, optional
-        ``observed(likelihood)`` gives ``(x_obs, x_err, x_mask)``, or fewer, as the model takes data. By
-        default they are those of the likelihood itself.
+        ``observed(likelihood)`` returns ``(x_obs, x_err, x_mask)``, or fewer, in the format of the model. The
+        default is the data of the likelihood.
     n_samples : int
-        Samples of equal weight to keep of every target.
+        Number of samples of equal weight to store for each target.
     npool : int
-        Processes of this machine, each with a target of its own; the result is the same for any number.
+        Number of processes, each of which runs one target at a time. The result does not depend on it.
     pool : object, optional
-        Instead: any `concurrent.futures.Executor`, or an object with ``map``; never closed.
+        Replaces ``npool``: any `concurrent.futures.Executor`, or an object with ``map``. It is never closed.
     seed : int, optional
-        Same seed, same result. Each target has a seed of its own, which depends on its data alone. None takes
-        that of the table, or a fresh one.
+        The same seed gives the same result. Each target has its own seed, which depends on this one and its
+        data alone. None takes the seed of the table, or draws one.
     resume : bool
         False replaces the table.
     print_method : str, optional
         ``"tqdm"``, ``"interval-60"`` or ``"none"``, as for the sampler.
     **keywords
-        Of the sampler, for every target: ``n_effective`` (1000 by default here), ``max_likelihood_calls``,
-        ``n_rounds``, ``refine``, ``training`` and others.
+        Keywords of the sampler for every target: ``n_effective`` (1000 by default here),
+        ``max_likelihood_calls``, ``n_rounds``, ``refine``, ``training`` and others.
 
     Returns
     -------
@@ -100,10 +100,10 @@ def infer_many(
     Raises
     ------
     TypeError, ValueError
-        For arguments that cannot be used, a model of other priors, or a table of another survey. What goes
-        wrong with one target is the status of its row.
+        For unusable arguments, a model with other priors, or a table of another survey. A problem with a
+        single target becomes the status of its row.
     WorkerError
-        Where no process can be given work.
+        If no process can be given work.
     """
     check_names(priors)
     priors = priors if isinstance(priors, PriorDict) else PriorDict(dict(priors))
@@ -129,7 +129,7 @@ def infer_many(
 
 
 class _Survey:
-    """Targets as they come, less those that are done."""
+    """Yield the targets one by one, except for those that are done."""
 
     def __init__(
         self, plan: Plan, table: AppendableTable, seed: int | None, observed: Callable[..., Any] | None
@@ -144,11 +144,11 @@ class _Survey:
         self._observed = observed
         self.finished = finished_targets(table)
         self.names: list[str] = []
-        # Rows of targets that failed before they were one.
+        # Rows of targets that failed before they could be run.
         self._unfit: list[dict[str, Any]] = []
 
     def rows(self, likelihoods: Iterable[Any], pool: Pool | None) -> Iterator[dict[str, Any]]:
-        """Rows of the targets that are missing, as they are done."""
+        """Yield the rows of the missing targets as they are finished."""
         for target, row in self._answers(self._targets(likelihoods), pool):
             yield from self._taken()
             yield {**target.known, **failure(row)} if isinstance(row, Exception) else row
@@ -173,7 +173,7 @@ class _Survey:
         for target in targets:
             try:
                 packed = cloudpickle.dumps(target)
-            # What cannot be pickled raises anything.
+            # Pickling can raise any error.
             except Exception as error:
                 self._unfit.append({**target.known, **failure(error)})
             else:
@@ -185,9 +185,7 @@ class _Survey:
         for index, given in enumerate(pairs):
             name, likelihood = given if isinstance(given, tuple) else (str(index), given)
             if name in seen:
-                raise ValueError(
-                    f"likelihoods: expected a name of its own for every target, got {name!r} twice"
-                )
+                raise ValueError(f"likelihoods: expected a unique name for every target, got {name!r} twice")
             seen.add(name)
             self.names.append(name)
             target = self._target(index, name, likelihood)
@@ -195,20 +193,20 @@ class _Survey:
                 yield target
 
     def _target(self, index: int, name: str, likelihood: Likelihood) -> Target | None:
-        """A target that is to be run; None where it is done, or cannot be run."""
+        """Prepare a target; None if it is done or cannot be run."""
         try:
             forward = make_forward_model(likelihood, self._plan.space, self._plan.settings)
             given = () if self._observed is None else self._observed(likelihood)
             data = observed_by(self._plan.estimator, forward, *given)
             digest = _digest(data)
-        # Likelihood and function are the user's; the other targets must not suffer.
+        # Likelihood and function are the user's code. Other targets must not be affected.
         except Exception as error:
             self._unfit.append({"index": index, "name": name, "data": "", **failure(error)})
             return None
         if name in self.finished:
             if self.finished[name] != digest:
                 raise ValueError(
-                    f"likelihoods: expected the data of target {name!r} that are in the table, got others; "
+                    f"likelihoods: expected the same data of target {name!r} as in the table, got others; "
                     "give another path, or resume=False"
                 )
             return None
@@ -217,12 +215,12 @@ class _Survey:
 
 
 def _complete(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of the sampler for one target, the others at their defaults."""
+    """Keywords of the sampler for one target, with defaults for all others."""
     for name in keywords:
         if name not in KEYWORDS:
             raise TypeError(f"infer_many: unknown keyword {name!r}; {nearest(name, KEYWORDS)}")
     given, *_ = translate({"n_effective": SURVEY.n_effective, **keywords}, {})
-    # The seed is that of each target, and a number here only keeps the settings the same.
+    # Each target has its own seed. A number here only keeps the settings the same.
     return {**DEFAULTS, **given, "seed": 0}
 
 

@@ -1,4 +1,4 @@
-"""The table of a survey: a row for every target, in one HDF5 file that grows and can be read meanwhile."""
+"""The table of a survey: one row for each target, in one HDF5 file that grows and can be read meanwhile."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _COUNTS = ("index", "n_calls", "seed")
 
 @dataclass(frozen=True)
 class Survey:
-    """Answers for the targets of a survey; made by `read`, or by `infer_many`.
+    """Results for the targets of a survey, made by `read` or by `infer_many`.
 
     Attributes
     ----------
     parameters : tuple of str
     table : pandas.DataFrame
-        A row for each target, by name: ``status``, ``message``, ``log_evidence``, ``log_evidence_err``,
+        One row for each target, by name: ``status``, ``message``, ``log_evidence``, ``log_evidence_err``,
         ``ess``, ``efficiency`` (of the last proposal), ``k_hat``, ``p_value`` (of the data under the model),
-        ``n_calls``, ``seconds``, ``seed``. NaN where a target failed.
+        ``n_calls``, ``seconds``, ``seed``. NaN if a target failed.
     mean, standard_deviation : ndarray, shape (n_targets, n_dim)
     quantiles : ndarray, shape (n_targets, n_dim, 5)
-        At the probabilities 0.025, 0.16, 0.5, 0.84 and 0.975.
+        Quantiles at the probabilities 0.025, 0.16, 0.5, 0.84 and 0.975.
     samples : ndarray, shape (n_targets, n_samples, n_dim)
-        Of equal weight; NaN where there are none.
+        Samples of equal weight; NaN if there are none.
     log_likelihood : ndarray, shape (n_targets, n_samples)
-        Of the samples.
+        Log-likelihoods of the samples.
     """
 
     parameters: tuple[str, ...]
@@ -58,7 +58,7 @@ class Survey:
 
     @classmethod
     def read(cls, path: str | Path) -> Survey:
-        """Read the table of a survey, be it still running; targets in the order of the survey.
+        """Read the table of a survey, which may still be running; targets are in the order of the survey.
 
         Raises
         ------
@@ -82,18 +82,18 @@ class Survey:
         return cls(parameters, frame, **{name: data[name] for name in _ARRAYS})
 
     def of(self, targets: Sequence[str]) -> Survey:
-        """Some of the targets, in this order, by name."""
+        """Select some of the targets by name, in this order."""
         rows = self.table.index.get_indexer(list(targets))
         arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
         return Survey(self.parameters, self.table.iloc[rows], **arrays)
 
     def posterior(self, target: str) -> pd.DataFrame:
-        """Samples of equal weight of one target, with a column ``log_likelihood``.
+        """Samples of equal weight for one target, with a column ``log_likelihood``.
 
         Parameters
         ----------
         target : str
-            Its name.
+            Name of the target.
 
         Raises
         ------
@@ -119,22 +119,22 @@ def columns_of(n_dim: int, n_samples: int) -> dict[str, np.dtype[Any]]:
 
 
 def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: bool) -> AppendableTable:
-    """Open the table at a path for writing: one that has been begun for the same survey, or a new one.
+    """Open the table for writing: an existing one of the same survey, or a new one.
 
     Parameters
     ----------
     about : mapping
-        Description of the survey, as JSON can hold it: its ``"parameters"`` and ``"seed"``, and a
+        Description of the survey in values that JSON can hold: its ``"parameters"`` and ``"seed"``, and a
         ``"fingerprint"`` that is compared.
     resume : bool
-        Go on with a table; if not, it is removed.
+        Whether to continue an existing table. If not, it is removed.
 
     Raises
     ------
     ValueError
-        It holds another survey; names what differs.
+        If it holds another survey; the message names the differences.
     BlockingIOError
-        Another process is writing to it.
+        If another process is writing to it.
     """
     if not resume:
         path.unlink(missing_ok=True)
@@ -153,7 +153,7 @@ def opened_table(path: Path, n_samples: int, about: Mapping[str, Any], resume: b
 
 
 def finished_targets(table: AppendableTable) -> dict[str, str]:
-    """Digests of the data of the targets that need no second run, by name: those that did not fail."""
+    """Digests of the data of the targets that did not fail, by name; these are not run again."""
     rows = table.read(columns=("name", "status", "data"))
     texts = {name: np.char.decode(rows[name], "utf-8") for name in rows}
     latest = _latest(rows["name"])
@@ -161,7 +161,7 @@ def finished_targets(table: AppendableTable) -> dict[str, str]:
 
 
 def stored(table: AppendableTable, row: Mapping[str, Any]) -> None:
-    """Commit one row; text that is too long is cut, numbers that it lacks are NaN."""
+    """Commit one row; long text is cut, and missing numbers are NaN."""
     full: dict[str, Any] = {}
     for name, kind in table.columns.items():
         if name in _TEXTS:
@@ -173,10 +173,10 @@ def stored(table: AppendableTable, row: Mapping[str, Any]) -> None:
 
 
 def _latest(names: NDArray[np.bytes_]) -> NDArray[np.intp]:
-    """Rows that are the last of their name, ascending; a target that failed may have been run again."""
+    """Indices of the last row of each name, ascending; a failed target may have been run again."""
     return np.array(sorted({name: i for i, name in enumerate(names.tolist())}.values()), dtype=np.intp)
 
 
 def _cut(text: str, size: int) -> bytes:
-    """Text as at most ``size`` bytes of UTF-8, whole characters."""
+    """Text in at most ``size`` bytes of UTF-8, with whole characters."""
     return text.encode()[:size].decode(errors="ignore").encode()

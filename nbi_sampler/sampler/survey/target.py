@@ -1,6 +1,6 @@
-"""One target of a survey: its run from the trained model, and the row that is kept of it.
+"""One target of a survey: its run from the trained model, and its row in the table.
 
-Whatever goes wrong with a target becomes the status of its row.
+Any problem with a target becomes the status of its row.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Target:
-    """A target that is to be inferred; ``observed`` as the model takes it, ``data`` its digest."""
+    """A target to infer, with ``observed`` in the format of the model and the digest ``data`` of its data."""
 
     index: int
     name: str
@@ -49,13 +49,13 @@ class Target:
 
     @property
     def known(self) -> dict[str, Any]:
-        """Columns of its row that are known before it is run."""
+        """Columns of its row that are known before the run."""
         return {"index": self.index, "name": self.name, "data": self.data, "seed": self.seed}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the targets of a survey have in common, all keywords of the sampler included."""
+    """Everything that the targets of a survey share, including all keywords of the sampler."""
 
     estimator: Estimator
     priors: PriorDict
@@ -64,23 +64,23 @@ class Plan:
 
     @cached_property
     def space(self) -> ParameterSpace:
-        """Of the priors."""
+        """The priors."""
         return ParameterSpace(self.priors)
 
     @cached_property
     def settings(self) -> Settings:
-        """Of the keywords."""
+        """The keywords."""
         return read_settings(self.keywords)
 
     def row(self, target: Target) -> dict[str, Any]:
-        """Run one target; a row of the table, with status "failed" where anything was raised."""
+        """Run one target and return its row; the status is "failed" if anything was raised."""
         start = time.perf_counter()
         try:
             with warnings.catch_warnings():
-                # bilby's own likelihoods ask for what it warns of: not once for every target.
+                # bilby's own likelihoods cause these warnings. They should not appear for every target.
                 warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
                 values = self._inferred(target)
-        # The likelihood is the user's and may raise anything; other targets must not suffer.
+        # The likelihood is the user's code and may raise any error. Other targets must not be affected.
         except Exception as error:
             logger.info("target %s failed", target.name, exc_info=True)
             values = failure(error)
@@ -98,7 +98,7 @@ class Plan:
         return {**vars(finished.outcome), "p_value": start.p_value, **moments}
 
     def _moments(self, draws: Any, seed: int) -> dict[str, Any]:
-        """Mean, spread, quantiles and samples of equal weight; nothing without draws."""
+        """Mean, spread, quantiles and samples of equal weight; empty without draws."""
         if draws.empty:
             return {}
         theta, weights = draws[list(self.space.names)].to_numpy(), draws["weights"].to_numpy()
@@ -119,7 +119,7 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def infer_in_worker(digest: str, plan: bytes, target: bytes) -> dict[str, Any]:
-    """Run one target in a process that knows nothing, or only the plan of that digest; both come pickled."""
+    """Run one target in a process that has no plan, or has the plan with that digest; both are pickled."""
     with turn:
         row: dict[str, Any] = remembered(digest, plan).row(cloudpickle.loads(target))
         return row

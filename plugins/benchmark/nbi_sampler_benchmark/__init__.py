@@ -1,6 +1,6 @@
-"""Problems of known evidence, and what a sampler does on them: `nbi-sampler benchmark`.
+"""Problems of known evidence, and measurements of samplers on them: `nbi-sampler benchmark`.
 
-`compare` lays results of several samplers side by side (docs/comparing.md).
+`compare` compares results of several samplers (docs/comparing.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Problems of known evidence, other samplers side by side, and costs as problems grow.
+"""Problems of known evidence, comparisons of samplers, and costs of growing problems.
 
 nbi-sampler benchmark [run] --problems linear,sine --seeds 1,2,3 --processes 2
 nbi-sampler benchmark report build/benchmark.jsonl
@@ -61,17 +61,17 @@ COMMANDS = (
     "sbibm",
     "shapes",
 )
-# Names that commands had before, which go on working.
+# Former names of commands, which still work.
 FORMER = {"growth": "scaling", "horizontal": "packages"}
 
 
 def _common(n_effective: int) -> argparse.ArgumentParser:
-    """Options of every command that runs something; argparse shares them, defaults too, if made once."""
+    """Options of every command that runs samplers; one instance would share its defaults."""
     common = argparse.ArgumentParser(add_help=False)
-    help_ = "effective samples required of each run"
+    help_ = "required effective samples of each run"
     common.add_argument("--n-effective", type=int, default=n_effective, help=help_)
     common.add_argument("--processes", type=int, default=1, help="runs at a time")
-    common.add_argument("--sampler", default="nbi", help="any nested sampler that bilby knows")
+    common.add_argument("--sampler", default="nbi", help="any nested sampler that bilby finds")
     common.add_argument("--options", type=json.loads, default={}, help="sampler keywords as JSON")
     return common
 
@@ -88,42 +88,42 @@ def _parser() -> argparse.ArgumentParser:
         "--problems", type=names_among(PROBLEMS), default=list(PROBLEMS), help="names, with commas"
     )
     run.add_argument("--seeds", type=integers, default=[1, 2, 3], help="seeds, with commas")
-    run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file to append to")
+    run.add_argument("--out", type=Path, default=Path("build/benchmark.jsonl"), help="file of records")
     report = commands.add_parser("report", help="print the table of a file")
     report.add_argument("path", type=existing_file)
-    calibration = commands.add_parser("calibration", parents=[_common(5000)], help="check the error of log Z")
+    calibration = commands.add_parser("calibration", parents=[_common(5000)], help="test the errors of log Z")
     calibration.add_argument("--seeds", type=int, default=100, help="how many")
     calibration.add_argument("--out", type=Path, default=Path("build/calibration.jsonl"))
     search = commands.add_parser(
-        "search", parents=[_common(1000)], help="look for wrong evidences with status ok"
+        "search", parents=[_common(1000)], help="search for wrong evidences with status ok"
     )
-    search.add_argument("--runs", type=int, default=200, help="how many random mixtures")
-    search.add_argument("--uneven", action="store_true", help="mixtures whose modes differ in width")
+    search.add_argument("--runs", type=int, default=200, help="number of random mixtures")
+    search.add_argument("--uneven", action="store_true", help="use mixtures whose modes differ in width")
     search.add_argument("--out", type=Path, default=Path("build/search.jsonl"))
-    amortised = commands.add_parser("amortised", help="the figures of the amortised engine")
+    amortised = commands.add_parser("amortised", help="measure the amortised engine")
     amortised.add_argument("--parts", type=names_among(PARTS), default=list(PARTS), help="names, with commas")
-    commands.add_parser("losses", help="nll against apt, round by round")
-    help_ = "training steps a second on a GPU and on the CPU"
+    commands.add_parser("losses", help="compare nll with apt, round by round")
+    help_ = "measure training steps per second on a GPU and on the CPU"
     add_speed_arguments(commands.add_parser("gpu", help=help_))
-    scaling = commands.add_parser("scaling", parents=[_common(2000)], help="costs as problems grow")
+    scaling = commands.add_parser("scaling", parents=[_common(2000)], help="costs of growing problems")
     add_scaling_arguments(scaling)
-    same = "train other packages on the same simulations, in environments of their own"
+    same = "train other packages on the same simulations, in separate environments"
     add_package_arguments(commands.add_parser("packages", help=same))
-    pp = commands.add_parser("pp", parents=[_common(1000)], help="a P-P test: injections from the prior")
+    pp = commands.add_parser("pp", parents=[_common(1000)], help="P-P test with injections from the prior")
     add_pp_arguments(pp)
-    sbibm = commands.add_parser("sbibm", parents=[_common(10_000)], help="posteriors against those of sbibm")
+    sbibm = commands.add_parser("sbibm", parents=[_common(10_000)], help="posteriors beside those of sbibm")
     add_sbibm_arguments(sbibm)
-    shapes = commands.add_parser("shapes", help="hard shapes of known evidence, of any sampler")
+    shapes = commands.add_parser("shapes", help="run samplers on hard shapes of known evidence")
     add_shape_arguments(shapes)
-    compare = commands.add_parser("compare", help="run several samplers on one problem, side by side")
+    compare = commands.add_parser("compare", help="run several samplers on one problem and compare them")
     add_arguments(compare)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, do it, and return the exit code.
+    """Run the command of the command line, and return the exit code.
 
-    It is 1 if any run failed, and 2 for what cannot be read or written.
+    It is 1 if any run failed, and 2 if a file cannot be read or written.
     """
     try:
         return _done(arguments)

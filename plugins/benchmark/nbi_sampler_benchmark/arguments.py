@@ -1,4 +1,4 @@
-"""Arguments that are lists with commas: each function is, or makes, a ``type`` of argparse."""
+"""Arguments that are lists with commas: each function is a ``type`` of argparse, or makes one."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def existing_file(text: str) -> Path:
 
 
 def names(text: str) -> list[str]:
-    """Words, whatever they are."""
+    """Any words."""
     return text.split(",")
 
 
 def integers(text: str) -> list[int]:
-    """Seeds, sizes."""
+    """Integers, such as seeds and sizes."""
     return [int(word) for word in names(text)]
 
 
 def numbers(text: str) -> list[float]:
-    """Numbers that need not be whole."""
+    """Numbers."""
     return [float(word) for word in names(text)]
 
 
 def names_among(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Make a reader of names that refuses those that are not known."""
+    """Make a reader of names that refuses unknown ones."""
 
     def known_names(text: str) -> list[str]:
         for name in names(text):

@@ -1,4 +1,4 @@
-"""Values as JSON can hold them."""
+"""Values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["without_unknown"]
 
 
 def without_unknown(value: Any) -> Any:
-    """The same, nested or not, with None for numbers that JSON does not have: NaN and infinities."""
+    """Replace NaN and infinities, which JSON does not have, by None at any depth."""
     if isinstance(value, dict):
         return {key: without_unknown(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

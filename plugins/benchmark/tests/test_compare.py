@@ -175,7 +175,7 @@ def test_names_are_those_of_the_results_where_none_are_given():
 
 
 def test_nothing_to_compare_is_refused():
-    with pytest.raises(ValueError, match="expected one at least, got none"):
+    with pytest.raises(ValueError, match="expected at least one, got none"):
         compare([])
     other = result_of()
     other.search_parameter_keys = ["c"]

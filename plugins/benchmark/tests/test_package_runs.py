@@ -111,7 +111,7 @@ def wheel(folder):
 
 def test_environments_are_made_once_and_their_absence_is_explained(tmp_path):
     asked = (str(wheel(tmp_path)),)
-    with pytest.raises(EnvironmentMissing, match="none was to be made"):
+    with pytest.raises(EnvironmentMissing, match="none may be made"):
         python_for(asked, tmp_path / "cache", install=False)
     python = python_for(asked, tmp_path / "cache")
     (place,) = (tmp_path / "cache").iterdir()

@@ -19,7 +19,7 @@ def test_the_command_measures_steps_on_the_cpu_at_least(capsys):
     for row in rows:
         assert row[3] == "32" and row[4] == "one by one"
         assert all(float(cell.rstrip("%")) > 0 for cell in row[5:8])
-    assert re.search(r"Peak, of a large matrix product: CPU .* TFLOP/s", printed)
+    assert re.search(r"Peak of a large matrix product: CPU .* TFLOP/s", printed)
     assert torch.cuda.is_available() or len(printed.splitlines()) == 6
 
 

@@ -2,7 +2,7 @@
 
     python aligned_spins.py --n-effective 1500 --seed 1 --outdir build/aligned_spins
 
-The rest of the problem is in `binary_black_hole.py`.
+`binary_black_hole.py` defines the rest of the problem.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SHOWN = ("chirp_mass", "mass_ratio", "chi_1", "chi_2", "luminosity_distance", "t
 
 
 def main() -> None:
-    """Run, and leave what came out beside the result."""
+    """Run, and write a summary beside the result."""
     arguments = arguments_of(
         __doc__.splitlines()[0],
         "aligned_spins",

@@ -1,11 +1,11 @@
-"""Reference for `aligned_spins.py`: dynesty, with relative binning, on its priors or on a part of them.
+"""Reference for `aligned_spins.py`: dynesty with relative binning, on its priors or on a part of them.
 
     python aligned_spins_reference.py --nlive 300 --naccept 15 --seed 3 --outdir build/aligned_spins_reference
     python aligned_spins_reference.py --nlive 150 --naccept 15 --cut yes --outdir build/aligned_spins_cut
 
-Binning changes the log-likelihood of draws of the posterior by 0.0007 +- 0.0009. With `--cut yes` the priors
-end where the posterior does, which saves calls; the evidence is corrected for it, and 1e-30 of the weights
-of a run on the whole priors lie outside.
+Binning changes the log-likelihood of posterior draws by 0.0007 +- 0.0009. With `--cut yes` the priors are
+truncated where the posterior ends, which saves calls. The evidence is corrected for this, and 1e-30 of the
+weights of a run with the whole priors are outside.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from scipy.optimize import minimize
 
 HALF_WIDTH_IN_TIME = 0.015
 KEPT = dict(chirp_mass=(25.0, 31.5), zenith=(2.1, 2.6), azimuth=(2.8, 3.2))
-# Of the phase over a bin, in radians.
+# Phase over a bin, in radians.
 BINNING = 0.1
 
 
 def cut(prior: PriorDict) -> tuple[PriorDict, float]:
-    """Priors within limits, and the logarithm of what the whole ones have there.
+    """Truncated priors, and the logarithm of the probability of the whole ones within the limits.
 
     Parameters
     ----------
     prior : bilby.core.prior.PriorDict
-        Left unchanged.
+        Priors, which are not changed.
 
     Returns
     -------
     kept : bilby.core.prior.PriorDict
-        Without the constraints on single masses, which no chirp mass within the limits violates.
+        The truncated priors have no constraints on single masses, because no chirp mass in the limits
+        violates them.
     log_mass : float
     """
     kept = PriorDict({name: deepcopy(prior[name]) for name in prior if name not in ("mass_1", "mass_2")})
@@ -52,7 +53,7 @@ def cut(prior: PriorDict) -> tuple[PriorDict, float]:
 
 
 def place_seen_from_detectors(prior: PriorDict) -> dict[str, float]:
-    """Zenith, azimuth and time at H1 of the signal that was injected."""
+    """Zenith, azimuth and time at H1 of the injected signal."""
     pair = bilby.gw.detector.InterferometerList(["H1", "L1"])
     wanted = _direction(TRUTH["ra"], TRUTH["dec"])
 
@@ -72,14 +73,14 @@ def _direction(ra: float, dec: float) -> np.ndarray:
 
 
 def main() -> None:
-    """Run dynesty and print the evidence on the whole priors."""
+    """Run dynesty, and print the evidence for the whole priors."""
     arguments = arguments_of(
         __doc__.splitlines()[0], "aligned_spins_reference", nlive=300, naccept=15, cut="no", seed=3
     )
     observed = detectors(waveforms("IMRPhenomD"), TRUTH)
     prior = located(BBHPriorDict(aligned_spin=True), observed, TRUTH)
     binned = waveforms("IMRPhenomD", bilby.gw.source.lal_binary_black_hole_relative_binning, fiducial=0)
-    # Fixes what it integrates over in the priors that it is given.
+    # The likelihood fixes the parameters that it integrates over in these priors.
     likelihood = RelativeBinningGravitationalWaveTransient(
         interferometers=observed,
         waveform_generator=binned,

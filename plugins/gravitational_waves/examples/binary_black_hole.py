@@ -1,9 +1,9 @@
-"""Common parts of the examples of black holes seen by three detectors: data, coordinates, and a run.
+"""Common parts of the examples of black holes in three detectors: data, coordinates, and a run.
 
-`aligned_spins.py` and `precessing.py` add the spins. Coordinates that untangle the modes: the sky as seen
-from the line between H1 and L1, the time of arrival at H1, and half the circle of the polarisation angle,
-because a wave whose phase of coalescence is a factor exp(2 i phase) repeats itself after a quarter turn once
-that phase is integrated out. The evidence is that of the whole circle.
+`aligned_spins.py` and `precessing.py` add the spins. The coordinates separate the modes. They are the sky
+relative to the line between H1 and L1, the time of arrival at H1, and half the circle of the polarisation
+angle. Half the circle suffices: if the phase of coalescence is a factor exp(2 i phase) and is integrated out,
+a wave repeats itself after a quarter turn. The evidence is that of the whole circle.
 
 Four seconds, 20 to 300 Hz, noise at design sensitivity with a fixed seed.
 """
@@ -49,7 +49,7 @@ def waveforms(
     Parameters
     ----------
     approximant : str
-        One in which the phase is a factor exp(2 i phase): no higher harmonics.
+        A model in which the phase is a factor exp(2 i phase), so it has no higher harmonics.
     model : callable
         bilby's frequency-domain source model.
     **more : float
@@ -75,7 +75,7 @@ def waveforms(
 
 
 def detectors(generator: bilby.gw.WaveformGenerator, truth: Mapping[str, float]) -> InterferometerList:
-    """H1, L1 and V1 with noise at design sensitivity and the signal."""
+    """H1, L1 and V1 with the signal and noise at design sensitivity."""
     bilby.core.utils.random.seed(88170235)
     made = InterferometerList(["H1", "L1", "V1"])
     for detector in made:
@@ -88,14 +88,14 @@ def detectors(generator: bilby.gw.WaveformGenerator, truth: Mapping[str, float])
 
 
 def located(spins: PriorDict, observed: InterferometerList, truth: Mapping[str, float]) -> PriorDict:
-    """Priors of a binary with those of its masses, distance, place and time.
+    """Priors of a binary with those of its masses, distance, position and time.
 
     Parameters
     ----------
     spins : bilby.gw.prior.BBHPriorDict
-        Whose priors of everything else are bilby's; left unchanged.
+        Priors; all other ones are bilby's. They are not changed.
     observed : bilby.gw.detector.InterferometerList
-        H1 first.
+        Detectors, H1 first.
     truth : mapping of str to float
 
     Returns
@@ -128,9 +128,9 @@ def problem(
     approximant : str
         See `waveforms`.
     spins : bilby.gw.prior.BBHPriorDict
-        With the spins of the example; left unchanged.
+        Priors with the spins of the example; they are not changed.
     truth : mapping of str to float
-        What is injected.
+        Injected parameters.
 
     Returns
     -------
@@ -167,16 +167,16 @@ def run(
     truth: Mapping[str, float],
     arguments: argparse.Namespace,
 ) -> None:
-    """Run, reconstruct distance and phase, and leave a summary and a corner plot beside the result.
+    """Run, reconstruct distance and phase, and write a summary and a corner plot beside the result.
 
     Parameters
     ----------
     likelihood : bilby.gw.GravitationalWaveTransient
     prior : bilby.core.prior.PriorDict
     truth : mapping of str to float
-        Parameters of the plot, with the values that were injected.
+        Parameters of the plot, with their injected values.
     arguments : argparse.Namespace
-        From `arguments_of`.
+        Arguments from `arguments_of`.
     """
     settings = vars(arguments).copy()
     outdir, label = settings.pop("outdir"), f"seed_{arguments.seed}"
@@ -199,7 +199,7 @@ def run(
     }
     (outdir / f"{label}_summary.json").write_text(json.dumps(summary, indent=1))
     print(json.dumps(summary, indent=1))
-    # Contours of fewer draws say nothing, and the plot refuses them.
+    # Contours of fewer draws have no meaning, and the plot refuses them.
     if len(result.posterior) >= FEWEST_SHOWN:
         picture = outdir / f"{label}_corner.png"
         result.plot_corner(parameters=dict(truth), filename=str(picture), bins=25, dpi=100)

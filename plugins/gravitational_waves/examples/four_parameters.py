@@ -1,10 +1,10 @@
-"""Bilby's four-parameter binary black hole: masses, distance and inclination from the strain of H1 and L1.
+"""bilby's four-parameter binary black hole: masses, distance and inclination from the strain of H1 and L1.
 
     python four_parameters.py --n-effective 5000 --seed 1
 
-It is `gw_fast` of the benchmark, whose reference evidence is -8028.3437 +- 0.0018. Nothing here names the
-plugin: that it is installed is enough for the run to simulate strain. The plot shows the posterior, and the
-whitened strain of both detectors with the band of the waves that it allows.
+It is `gw_fast` of the benchmark, whose reference evidence is -8028.3437 +- 0.0018. The script does not
+mention the plugin, because an installed plugin suffices for a run to simulate strain. The plot shows the
+posterior, and the whitened strain of both detectors with the band of the posterior's waves.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--npool", type=int, default=2)
     parser.add_argument("--outdir", default="build/four_parameters")
-    parser.add_argument("--quick", action="store_true", help="a rough fit, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="make a rough fit, which tests the installation")
     arguments = parser.parse_args()
     problem = get_problem("gw_fast")
     amount = dict(n_effective=arguments.n_effective)

@@ -2,9 +2,9 @@
 
     python precessing.py --n-effective 1000 --seed 1 --outdir build/precessing
 
-IMRPhenomPv2: spins turn the orbit, and the phase of coalescence is still a factor exp(2 i phase), to 3e-13
-of the wave, so that integrating it out analytically is right. With IMRPhenomXPHM it would not be. The rest
-of the problem is in `binary_black_hole.py`.
+The waveform is IMRPhenomPv2. Spins tilt the orbit, and the phase of coalescence is still a factor exp(2 i
+phase) to 3e-13 of the wave, so it may be integrated out analytically. IMRPhenomXPHM does not allow this.
+`binary_black_hole.py` defines the rest of the problem.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHOWN = ("chirp_mass", "mass_ratio", "a_1", "tilt_1", "luminosity_distance", "th
 
 
 def main() -> None:
-    """Run, and leave what came out beside the result."""
+    """Run, and write a summary beside the result."""
     arguments = arguments_of(
         __doc__.splitlines()[0],
         "precessing",

@@ -22,8 +22,8 @@ LABELS = {
     "theta_jn": r"$\theta_{JN}$ (rad)",
 }
 BLUE, VERMILION = COLOURS[:2]
-BAND = (30.0, 300.0)  # of the plotted strain, Hz: what is seen of the signal
-SHOWN = (-0.16, 0.04)  # of the strain, s from the merger
+BAND = (30.0, 300.0)  # band of the plotted strain, Hz, with the visible signal
+SHOWN = (-0.16, 0.04)  # interval of the strain, s from the merger
 
 
 def draw(
@@ -39,7 +39,7 @@ def draw(
     result : bilby.gw.result.CBCResult
     likelihood : bilby.gw.GravitationalWaveTransient
     truths : mapping of str to float
-        Of the parameters, and of the chirp mass and the mass ratio.
+        Values for the parameters, the chirp mass and the mass ratio.
     path : Path
     """
     figure = plt.figure(figsize=(11, 5.4))
@@ -54,13 +54,15 @@ def draw(
         labels=list(LABELS.values()),
         truths=[truths[name] for name in LABELS],
         range=[0.999] * len(LABELS),
-        levels=1 - np.exp([-0.5, -2]),  # within 1 and 2 sigma of a Gaussian in the plane
+        levels=1 - np.exp([-0.5, -2]),  # masses within 1 and 2 sigma of a Gaussian in the plane
         **dict(bins=30, smooth=1.0, fill_contours=True, plot_datapoints=False, max_n_ticks=3),
         **dict(color=BLUE, truth_color=VERMILION, labelpad=0.25),
     )
     right.subplots_adjust(left=0.18, right=0.97, bottom=0.18, top=0.97)
     for panel in right.axes:
         panel.tick_params(labelsize=8)
+    said = "contours: 39 % and 86 %\nof the posterior\nlines: injected values"
+    right.text(0.97, 0.97, said, ha="right", va="top", fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 __all__ = ["StrainModel", "forward_model"]
 
-# Imported when they are asked for, so that listing the plugins imports no waveforms.
+# These are imported on first use, so that a list of the plugins imports no waveforms.
 _MODULES = {"StrainModel": "nbi_sampler_gw.strain", "forward_model": "nbi_sampler_gw.recognise"}
 
 

@@ -1,7 +1,7 @@
-"""Angles whose prior goes once around a circle, and should say so.
+"""Angles whose prior covers the full circle and should be periodic.
 
-A proposal sees a full circle as an interval unless its prior has ``boundary="periodic"``, and then spends
-draws on modes that the cut divides.
+To a proposal, a full circle is an interval unless its prior has ``boundary="periodic"``. It then spends draws
+on modes that the cut divides.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ PERIODS: dict[str, float] = {
 
 
 def open_circles(priors: Mapping[str, Any]) -> list[str]:
-    """Angles with a prior over one full period whose boundary is not periodic.
+    """Angles with a prior over one full period and a boundary that is not periodic.
 
     Parameters
     ----------
     priors : mapping of str to bilby.core.prior.Prior or float
-        Left unchanged.
+        Priors, which are not changed.
 
     Returns
     -------
     list of str
-        To be given ``boundary="periodic"``.
+        Names of the angles that should get ``boundary="periodic"``.
 
     Examples
     --------

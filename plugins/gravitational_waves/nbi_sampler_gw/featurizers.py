@@ -1,8 +1,8 @@
-"""Featurizers for strain: principal components of every detector by itself, then a network.
+"""Featurizers for strain: principal components of each detector, then a network.
 
-A signal that arrives at other times in other detectors is one signal in each, and many in all of them
-together: components of single detectors describe it with fewer numbers. Offered to ``featurizer=`` through
-the plugin's hook.
+A signal that arrives in the detectors at varying time differences is one signal in each detector, but many
+signals in all of them together. Components of single detectors therefore need fewer numbers. The plugin's
+hook offers these featurizers for ``featurizer=``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorPcaConfig(PcaConfig):
-    """Principal components of the noiseless strain in every detector, then a network.
+    """Principal components of the noiseless strain in each detector, then a network.
 
-    ``n_components`` counts those of one detector; ``n_blocks`` residual blocks follow the first layer, and
-    without any the network is a perceptron.
+    ``n_components`` is the number for one detector. ``n_blocks`` residual blocks follow the first layer;
+    without any, the network is a perceptron.
     """
 
     n_components: int = 100
@@ -58,9 +58,9 @@ class DetectorComponents(PrincipalComponents):
     Parameters
     ----------
     shape : tuple of int
-        (n_channels, length), two channels a detector.
+        (n_channels, length), with two channels for each detector.
     n_params : int
-        At least this many components are kept for every detector.
+        At least this many components are kept for each detector.
     config : DetectorPcaConfig
     """
 
@@ -95,7 +95,7 @@ class DetectorComponents(PrincipalComponents):
 
 
 class ResidualBlock(nn.Module):
-    """Two dense layers around a shortcut, normalised first."""
+    """Two dense layers with a shortcut, preceded by a normalisation."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Parameters that a likelihood marginalises: drawn for simulations, from the priors it integrates over.
+"""Marginalised parameters of a likelihood, which simulations draw from the priors of the marginalisation.
 
-A marginalised likelihood has no single prediction. A simulation therefore draws what is integrated out
-(distance, phase, time, calibration) beside the draw of the sampler; the likelihood, which does the integral,
-weighs.
+A marginalised likelihood has no single prediction. A simulation therefore draws the marginalised parameters
+(distance, phase, time, calibration) in addition to the draw of the sampler. The likelihood, which computes
+the integral, gives the weights.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["Drawn", "Nuisances"]
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """One value of everything that is marginalised; the defaults leave a signal as it is.
+    """One value for each marginalised parameter; the defaults do not change a signal.
 
     Attributes
     ----------
     amplitude : float
-        Reference distance over the drawn one.
+        Reference distance divided by the drawn one.
     phase : float
-        Of coalescence, in radians.
+        Phase of coalescence, in radians.
     delay : float
-        Time after the one that the sampler's parameters say, in seconds.
+        Time after that of the sampler's parameters, in seconds.
     calibration_curve : int or None
         Number of the response curve.
     """
@@ -39,17 +39,17 @@ class Drawn:
     calibration_curve: int | None = None
 
     def factor(self, frequencies: NDArray[np.float64]) -> NDArray[np.complex128]:
-        r"""Factor of a signal, calibration left out.
+        r"""Factor of a signal, without calibration.
 
         .. math:: \frac{D_\mathrm{ref}}{D} \exp(2 i \phi - 2 \pi i f \Delta t)
 
-        Twice the phase, because that is the symmetry which bilby's marginalisation over phase relies on
+        The phase has a factor of two, because bilby's marginalisation over phase relies on this symmetry
         (Thrane & Talbot 2019, arXiv:1809.02293, appendix C).
 
         Parameters
         ----------
         frequencies : ndarray, shape (n_frequencies,)
-            In Hz.
+            Frequencies in Hz.
 
         Returns
         -------
@@ -59,17 +59,17 @@ class Drawn:
 
 
 class Nuisances:
-    """Draws of what one likelihood marginalises.
+    """Draws of the marginalised parameters of one likelihood.
 
     Parameters
     ----------
     likelihood : bilby.gw.likelihood.GravitationalWaveTransient
-        Or one of its children.
+        Likelihood of bilby or of a subclass.
 
     Attributes
     ----------
     names : tuple of str
-        Among "time", "distance", "phase" and "calibration"; empty where nothing is marginalised.
+        Among "time", "distance", "phase" and "calibration"; empty if nothing is marginalised.
     """
 
     def __init__(self, likelihood: Any) -> None:
@@ -82,20 +82,20 @@ class Nuisances:
         self._distance: Any = priors["luminosity_distance"] if "distance" in self.names else None
         self._phase: Any = priors["phase"] if "phase" in self.names else None
         self._time: Any = priors["geocent_time"] if "time" in self.names else None
-        # The likelihood sums over a grid of times, which `time_jitter` moves.
+        # The likelihood sums over a grid of times, which `time_jitter` shifts.
         self._time_step = float(likelihood._delta_tc) if "time" in self.names else 0.0
         self._n_curves = likelihood.number_of_response_curves if "calibration" in self.names else 0
 
     def draw(self, parameters: Mapping[str, float]) -> Drawn:
         """Draw every marginalised parameter from its prior.
 
-        The stream of random numbers is keyed by the parameters themselves: one draw of the sampler always
-        has the same nuisances, in whichever process it is simulated.
+        The parameters themselves are the key of the random numbers. A draw of the sampler always has the same
+        values of the marginalised parameters, in any process.
 
         Parameters
         ----------
         parameters : mapping of str to float
-            Sampled and fixed; ``geocent_time`` with its jitter where time is marginalised.
+            Sampled and fixed parameters; ``geocent_time`` includes its jitter if time is marginalised.
 
         Returns
         -------

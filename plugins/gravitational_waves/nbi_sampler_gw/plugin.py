@@ -1,4 +1,4 @@
-"""The hooks of nbi-sampler that this package implements; named by its entry point."""
+"""The hooks of nbi-sampler that this package implements; its entry point names this module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @hookimpl
 def forward_model(likelihood: object) -> StrainModel | None:
-    """Whitened strain for the likelihoods of ``bilby.gw``; names angles that should be periodic."""
+    """Return whitened strain for ``bilby.gw``, and warn about angles that should be periodic."""
     from nbi_sampler_gw import recognise
     from nbi_sampler_gw.circles import open_circles
 

@@ -1,6 +1,6 @@
-"""Likelihoods of ``bilby.gw`` that can be simulated, and what to say of the others.
+"""Likelihoods of ``bilby.gw`` that can be simulated, and reasons for those that cannot.
 
-The hook of the plugin ends here, once a run.
+The hook of the plugin calls this once in each run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RESPONSES: tuple[tuple[type, type[FullResponse]], ...] = (
 
 
 def forward_model(likelihood: object) -> StrainModel | None:
-    """Forward model of a gravitational-wave likelihood whose code is bilby's own.
+    """Forward model of a gravitational-wave likelihood with bilby's own code.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def forward_model(likelihood: object) -> StrainModel | None:
     Returns
     -------
     StrainModel or None
-        None for likelihoods of other kinds, for gravitational-wave likelihoods that change the methods of
-        bilby's, and for those with no signal at the frequencies of the data (reduced-order quadrature,
-        multi-banding without linear interpolation). Where a run will have to do without simulations the log
-        says why.
+        None for likelihoods of other kinds, for gravitational-wave likelihoods that override methods of
+        bilby's, and for those without a signal at the frequencies of the data (reduced-order quadrature,
+        multi-banding without linear interpolation). If a run therefore has no simulations, the log gives the
+        reason.
     """
     if not isinstance(likelihood, gw.GravitationalWaveTransient):
         return None
@@ -55,7 +55,7 @@ def forward_model(likelihood: object) -> StrainModel | None:
 
 
 def _obstacle(likelihood: gw.GravitationalWaveTransient, response: type[FullResponse] | None) -> str | None:
-    """Why a likelihood cannot be simulated; None where it can."""
+    """Reason why a likelihood cannot be simulated; None if it can."""
     if response is None:
         return "its code is not one of bilby's three that give the signal in every detector"
     if response is MultibandResponse and not likelihood.linear_interpolation:

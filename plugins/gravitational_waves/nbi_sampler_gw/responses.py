@@ -1,6 +1,6 @@
-r"""Signals of a wave in detectors, as each likelihood of ``bilby.gw`` sees it, and how noise is whitened.
+r"""Signals of a wave in detectors for each likelihood of ``bilby.gw``, and the whitening of noise.
 
-One class for a way of writing the likelihood; all have its Gaussian form in common,
+There is one class for each form of the likelihood. All forms are Gaussian,
 
 .. math:: \log L = \mathrm{Re} \langle y, m \rangle - |m|^2 / 2 + \log L_\mathrm{noise}
 
@@ -31,13 +31,14 @@ class FullResponse:
     Attributes
     ----------
     frequencies : ndarray, shape (n_frequencies,)
-        In Hz; those in the band of any detector.
+        Frequencies in Hz in the band of any detector.
     whitening : ndarray, shape (n_detectors, n_frequencies)
-        Turns strain into units of the noise of its real and imaginary parts; zero outside a detector's band.
+        Factor that converts strain to units of the noise of its real and imaginary parts; zero outside the
+        band.
     observed : ndarray, shape (n_detectors, n_frequencies)
         Whitened data, complex.
     is_exact : bool
-        Whether the likelihood follows from signals, apart from rounding.
+        Whether the likelihood follows from signals, up to rounding.
     """
 
     is_exact = True
@@ -59,16 +60,16 @@ class FullResponse:
         Parameters
         ----------
         polarizations : mapping of str to ndarray
-            From the likelihood's waveform generator.
+            Polarisations from the likelihood's waveform generator.
         parameters : dict of str to float
-            With right ascension, declination and time at the centre of the Earth.
+            Includes right ascension, declination and time at the centre of the Earth.
         curve : int, optional
             Calibration curve to apply.
 
         Returns
         -------
         ndarray, shape (n_detectors, n_frequencies)
-            Not whitened.
+            Strain without whitening.
         """
         strain = np.array([self._strain(each, polarizations, parameters) for each in self._detectors])
         if curve is not None:
@@ -89,7 +90,7 @@ class FullResponse:
 class RelativeBinningResponse(FullResponse):
     """Fiducial strain times a ratio that is linear in every bin: relative binning.
 
-    The likelihood leaves out the second order of the ratio in its norm, so that it weighs for itself.
+    The likelihood omits the second order of the ratio in its norm, so it gives the weights itself.
 
     References
     ----------
@@ -107,14 +108,14 @@ class MultibandResponse(FullResponse):
     r"""Strain at the frequencies of all bands, each as coarse as the signal allows: multi-banding.
 
     With linear coefficients c and quadratic ones q the likelihood is
-    :math:`\mathrm{Re} \sum_k c_k h_k - \sum_k q_k |h_k|^2 / 2`: Gaussian, with signals
-    :math:`\sqrt{q_k} h_k` and data :math:`c_k^* / \sqrt{q_k}`. Below the band some c have no q: where a wave
-    has power there, the core finds that the likelihood differs by some hundredths, and lets it weigh.
+    :math:`\mathrm{Re} \sum_k c_k h_k - \sum_k q_k |h_k|^2 / 2`. It is Gaussian with signals
+    :math:`\sqrt{q_k} h_k` and data :math:`c_k^* / \sqrt{q_k}`. Below the band some c have no q. If a wave has
+    power there, the core finds that the likelihood differs by some hundredths, and uses it for the weights.
 
     Parameters
     ----------
     likelihood : bilby.gw.likelihood.MBGravitationalWaveTransient
-        With ``linear_interpolation=True``, without which there are no quadratic coefficients.
+        A likelihood with ``linear_interpolation=True``; without it there are no quadratic coefficients.
 
     References
     ----------

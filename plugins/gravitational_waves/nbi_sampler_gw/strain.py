@@ -1,6 +1,6 @@
 """Forward model of gravitational-wave data: whitened, band-limited strain in every detector.
 
-Made for likelihoods of ``bilby.gw`` by `recognise`; the rounds and the evaluation of the core call it.
+`recognise` makes it for likelihoods of ``bilby.gw``; the rounds and the evaluator of the core call it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ Array = NDArray[np.float64]
 class StrainModel(ForwardModel):
     """Whitened strain plus white noise of unit variance.
 
-    Each detector has two channels, the real and the imaginary part. The waveform is called with the
-    parameters of the sampler alone, so that the generator's own cache serves a likelihood that is called
-    afterwards; what is marginalised only moves, turns and scales the signal.
+    Each detector has two channels, the real and the imaginary part. The waveform depends on the parameters of
+    the sampler alone, so the cache of its generator also serves a later call of the likelihood. Marginalised
+    parameters only shift, rotate and scale the signal.
 
     Parameters
     ----------
     likelihood : bilby.gw.likelihood.GravitationalWaveTransient
-        Or one of its children.
+        Likelihood of bilby or of a subclass.
     response : FullResponse
-        Of the kind that belongs to the likelihood.
+        Response for this kind of likelihood.
 
     Attributes
     ----------
     has_log_likelihood : bool
-        False where something is marginalised or the likelihood approximates: it then weighs for itself.
+        False if a parameter is marginalised or the likelihood is approximate; it then gives the weights
+        itself.
     """
 
     def __init__(self, likelihood: Any, response: FullResponse) -> None:
@@ -59,20 +60,20 @@ class StrainModel(ForwardModel):
 
     @property
     def noise_is_known(self) -> bool:
-        """No: see `ForwardModel.noise_is_known`.
+        """False: see `ForwardModel.noise_is_known`.
 
-        What is marginalised is drawn from its prior, and a spectrum of noise that was estimated from some
-        segments is off by more than a chi-squared of ten thousand points allows for.
+        Marginalised parameters are drawn from their priors. And a noise spectrum that was estimated from a
+        few segments is less accurate than a chi-squared of ten thousand points requires.
         """
         return False
 
     @property
     def uncertainty(self) -> Array:
-        """One everywhere: the strain is whitened; see `ForwardModel.uncertainty`."""
+        """One everywhere, because the strain is whitened; see `ForwardModel.uncertainty`."""
         return np.ones_like(self.observed)
 
     def simulate(self, parameters: Mapping[str, float]) -> Array:
-        """One call of the waveform generator; NaN where it gives none; see `ForwardModel.simulate`."""
+        """One call of the waveform generator; NaN if it fails; see `ForwardModel.simulate`."""
         likelihood, response = self._likelihood, self._response
         polarizations = likelihood.waveform_generator.frequency_domain_strain(dict(parameters))
         if polarizations is None:
@@ -86,12 +87,12 @@ class StrainModel(ForwardModel):
         return _channels(signal * response.whitening * drawn.factor(response.frequencies))
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
-        """Of data with white noise, in bilby's normalisation; see `ForwardModel.log_likelihood`.
+        """Log-likelihood for white noise, normalised like bilby's; see `ForwardModel.log_likelihood`.
 
         Raises
         ------
         NotImplementedError
-            Where `has_log_likelihood` is False.
+            If `has_log_likelihood` is False.
         """
         if not self.has_log_likelihood:
             raise NotImplementedError(
@@ -105,7 +106,7 @@ class StrainModel(ForwardModel):
         return predictions + normal_like(predictions, generator)
 
     def stabilise(self, data: Tensor) -> Tensor:
-        """Difference from the observed data, which is white already; see `ForwardModel.stabilise`."""
+        """Difference from the observed data, which are already white; see `ForwardModel.stabilise`."""
         return data - self._constant("observed", data)
 
     def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor:
@@ -113,10 +114,10 @@ class StrainModel(ForwardModel):
         return torch.ones_like(next(iter(columns.values())))
 
     def is_whitened(self, names: Collection[str]) -> bool:
-        """Always; see `ForwardModel.is_whitened`."""
+        """Return True; see `ForwardModel.is_whitened`."""
         return True
 
 
 def _channels(strain: NDArray[np.complex128]) -> Array:
-    """Real and imaginary parts of (n_detectors, n_frequencies), the two of a detector together; flat."""
+    """Flattened real and imaginary parts of (n_detectors, n_frequencies), grouped by detector."""
     return np.stack([strain.real, strain.imag], axis=1).reshape(-1)

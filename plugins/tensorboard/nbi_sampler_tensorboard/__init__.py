@@ -1,7 +1,7 @@
-"""TensorBoard for nbi-sampler: the hooks of the plugin, named by its entry point.
+"""TensorBoard for nbi-sampler: the hooks of the plugin, which its entry point names.
 
-One `RunLog` for each run, from its beginning to its end. Where it is written, and whether, is for the
-environment variable ``NBI_TENSORBOARD`` to say.
+Each run has one `RunLog` from its start to its end. The environment variable ``NBI_TENSORBOARD`` says whether
+and where it is written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _logs: dict[Run, RunLog] = {}
 
 
 def folder_of(run: Run) -> Path | None:
-    """Folder of the log of a run: beside its checkpoint, or where ``NBI_TENSORBOARD`` says.
+    """Folder for the log of a run: beside its checkpoint, or the folder in ``NBI_TENSORBOARD``.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def folder_of(run: Run) -> Path | None:
     Returns
     -------
     pathlib.Path or None
-        None where the variable says ``off``, or says nothing and the run has no folder, as the training of an
-        engine.
+        None if the variable is ``off``, or if it is not set and the run has no folder, as in the training of
+        an engine.
     """
     asked = os.environ.get(VARIABLE, "")
     if asked.lower() == "off":
@@ -57,10 +57,10 @@ def folder_of(run: Run) -> Path | None:
 
 @hookimpl
 def run_started(run: Run) -> None:
-    """Settings of the run as text."""
+    """Write the settings of the run as text."""
     folder = folder_of(run)
     if folder is not None:
-        # TensorBoard takes its time to import, and is not needed to list plugins.
+        # The import of TensorBoard takes time, and is not needed to list plugins.
         from nbi_sampler_tensorboard.run_log import RunLog
 
         _logs[run] = RunLog(run, folder)
@@ -68,27 +68,27 @@ def run_started(run: Run) -> None:
 
 @hookimpl
 def simulations_drawn(run: Run, simulations: Simulations) -> None:
-    """Histogram of each parameter, step by step: where proposals look."""
+    """Write a histogram of each parameter for each step, which shows where proposals look."""
     if run in _logs:
         _logs[run].simulations(simulations)
 
 
 @hookimpl
 def epoch_finished(run: Run, epoch: Epoch) -> None:
-    """Losses by epoch, a curve for each fit."""
+    """Write losses by epoch, with one curve for each fit."""
     if run in _logs:
         _logs[run].epoch(epoch)
 
 
 @hookimpl
 def round_finished(run: Run, number: int, record: RoundRecord, effective: float) -> None:
-    """Efficiency, log evidence and effective size, step by step."""
+    """Write efficiency, log evidence and effective size for each step."""
     if run in _logs:
         _logs[run].step(number, record, effective)
 
 
 @hookimpl
 def run_finished(run: Run, outcome: Outcome) -> None:
-    """End of the run, as text."""
+    """Write the end of the run as text."""
     if run in _logs:
         _logs.pop(run).close(outcome)

@@ -1,4 +1,4 @@
-"""One run in TensorBoard's words: curves by epoch, points by step, histograms of draws, text."""
+"""One run in TensorBoard: curves by epoch, points by step, histograms of draws, and text."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["RunLog"]
 
 
 class RunLog:
-    """The event file of a run; another one in the same folder where a run goes on.
+    """The event file of a run; a run that continues writes another one in the same folder.
 
     Parameters
     ----------
     run : Run
     folder : pathlib.Path
-        Made where it is missing.
+        Folder of the file. A missing folder is made.
     """
 
     def __init__(self, run: Run, folder: Path) -> None:
@@ -56,13 +56,13 @@ class RunLog:
             "seconds of training": record.seconds_training,
         }
         for name, value in values.items():
-            # A step without a finite likelihood has no evidence, and no place on an axis.
+            # A step without a finite likelihood has no evidence, so it has no point.
             if math.isfinite(value):
                 self._writer.add_scalar(f"by step/{name}", value, number)
         self._writer.flush()
 
     def close(self, outcome: Outcome) -> None:
-        """Say how it ended, and close the file."""
+        """Write how the run ended, and close the file."""
         self._writer.add_text("outcome", _table(vars(outcome)))
         self._writer.close()
 
@@ -72,6 +72,6 @@ def _by_name(run: Run) -> dict[str, str]:
 
 
 def _table(values: Mapping[str, Any]) -> str:
-    """Names and values as a table of Markdown."""
+    """Format names and values as a table in Markdown."""
     rows = (f"| {name} | {str(value).replace('|', '/')} |" for name, value in values.items())
     return "\n".join(("| | |", "|---|---|", *rows))

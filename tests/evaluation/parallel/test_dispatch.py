@@ -83,7 +83,7 @@ def test_what_the_call_itself_raises_ends_all():
 
 
 def test_an_item_that_has_to_be_given_again_keeps_its_failures():
-    """A process that is new asks for more each time, and dies with it: that has an end."""
+    """A new process asks for more each time, and dies with it; this must end."""
 
     class Asking(Dispatcher):
         def _unanswered(self, item, result):

@@ -188,7 +188,7 @@ class TestProcessesThatNeverStart:
         assert process.returncode == 1
         ours = process.stderr[process.stderr.rindex("WorkerError: ") :]
         assert 'if __name__ == "__main__":' in ours and "start method 'spawn'" in ours
-        assert "RuntimeError: npool: processes of this one import the main script" in process.stderr
+        assert "RuntimeError: npool: the processes of this one import the main script" in process.stderr
         assert process.stdout.count("done") == 0
 
 

@@ -175,7 +175,7 @@ class TestSettings:
             (("time", "time", "value", "band", "mask"), "channels: expected names among"),
             (("time", "value", "flux", "band", "mask"), "channels: expected names among"),
             (("uncertainty", "uncertainty", "value", "band", "mask"), "channels: expected names among"),
-            (("time", "mask"), "one value at least"),
+            (("time", "mask"), "at least one value"),
         ],
     )
     def test_channels_that_make_no_sense_are_refused(self, data, channels, message):

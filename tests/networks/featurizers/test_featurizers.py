@@ -174,8 +174,8 @@ class TestJoined:
     @pytest.mark.parametrize(
         ("parts", "message"),
         [
-            ([{"shape": (2, 10), "type": "mlp"}], "its parts hold 20 numbers, the data 27"),
-            ([], "its parts hold 0 numbers, the data 27"),
+            ([{"shape": (2, 10), "type": "mlp"}], "its parts hold 20 numbers, but the data hold 27"),
+            ([], "its parts hold 0 numbers, but the data hold 27"),
             ([{"type": "mlp"}], 'parts: expected dictionaries with a "shape"'),
             ([{"shape": (1, 27), "type": "mlpp"}], "did you mean 'mlp'"),
             (["mlp"], 'parts: expected dictionaries with a "shape"'),

@@ -30,7 +30,7 @@ class Recorded:
 
 
 class Waiting(Recorded):
-    """As where an operation waits for the device: seen in the rehearsal, when half of the step is done."""
+    """An operation waits for the device, which the rehearsal reveals after half of the step."""
 
     @contextmanager
     def rehearsal(self):
@@ -39,7 +39,7 @@ class Waiting(Recorded):
 
 
 class Broken(Recorded):
-    """As where a capture breaks off."""
+    """A capture that fails."""
 
     def capture(self, function, generator):
         function()
@@ -50,7 +50,7 @@ class Broken(Recorded):
 
 
 class Frozen(Recorded):
-    """As where what is repeated is not what was meant."""
+    """A graph that repeats another computation than the recorded one."""
 
     def replay(self):
         pass

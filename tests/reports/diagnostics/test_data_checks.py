@@ -139,7 +139,7 @@ class TestPage:
         path = page(tmp_path / "new" / f"page.{ending}", right, out_of_distribution=test)
         text = path.read_text(encoding="utf-8")
         assert text.startswith("<!doctype html>") and 'src="data:image/png;base64,' in text
-        assert "http" not in text and "nothing speaks against" in text
+        assert "http" not in text and "no test speaks against" in text
         for title in ("Calibration of each parameter", "Tests", "Coverage", "Out of distribution"):
             assert f"<b>{title}</b>" in text
         assert "Predictive check" not in text

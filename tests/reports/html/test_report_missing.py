@@ -72,7 +72,7 @@ def test_a_result_of_a_former_version_says_what_it_lacks(result):
     rows = [{name: row[name] for name in row if name != "quantiles"} for row in rounds.values()]
     former.meta_data["nbi"]["rounds"] = rows
     parsed = PageParser(report(former).html)
-    assert "The residuals themselves are not in this result, which a former version wrote" in parsed.text
+    assert "An older version wrote this result without residuals" in parsed.text
     assert "quantiles of the batches: no picture from prior to posterior" in parsed.text
     assert len(parsed.all("img")) == 5
     assert result.log_evidence in parsed.numbers

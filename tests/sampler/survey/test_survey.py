@@ -231,7 +231,7 @@ class TestArguments:
             survey(targets(1), n_efective=3)
         with pytest.raises(ValueError, match="n_samples: expected an integer of at least 1"):
             survey(targets(1), n_samples=0)
-        with pytest.raises(ValueError, match="expected a name of its own for every target, got 'a' twice"):
+        with pytest.raises(ValueError, match="expected a unique name for every target, got 'a' twice"):
             survey([("a", each) for each in targets(2)])
 
     def test_a_model_of_other_priors_is_refused(self, tmp_path):

@@ -1,1 +1,1 @@
-"""Figures of the amortised engine and of training: losses, coverage, steps a second."""
+"""Measurements of the amortised engine and of training: losses, coverage, steps per second."""

@@ -1,6 +1,7 @@
-"""Requirements of the amortised engine and what it does: `nbi-sampler benchmark amortised`.
+"""Requirements and measurements of the amortised engine: `nbi-sampler benchmark amortised`.
 
-The sine model of the paper, with a noise level of its own for every target; networks of one size for all.
+The problem is the sine model of the paper with a different noise level for each target. All networks have one
+size.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ Array = NDArray[np.float64]
 N_POINTS = 50
 FLOW = {"flow_hidden": 128, "num_blocks": 2, "n_mog": 8}
 FEATURIZER = {"type": "mlp", "hidden": 256, "depth": 3, "dim_out": 64}
-# Networks of the paper's listing, which names no other setting.
+# Networks of the paper's listing, which gives no other setting.
 LISTED_FLOW = {"n_dims": 3, "n_mog": 8}
 LISTED_FEATURIZER = {"type": "resnet-gru", "dim_in": 1, "depth": 3}
 LEVELS = (0.5, 0.8, 0.95)
-# Networks of the paper's notebook (nbi 0.4.1, examples/demo-sine-v041.ipynb), batches and rate of its code.
+# Networks of the paper's notebook (nbi 0.4.1, examples/demo-sine-v041.ipynb), with batches and rate of its
+# code.
 PAPER_FLOW = {"n_dims": 3, "flow_hidden": 128, "num_blocks": 5, "n_mog": 4}
 PAPER_FEATURIZER = {"type": "resnet-gru", "dim_in": 1, "dim_out": 128, "dim_conv_max": 256, "depth": 3}
 PAPER_TRAINING = {"batch_size": 64, "learning_rate": 1e-3, "patience": 300, "n_threads": 1}
 
 
 class Figure(NamedTuple):
-    """One line of the table.
+    """One row of the table.
 
     Attributes
     ----------
@@ -57,7 +59,7 @@ def own_level(x: Array, rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def with_gaps(x: Array, rng: np.random.Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """The same with two points of three, and a gap of a fifth of the length somewhere."""
+    """The same with two of three points and a gap of a fifth of the length."""
     noisy, x_err = own_level(x, rng)
     start = rng.uniform(0.0, 0.8, size=(*x.shape[:-1], 1)) * N_POINTS
     place = np.arange(N_POINTS)
@@ -122,7 +124,7 @@ def large() -> Iterator[Figure]:
 
 
 def listing(n_sims: int = 12_800, n_epochs: int = 48) -> Iterator[Figure]:
-    """The paper's listing, with its arguments alone."""
+    """The paper's listing, with only its arguments."""
     engine = _sine_engine(own_level, LISTED_FEATURIZER, flow=LISTED_FLOW)
     cpu = time.process_time()
     engine.fit(n_sims=n_sims, n_epochs=n_epochs)
@@ -135,7 +137,7 @@ def listing(n_sims: int = 12_800, n_epochs: int = 48) -> Iterator[Figure]:
 
 
 def irregular() -> Iterator[Figure]:
-    """Calibration for irregular series with gaps: of weighted samples, and of the network's own."""
+    """Calibration for irregular series with gaps: of weighted samples and of the network's own samples."""
     engine = _sine_engine(with_gaps, "auto", regular=False)
     engine.fit(n_sims=60_000, n_epochs=5, training={"batch_size": 128, "n_threads": 1})
     theta, data = _targets(engine, with_gaps, 2000, seed=9)
@@ -158,7 +160,7 @@ def irregular() -> Iterator[Figure]:
 def _log_weights_of_truths(
     engine: NBI, theta: Array, x: Array, x_err: Array, mask: NDArray[np.bool_]
 ) -> Array:
-    """Log likelihood less log q of the true parameters, shape (n_targets,)."""
+    """Log likelihood minus log q of the true parameters, shape (n_targets,)."""
     estimator, simulator = engine.estimator_, engine._setup.simulator
     assert simulator is not None
     simulations = np.array([simulator(estimator.space.row(row)) for row in theta])
@@ -177,7 +179,7 @@ def _calibration(name: str, ranks: Array) -> Iterator[Figure]:
 
 
 def sequential() -> Iterator[Figure]:
-    """Rounds on the data of the paper's demo, 2,560 simulations each, with the sampler's own featurizer."""
+    """Rounds on the data of the paper's demo, with 2,560 simulations each and the sampler's featurizer."""
     rounds = _rounds_of_the_demo("maf", "auto", 1, n_epochs=100, training={"n_threads": 1})
     name = "rounds on the paper's demo: best by round 3"
     yield Figure(name, ">= 60 %", _percent(rounds), max(rounds[:3]) >= 0.6)
@@ -221,13 +223,13 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
 
 
 def measure(parts: list[str]) -> Iterator[Figure]:
-    """Figures of the parts, as they are measured."""
+    """Yield the figures of the parts as they are measured."""
     for part in parts:
         yield from PARTS[part]()
 
 
 def amortised_table(figures: list[Figure]) -> str:
-    """Required against measured, as Markdown."""
+    """Table of required and measured figures, as Markdown."""
     lines = ["| figure | required | measured | reached |", "|---|---|---|---|"]
     lines += [f"| {f.name} | {f.required} | {f.measured} | {'yes' if f.reached else 'no'} |" for f in figures]
     return "\n".join(lines)

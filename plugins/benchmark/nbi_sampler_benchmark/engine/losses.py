@@ -1,6 +1,6 @@
-"""The paper's loss against automatic posterior transformation: `nbi-sampler benchmark losses`.
+"""Comparison of the paper's loss and automatic posterior transformation: `nbi-sampler benchmark losses`.
 
-Rounds alone (Algorithm 1, no refinement), with the same number of simulations in every round.
+Only the rounds are run (Algorithm 1, no refinement), with the same number of simulations in each.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class LossRun(NamedTuple):
     ----------
     problem, loss : str
     efficiencies : tuple of float
-        By round, until the effective size fell.
+        Efficiency by round, until the effective size fell.
     seconds : float
-        Of processor time, for all of them.
+        Processor time of all rounds.
     """
 
     problem: str
@@ -51,7 +51,7 @@ def compare_losses(seed: int = 1) -> Iterator[LossRun]:
 
 
 def losses_table(runs: Iterator[LossRun] | None = None) -> str:
-    """Efficiency by round, and what it cost, as Markdown."""
+    """Table of efficiency by round and processor time, as Markdown."""
     lines = ["| problem | loss | efficiency by round | processor time, s |", "|---|---|---|---|"]
     for each in runs or compare_losses():
         efficiencies = ", ".join(f"{100 * value:.1f} %" for value in each.efficiencies)

@@ -1,7 +1,7 @@
-"""Training steps a second on a GPU, one by one and captured, and on the CPU: `... nbi_sampler_benchmark gpu`.
+"""Training steps per second on a GPU, single and captured, and on the CPU: `... nbi_sampler_benchmark gpu`.
 
-Whole fits are timed, whose epochs end with a short validation; the first epoch, with everything that is done
-once, is left out.
+Whole fits are timed, whose epochs end with a short validation. The first epoch, which initialises everything,
+is left out.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = ["Speed", "add_arguments", "measured_speeds", "speeds_table"]
 
 N_HELD_OUT = 256
 N_EPOCHS = 4
-# Steps of an epoch on a processor, where the largest networks take seconds for one.
+# Steps of an epoch on a CPU, on which one step of the largest networks takes seconds.
 MOST_ON_CPU = 5
-# Simulations in memory for counting operations, enough for the principal components.
+# Simulations in memory to count operations, enough for the principal components.
 N_COUNTED = 3000
 SIDE_OF_PRODUCT = {"cuda": 8192, "cpu": 1024}
 
 
 class Speed(NamedTuple):
-    """Speed of one network in one way of training.
+    """Speed of one network with one way of training.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Speed(NamedTuple):
     batch_size : int
     steps_per_second : float
     operations : float
-        Of floating point in a step: matrix products and convolutions, forwards and backwards.
+        Floating-point operations in a step: matrix products and convolutions, forward and backward.
     peak : float
-        Operations a second of a large matrix product on that device.
+        Operations per second of a large matrix product on that device.
     """
 
     featurizer: str
@@ -61,7 +61,7 @@ class Speed(NamedTuple):
 
     @property
     def share_of_peak(self) -> float:
-        """Share of the device's arithmetic that a training makes use of."""
+        """Share of the device's peak that a training reaches."""
         return self.operations * self.steps_per_second / self.peak
 
 
@@ -69,13 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--featurizers", type=names, default=["resnet-gru", "pca"], help="names, with commas")
     parser.add_argument("--n-sims", type=int, default=100_000)
-    parser.add_argument("--length", type=int, default=2000, help="of the data of a simulation")
+    parser.add_argument("--length", type=int, default=2000, help="length of the data of a simulation")
     parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=100, help="of an epoch on the GPU")
+    parser.add_argument("--steps", type=int, default=100, help="steps of an epoch on the GPU")
 
 
 def measured_speeds(given: argparse.Namespace) -> Iterator[Speed]:
-    """Every featurizer on the GPU one by one and captured, where there is one, and on the CPU."""
+    """Measure every featurizer on the GPU, single and captured, if there is one, and on the CPU."""
     devices = [torch.device("cpu")] + [torch.device("cuda", 0)] * torch.cuda.is_available()
     peaks = {device: _peak(device) for device in devices}
     z, predictions, model = _simulations(given.n_sims, given.length)
@@ -103,7 +103,7 @@ def measured_speeds(given: argparse.Namespace) -> Iterator[Speed]:
 
 
 class _Graph(CudaGraph):
-    """One that knows whether it was of use: the first repetition may show that it is not."""
+    """A graph that records whether it was used; the first repetition may show that it is not."""
 
     n_replays = 0
 
@@ -119,7 +119,7 @@ class _Graph(CudaGraph):
 
 
 def speeds_table(speeds: Iterator[Speed]) -> str:
-    """Speeds as Markdown, and what they are measured against."""
+    """Table of speeds with the peak of each device, as Markdown."""
     lines = [
         "| featurizer | device | batch | steps | steps a second | GFLOP a step | share of peak |",
         "|---|---|---|---|---|---|---|",
@@ -132,11 +132,11 @@ def speeds_table(speeds: Iterator[Speed]) -> str:
             f"| {each.steps_per_second:.3g} | {each.operations / 1e9:.3g} | {each.share_of_peak:.2%} |"
         )
     measured = (f"{device} {peak / 1e12:.3g} TFLOP/s" for device, peak in peaks.items())
-    return "\n".join([*lines, "", f"Peak, of a large matrix product: {', '.join(measured)}."])
+    return "\n".join([*lines, "", f"Peak of a large matrix product: {', '.join(measured)}."])
 
 
 def _simulations(n: int, length: int) -> tuple[np.ndarray, np.ndarray, UserModel]:
-    """Sines of three parameters, as coordinates (n, 3) and predictions (n, length), and their model."""
+    """Sines of three parameters: coordinates (n, 3), predictions (n, length), and their model."""
     rng = np.random.default_rng(1)
     time_ = np.linspace(0.0, 1.0, length)
 
@@ -155,7 +155,7 @@ def _simulations(n: int, length: int) -> tuple[np.ndarray, np.ndarray, UserModel
 def _objective(
     name: str, z: np.ndarray, predictions: np.ndarray, model: UserModel, batch_size: int, device: torch.device
 ) -> NllObjective:
-    """Objective of a round; its data, featurizer and flow on the device."""
+    """Objective of a round, with data, featurizer and flow on the device."""
     rng = np.random.default_rng(2)
     data = NoisyData(model, predictions, dict(zip("abc", z.T, strict=True)), device)
     with seeded_modules(rng):
@@ -168,11 +168,11 @@ def _objective(
 
 
 def _steps_per_second(objective: NllObjective, graph: Graph | None) -> float:
-    """Of the median epoch after the first."""
+    """Steps per second of the median epoch after the first."""
     ends: list[float] = []
     n_epochs = N_EPOCHS if graph is None else max(N_EPOCHS, -(-FIT.worth_a_capture // objective.n_batches))
     module = nn.ModuleList([objective.featurizer, objective.flow])
-    # Every epoch ends with the value of the validation, for which the host waits.
+    # Every epoch ends with the validation loss, for which the host waits.
     fit(
         module,
         objective,
@@ -184,7 +184,7 @@ def _steps_per_second(objective: NllObjective, graph: Graph | None) -> float:
 
 
 def _operations_per_row(objective: NllObjective) -> float:
-    """Counted on a CPU, where torch's counter sees the products within recurrent units as well."""
+    """Operations counted on a CPU, where torch's counter also sees the products within recurrent units."""
     from torch.utils.flop_counter import FlopCounterMode
 
     rows = next(objective.rows())
@@ -194,7 +194,7 @@ def _operations_per_row(objective: NllObjective) -> float:
 
 
 def _peak(device: torch.device) -> float:
-    """Operations a second of a large product in single precision, rounded as torch's convolutions may."""
+    """Operations per second of a large product in single precision, rounded like torch's convolutions."""
     side = SIDE_OF_PRODUCT[device.type]
     a = torch.randn(side, side, device=device, generator=torch.Generator(device).manual_seed(0))
     before = torch.get_float32_matmul_precision()
@@ -203,7 +203,7 @@ def _peak(device: torch.device) -> float:
         seconds = []
         for _ in range(10):
             start = time.perf_counter()
-            # A number of the product, for which the host waits.
+            # Reading a number of the product makes the host wait.
             float((a @ a)[0, 0])
             seconds.append(time.perf_counter() - start)
     finally:

@@ -1,4 +1,4 @@
-"""P-P tests, which show that parameters are in their credible intervals as often as these say.
+"""P-P tests, which check that credible intervals hold the true parameters as often as they should.
 
-A family of problems draws its parameters from the prior and makes data of them; every problem of it is run.
+A family of problems draws parameters from the prior and simulates data with them. Each such problem is run.
 """

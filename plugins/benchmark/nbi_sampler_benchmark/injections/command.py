@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(FAMILIES)}, or a script or module that defines priors and likelihood_of(injection)",
     )
     parser.add_argument("--injections", type=int, default=100, help="how many")
-    parser.add_argument("--out", type=Path, help="folder (build/pp/FAMILY)")
+    parser.add_argument("--out", type=Path, help="folder (default: build/pp/FAMILY)")
 
 
 def pp_test(given: argparse.Namespace) -> int:
-    """Run what has not been run, draw and print; return the exit code, 1 if the test fails."""
+    """Make missing runs, draw and print; return the exit code, which is 1 if the test fails."""
     out = given.out or Path("build/pp") / Path(given.family).stem
     records = run_injections(
         given.family,

@@ -1,4 +1,4 @@
-"""Families of problems whose parameters are drawn from the prior, with a likelihood for every injection."""
+"""Families of problems with parameters from the prior and a likelihood for each injection."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LikelihoodOf = Callable[[Mapping[str, float]], Likelihood]
 
 @dataclass(frozen=True)
 class Family:
-    """Problems that differ in the parameters which made their data.
+    """Problems that differ in the parameters of their data.
 
     Attributes
     ----------
     priors : PriorDict
-        From which the parameters are drawn.
+        Priors from which the parameters are drawn.
     likelihood_of : callable
-        ``(injection) -> Likelihood`` of new data; its noise comes from bilby's generator, or numpy's.
+        ``(injection) -> Likelihood`` of new data, with noise from bilby's or numpy's generator.
     """
 
     priors: PriorDict
@@ -52,7 +52,7 @@ def _microlensing() -> Family:
 
 
 def _two_modes() -> Family:
-    """A likelihood alone, of the square of a parameter: two modes wherever it is not small."""
+    """A likelihood alone of the square of a parameter, with two modes unless it is small."""
     priors = {"a": Uniform(-3, 3), "b": Normal(0, 1), "c": Uniform(-2, 2)}
 
     def expected(theta: np.ndarray) -> np.ndarray:

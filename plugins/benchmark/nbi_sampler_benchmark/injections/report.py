@@ -16,12 +16,12 @@ from nbi_sampler.reports.plots.view import parameter_labels
 
 __all__ = ["passes", "pp_plot", "pp_table"]
 
-# A calibrated sampler falls below these once in 20 tests, and once in 200 parameters.
+# A calibrated sampler falls below these in one of 20 tests, and for one of 200 parameters.
 LEAST_COMBINED, LEAST_OF_A_PARAMETER = 0.05, 0.005
 
 
 class _Levels:
-    """The part of a result that bilby's P-P plot reads: its credible levels were found when it was run."""
+    """The part of a result that bilby's P-P plot reads; its credible levels are already known."""
 
     def __init__(self, levels: Mapping[str, float], labels: Mapping[str, str]) -> None:
         self.levels = levels
@@ -41,16 +41,16 @@ def pp_plot(records: Sequence[Mapping[str, Any]], priors: PriorDict, path: Path)
     Parameters
     ----------
     records : sequence of mapping
-        Of `runs.run_injections`.
+        Records of `runs.run_injections`.
     priors : PriorDict
         For labels.
     path : Path
-        Of the picture.
+        Path of the picture.
 
     Returns
     -------
     namedtuple
-        ``combined_pvalue``, ``pvalues`` and ``names``, of Kolmogorov-Smirnov tests.
+        ``combined_pvalue``, ``pvalues`` and ``names`` of Kolmogorov-Smirnov tests.
     """
     names = list(records[0]["levels"])
     labels = dict(zip(names, parameter_labels(names, priors), strict=True))
@@ -62,7 +62,7 @@ def pp_plot(records: Sequence[Mapping[str, Any]], priors: PriorDict, path: Path)
 
 
 def pp_table(records: Sequence[Mapping[str, Any]], p_values: Any) -> str:
-    """Table in Markdown: p-values beside what is required of them, statuses and costs."""
+    """Table in Markdown: p-values with their limits, statuses and costs."""
     counts = Counter(record["status"] for record in records)
     worst = min(zip(p_values.pvalues, p_values.names, strict=True))
     calls = np.array([record["calls"] for record in records])
@@ -83,5 +83,5 @@ def pp_table(records: Sequence[Mapping[str, Any]], p_values: Any) -> str:
 
 
 def passes(p_values: Any) -> bool:
-    """Return whether the levels are as uniform as they have to be."""
+    """Return whether the levels are uniform within the limits."""
     return p_values.combined_pvalue > LEAST_COMBINED and min(p_values.pvalues) > LEAST_OF_A_PARAMETER

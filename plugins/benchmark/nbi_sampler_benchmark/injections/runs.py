@@ -40,9 +40,9 @@ def run_injections(
     path : Path
         JSON-lines file, appended to as runs finish.
     n_effective : int
-        Of each run.
+        Required effective samples of each run.
     n_processes : int
-        Runs at a time, of one thread each.
+        Simultaneous runs, with one thread each.
     options : mapping
         Further keywords of the sampler.
 
@@ -61,10 +61,10 @@ def _measured(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_injection(source: str, number: int, n_effective: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Draw parameters from the prior, make data of them, and run the sampler.
+    """Draw parameters from the prior, simulate data with them, and run the sampler.
 
-    Every random number follows from the number of the injection. The process has to be one's own: families
-    may draw their noise from global generators.
+    All random numbers follow from the number of the injection. The call needs its own process, because
+    families may draw their noise from global generators.
 
     Returns
     -------

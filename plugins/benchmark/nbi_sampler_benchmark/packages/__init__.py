@@ -1,7 +1,7 @@
-"""Other packages that learn a posterior once for all targets, on the same simulations as `nbi_sampler.NBI`.
+"""Comparison with other packages for amortised inference, on the same simulations as `nbi_sampler.NBI`.
 
-Each runs in a Python environment of its own, because what they need excludes each other. What is in the
-folder `inside` runs there and imports nothing of this package.
+Each package runs in its own Python environment, because their requirements conflict. The code in the folder
+`inside` runs there and imports nothing of this package.
 """
 
 from __future__ import annotations

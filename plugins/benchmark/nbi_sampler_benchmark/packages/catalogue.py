@@ -1,6 +1,6 @@
-"""The packages that can be laid side by side, each with its adapter and what its environment consists of.
+"""The packages that can be compared, each with its adapter and the contents of its environment.
 
-What an adapter is, `inside/worker.py` says.
+`inside/worker.py` describes adapters.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 __all__ = ["PACKAGES", "Package", "package_named"]
 
 ADAPTERS = Path(__file__).parent / "inside"
-# The one of constraints.txt, in every environment: what differs should be the packages.
+# The version of constraints.txt, in every environment, so that only the packages differ.
 TORCH = "torch==2.13.0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package, and how it is set up.
+    """A package and its setup.
 
     Parameters
     ----------
     name : str
-        For people.
+        Name in reports.
     adapter : Path
         Python file; see `inside/worker.py`.
     requirements : tuple of str
-        What its environment consists of, for pip; empty where it runs in this one.
+        Requirements of its environment, for pip; empty if it runs in this one.
     options : mapping
-        For the adapter.
+        Options of the adapter.
     latent : bool
-        Whether it is given coordinates in which the prior is standard normal, as this package makes them for
-        itself; else the parameters as they are.
+        Whether it gets coordinates in which the prior is standard normal, as this package uses itself, or the
+        parameters.
     """
 
     name: str
@@ -54,7 +54,7 @@ PACKAGES: dict[str, Package] = {package.name: package for package in _ALL}
 
 
 def package_named(name: str) -> Package:
-    """One of `PACKAGES`, or the adapter of a user, by the path of its file, in the environment of now.
+    """One of `PACKAGES`, or a user's adapter by the path of its file, which runs in this environment.
 
     Raises
     ------

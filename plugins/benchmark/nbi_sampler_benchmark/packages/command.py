@@ -1,6 +1,6 @@
 """The command that trains several packages on the same simulations.
 
-What a run has found is kept: the command goes on where it was ended, and adds what is new.
+Results are kept, so the command continues after an interruption and adds only what is new.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_package_arguments(parser: argparse.ArgumentParser) -> None:
         "--packages",
         type=_packages,
         default=list(PACKAGES.values()),
-        help=f"with commas, the first against the others: {', '.join(PACKAGES)}, or adapters (.py)",
+        help=f"with commas; the first is compared with the others: {', '.join(PACKAGES)}, or adapters (.py)",
     )
     parser.add_argument("--n-sims", type=integers, default=[1000, 10_000], help="simulations, with commas")
     parser.add_argument("--seeds", type=integers, default=[1], help="with commas")
@@ -41,12 +41,12 @@ def add_package_arguments(parser: argparse.ArgumentParser) -> None:
         "--options", type=json.loads, default={}, help='JSON: {"sbi-nsf": {"embedding": "fc"}}'
     )
     parser.add_argument("--held-out", type=int, default=Sizes.n_held_out, help="simulations for the NLL")
-    parser.add_argument("--targets", type=int, default=Sizes.n_targets, help="those to draw for")
+    parser.add_argument("--targets", type=int, default=Sizes.n_targets, help="number with draws")
     parser.add_argument("--draws", type=int, default=Sizes.n_draws, help="for each target")
     parser.add_argument("--environments", type=Path, default=cache_folder(), help="folder (%(default)s)")
-    parser.add_argument("--no-install", action="store_true", help="make no environment that is not there")
-    parser.add_argument("--minutes", type=float, help="after which a run is given up")
-    parser.add_argument("--out", type=Path, help="folder (build/packages/PROBLEM)")
+    parser.add_argument("--no-install", action="store_true", help="do not make missing environments")
+    parser.add_argument("--minutes", type=float, help="time limit of a run")
+    parser.add_argument("--out", type=Path, help="folder (default: build/packages/PROBLEM)")
 
 
 def _packages(text: str) -> list[Package]:
@@ -57,12 +57,12 @@ def _packages(text: str) -> list[Package]:
 
 
 def compare_packages(given: argparse.Namespace) -> int:
-    """Make what has not been made, write the report, and return the exit code: 1 if any run failed."""
+    """Make missing runs, write the report, and return the exit code, which is 1 if any run failed."""
     out = given.out or Path("build/packages") / Path(given.problem).stem
     out.mkdir(parents=True, exist_ok=True)
     pythons, missing = _environments(given.packages, given.environments, not given.no_install)
     packages = [package for package in given.packages if package.name in pythons]
-    # bilby's own likelihoods ask for what it warns of, which would come before every report.
+    # bilby's own likelihoods cause these warnings, which would precede every report.
     warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
     problem = load_problem(given.problem)
     simulated, digest = SimulatedProblem(problem), describe(problem)["digest"]
@@ -99,7 +99,7 @@ def compare_packages(given: argparse.Namespace) -> int:
 def _environments(
     packages: Sequence[Package], folder: Path, install: bool
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """Interpreters by package, and why there is none for others."""
+    """Interpreters by package, and the reasons for missing ones."""
     pythons, missing = {}, {}
     for package in packages:
         try:

@@ -1,6 +1,6 @@
-"""Python environments for packages that cannot share one: made when they are first needed, and kept.
+"""Python environments for packages that cannot share one; they are made on first use, and kept.
 
-Nothing that fails here is fatal: whoever asks is told why there is none.
+A failure here is not fatal. The caller gets the reason.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 
 __all__ = ["EnvironmentMissing", "cache_folder", "python_for"]
 
-# Written last: an environment without it was not completed.
+# Written last, so an environment without this file is incomplete.
 COMPLETE = "complete"
 LONGEST_INSTALLATION = 1800.0
 
 
 class EnvironmentMissing(RuntimeError):
-    """There is no environment for a package, and the text says why."""
+    """There is no environment for a package; the message gives the reason."""
 
 
 def cache_folder() -> Path:
-    """Folder of the environments unless said otherwise: the user's folder for caches."""
+    """Default folder of the environments, in the user's folder for caches."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "nbi-sampler" / "environments"
 
@@ -38,16 +38,16 @@ def python_for(requirements: Sequence[str], folder: Path, install: bool = True) 
     Parameters
     ----------
     requirements : sequence of str
-        For pip, with versions; this process's own interpreter does where there are none.
+        Requirements with versions for pip. Without any, the interpreter is that of this process.
     folder : Path
-        With a folder for each environment, named after its first requirement and all of them together.
+        Folder of all environments. Each is named after its first requirement and a digest of all.
     install : bool
-        Whether to make one that is not there.
+        Whether to make a missing environment.
 
     Raises
     ------
     EnvironmentMissing
-        If there is none and it may or can not be made.
+        If there is none and it must not or cannot be made.
     """
     if not requirements:
         return Path(sys.executable)
@@ -58,7 +58,7 @@ def python_for(requirements: Sequence[str], folder: Path, install: bool = True) 
     if (place / COMPLETE).exists():
         return python
     if not install:
-        raise EnvironmentMissing(f"no environment in {place}, and none was to be made: pip install {wanted}")
+        raise EnvironmentMissing(f"no environment in {place}, and none may be made: pip install {wanted}")
     print(f"making an environment for {wanted} in {place}", file=sys.stderr)
     shutil.rmtree(place, ignore_errors=True)
     venv.create(place, with_pip=False, symlinks=os.name != "nt")
@@ -68,7 +68,7 @@ def python_for(requirements: Sequence[str], folder: Path, install: bool = True) 
 
 
 def _install(python: Path, requirements: Sequence[str]) -> None:
-    """By the pip of this environment, which spares making one for each."""
+    """Install with the pip of this environment, so that no other pip is needed."""
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *requirements]
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Plots of what packages learn from how many simulations. Needs matplotlib."""
+"""Plots of the information that packages gain from a number of simulations. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def learning_figure(records: Sequence[dict[str, Any]]) -> Figure:
     for name, colour in zip(names, cycle(COLOURS), strict=False):
         rows = sorted((r for r in records if r["label"] == name), key=lambda record: record["n_sims"])
         _draw(panels[0], rows, [row["gain"] for row in rows], name, colour)
-        # Zeros have no place on an axis of logarithms.
+        # A logarithmic axis cannot show zeros.
         _draw(panels[1], rows, [max(row["efficiency"], 1e-4) for row in rows], name, colour)
         _draw(panels[2], rows, [max(row["training"]["cpu_seconds"], 1e-2) for row in rows], name, colour)
     texts = ("information gained / nats", "median efficiency", "training / s of the processor")

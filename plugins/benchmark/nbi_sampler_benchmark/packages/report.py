@@ -1,4 +1,4 @@
-"""Report of packages on the same simulations, for people: a table, a page and JSON."""
+"""Report of packages on the same simulations: a table, a page and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["packages_table", "rows_of", "write_report"]
 
 Array = NDArray[np.float64]
 
-# Heading, value, how it is written, which is better.
+# Heading, value, format, and whether larger or smaller is better.
 _COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], float | None], str, str], ...] = (
     ("held-out NLL", lambda row: row["nll"], ".2f", "low"),
     ("information gained / nats", lambda row: row["gain"], ".2f", "high"),
@@ -33,31 +33,31 @@ _COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], float | None], str, str], 
     ("epochs", lambda row: row.get("epochs"), ",.0f", ""),
 )
 _NOTE = (
-    "Means over held-out simulations that no package has seen. NLL is the mean of -log q(theta | x) in the "
-    "parameters themselves, behind the first package with its paired standard error; the information gained "
-    "is log q less log prior. Efficiency is ESS / draws; draws outside of the prior count, with weight zero; "
-    "they need no call of the likelihood, hence the effective samples per call. Medians over the targets. "
-    "The best of a number of simulations is in blue."
+    "Means over simulations on which no package was trained. NLL is the mean of -log q(theta | x) in the "
+    "parameters, and its excess over the first package has a paired standard error; the information gained "
+    "is log q minus log prior. Efficiency is ESS / draws, where draws outside of the prior count with weight "
+    "zero. They need no likelihood call, so effective samples per call ignore them. Medians over targets. "
+    "The best value for each number of simulations is blue."
 )
 
 
 def rows_of(
     records: Sequence[dict[str, Any]], densities: Sequence[Array], first: str
 ) -> list[dict[str, Any]]:
-    """Records with a label, and how far each is behind the first package on the same simulations.
+    """Records with a label, and the excess NLL of each over the first package on the same simulations.
 
     Parameters
     ----------
     records : sequence of dict
     densities : sequence of ndarray, shape (n_held_out,)
-        Log densities of the held-out parameters, of each record.
+        Log densities of the held-out parameters for each record.
     first : str
-        Name of the package that the others are compared with.
+        Package that the others are compared with.
 
     Returns
     -------
     list of dict
-        With ``label``, ``nll_behind`` and ``nll_behind_err``, NaN where there is nothing to compare with.
+        Have ``label``, ``nll_behind`` and ``nll_behind_err``, which are NaN without a comparison.
     """
     reference = {
         (record["n_sims"], record["seed"]): log_q
@@ -80,7 +80,7 @@ def rows_of(
 
 
 def packages_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line for each run, as Markdown."""
+    """Table with one row for each run, as Markdown."""
     header = ["simulations", "package", "NLL behind the first", *(name for name, *_ in _COLUMNS)]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for row in rows:
@@ -101,7 +101,7 @@ def write_report(
     rows : sequence of dict
         See `rows_of`.
     missing : mapping of str to str
-        Packages and runs that are not there, and why.
+        Missing packages and runs, with reasons.
 
     Returns
     -------

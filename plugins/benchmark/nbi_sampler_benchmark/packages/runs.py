@@ -1,6 +1,6 @@
-"""Runs of packages on the simulations of one problem: each in a process with one thread, kept once done.
+"""Runs of packages on the simulations of one problem, each in a process with one thread.
 
-A run that is in the file is not made again.
+A run that is in the file is not repeated.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Sizes:
     Parameters
     ----------
     n_held_out : int
-        Simulations that nobody learns from.
+        Number of held-out simulations.
     n_targets : int
-        Those of them that draws are weighed for.
+        Number of held-out simulations whose draws are weighted.
     n_draws : int
-        For each target.
+        Number of draws for each target.
     """
 
     n_held_out: int = 1000
@@ -57,19 +57,20 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageRun:
-    """One run of a package; two equal runs are the same line of the file.
+    """One run of a package; equal runs have one line in the file.
 
     Parameters
     ----------
     problem, digest : str
-        Its name, and what tells it from others of that name; see `loader.describe`.
+        Name of the problem, and a digest that distinguishes it from others with that name; see
+        `loader.describe`.
     package : str
     requirements : tuple of str
-        Of its environment.
+        Requirements of its environment.
     options : dict
-        For its adapter.
+        Options for its adapter.
     latent : bool
-        Whether it sees z in place of the parameters.
+        Whether it gets z in place of the parameters.
     n_sims, seed : int
     sizes : Sizes
     """
@@ -86,19 +87,19 @@ class PackageRun:
 
     @property
     def name(self) -> str:
-        """One word for files: equal for equal runs."""
+        """A word for file names that is equal for equal runs."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.package}-{self.n_sims}-{self.seed}-{digest}"
 
 
 def records_of(runs: Sequence[PackageRun], folder: Path) -> list[dict[str, Any]]:
-    """Records of those runs that have been made, in the order of the runs."""
+    """Records of the finished runs, in the order of the runs."""
     made = {_run_of(record).name: record for record in read_records(folder / "runs.jsonl")}
     return [made[run.name] for run in runs if run.name in made]
 
 
 def densities_of(record: dict[str, Any], folder: Path) -> Array:
-    """Log densities of the held-out parameters, shape (n_held_out,), of a run that has been made."""
+    """Log densities of the held-out parameters, shape (n_held_out,), from a finished run."""
     with np.load(folder / "densities" / f"{_run_of(record).name}.npz") as saved:
         return saved["log_q"]
 
@@ -111,7 +112,7 @@ def make_run(
     folder: Path,
     seconds: float | None = None,
 ) -> dict[str, Any] | str:
-    """Hand the simulations to a package, weigh what comes back, and keep it.
+    """Pass the simulations to a package, weight its draws, and keep the record.
 
     Parameters
     ----------
@@ -121,14 +122,14 @@ def make_run(
         Interpreter of its environment.
     simulated : SimulatedProblem
     folder : Path
-        For ``runs.jsonl`` and the folder ``densities``.
+        Folder for ``runs.jsonl`` and the folder ``densities``.
     seconds : float, optional
-        After which the run is given up.
+        Time limit of the run.
 
     Returns
     -------
     dict or str
-        The record, or what went wrong.
+        The record, or a description of the failure.
     """
     training = simulated.simulations(run.n_sims, run.seed, "training")
     held_out = simulated.simulations(run.sizes.n_held_out, run.seed, "held out")
@@ -143,7 +144,7 @@ def make_run(
     )
     with _exchange(folder / "exchange" / run.name) as exchange:
         task.save(exchange / worker.TASK)
-        # A path for modules that the user has set must not reach into environments of others.
+        # The user's path for modules must not affect other environments.
         apart = ["-I"] if package.requirements else []
         words = [worker.__file__, str(package.adapter), str(exchange), json.dumps(run.options)]
         failure = failure_of([str(python), *apart, *words], seconds, folder=exchange)

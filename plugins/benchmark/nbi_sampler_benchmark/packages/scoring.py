@@ -1,6 +1,6 @@
-"""Scores of a learnt posterior: its density at held-out parameters, its draws weighed by the likelihood.
+"""Scores of a learnt posterior: its density at held-out parameters, and the weights of its draws.
 
-Densities are relative to the prior here, in which the coordinates of a package cancel.
+Densities are relative to the prior, so that they do not depend on the coordinates of a package.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def make_task(
     ----------
     simulated : SimulatedProblem
     training, held_out : Simulations
-        Targets are the first held-out data and, after them, the problem's own.
+        The targets are the first held-out data, followed by the problem's own.
     n_targets, n_draws : int
-        Of held-out data, and for each of them.
+        Number of held-out targets, and of draws for each.
     latent : bool
-        Whether parameters are given as z.
+        Whether parameters are passed as z.
     seed : int
     """
     return Task(
@@ -57,7 +57,7 @@ def make_task(
 
 
 def held_out_log_q(simulated: SimulatedProblem, held_out: Simulations, answer: Answer, latent: bool) -> Array:
-    r"""Log density of held-out parameters at their data, shape (m,), whatever the coordinates of the answer.
+    r"""Log density of held-out parameters at their data, shape (m,), for any coordinates of the answer.
 
     .. math:: \log q(\theta | x) = \log q(z | x) - \log N(z; 0, I) + \log p(\theta)
     """
@@ -78,16 +78,15 @@ def score(
     answer : Answer
     task : Task
     latent : bool
-        Whether task and answer are in z.
+        Whether task and answer use z.
 
     Returns
     -------
     dict
-        ``nll``, mean of -log q(theta | x) in the parameters themselves, and its standard error; ``gain``,
-        mean of log q less log prior; median and quartiles of the ``efficiency`` of the targets, every draw
-        counted; ``outside``, share of the draws outside of the prior, which cost no call; ``ess_per_call``,
-        median of the targets; and for the problem's own data ``own_efficiency``, ``own_log_evidence`` and
-        its error.
+        ``nll``, mean of -log q(theta | x) in the parameters, and its standard error; ``gain``, mean of log q
+        minus log prior; median and quartiles of the ``efficiency`` of the targets over all draws;
+        ``outside``, share of draws outside of the prior, which cost no call; ``ess_per_call``, median of the
+        targets; and for the problem's own data ``own_efficiency``, ``own_log_evidence`` and its error.
     """
     log_q = held_out_log_q(simulated, held_out, answer, latent)
     gain = log_q - simulated.log_prior(held_out.theta)
@@ -118,7 +117,7 @@ def score(
 def _log_weights(
     simulated: SimulatedProblem, x: Array, draws: Array, log_q: Array, latent: bool
 ) -> tuple[Array, int]:
-    """Log likelihood plus log prior less log q, shape (n,), and how many draws needed a likelihood."""
+    """Log likelihood plus log prior minus log q, shape (n,), and the number of likelihood calls."""
     log_prior = log_normal(draws) if latent else simulated.log_prior(draws)
     inside = np.isfinite(log_prior) & np.isfinite(log_q)
     log_weights = np.full(len(draws), -np.inf)

@@ -1,6 +1,6 @@
-"""A problem whose data can be simulated: many of them for training, and the likelihood of any one.
+"""A problem whose data can be simulated: simulations for training, and the likelihood of each data set.
 
-Everything comes from the problem: parameters from its priors, noise from its likelihood.
+Parameters come from the priors of the problem, and noise comes from its likelihood.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["SimulatedProblem", "Simulations"]
 
 Array = NDArray[np.float64]
 
-# A block has a stream of its own, so that fewer simulations are the first of more.
+# Each block has its own random stream, so fewer simulations are the first of more.
 BLOCK = 500
 
 
 @dataclass(frozen=True)
 class Simulations:
-    """Simulated data and what made them.
+    """Simulated data with their parameters.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Simulations:
     x : ndarray, shape (n, n_data)
         Predictions with noise.
     sigma : ndarray, shape (n, n_data), or None
-        Standard deviations of the noise, where it is Gaussian.
+        Standard deviations of the noise, if it is Gaussian.
     """
 
     z: Array
@@ -53,12 +53,12 @@ class Simulations:
 
 
 class SimulatedProblem:
-    """A problem, its data simulated from its priors and weighed by its likelihood.
+    """A problem whose priors and likelihood simulate data, and whose likelihood gives weights.
 
     Parameters
     ----------
     problem : Problem
-        Whose likelihood holds its data as ``y``, as bilby's likelihoods of one variable do.
+        A problem whose likelihood holds its data as ``y``, as bilby's likelihoods of one variable do.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class SimulatedProblem:
     Raises
     ------
     ValueError
-        If data cannot be simulated from its likelihood.
+        If the likelihood cannot simulate data.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -87,16 +87,16 @@ class SimulatedProblem:
         self._blocks: dict[tuple[int, str], list[Simulations]] = {}
 
     def simulations(self, n: int, seed: int, purpose: str) -> Simulations:
-        """Parameters from the prior and data from the likelihood; those with a finite prediction.
+        """Parameters from the prior and data from the likelihood, if the prediction is finite.
 
-        Made once, and fewer are the first of more.
+        Simulations are cached, and fewer simulations are the first of more.
 
         Parameters
         ----------
         n : int
         seed : int
         purpose : str
-            Another one gives other simulations.
+            Another seed gives other simulations.
         """
         blocks = self._blocks.setdefault((seed, purpose), [])
         while sum(len(block.z) for block in blocks) < n:
@@ -104,7 +104,7 @@ class SimulatedProblem:
         return _joined(blocks, n)
 
     def evaluator(self, x: Array) -> Evaluator:
-        """Make the log-likelihood of draws of z, had the data been ``x``, shape (n_data,)."""
+        """Make the log-likelihood of draws of z for the data ``x``, shape (n_data,)."""
         likelihood = copy.copy(self.problem.likelihood)
         likelihood.y = x.astype(np.asarray(likelihood.y).dtype).reshape(np.shape(likelihood.y))
         function = likelihood_function(likelihood, use_ratio=False)
@@ -130,7 +130,7 @@ class SimulatedProblem:
 
 
 def _sigma(forward: ForwardModel, columns: dict[str, Array], shape: tuple[int, ...]) -> Array | None:
-    """Standard deviations of Gaussian noise, known or a parameter; None for other noise."""
+    """Standard deviations of Gaussian noise, constant or a parameter; None for other noise."""
     if isinstance(forward, GaussianModel) and "sigma" in columns:
         return np.broadcast_to(np.abs(columns["sigma"])[:, None], shape)
     return None if forward.uncertainty is None else np.broadcast_to(forward.uncertainty, shape)

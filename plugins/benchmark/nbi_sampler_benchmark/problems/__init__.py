@@ -1,1 +1,1 @@
-"""Problems of known evidence in bilby form, and problems of users from scripts and modules."""
+"""Problems of known evidence for bilby, and users' problems from scripts and modules."""

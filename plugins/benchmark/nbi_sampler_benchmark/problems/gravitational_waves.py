@@ -33,7 +33,7 @@ FIXED = "a_1 a_2 tilt_1 tilt_2 phi_12 phi_jl psi ra dec geocent_time phase".spli
 
 @contextmanager
 def _bilby_generator(seed: int) -> Iterator[None]:
-    """Lend bilby a seeded global generator, for noise and prior checks, and put the old one back."""
+    """Give bilby a seeded global generator for noise and tests of priors, and restore the old one."""
     holder = bilby.core.utils.random.Generator
     before = holder.rng
     holder.rng = np.random.default_rng(seed)
@@ -52,13 +52,13 @@ def binary_black_hole() -> tuple[bilby.Likelihood, PriorDict, dict[str, float]]:
     tuple
         Likelihood, priors and the injected parameters.
     """
-    # The noise comes first: the validation of priors draws from the same generator.
+    # The noise is drawn first, because the validation of priors draws from the same generator.
     likelihood = injected_black_hole(TRUTH)
     return likelihood, mass_and_distance_priors(), dict(TRUTH)
 
 
 def mass_and_distance_priors() -> PriorDict:
-    """Priors of black holes whose masses, distance and inclination are free."""
+    """Priors of black holes with free masses, distance and inclination."""
     import bilby.gw
 
     priors = bilby.gw.prior.BBHPriorDict()
@@ -69,7 +69,7 @@ def mass_and_distance_priors() -> PriorDict:
 
 
 def injected_black_hole(injection: Mapping[str, float]) -> bilby.Likelihood:
-    """Likelihood of a signal in the noise of two detectors, which comes from bilby's generator."""
+    """Likelihood of a signal in the noise of two detectors, which bilby's generator draws."""
     import bilby.gw
 
     generator = bilby.gw.WaveformGenerator(

@@ -1,7 +1,7 @@
-"""Problems of any size whose evidence is known: `growing_problem("modes8")` has eight dimensions.
+"""Problems of any size with known evidence: `growing_problem("modes8")` has eight dimensions.
 
-Three families, by what grows: Gaussian modes and curved valleys in the number of parameters, a straight line
-in the number of its data. `scaling` runs them.
+There are three families: Gaussian modes and curved valleys grow in the number of parameters, and a straight
+line grows in the number of its data. `scaling` runs them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from nbi_sampler_benchmark.problems.random_mixtures import GaussianMixture
 
 __all__ = ["FAMILIES", "GrowingProblem", "growing_problem"]
 
-# Of the modes, in units of the prior's width: far apart from four dimensions on, which no size changes.
+# Widths of the modes, in units of the prior's width. From four dimensions on the modes are well separated.
 MASSES = (0.5, 0.3, 0.2)
 WIDTH = 0.05
 CENTRES_WITHIN = (0.2, 0.8)
-# Of the valleys, in every direction.
+# Width of the valleys, in every direction.
 HALF_WIDTH = 5.0
-# Of the line: its slope, its offset and the priors of these; the noise is 1.
+# Slope and offset of the line, and their priors; the noise is 1.
 SLOPE, SLOPES = 0.5, (0.0, 5.0)
 OFFSET, OFFSETS = 0.2, (-2.0, 2.0)
 
@@ -42,7 +42,7 @@ class GrowingProblem(NamedTuple):
     likelihood : bilby.Likelihood
     priors : PriorDict
     log_evidence : float
-        Exact.
+        The exact value.
     """
 
     likelihood: bilby.Likelihood
@@ -51,7 +51,7 @@ class GrowingProblem(NamedTuple):
 
 
 def growing_problem(name: str) -> GrowingProblem | None:
-    """Likelihood, priors and evidence of a family's member; the same name gives the same problem.
+    """Likelihood, priors and evidence of one problem of a family; equal names give equal problems.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def growing_problem(name: str) -> GrowingProblem | None:
 
 
 def _modes(n_dim: int) -> GrowingProblem:
-    """Three separate Gaussian modes of different mass; the sampler knows the likelihood alone."""
+    """Three separate Gaussian modes with different masses; the sampler knows only the likelihood."""
     centres = np.random.default_rng([20231206, n_dim]).uniform(*CENTRES_WITHIN, (len(MASSES), n_dim))
     mixture = GaussianMixture(np.array(MASSES), centres, np.full(len(MASSES), WIDTH))
     priors = PriorDict({name: Uniform(0.0, 1.0) for name in mixture.names})
@@ -79,9 +79,9 @@ def _modes(n_dim: int) -> GrowingProblem:
 
 
 def _valleys(n_dim: int) -> GrowingProblem | None:
-    """Rosenbrock's curved valley in every pair of parameters, cut by the edge of the prior.
+    """Rosenbrock's curved valley in each pair of parameters, truncated by the edge of the prior.
 
-    The pairs are independent, so that the evidence is a power of that of one pair.
+    The pairs are independent, so the evidence is a power of that of one pair.
     """
     if n_dim % 2:
         return None
@@ -104,13 +104,13 @@ def _valley_density(x: float) -> float:
 
 
 def _line(n_data: int) -> GrowingProblem:
-    """A straight line with noise of known size: the posterior narrows as the square root of the data."""
+    """A straight line with known noise; the posterior narrows as the square root of the number of data."""
     x = np.linspace(0.0, 10.0, n_data)
     y = line_model(x, SLOPE, OFFSET) + np.random.default_rng([1, n_data]).normal(size=n_data)
     priors = PriorDict(dict(m=Uniform(*SLOPES), c=Uniform(*OFFSETS)))
     design = np.stack([x, np.ones(n_data)], axis=1)
     best = np.linalg.lstsq(design, y, rcond=None)[0]
-    # The posterior is inside the prior by nine of its widths and more from a hundred data on.
+    # With a hundred data or more, the posterior is at least nine of its widths inside the prior.
     log_peak = -0.5 * float(np.sum((y - design @ best) ** 2)) - 0.5 * n_data * math.log(2.0 * math.pi)
     log_volume = math.log(2.0 * math.pi) - 0.5 * float(np.linalg.slogdet(design.T @ design)[1])
     log_prior = -math.log((SLOPES[1] - SLOPES[0]) * (OFFSETS[1] - OFFSETS[0]))

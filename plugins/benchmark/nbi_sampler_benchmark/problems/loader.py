@@ -1,6 +1,6 @@
-"""Problem loader: a name of the benchmark, a script, or a module.
+"""Loader of problems from names of the benchmark, scripts or modules.
 
-Called in processes of their own, because a user's script is run to get at what it defines.
+It is called in a separate process, because it runs a user's script.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RUN_NAME = "nbi_benchmark"
 
 
 class ProblemError(ValueError):
-    """No problem of that name, script or module, or one that defines none."""
+    """There is no problem, script or module with that name, or it defines none."""
 
 
 def known_problem(name: str) -> str:
@@ -41,10 +41,10 @@ def known_problem(name: str) -> str:
 
 
 def load_problem(name: str) -> Problem:
-    """Likelihood and priors by the name of a problem, the path of a script, or the name of a module.
+    """Likelihood and priors from the name of a problem, the path of a script, or the name of a module.
 
-    A script is run under another name than ``__main__``. Where it calls ``bilby.run_sampler`` all the same,
-    it ends there, and what it hands over is taken.
+    A script runs under another name than ``__main__``. If it calls ``bilby.run_sampler`` all the same, it
+    ends there, and the arguments of the call are used.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def load_problem(name: str) -> Problem:
     Returns
     -------
     Problem
-        Of unknown evidence (NaN), if it is not one of the benchmark's own. Its truth is what the script calls
+        The evidence is unknown (NaN) unless the problem is the benchmark's own. The truth of a script is its
         ``injection_parameters`` or ``truth``.
 
     Raises
@@ -66,7 +66,7 @@ def load_problem(name: str) -> Problem:
         return get_problem(name)
     names = names_of(name)
     try:
-        # bilby fills what priors lack with its defaults; it would otherwise do so in each run.
+        # bilby adds defaults for missing priors; without this it would do so in each run.
         likelihood, priors = script.defined_in(names, name)
     except script.ScriptError as error:
         raise ProblemError(str(error)) from error
@@ -80,7 +80,7 @@ def load_problem(name: str) -> Problem:
 
 
 def describe(problem: Problem) -> dict[str, Any]:
-    """Description of a problem for people and for the table of runs, for JSON.
+    """Description of a problem in values that JSON can hold, for people and for the table of runs.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def describe(problem: Problem) -> dict[str, Any]:
     -------
     dict
         ``name``, ``names`` and ``labels`` of the sampled parameters, ``truth``, ``log_evidence`` and its
-        error, ``seconds_per_call`` of the likelihood, and a ``digest``, which a change of data, model or
-        priors changes.
+        error, ``seconds_per_call`` of the likelihood, and a ``digest``, which changes with the data, the
+        model and the priors.
     """
     space = ParameterSpace(problem.priors)
     function = likelihood_function(problem.likelihood, use_ratio=False)
@@ -113,7 +113,7 @@ def describe(problem: Problem) -> dict[str, Any]:
 
 
 def names_of(name: str) -> dict[str, Any]:
-    """Names that a script or a module defines, or hands to bilby."""
+    """Names that a script or a module defines, or passes to bilby."""
     try:
         return script.names_of(name, RUN_NAME)
     except script.ScriptError as error:

@@ -1,6 +1,6 @@
 """Predictions and log-likelihoods of the benchmark problems.
 
-Argument names are the names of the sampled parameters, because bilby reads them from the signature.
+Arguments are named like the sampled parameters, because bilby reads the names from the signature.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def line_model(x: np.ndarray, m: float, c: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _batman_model(times: bytes) -> tuple[Any, Any]:
-    """Set up batman once per time grid, which costs more than the light curve itself."""
+    """Set up batman once for each time grid, because this costs more than the light curve itself."""
     import batman
 
     params = batman.TransitParams()
@@ -139,12 +139,12 @@ def eggbox_log_likelihood(x: np.ndarray) -> float:
 
 
 class FunctionLikelihood(bilby.Likelihood):
-    """Log-likelihood given by a function of the parameters in order.
+    """Log-likelihood from a function of the parameters in order.
 
     Parameters
     ----------
     keys : list of str
-        Parameter names, in the order the function wants them.
+        Parameter names, in the order of the function.
     function : callable
         Takes an ndarray, shape (n_dim,), returns log L.
     """
@@ -155,6 +155,6 @@ class FunctionLikelihood(bilby.Likelihood):
         self.function = function
 
     def log_likelihood(self, parameters: dict[str, float] | None = None) -> float:
-        """Log-likelihood of one point; without an argument, of the point that bilby has stored."""
+        """Log-likelihood of one point; the default is the point that bilby has stored."""
         values = self.parameters if parameters is None else parameters
         return self.function(np.array([values[key] for key in self.keys]))

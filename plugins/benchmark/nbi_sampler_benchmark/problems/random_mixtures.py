@@ -1,9 +1,9 @@
 """Random Gaussian mixtures of known evidence: a search for wrong evidences with a healthy status.
 
-One to ten dimensions, one to six modes, widths over three decades, some cut by the edges of the prior; the
-sampler knows the likelihood alone. The modes of a mixture have one width, or, in "uneven" ones, each its own:
-then a narrow mode may have a millionth of the prior in which it shows beside a wide one, and no sampler that
-only calls the likelihood can find it.
+They have one to ten dimensions, one to six modes, and widths over three decades; edges of the prior truncate
+some. The sampler knows only the likelihood. The modes of a mixture have one width, or, in "uneven" mixtures,
+different ones. A narrow mode beside a wide one may then stand out in only a millionth of the prior, and no
+sampler that only calls the likelihood can find it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVEN, UNEVEN = "mixture", "uneven"
 MOST_DIMENSIONS = 10
 MOST_MODES = 6
 LOG10_WIDTHS = (-3.5, -0.5)
-# What counts as wrong, and how often it may happen.
+# Definition of a wrong result, and its largest rate.
 WRONG_BEYOND = 4.0
 LARGEST_RATE = 1 / 200
 
@@ -41,7 +41,7 @@ class GaussianMixture(bilby.Likelihood):
     Parameters
     ----------
     masses : ndarray, shape (n_modes,)
-        :math:`p_k`, summing to 1.
+        :math:`p_k`, which sum to 1.
     centres : ndarray, shape (n_modes, n_dim)
     widths : ndarray, shape (n_modes,)
         In units of the prior's width.
@@ -62,14 +62,14 @@ class GaussianMixture(bilby.Likelihood):
 
     @property
     def log_evidence(self) -> float:
-        """Exact: each mode's mass within the cube."""
+        """Exact sum of the masses of the modes within the cube."""
         above = ndtr((1.0 - self.centres) / self.widths[:, None])
         below = ndtr(-self.centres / self.widths[:, None])
         return float(np.log(self.masses @ np.prod(above - below, axis=1)))
 
 
 def mixture_named(name: str) -> tuple[GaussianMixture, PriorDict] | None:
-    """Likelihood and priors of one random problem; the same name gives the same problem.
+    """Likelihood and priors of one random problem; equal names give equal problems.
 
     Parameters
     ----------
@@ -94,22 +94,22 @@ def mixture_named(name: str) -> tuple[GaussianMixture, PriorDict] | None:
 
 
 def contradicted(record: dict[str, Any]) -> bool:
-    """Return whether a run said "ok" and its evidence is wrong by more than four of its errors."""
+    """Return whether a run has status "ok" and an evidence that is wrong by more than four of its errors."""
     return record["status"] == Status.OK and abs(record["pull"]) > WRONG_BEYOND
 
 
 def search_table(records: Sequence[dict[str, Any]]) -> str:
-    """Table of statuses, and of how often "ok" was wrong, by number of modes.
+    """Table of statuses, and of wrong results with status "ok", by number of modes.
 
     Parameters
     ----------
     records : sequence of dict
-        Lines of a benchmark file, of problems of this module.
+        Records of a benchmark file for problems of this module.
 
     Returns
     -------
     str
-        Markdown, and below it the problems with a wrong evidence and status "ok".
+        Markdown, followed by the problems with a wrong evidence and status "ok".
     """
     lines = ["| modes | runs | ok | ok and wrong |", "|---|---|---|---|"]
     named = [(record, mixture_named(record["problem"])) for record in records]

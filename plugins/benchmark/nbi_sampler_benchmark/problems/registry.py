@@ -1,7 +1,7 @@
-"""The inference problems of the benchmark, in bilby form; `get_problem(name)` builds one.
+"""The inference problems of the benchmark for bilby; `get_problem(name)` builds one.
 
-Data and seeds are fixed for ever: `references.json` holds for exactly these. Heavy packages
-are imported by the problems that need them.
+Data and seeds never change, because `references.json` belongs to exactly these. Each problem imports its own
+heavy packages.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ Parts = tuple[bilby.Likelihood, PriorDict, "dict[str, float] | None"]
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A likelihood, its priors, and what is known about the answer.
+    """A likelihood, its priors, and the known answer.
 
     Parameters
     ----------
     name : str
         Name in the registry.
     likelihood : bilby.Likelihood
-        What to sample.
+        Priors of the sampled and fixed parameters.
     priors : PriorDict
-        Over the sampled and fixed parameters.
+        Likelihood of the sampled and fixed parameters.
     truth : dict or None
-        Parameters that made the data, where there are data.
+        Parameters of the simulated data, if there are data.
     log_evidence, log_evidence_err : float
-        Reference value of log Z and its error; NaN where it is not known.
+        Reference value of log Z and its error; NaN if it is unknown.
     """
 
     name: str
@@ -79,7 +79,7 @@ def _sine() -> Parts:
 
 
 def _sine_demo() -> Parts:
-    # The legacy generator, in this order of calls, makes the data of the paper's own demo.
+    # The legacy generator with this order of calls gives the data of the paper's demo.
     generator = np.random.RandomState(4)
     bounds = dict(phi0=(0, 2 * np.pi), A=(-4, 8), omega=(2 * np.pi, 10 * np.pi))
     truth = {key: low + width * float(generator.uniform()) for key, (low, width) in bounds.items()}
@@ -205,7 +205,7 @@ def get_problem(name: str) -> Problem:
     Returns
     -------
     Problem
-        With fresh likelihood and priors.
+        The likelihood and priors are new objects.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def is_problem(name: str) -> bool:
 
 
 def _of_known_evidence(name: str) -> Problem | None:
-    """A random mixture, a member of a growing family or a hard shape; None for another name."""
+    """A random mixture, a problem of a growing family or a hard shape; None for another name."""
     mixture = mixture_named(name)
     known = growing_problem(name) or hard_shape(name)
     found = known if mixture is None else (*mixture, mixture[0].log_evidence)
@@ -255,6 +255,6 @@ def _of_known_evidence(name: str) -> Problem | None:
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     name: partial(get_problem, name) for name in _BUILDERS if name != "gaussian5d"
 }
-# Of exactly known evidence: a posterior inside its prior, a Gaussian, many modes, and a curved ridge that the
-# prior cuts off.
+# Problems of exactly known evidence: a posterior inside its prior, a Gaussian, many modes, and a curved ridge
+# that the prior truncates.
 CALIBRATION_PROBLEMS = ("linear", "gaussian5d", "eggbox", "rosenbrock")

@@ -1,1 +1,1 @@
-"""Tables of what was measured beside what is required, and the parts of HTML pages."""
+"""Tables of measured and required figures, and the parts of HTML pages."""

@@ -1,4 +1,4 @@
-"""Calibration of the error that a run reports for its evidence, where that is known exactly."""
+"""Calibration of the reported error of log Z, on problems with exactly known evidence."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from nbi_sampler_benchmark.problems.registry import CALIBRATION_PROBLEMS
 
 __all__ = ["calibration_table", "standardised_errors"]
 
-# Twice, and one and a half times, the standard error of 100 seeds.
+# Limits: twice, and one and a half times, the standard error of 100 seeds.
 LARGEST_MEAN = 0.2
 SPREAD_RANGE = (0.9, 1.1)
 
 
 def standardised_errors(records: Sequence[dict[str, Any]], problem: str) -> np.ndarray:
-    """Errors of log Z in units of the errors that the runs reported for it.
+    """Errors of log Z in units of the errors that the runs reported.
 
     Parameters
     ----------
     records : sequence of dict
-        Lines of a benchmark file.
+        Records of a benchmark file.
     problem : str
-        Which of them.
+        Name of the problem.
 
     Returns
     -------
     ndarray, shape (n_runs,)
-        Of zero mean and unit standard deviation where the reported errors are right.
+        They have zero mean and unit standard deviation if the reported errors are right.
     """
     return np.array([record["pull"] for record in records if record["problem"] == problem])
 
 
 def calibration_table(records: Sequence[dict[str, Any]]) -> str:
-    """Mean and standard deviation of the standardised errors, with what is required of them.
+    """Table of mean and standard deviation of the standardised errors, with their limits.
 
     Parameters
     ----------
     records : sequence of dict
-        Lines of a benchmark file, at least two seeds of each problem.
+        Records of a benchmark file, with at least two seeds of each problem.
 
     Returns
     -------

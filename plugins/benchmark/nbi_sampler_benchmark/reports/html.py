@@ -1,4 +1,4 @@
-"""Parts of the pages of the benchmark: a page that loads nothing, tables, marked cells, plots."""
+"""Parts of the benchmark's pages: a self-contained page, tables, marked cells, plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["best_of", "cell", "image", "page_of", "table"]
 
 
 def page_of(title: str, parts: Iterable[str]) -> str:
-    """A whole page; the title is plain text, the parts are HTML."""
+    """A complete page; the title is plain text, and the parts are HTML."""
     style = (resources.files("nbi_sampler_benchmark.reports") / "page.css").read_text(encoding="utf-8")
     body = "\n".join(parts)
     return (
@@ -30,7 +30,7 @@ def page_of(title: str, parts: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the header is plain text, the cells are HTML."""
+    """A table; the header is plain text, and the cells are HTML."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "\n".join("<tr>" + "".join(f"<td>{content}</td>" for content in row) + "</tr>" for row in rows)
     content = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
@@ -38,12 +38,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str, kind: str) -> str:
-    """Text marked as "best" or "off"; as it is without a kind."""
+    """Text marked as "best" or "off"; unchanged without a kind."""
     return f'<span class="{kind}">{text}</span>' if kind else text
 
 
 def best_of(values: Iterable[float], better: str) -> float:
-    """The best of the known values; NaN, which equals nothing, where none is better or there is but one."""
+    """The best of the known values; NaN if there is only one, or if no value is better."""
     known = [value for value in values if math.isfinite(value)]
     if not better or len(known) < 2:
         return math.nan
@@ -51,7 +51,7 @@ def best_of(values: Iterable[float], better: str) -> float:
 
 
 def image(draw: Callable[[], Figure], text: str) -> str:
-    """A figure, drawn in our style, within the page; the text is for those who do not see it."""
+    """An embedded figure in our style; the text is for readers who cannot see it."""
     with own_style():
         content = io.BytesIO()
         draw().savefig(content, format="png", dpi=130)

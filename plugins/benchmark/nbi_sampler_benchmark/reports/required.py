@@ -1,4 +1,4 @@
-"""Requirements of the sampler against what a benchmark file measured, as a Markdown table."""
+"""Table in Markdown of the sampler's requirements and of the figures in a benchmark file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Target:
     Parameters
     ----------
     efficiency : float
-        Least effective sample size per draw of the final proposal.
+        Smallest effective sample size divided by the number of draws of the final proposal.
     calls_per_ess : float
-        Most likelihood calls per effective sample, those of training included.
+        Most likelihood calls for each effective sample, including training.
     seconds : float
         Longest wall time on one core.
     """
@@ -46,19 +46,19 @@ TARGETS = {
 
 
 def misses(record: dict[str, Any], target: Target) -> list[str]:
-    """Name what one run failed to reach.
+    """List the requirements that one run did not meet.
 
     Parameters
     ----------
     record : dict
-        One line of the benchmark file.
+        One record of the benchmark file.
     target : Target
-        Requirements; a value that is missing or NaN does not meet them.
+        Requirements. A missing value or NaN does not meet them.
 
     Returns
     -------
     list of str
-        Empty if everything was reached.
+        Empty if all were met.
     """
     efficiency = np.nan if record["efficiency"] is None else record["efficiency"]
     reached = {
@@ -72,12 +72,12 @@ def misses(record: dict[str, Any], target: Target) -> list[str]:
 
 
 def benchmark_table(records: Sequence[dict[str, Any]]) -> str:
-    """Table of required against measured, one row a problem, the worst seed of each figure.
+    """Table with one row for each problem and the worst seed of each figure.
 
     Parameters
     ----------
     records : sequence of dict
-        Lines of the benchmark file; problems without a target are left out.
+        Records of the benchmark file; problems without a target are left out.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""One run of one sampler on one problem, measured in a process of its own, and many of them."""
+"""One measured run of one sampler on one problem in its own process, and many of them."""

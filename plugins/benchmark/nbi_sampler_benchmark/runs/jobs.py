@@ -1,4 +1,4 @@
-"""Jobs, several at a time, whose records are in a file that can be resumed."""
+"""Jobs in several processes, with records in a file, so that they can be resumed."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def finished(
     n_processes: int,
     unit: str = "job",
 ) -> list[dict[str, Any]]:
-    """Do every job that a file does not hold yet.
+    """Do every job that is not in a file yet.
 
     Parameters
     ----------
     jobs : sequence of mapping
-        What is asked of each, in values of JSON.
+        Description of each job in values of JSON.
     do : callable
-        ``job -> measured``, in a process of one thread; can be pickled.
+        ``job -> measured``, in a process with one thread; it must be picklable.
     path : Path
-        JSON-lines file, appended to as jobs finish.
+        JSON-lines file to which records are appended.
     n_processes : int
-        Jobs at a time.
+        Number of simultaneous jobs.
     unit : str
         Name of a job in the progress bar.
 
     Returns
     -------
     list of dict
-        What was asked and measured of each job, in their order.
+        Description and measurements of each job, in their order.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     records = read_records(path)
     missing = [job for job in jobs if _record_of(job, records) is None]
-    # Spawned, because torch and lal do not bear a fork.
+    # The processes are spawned, because torch and lal do not support a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_processes, context) as pool, tqdm(total=len(missing), unit=unit) as bar:
         futures = {pool.submit(do, job): job for job in missing}

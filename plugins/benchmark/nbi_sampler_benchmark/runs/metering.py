@@ -1,7 +1,7 @@
-"""Costs of a run: calls counted in the likelihood itself, seconds of them, processor time, peak memory.
+"""Costs of a run: calls counted in the likelihood, their seconds, processor time, and peak memory.
 
-The class of the likelihood is changed for the time of a run, because an object with
-methods of its own would no longer be recognised as one of bilby's.
+The class of the likelihood is changed during a run, because an object with its own methods would not be
+recognised as one of bilby's.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ METHODS = ("log_likelihood", "log_likelihood_ratio")
 
 
 class Meter:
-    """Counts and times the calls of one likelihood, and slows them down where that is wanted.
+    """Counts and times the calls of one likelihood, and slows them down if requested.
 
     A call of the user's model function outside of ``log_likelihood``, as `nbi` makes them, counts once for
-    each point that it is made for.
+    each point in it.
 
     Parameters
     ----------
     sleep : float
-        Seconds to sleep in each call, a batched one for each of its points.
+        Seconds to sleep in each call; a batched call sleeps once for each of its points.
 
     Attributes
     ----------
     calls : int
     seconds : float
-        Within the calls, sleep included.
+        Seconds within the calls, including sleep.
     """
 
     def __init__(self, sleep: float = 0.0) -> None:
@@ -52,7 +52,7 @@ class Meter:
 
     @contextmanager
     def attached_to(self, likelihood: Likelihood) -> Iterator[None]:
-        """Count the calls of this likelihood within the block, and not those of others of its class."""
+        """Count the calls of this likelihood within the block, but not those of others of its class."""
         with ExitStack() as stack:
             for name in METHODS:
                 on_object = name in vars(likelihood)
@@ -71,9 +71,9 @@ class Meter:
         of: object | None = None,
         points: Callable[[dict[str, Any]], int] = lambda _: 1,
     ) -> Callable[..., Any]:
-        """Wrap a function; ``of`` is the first argument that it has to be called with to count."""
+        """Wrap a function; calls count if ``of`` is the first argument."""
 
-        # With the signature of the original: that tells bilby and nbi how to call it.
+        # The wrapper keeps the signature, which tells bilby and nbi how to call it.
         @functools.wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
             if self._inside or (of is not None and args[0] is not of):
@@ -94,7 +94,7 @@ class Meter:
 
     @contextmanager
     def shown_in(self, path: Path) -> Iterator[None]:
-        """Write the number of calls to a file once a second, for those who wait."""
+        """Write the number of calls to a file once a second, for a progress display."""
         ended = threading.Event()
 
         def write() -> None:
@@ -111,7 +111,7 @@ class Meter:
 
 
 def _definer(cls: type, name: str) -> type:
-    """The class that an attribute comes from."""
+    """The class that defines an attribute."""
     return next(each for each in cls.__mro__ if name in vars(each))
 
 
@@ -126,22 +126,22 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
 
 
 def _points_of(likelihood: Likelihood) -> Callable[[dict[str, Any]], int]:
-    """Count the points that a model function is called for: parameters of shape (n, 1) are n of them."""
+    """Count the points of a call of a model function: parameters of shape (n, 1) are n points."""
     keys = tuple(getattr(likelihood, "function_keys", ()))
     return lambda kwargs: max((np.size(kwargs[key]) for key in keys if key in kwargs), default=1)
 
 
 def cpu_seconds() -> float:
-    """Processor time of this process and those of its children that have ended."""
+    """Processor time of this process and of its finished children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def peak_memory() -> float:
-    """Largest resident memory of this process so far, in MB, the imported packages included.
+    """Largest resident memory of this process so far, in MB, including imported packages.
 
-    On Linux from the kernel's own high-water mark, because `getrusage` starts from that of the parent; on
-    Windows NaN.
+    On Linux it is the kernel's high-water mark, because `getrusage` starts from that of the parent. On
+    Windows it is NaN.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -150,7 +150,7 @@ def peak_memory() -> float:
         return int(line.split()[1]) / 1024
     try:
         import resource
-    # Windows has none.
+    # Windows has no such module.
     except ImportError:
         return math.nan
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,4 +1,4 @@
-"""nautilus (Lange 2023, arXiv:2306.16923) as a sampler of bilby, for lack of a plugin; see `peers.py`."""
+"""nautilus (Lange 2023, arXiv:2306.16923) as a bilby sampler, because there is no plugin; see `peers.py`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Nautilus"]
 
 
 class Nautilus(NestedSampler):
-    """nautilus with its own defaults; every keyword of its constructor and of its ``run`` is accepted."""
+    """nautilus with its defaults; it accepts every keyword of its constructor and of its ``run``."""
 
     sampler_name = "nautilus"
     sampling_seed_key = "seed"
 
     @property
     def default_kwargs(self) -> dict[str, Any]:
-        """Keywords and their defaults, as nautilus has them."""
+        """Keywords of nautilus with their defaults."""
         import nautilus
 
         own = _defaults(nautilus.Sampler.__init__) | _defaults(nautilus.Sampler.run)

@@ -1,7 +1,7 @@
-"""The samplers that can be run side by side: what each needs, its usual settings, and how it is run.
+"""The samplers that can be compared, with their requirements, settings and ways to run.
 
-All go through `bilby.run_sampler`: by plugins where they exist, else by the adapter beside this file. The
-packages of the peers are optional.
+All of them run by `bilby.run_sampler`, through plugins if there are any, and otherwise through the adapter
+beside this file. The packages of these samplers are optional.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["PEERS", "Peer", "missing", "run_peer", "run_quietly"]
 
 @contextmanager
 def _weights_of_pocomc() -> Iterator[Callable[[Result], None]]:
-    """Keep the weighted draws of pocomc, of which its plugin passes on an unweighted part only."""
+    """Keep the weighted draws of pocomc, because its plugin returns only part of them, without weights."""
     import pocomc
 
     kept: list[Any] = []
@@ -52,13 +52,13 @@ class Peer:
     Parameters
     ----------
     modules : tuple of str
-        That have to be importable.
+        Modules that have to be importable.
     install : str
-        What to give to pip where they are not.
+        Requirement for pip if they are missing.
     options : mapping
-        Keywords besides the seed; what is not here is as the sampler, or its plugin, has it.
+        Keywords besides the seed. All others have the defaults of the sampler or of its plugin.
     afterwards : callable
-        Gives a context to run in, which gives a function that completes the result.
+        Returns a context for the run; the context returns a function that completes the result.
     """
 
     modules: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ PEERS: dict[str, Peer] = {
 
 
 def missing(sampler: str) -> str | None:
-    """Name what has to be installed for a sampler, or None where nothing is missing.
+    """Return what has to be installed for a sampler, or None if nothing is missing.
 
     Parameters
     ----------
@@ -138,9 +138,9 @@ def run_peer(
     priors : bilby.core.prior.PriorDict
     seed : int
     outdir : str
-        For the sampler's own files.
+        Folder for the sampler's own files.
     options : mapping
-        Keywords that come before the usual ones.
+        Keywords that override the usual ones.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def run_peer(
     if sampler == "nautilus":
         from nbi_sampler_benchmark.runs.nautilus_sampler import Nautilus
 
-        # An object, as bilby knows no class by this name and cannot make one from a class.
+        # An object, because bilby knows no class of this name and cannot make an object from a class.
         runner = Nautilus(likelihood, priors=priors, outdir=outdir, label=sampler, **keywords)
         keywords = {}
     with peer.afterwards() as complete, run_quietly():
@@ -166,7 +166,7 @@ def run_peer(
 
 @contextmanager
 def run_quietly() -> Iterator[None]:
-    """Spare a run bilby's list of installed packages, for which it starts pip: no sampler's own seconds."""
+    """Suppress bilby's list of installed packages, whose call of pip would add seconds."""
     before = bilby.core.sampler.env_package_list
     bilby.core.sampler.env_package_list = lambda **_: pd.DataFrame()
     try:

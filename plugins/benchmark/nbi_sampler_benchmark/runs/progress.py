@@ -1,4 +1,4 @@
-"""Progress of runs in other processes: those under way on a bar or in lines, a line for each that ends."""
+"""Progress of runs in other processes: a bar or lines for current runs, and a line for each finished run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["RunsProgress"]
 
 
 class RunsProgress(Progress):
-    """Runs under way and their calls so far: a bar on a terminal, else a line a minute.
+    """Current runs and their calls so far: a bar on a terminal, otherwise a line a minute.
 
     Parameters
     ----------
     n_runs : int
-        Runs in all; each is anything with a problem, a sampler and a seed.
+        Number of all runs. Each is any object with a problem, a sampler and a seed.
     """
 
     def __init__(self, n_runs: int) -> None:
@@ -32,7 +32,7 @@ class RunsProgress(Progress):
 
     @contextmanager
     def running(self, run: Any, calls: Path) -> Iterator[None]:
-        """Show a run within the block, with the number that is in the file."""
+        """Show a run within the block, with the number of calls in a file."""
         with self._lock:
             self._running[id(run)] = (_name(run), calls, time.monotonic())
         try:
@@ -42,11 +42,11 @@ class RunsProgress(Progress):
                 del self._running[id(run)]
 
     def show(self) -> None:
-        """Refresh what is shown."""
+        """Refresh the display."""
         self._show()
 
     def tell(self, run: Any, message: str) -> None:
-        """Print the line of a run that has ended."""
+        """Print the line of a finished run."""
         self._n_ended += 1
         if self._bar is not None:
             self._bar.clear()
@@ -74,7 +74,7 @@ def _name(run: Any) -> str:
 
 
 def _number(path: Path) -> int:
-    # The file is not there at first, and empty while it is written.
+    # The file does not exist at first, and is empty while it is written.
     with suppress(OSError, ValueError):
         return int(path.read_text(encoding="utf-8"))
     return 0

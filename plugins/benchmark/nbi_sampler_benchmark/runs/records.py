@@ -1,6 +1,6 @@
-"""One run as it is compared with others: weighted draws, evidence and costs, from a result or a file.
+"""One run for a comparison: weighted draws, evidence and costs, from a result or a file.
 
-`RunRecord` is all that the comparison knows of a run.
+A comparison uses only `RunRecord`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Draws that together weigh less than this tell nothing, and fill files and plots.
+# Draws whose weights sum to less than this give no information, and fill files and plots.
 NEGLIGIBLE = 1e-6
 
 
@@ -40,25 +40,25 @@ class RunRecord:
     Parameters
     ----------
     sampler : str
-        Name for people.
+        Name in reports.
     names : tuple of str
         Sampled parameters.
     theta : ndarray, shape (n, n_dim)
     weights : ndarray, shape (n,)
-        Summing to one.
+        Weights that sum to one.
     log_evidence, log_evidence_err : float
-        NaN where the sampler gives none.
+        NaN if the sampler gives no evidence.
     calls : float
-        Of the likelihood; NaN where unknown, as all that follows.
+        Number of likelihood calls; NaN if it is unknown, like all fields below.
     seconds, cpu_seconds, likelihood_seconds : float
-        Of the whole run by the clock, of the processor, and within the likelihood.
+        Elapsed seconds of the whole run, processor seconds, and seconds within the likelihood.
     peak_memory : float
         MB.
     sleep : float
-        Seconds that were added to each call.
+        Seconds added to each call.
     seed : int, optional
     status : str, optional
-        What the sampler says of its own result.
+        Status that the sampler gives its own result.
     """
 
     sampler: str
@@ -83,23 +83,23 @@ class RunRecord:
 
     @property
     def calls_per_ess(self) -> float:
-        """Calls of the likelihood for each effective sample, all of the run's."""
+        """Likelihood calls for each effective sample, over the whole run."""
         return self.calls / self.ess
 
     @property
     def overhead(self) -> float:
-        """Seconds outside of the likelihood; of the whole run where those within are unknown."""
+        """Seconds outside of the likelihood; those of the whole run if the others are unknown."""
         return self.seconds - (0.0 if math.isnan(self.likelihood_seconds) else self.likelihood_seconds)
 
 
 def weighted_size(weights: Array) -> float:
-    """Kish's effective sample size of non-negative weights, shape (n,); 0 without any."""
+    """Kish's effective sample size of non-negative weights, shape (n,); 0 if there are none."""
     squares = float(np.square(weights).sum())
     return float(weights.sum() ** 2) / squares if squares > 0 else 0.0
 
 
 def posterior_weights(result: Result) -> Array:
-    """Weights of the nested samples, shape (n,); equal ones of the posterior samples where there are none."""
+    """Weights of the nested samples, shape (n,); equal weights of posterior samples if there are none."""
     nested = stored(result, "nested_samples")
     if nested is not None:
         return np.asarray(nested["weights"], dtype=np.float64)
@@ -107,13 +107,13 @@ def posterior_weights(result: Result) -> Array:
 
 
 def save_draws(path: Path, result: Result) -> None:
-    """Write the weighted draws of a result, without those of negligible weight, as ``.npz``."""
+    """Write the weighted draws of a result as ``.npz``, without those of negligible weight."""
     draws = run_of_result(result)
     np.savez_compressed(path, names=draws.names, theta=draws.theta, weights=draws.weights)
 
 
 def stored_run(record: Mapping[str, Any], folder: Path) -> RunRecord:
-    """The run of a line of a benchmark file, whose draws are in a folder."""
+    """The run of a record in a benchmark file, with its draws in a folder."""
     with np.load(folder / draws_file(run_of(dict(record)))) as saved:
         theta, weights = saved["theta"], saved["weights"]
         names = tuple(str(name) for name in saved["names"])
@@ -137,15 +137,15 @@ def stored_run(record: Mapping[str, Any], folder: Path) -> RunRecord:
 def run_of_result(
     result: Result, sampler: str | None = None, names: Sequence[str] | None = None
 ) -> RunRecord:
-    """The run of a result of bilby, whatever its sampler.
+    """The run of a bilby result of any sampler.
 
     Parameters
     ----------
     result : bilby.core.result.Result
     sampler : str, optional
-        Name for people; that of the result's sampler by default.
+        Name in reports; the default is the name of the sampler.
     names : sequence of str, optional
-        Parameters; those that were sampled by default.
+        Names of the parameters; the default is all sampled ones.
     """
     nested = stored(result, "nested_samples")
     frame = result.posterior if nested is None else nested
@@ -169,7 +169,7 @@ def run_of_result(
 
 
 def stored(result: Result, name: str) -> Any:
-    """Attribute of a result, or None: bilby raises where a sampler has left one out."""
+    """Attribute of a result, or None, because bilby raises if a sampler has not set it."""
     try:
         return getattr(result, name)
     except ValueError:
@@ -177,7 +177,7 @@ def stored(result: Result, name: str) -> Any:
 
 
 def _not_negligible(weights: Array) -> NDArray[np.intp]:
-    """Indices of the draws without the lightest, which together have a negligible share."""
+    """Indices of the draws without the lightest ones, whose total share is negligible."""
     order = np.argsort(weights)
     light = np.cumsum(weights[order]) <= NEGLIGIBLE * weights.sum()
     return np.sort(order[~light])

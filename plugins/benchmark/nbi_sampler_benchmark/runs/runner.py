@@ -1,4 +1,4 @@
-"""Many runs, each in a process with one thread, appended to a JSON-lines file that can be resumed."""
+"""Many runs in processes with one thread each, which can be resumed from a JSON-lines file of records."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ ONE_THREAD = dict.fromkeys(
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a sampler; two equal runs are the same line of the file.
+    """One run of a sampler; equal runs have one line in the file.
 
     Parameters
     ----------
     problem : str
         Name of the problem.
     seed, n_effective : int
-        Handed to the sampler.
+        Seed of the sampler.
     sampler : str
-        Name that bilby knows.
+        Name of the sampler in bilby.
     options : dict
         Further keywords for the sampler.
     digest : str
-        Of the problem, where its name alone does not say which it is; see `loader.describe`.
+        Digest of the problem, if its name alone does not identify it; see `loader.describe`.
     sleep : float
         Seconds to add to each call of the likelihood.
     """
@@ -62,25 +62,25 @@ def run_all(
     draws: Path | None = None,
     seconds: float | None = None,
 ) -> list[Run]:
-    """Do every run that the file does not hold yet.
+    """Do every run that is not in the file yet.
 
     Parameters
     ----------
     runs : iterable of Run
-        Those that are wanted.
+        Required runs.
     path : Path
-        JSON-lines file, one record a line, appended to as runs finish.
+        JSON-lines file with one record a line, to which records are appended.
     n_processes : int
-        Runs at a time; their wall times are comparable only if each has a core to itself.
+        Number of simultaneous runs. Their elapsed times are comparable only if each has its own core.
     draws : Path, optional
-        Folder for the weighted draws of each run, in the file that `draws_file` names.
+        Folder for the weighted draws of each run; `draws_file` gives the names.
     seconds : float, optional
-        After which a run is ended and counts as failed.
+        Time limit of a run, which then counts as failed.
 
     Returns
     -------
     list of Run
-        Those that failed; they are not in the file and would be tried again.
+        Failed runs. They are not in the file, so they will be tried again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     done = [run_of(record) for record in read_records(path)]
@@ -102,30 +102,30 @@ def run_all(
                         append_record(path, record)
                     progress.tell(futures[future], message)
         finally:
-            # An interrupt must not wait for the runs that have not begun.
+            # An interrupt must not wait for runs that have not started.
             pool.shutdown(cancel_futures=True)
             progress.close()
     return failed
 
 
 def draws_file(run: Run) -> str:
-    """Name of the file with the draws of one run: equal for equal runs."""
+    """Name of the file with the draws of one run, which is equal for equal runs."""
     digest = hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
     return f"{Path(run.problem).stem}-{run.sampler}-{run.seed}-{digest}.npz"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read the records of a JSON-lines file; a file that does not exist holds none.
+    """Read the records of a JSON-lines file; a missing file has none.
 
     Parameters
     ----------
     path : Path
-        Written by `run_all`.
+        File of `run_all`.
 
     Returns
     -------
     list of dict
-        One record a line.
+        One record for each line.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def run_of(record: dict[str, Any]) -> Run:
-    """Tell which run a record is the outcome of."""
+    """Identify the run of a record."""
     return Run(**{field.name: record[field.name] for field in fields(Run) if field.name in record})
 
 
@@ -176,20 +176,20 @@ def _run_in_process(
 
 
 def failure_of(command: list[str], seconds: float | None, folder: Path | None = None) -> str | None:
-    """Run a command with one thread, and say what went wrong.
+    """Run a command with one thread, and describe a failure.
 
     Parameters
     ----------
     command : list of str
     seconds : float, optional
-        After which it is ended.
+        Time limit.
     folder : Path, optional
-        To run it in; the folder of now by default.
+        Working directory; the current one by default.
 
     Returns
     -------
     str or None
-        None where it ended well.
+        None if it succeeded.
     """
     environment = {**os.environ, **ONE_THREAD}
     try:

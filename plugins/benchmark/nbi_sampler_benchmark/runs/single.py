@@ -1,4 +1,4 @@
-"""One run of one sampler on one problem, measured; `runner.py` starts it in a process of its own."""
+"""One measured run of one sampler on one problem, in its own process, which `runner.py` starts."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ PHASES = ("simulating", "training", "sampling")
 
 
 def run_problem(run: Run, draws: Path | None = None, calls: Path | None = None) -> dict[str, Any]:
-    """Run a sampler on a problem and measure what it cost and achieved.
+    """Run a sampler on a problem, and measure its cost and its result.
 
     Parameters
     ----------
     run : Run
     draws : Path, optional
-        File for the weighted draws, read by `records`.
+        File for the weighted draws, which `records` reads.
     calls : Path, optional
-        File that tells the number of calls so far.
+        File for the number of calls so far.
 
     Returns
     -------
     dict
-        The record, ready for JSON.
+        The record, in values that JSON can hold.
 
     Raises
     ------
     ValueError
-        If the problem is no longer that of the run's digest.
+        If the problem does not match the run's digest.
     """
     problem = load_problem(run.problem)
     if run.digest and run.digest != describe(problem)["digest"]:
         raise ValueError(
             f"problem: expected {run.problem} to define the same likelihood and priors each time it is run, "
-            "got others than before; seed the generator that makes its data"
+            "got different ones; seed the generator of its data"
         )
     meter = Meter(run.sleep)
     own = {"n_effective": run.n_effective} if run.sampler == "nbi" else {}
@@ -83,26 +83,26 @@ def run_problem(run: Run, draws: Path | None = None, calls: Path | None = None) 
 
 
 def measure(result: bilby.core.result.Result, problem: Problem, calls: int = 0) -> dict[str, Any]:
-    """Compare a finished result with the reference and count its cost.
+    """Compare a finished result with the reference, and compute its costs.
 
-    The effective sample size is (sum w)^2 / sum w^2 of the nested samples' weights, or the number of
-    posterior samples where there are no weights; the pull is the error of log Z in units of its own and the
-    reference's errors together. Calls are those that were counted, or those that the sampler reports, if that
-    is more: a function traced by jax is called less often than it is computed.
+    The effective sample size is (sum w)^2 / sum w^2 for the weights of the nested samples, or the number of
+    posterior samples if there are no weights. The pull is the error of log Z in units of the combined error
+    of the result and the reference. The number of calls is the larger of the counted one and the one that the
+    sampler reports, because a function that jax traces is called less often than it is computed.
 
     Parameters
     ----------
     result : bilby.core.result.Result
-        Of any sampler.
+        Result of any sampler.
     problem : Problem
-        What was sampled.
+        The sampled problem.
     calls : int
-        Counted in the likelihood.
+        Number of calls counted in the likelihood.
 
     Returns
     -------
     dict
-        Measured values; what only `nbi` reports, and what nothing is known of, is None.
+        Measured values. Values that are unknown, or that only `nbi` reports, are None.
     """
     ess = weighted_size(posterior_weights(result))
     reported = stored(result, "num_likelihood_evaluations")
@@ -134,19 +134,20 @@ def _total(rounds: list[dict[str, Any]], key: str) -> float | None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of one run: measure it and write the record as JSON."""
+    """Command line of one run, which writes its record as JSON."""
     name = "python -m nbi_sampler_benchmark.runs.single"
     parser = argparse.ArgumentParser(prog=name, description=main.__doc__)
-    parser.add_argument("run", type=json.loads, help="the fields of a Run as JSON")
+    parser.add_argument("run", type=json.loads, help="fields of a Run as JSON")
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--draws", type=Path)
     parser.add_argument("--calls", type=Path)
-    parser.add_argument("--parent", type=int, help="process without which this one ends")
+    parser.add_argument("--parent", type=int, help="process whose end also ends this one")
     given = parser.parse_args(arguments)
     if given.parent is not None:
         end_with(given.parent)
     run = Run(**given.run)
-    # Some samplers draw from the global generators, whatever their seed; this process is theirs alone.
+    # Some samplers ignore their seed and draw from the global generators. This process serves one sampler
+    # only.
     bilby.core.utils.random.seed(run.seed)
     np.random.seed(run.seed)
     torch.manual_seed(run.seed)

@@ -1,1 +1,1 @@
-"""Samplers side by side on one problem: figures, divergences of the posteriors, costs, a page."""
+"""Comparison of samplers on one problem: figures, divergences of posteriors, costs, and a page."""

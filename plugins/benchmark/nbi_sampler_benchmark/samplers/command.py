@@ -1,6 +1,6 @@
 """The command that runs several samplers on one problem and writes a report of them.
 
-What a run has found is kept: the command goes on where it was ended, and adds what is new.
+Results are kept, so the command continues after an interruption and adds only what is new.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"with commas, the first against the others: {', '.join(PEERS)}, or any that bilby knows",
     )
     parser.add_argument("--seeds", type=integers, default=[1], help="with commas")
-    parser.add_argument("--n-effective", type=int, default=5000, help="effective samples required of nbi")
+    parser.add_argument("--n-effective", type=int, default=5000, help="required effective samples of nbi")
     parser.add_argument("--options", type=json.loads, default={}, help='JSON: {"dynesty": {"nlive": 500}}')
     parser.add_argument(
         "--likelihood-ms",
         type=numbers,
         default=[1.0, 100.0],
-        help="milliseconds by which a call might be slower, with commas; computed",
+        help="milliseconds by which a call might be slower, with commas (computed)",
     )
-    parser.add_argument("--sleep", action="store_true", help="also run with calls that are really slower")
-    parser.add_argument("--processes", type=int, default=1, help="runs at a time, of one thread each")
-    parser.add_argument("--minutes", type=float, help="after which a run is given up")
-    parser.add_argument("--out", type=Path, help="folder (build/compare/PROBLEM)")
+    parser.add_argument("--sleep", action="store_true", help="also run with calls that really take longer")
+    parser.add_argument("--processes", type=int, default=1, help="simultaneous runs, with one thread each")
+    parser.add_argument("--minutes", type=float, help="time limit of a run")
+    parser.add_argument("--out", type=Path, help="folder (default: build/compare/PROBLEM)")
 
 
 def side_by_side(given: argparse.Namespace) -> int:
-    """Run what has not been run, write the report, and return the exit code: 1 if any run failed."""
+    """Make missing runs, write the report, and return the exit code, which is 1 if any run failed."""
     out = given.out or Path("build/compare") / Path(given.problem).stem
     out.mkdir(parents=True, exist_ok=True)
     absent = {sampler: why for sampler in given.samplers if (why := missing(sampler)) is not None}
@@ -91,7 +91,7 @@ def _comparison(
     likelihood_ms: Sequence[float],
     absent: Mapping[str, str],
 ) -> Comparison:
-    """Records in the order in which the runs were given, with the problem's description."""
+    """Records in the order of the runs, with the description of the problem."""
     ordered = sorted(records, key=lambda record: runs.index(run_of(record)))
     reference = {
         key: math.nan if known[key] is None else known[key] for key in ("log_evidence", "log_evidence_err")
@@ -109,7 +109,7 @@ def _comparison(
 
 
 def _run(given: argparse.Namespace, sampler: str, seed: int, sleep: float, digest: str) -> Run:
-    # Another n_effective is no reason to repeat the runs of others.
+    # Another n_effective does not require that other samplers run again.
     required = {"n_effective": given.n_effective} if sampler == "nbi" else {}
     options = given.options.get(sampler, {})
     return Run(
@@ -124,8 +124,8 @@ def _run(given: argparse.Namespace, sampler: str, seed: int, sleep: float, diges
 
 
 def _described(source: str) -> dict[str, Any]:
-    """`loader.describe` of a problem, in a process of its own: a script does there what it likes."""
-    # bilby's own word on `likelihood.parameters` would come before every report.
+    """`loader.describe` of a problem, in a separate process, because it runs a user's script."""
+    # bilby's warning about `likelihood.parameters` would precede every report.
     quiet = ["-W", "ignore::FutureWarning"]
     command = [sys.executable, *quiet, "-m", "nbi_sampler_benchmark.problems.loader", source]
     process = subprocess.run(
@@ -134,6 +134,6 @@ def _described(source: str) -> dict[str, Any]:
     if process.returncode == 2:
         raise SystemExit(2)
     if process.returncode != 0:
-        raise SystemExit(f"{source}: cannot be compared on; see above")
-    # What a script prints comes before it.
+        raise SystemExit(f"{source}: cannot be used for a comparison; see above")
+    # The output of a script precedes it.
     return json.loads(process.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Runs of several samplers on one problem, laid side by side: `compare`, and what it finds."""
+"""Comparison of the runs of several samplers on one problem, made by `compare`."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Comparison:
     ----------
     title : str
     runs : tuple of RunRecord
-        The others are compared with the sampler of the first.
+        Runs. Other samplers are compared with the sampler of the first.
     labels : dict of str to str
-        Of the parameters, for plots.
+        Labels of the parameters, for plots.
     truth : dict of str to float
     seconds_per_call : float
-        Of the likelihood as it is; NaN where unknown.
+        Seconds of a call of the unchanged likelihood; NaN if unknown.
     likelihood_ms : tuple of float
-        Milliseconds that each call might take longer, for the table of costs.
+        Milliseconds that are added to each call in the table of costs.
     log_evidence, log_evidence_err : float
-        Reference; NaN where unknown.
+        Reference value; NaN if unknown.
     missing : dict of str to str
-        Samplers that were wanted, and why they are not here.
+        Missing samplers, with reasons.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Comparison:
 
     @property
     def samplers(self) -> list[str]:
-        """In the order of their first runs."""
+        """Names of samplers in the order of their first runs."""
         return list(dict.fromkeys(run.sampler for run in self.runs))
 
     @property
@@ -70,14 +70,14 @@ class Comparison:
         return [name for name in self.runs[0].names if all(name in each.names for each in self.runs)]
 
     def runs_of(self, sampler: str) -> list[RunRecord]:
-        """Runs of one sampler; slowed down ones only where there are no others."""
+        """Runs of one sampler; runs with slower calls are used only if there are no others."""
         runs = [run for run in self.runs if run.sampler == sampler]
         return [run for run in runs if not run.sleep] or runs
 
     def pull(self, run: RunRecord) -> float:
-        """Difference of log Z from the mean of the other samplers, in units of its error and theirs.
+        """Difference of log Z from the mean of the other samplers, in units of the combined error.
 
-        The mean is weighted by the inverse squares of the errors; NaN where there is no other.
+        The mean is weighted by the inverse squares of the errors. NaN if there is no other sampler.
         """
         others = [each for each in self.runs if each.sampler != run.sampler and _has_evidence(each)]
         if not others or not _has_evidence(run):
@@ -87,12 +87,12 @@ class Comparison:
         return float(run.log_evidence - mean) / math.hypot(run.log_evidence_err, precisions.sum() ** -0.5)
 
     def pull_of_reference(self, run: RunRecord) -> float:
-        """Difference of log Z from the reference in units of both errors."""
+        """Difference of log Z from the reference, in units of the combined error."""
         spread = math.hypot(run.log_evidence_err, self.log_evidence_err)
         return (run.log_evidence - self.log_evidence) / spread if spread > 0 else math.nan
 
     def pairs(self) -> list[Pair]:
-        """Every two samplers, by their first runs."""
+        """All pairs of samplers, by their first runs."""
         firsts = {sampler: self.runs_of(sampler)[0] for sampler in self.samplers}
         return [pair_of(firsts[a], firsts[b]) for a, b in combinations(self.samplers, 2)]
 
@@ -102,17 +102,17 @@ class Comparison:
         return {name: line for name, line in lines.items() if math.isfinite(line.seconds(1.0))}
 
     def crossovers(self, per_ess: bool = False) -> dict[str, Crossover]:
-        """Ranges in which the first sampler costs less than each of the others."""
+        """Ranges of the cost of a call in which the first sampler costs less than each of the others."""
         lines = self.cost_lines(per_ess)
         ours = lines.pop(self.samplers[0], None)
         return {} if ours is None else {name: crossover(ours, line) for name, line in lines.items()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a run, of plain numbers; NaN where something is not known."""
+        """One dictionary of plain numbers for each run; NaN if a number is unknown."""
         return [self._row(run) for run in self.runs]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the draws, for JSON: None where a number is not known or infinite."""
+        """Everything except the draws, for JSON; None if a number is unknown or infinite."""
         found = {
             "title": self.title,
             "parameters": self.names,
@@ -137,11 +137,11 @@ class Comparison:
         return without_unknown(found)
 
     def to_json(self, path: str | Path) -> Path:
-        """Write `as_dict`, as JSON that every reader takes."""
+        """Write `as_dict` as standard JSON."""
         return _written(path, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
 
     def to_html(self, path: str | Path) -> Path:
-        """Write a page of tables and plots in one file; needs matplotlib and corner."""
+        """Write a self-contained page of tables and plots; it needs matplotlib and corner."""
         from nbi_sampler_benchmark.samplers.page import page
 
         return _written(path, page(self))
@@ -176,22 +176,22 @@ def compare(
     log_evidence: float = math.nan,
     log_evidence_err: float = 0.0,
 ) -> Comparison:
-    """Lay results of bilby side by side, whatever made them.
+    """Compare results of bilby from any samplers.
 
     Parameters
     ----------
     results : mapping of str to Result, or iterable of Result
-        Names of samplers to results; without names, those that the results bear. The others are compared
-        with the first.
+        Results by name of the sampler. Without names, each result gives its own. The others are compared with
+        the first.
     title : str
     parameters : sequence of str, optional
-        Those to compare; all sampled ones that the results share by default.
+        Names of the compared parameters; the default is all sampled ones that the results share.
     truth : mapping of str to float, optional
-        The injected parameters of the first result by default.
+        The default is the injected parameters of the first result.
     seconds_per_call : float
-        Of the likelihood, where known.
+        Seconds of a call of the likelihood, if known.
     log_evidence, log_evidence_err : float
-        Reference, where known.
+        Reference value, if known.
 
     Returns
     -------
@@ -201,14 +201,12 @@ def compare(
     Raises
     ------
     ValueError
-        If there is no result, or they share no parameter.
+        If there is no result, or the results share no parameter.
     """
     named = _named(results)
     runs = tuple(run_of_result(result, name, parameters) for name, result in named)
     if not runs:
-        raise ValueError(
-            "results: expected one at least, got none; hand over what bilby.run_sampler returned"
-        )
+        raise ValueError("results: expected at least one, got none; pass results of bilby.run_sampler")
     first = named[0][1]
     known = truth if truth is not None else (first.injection_parameters or {})
     comparison = Comparison(

@@ -1,6 +1,6 @@
-"""Costs of a run if the likelihood took longer, and where one sampler costs less than another.
+"""Costs of a run with a slower likelihood, and the costs of a call at which samplers are equal.
 
-A run takes its seconds outside of the likelihood, and as many calls as it took, whatever these cost:
+A run takes its seconds outside of the likelihood plus the seconds of its calls, whose number does not change:
 
     seconds(t) = overhead + calls * t
 
@@ -22,7 +22,7 @@ __all__ = ["CostLine", "Crossover", "cost_line", "crossover", "duration"]
 
 @dataclass(frozen=True)
 class CostLine:
-    """Seconds against those of one likelihood call.
+    """Seconds as a function of the seconds of a likelihood call.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ class CostLine:
     calls: float
 
     def seconds(self, seconds_per_call: float) -> float:
-        """Cost where a call takes so long."""
+        """Seconds of a run with this duration of a call."""
         return self.overhead + self.calls * seconds_per_call
 
 
 @dataclass(frozen=True)
 class Crossover:
-    """Range in which one sampler costs less than another: between two costs of a likelihood call, in seconds.
+    """Range of durations of a likelihood call, in seconds, in which one sampler costs less than another.
 
     Parameters
     ----------
     start, end : float
-        Equal where it never does; ``end`` is infinite where it does from ``start`` on.
+        Both are equal if there is no such range; ``end`` is infinite if the range has no upper limit.
     """
 
     start: float
@@ -61,12 +61,12 @@ class Crossover:
 
 
 def cost_line(runs: Sequence[RunRecord], per_ess: bool = False) -> CostLine:
-    """Median cost of a sampler's runs, of a whole run or of one effective sample.
+    """Median cost of a sampler's runs, for a whole run or for one effective sample.
 
     Parameters
     ----------
     runs : sequence of RunRecord
-        Of one sampler and different seeds; at least one.
+        Runs of one sampler with different seeds; at least one.
     per_ess : bool
     """
     size = [run.ess if per_ess else 1.0 for run in runs]
@@ -93,7 +93,7 @@ def crossover(ours: CostLine, theirs: CostLine) -> Crossover:
 
 
 def duration(seconds: float) -> str:
-    """Three digits and a unit.
+    """Format three digits and a unit.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Distance of two samples of one posterior: the Jensen-Shannon divergence of each parameter.
+"""Distance between two samples of one posterior: the Jensen-Shannon divergence of each parameter.
 
 Pure functions of weighted draws.
 """
@@ -19,7 +19,7 @@ __all__ = ["Pair", "jensen_shannon", "pair_of"]
 Array = NDArray[np.float64]
 
 N_BINS = 400
-# Of the range: beyond, draws are counted in its first and last bin.
+# Range of the grid; draws beyond count in its first and last bin.
 TAIL = 5e-4
 
 
@@ -28,15 +28,16 @@ def jensen_shannon(first: Array, first_weights: Array, second: Array, second_wei
 
     .. math:: \mathrm{JSD}(p, q) = \tfrac12 [\mathrm{KL}(p \| m) + \mathrm{KL}(q \| m)], \quad m = (p + q) / 2
 
-    of densities on one grid, smoothed by the same kernel: Gaussian, with Scott's width for the smaller of the
-    two effective sizes, reflected at the ends of the range, so that a cut-off is not smeared.
+    of densities on one grid that are smoothed by the same kernel. The kernel is Gaussian, with Scott's width
+    for the smaller of the two effective sizes. It is reflected at the ends of the range, so that an edge
+    stays sharp.
 
     Parameters
     ----------
     first, second : ndarray, shape (n,)
-        Finite; n may differ.
+        Finite values; n may differ.
     first_weights, second_weights : ndarray, shape (n,)
-        Non-negative, with a positive sum.
+        Non-negative weights with a positive sum.
 
     Returns
     -------
@@ -69,16 +70,16 @@ def jensen_shannon(first: Array, first_weights: Array, second: Array, second_wei
 
 @dataclass(frozen=True)
 class Pair:
-    """Two samplers' posteriors: their divergence in each parameter that they share.
+    """Posteriors of two samplers, with their divergence in each common parameter.
 
     Parameters
     ----------
     first, second : str
         Samplers.
     divergences : dict of str to float
-        Nats, by parameter.
+        Divergences in nats, by parameter.
     expected : float
-        Below which they cannot be told apart, in nats: 10 / ESS.
+        Divergence in nats below which they cannot be distinguished: 10 / ESS.
 
     References
     ----------
@@ -92,7 +93,7 @@ class Pair:
 
     @property
     def largest(self) -> tuple[str, float]:
-        """Parameter in which they differ most, and by how much."""
+        """Parameter with the largest divergence, and its value."""
         return max(self.divergences.items(), key=lambda item: item[1])
 
 

@@ -1,6 +1,6 @@
-"""Plots of a comparison: posteriors on top of each other, evidences, costs against the likelihood's.
+"""Plots of a comparison: superposed posteriors, evidences, and costs against the cost of a call.
 
-Needs matplotlib; touches no global state of it.
+They need matplotlib and do not change its global state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["corner_figure", "corner_names", "cost_figure", "evidence_figure"]
 Array = NDArray[np.float64]
 
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-# Of parameters in the overlaid corner; more cannot be told apart.
+# Most parameters in the superposed corner plot, so that they are legible.
 MOST_PARAMETERS = 6
 N_BINS = 60
 SHOWN = (0.001, 0.999)
@@ -39,7 +39,7 @@ SECONDS_PER_CALL = (1e-6, 1e2)
 
 
 def corner_names(comparison: Comparison) -> list[str]:
-    """Parameters of the overlaid corner: all, or those in which any two samplers differ most."""
+    """Parameters of the superposed corner plot: all, or those in which two samplers differ most."""
     names = comparison.names
     if len(names) <= MOST_PARAMETERS:
         return names
@@ -83,7 +83,7 @@ def corner_figure(comparison: Comparison) -> Figure:
 
 
 def evidence_figure(comparison: Comparison) -> Figure:
-    """Log Z and its error of every run, a line each, and the reference where it is known."""
+    """Log Z of every run with its error, one line each, and the reference if it is known."""
     from matplotlib.figure import Figure
 
     runs = [run for run in comparison.runs if math.isfinite(run.log_evidence)]
@@ -113,7 +113,7 @@ def evidence_figure(comparison: Comparison) -> Figure:
 
 
 def cost_figure(comparison: Comparison) -> Figure:
-    """Time of a whole run, and of one effective sample, against the time of one likelihood call."""
+    """Time of a whole run, and of one effective sample, against the duration of one likelihood call."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
@@ -174,7 +174,7 @@ def _draw_contours(
 
 
 def _levels(density: Array) -> Array:
-    """Heights above which the masses lie, ascending and distinct."""
+    """Densities above which the masses lie, ascending and distinct."""
     ordered = np.sort(density, axis=None)[::-1]
     mass = np.cumsum(ordered)
     where = np.searchsorted(mass, MASSES * mass[-1])
@@ -184,7 +184,7 @@ def _levels(density: Array) -> Array:
 def _dress(
     axis: Axes, comparison: Comparison, names: tuple[str, str | None], limits: Mapping[str, Array]
 ) -> None:
-    """Limits, truths and few ticks of a panel; the second name is that of the vertical axis, if any."""
+    """Set limits, truths and a few ticks of a panel; the second name is that of the vertical axis, if any."""
     from matplotlib.ticker import MaxNLocator
 
     x, y = names
@@ -202,7 +202,7 @@ def _dress(
 
 
 def _limits(runs: list[RunRecord], name: str) -> Array:
-    """Range that holds nearly all mass of every run."""
+    """Range that contains nearly all mass of every run."""
     ends = np.array(
         [weighted_quantiles(run.theta[:, [run.names.index(name)]], run.weights, SHOWN)[0] for run in runs]
     )

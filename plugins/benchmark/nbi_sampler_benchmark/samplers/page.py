@@ -1,4 +1,4 @@
-"""A comparison as one HTML page: tables and plots, with nothing to load. See `Comparison.to_html`."""
+"""A comparison as one self-contained HTML page of tables and plots. See `Comparison.to_html`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-# Beyond which a pull is marked.
+# Pulls beyond this are marked.
 LARGE_PULL = 3.0
 
 
@@ -47,7 +47,7 @@ def _head(comparison: Comparison) -> str:
 def _costs(comparison: Comparison) -> str:
     rows = comparison.rows()
     slower = rows[0]["seconds_if_slower"]
-    # Heading, values, how they are written, and which are better.
+    # Heading, values, format, and whether larger or smaller is better.
     columns: list[tuple[str, list[float], Callable[[float], str], str]] = [
         ("likelihood calls", [row["calls"] for row in rows], _count, ""),
         ("effective samples", [row["ess"] for row in rows], _count, ""),
@@ -69,8 +69,8 @@ def _costs(comparison: Comparison) -> str:
     return (
         "<h2>What it cost</h2>\n"
         + table(["run", *(name for name, *_ in columns)], cells)
-        + '<p class="note">Calls are counted in the likelihood itself, those that a sampler makes before it '
-        "begins included. Effective samples are Kish's, of the weighted draws. Wall times with slower calls "
+        + '<p class="note">Calls are counted in the likelihood itself, including those before a sampler '
+        "begins. Effective samples are Kish's, for the weighted draws. Wall times with slower calls "
         "are computed: time outside of the likelihood, and as many calls as were made. The best of a column "
         "is in blue.</p>"
     )
@@ -138,7 +138,7 @@ def _divergences(comparison: Comparison) -> str:
         "<h2>Jensen-Shannon divergence of each parameter, in millinats</h2>\n"
         + text
         + '<p class="note">Two samples of one posterior stay below 10 nats / ESS (Ashton &amp; Talbot 2021, '
-        "arXiv:2106.08730); what is above is marked. Of the first run of each sampler.</p>"
+        "arXiv:2106.08730); larger values are marked. The first run of each sampler is used.</p>"
     )
 
 
@@ -168,8 +168,8 @@ def _crossovers(comparison: Comparison) -> str:
         "<h2>Which costs less, and from which cost of a likelihood call</h2>\n"
         + (table(header, cells) if cells else "")
         + image(partial(cost_figure, comparison), "cost against the cost of a likelihood call")
-        + '<p class="note">Medians over the seeds. Each sampler with its usual settings, which ask for '
-        "different numbers of effective samples: the right panel is per effective sample.</p>"
+        + '<p class="note">Medians over the seeds. Each sampler has its usual settings, which give '
+        "different numbers of effective samples; the right panel is per effective sample.</p>"
     )
 
 

@@ -1,5 +1,5 @@
-"""The tasks of sbibm, whose posteriors are compared with the references of that benchmark by a classifier.
+"""The tasks of sbibm, and comparison of posteriors with its references by a classifier.
 
-Observations and reference draws are read from its wheel; the tasks and the test are written from their
+Observations and reference draws are read from its wheel. The tasks and the test follow their published
 description.
 """

@@ -23,18 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=names_among(TASKS), default=list(TASKS), help="names, with commas")
     numbers = f"numbers from 1 to {N_OBSERVATIONS}, with commas"
     parser.add_argument("--observations", type=_observations, default=[1, 2, 3], help=numbers)
-    help_ = "of sbibm; left out, it is downloaded by pip to the folder --cache"
+    help_ = "wheel of sbibm (default: pip downloads it to the folder --cache)"
     parser.add_argument("--wheel", type=existing_file, help=help_)
     parser.add_argument("--cache", type=Path, default=Path("build/sbibm"), help="folder (build/sbibm)")
     parser.add_argument("--out", type=Path, default=Path("build/sbibm"), help="folder (build/sbibm)")
-    help_ = "end the training of classifiers when held-out draws say so: minutes less in ten dimensions"
+    help_ = "stop the training of classifiers by held-out draws, which saves minutes in ten dimensions"
     parser.add_argument("--early-stopping", action="store_true", help=help_)
-    help_ = "test halves of every reference against each other too, for the noise of the test"
+    help_ = "also compare halves of every reference, which gives the noise of the test"
     parser.add_argument("--halves", action="store_true", help=help_)
 
 
 def compare_with_references(given: argparse.Namespace) -> int:
-    """Run and test what has not been, and print; return the exit code, 1 if anything required is not met."""
+    """Make missing runs and tests, and print; return the exit code: 1 if a requirement is not met."""
     wheel, draws = find_wheel(given.wheel, given.cache), given.out / "draws"
     stopping = {"early_stopping": given.early_stopping}
     settings = {"n_effective": given.n_effective, "options": given.options}

@@ -1,7 +1,7 @@
 """Solutions of the two systems of differential equations of sbibm, for many parameter points at once.
 
-Both are solved for the logarithms of their populations, which stay positive and change evenly where the
-populations grow by factors, by the classical Runge-Kutta method with equal steps.
+Both are solved for the logarithms of the populations, which are smooth and keep populations positive. The
+method is the classical Runge-Kutta method with equal steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ N_TIMES = 10
 
 
 def sir_infected(beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-    """Infected share of a million people, one of whom is infected at first (SIR model).
+    """Infected share of a million people, with one infected at first (SIR model).
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def sir_infected(beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
 def lotka_volterra_populations(
     alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray, delta: np.ndarray
 ) -> np.ndarray:
-    """Prey and predators that begin with 30 and 1 (Lotka-Volterra model).
+    """Prey and predators, with 30 and 1 at first (Lotka-Volterra model).
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def lotka_volterra_populations(
     Returns
     -------
     ndarray, shape (2, 10, ...)
-        Logarithms of prey and of predators after 0, 2.1, ... 18.9 days, right to 2e-4 at 99 in 100 draws of
-        the prior.
+        Logarithms of prey and of predators after 0, 2.1, ... 18.9 days. They are right to 2e-4 for 99 of 100
+        draws from the prior.
 
     References
     ----------
@@ -83,7 +83,7 @@ def _repeated(start: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _solution(
     rates: Callable[[np.ndarray], np.ndarray], state: np.ndarray, spacing: float, n_steps: int
 ) -> np.ndarray:
-    """States at times that are a spacing apart, with as many steps between two, shape (10, 2, ...)."""
+    """States at equally spaced times, with the same number of steps between any two, shape (10, 2, ...)."""
     step = spacing / n_steps
     states = [state]
     for _ in range(N_TIMES - 1):

@@ -1,4 +1,4 @@
-"""Table of the tasks of sbibm, and which of them the sampler has failed."""
+"""Table of the tasks of sbibm, and a list of the failed ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def sbibm_table(runs: Records, tests: Records, halves: Records = ()) -> str:
-    """Table in Markdown: costs, evidence and C2ST beside what is required.
+    """Table in Markdown: costs, evidence and C2ST with its limit.
 
     Parameters
     ----------
     runs, tests : sequence of mapping
         Records of `runs.run_task` and of `runs.compare_draws`, in the same order.
     halves : sequence of mapping
-        Of `runs.compare_halves`, in the same order, for a column of their own.
+        Records of `runs.compare_halves`, in the same order, for an additional column.
     """
     head = ["task", "observation", "calls", "processor time, s", "status (required: ok)", "log Z"]
     head.append(f"C2ST (required: <= {LARGEST_C2ST})")
@@ -45,6 +45,6 @@ def _row(run: Mapping[str, Any], test: Mapping[str, Any]) -> list[str]:
 
 
 def passes(runs: Records, tests: Records) -> bool:
-    """Return whether every run is "ok" and cannot be told from its reference."""
+    """Return whether every run is "ok" and indistinguishable from its reference."""
     well = all(run["status"] == "ok" for run in runs)
     return well and all(test["c2st"] <= LARGEST_C2ST for test in tests)

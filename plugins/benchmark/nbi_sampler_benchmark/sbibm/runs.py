@@ -1,4 +1,4 @@
-"""Measurements: runs of the sampler, and two-sample tests of their draws and of references."""
+"""Measurements: runs of the sampler, and two-sample tests of its draws and of the references."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SEEDS_A_TASK = 100
 def run_task(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     """Run the sampler on an observation of a task, and write the draws of its posterior to a file.
 
-    The sampler knows the likelihood alone. Its seed follows from task and observation, unless an option says
-    otherwise, so that tasks of the same posterior are independent runs.
+    The sampler knows only the likelihood. Unless an option sets the seed, it follows from task and
+    observation, so tasks with the same posterior are independent runs.
 
     Parameters
     ----------
     wheel : Path
         See `wheel.Wheel`.
     folder : Path
-        For the file.
+        Folder of the file.
     job : mapping
         ``task``, ``observation``, ``n_effective`` and ``options``, further keywords of the sampler.
 
@@ -74,9 +74,9 @@ def run_task(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str, Any
 
 
 def compare_draws(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Test the draws of a run against the reference; ``c2st``, and how many of each took part, ``n_rows``.
+    """Compare the draws of a run with the reference; ``c2st``, and the number of draws of each, ``n_rows``.
 
-    The job is that of `run_task`, with ``early_stopping`` besides.
+    The job is that of `run_task` with ``early_stopping``.
     """
     reference = TASKS[job["task"]].reference(Wheel(wheel), job["observation"])
     run = {key: value for key, value in job.items() if key != "early_stopping"}
@@ -87,7 +87,7 @@ def compare_draws(wheel: Path, folder: Path, job: Mapping[str, Any]) -> dict[str
 
 
 def compare_halves(wheel: Path, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Test the first half of a reference against the second: 0.5 but for noise, if its draws are independent.
+    """Compare two halves of a reference: 0.5 up to noise, if its draws are independent.
 
     The job has ``task``, ``observation`` and ``early_stopping``.
     """
@@ -99,7 +99,7 @@ def compare_halves(wheel: Path, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def equal_draws(reference: np.ndarray, draws: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out draws of the larger of two samples by chance, so that there are as many of each.
+    """Leave out random draws of the larger of two samples, so that both have the same size.
 
     Parameters
     ----------
@@ -120,6 +120,6 @@ def _seed(job: Mapping[str, Any]) -> int:
 
 
 def _draws_file(run: Mapping[str, Any]) -> str:
-    """Name of the file with the draws of one run: equal for equal runs."""
+    """Name of the file with the draws of one run, which is equal for equal runs."""
     digest = hashlib.sha256(json.dumps(dict(run), sort_keys=True).encode()).hexdigest()[:12]
     return f"{run['task']}-{run['observation']}-{digest}.npz"

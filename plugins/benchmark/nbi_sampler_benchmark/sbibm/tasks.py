@@ -1,8 +1,8 @@
 """The ten tasks: priors, and exact likelihoods of an observation.
 
-The published description is Lueckmann et al. 2021, arXiv:2101.04653, appendix T, whose sections are cited;
-constants that it leaves open are those of version 1.1.0. A function for the log-likelihood takes theta of
-shape (n_dim, ...) and returns shape (...).
+The published description is Lueckmann et al. 2021, arXiv:2101.04653, appendix T, whose sections are cited.
+Constants that it does not give are those of version 1.1.0. A log-likelihood function takes theta of shape
+(n_dim, ...) and returns shape (...).
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Task:
     Attributes
     ----------
     folder : str
-        Of its files in the wheel.
+        Folder of its files in the wheel.
     priors : callable
         ``() -> PriorDict``, in the order of the reference's columns.
     log_likelihood_of : callable
         ``(wheel, data) -> log_likelihood``, with ``data`` of shape (n_data,).
     observation_file : str
     vectorized : {True, "auto"}
-        Of the sampler. Where all of a few draws from the prior may be impossible, ``True`` is refused, since
-        nothing then shows that one call for many draws agrees with single ones.
+        Keyword of the sampler. ``True`` would be refused if a few draws from the prior may all be impossible,
+        because then nothing shows that batched calls agree with single ones.
     """
 
     folder: str
@@ -60,7 +60,7 @@ class Task:
     vectorized: Literal["auto", True] = True
 
     def likelihood(self, wheel: Wheel, observation: int) -> FunctionLikelihood:
-        """Likelihood of an observation for bilby; it takes arrays, shape (n,), as it takes numbers."""
+        """Likelihood of an observation for bilby; parameters may be numbers or arrays of shape (n,)."""
         data = wheel.numbers(self.folder, observation, self.observation_file)[0]
         return FunctionLikelihood(list(self.priors()), self.log_likelihood_of(wheel, data))
 
@@ -92,12 +92,12 @@ def _gaussian_priors() -> PriorDict:
 
 
 def _gaussian(_: Wheel, data: np.ndarray) -> LogLikelihood:
-    """T.1 and T.2: ten means, each known by one datum with a variance of 0.1."""
+    """T.1 and T.2: ten means, each measured by one datum with a variance of 0.1."""
     return lambda theta: _normal_log_density(theta - _column(data, theta), np.sqrt(0.1)).sum(axis=0)
 
 
 def _gaussian_mixture(_: Wheel, data: np.ndarray) -> LogLikelihood:
-    """T.7: a common mean of two circular Gaussians, one of them a tenth as wide as the other."""
+    """T.7: a common mean of two circular Gaussians, one of which is a tenth as wide as the other."""
 
     def log_likelihood(theta: np.ndarray) -> np.ndarray:
         residuals = theta - _column(data, theta)
@@ -108,9 +108,9 @@ def _gaussian_mixture(_: Wheel, data: np.ndarray) -> LogLikelihood:
 
 
 def _two_moons(_: Wheel, data: np.ndarray) -> LogLikelihood:
-    """T.8: half a ring of radius 0.1 and width 0.01, moved by a function of theta that has two branches.
+    """T.8: half a ring of radius 0.1 and width 0.01, shifted by a function of theta with two branches.
 
-    The angle is uniform and the radius normal, so the density over the plane is theirs over the radius.
+    The angle is uniform and the radius is normal. The density in the plane is their product over the radius.
     """
 
     def log_likelihood(theta: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ def _slcp(_: Wheel, data: np.ndarray) -> LogLikelihood:
 
 
 def _slcp_distractors(wheel: Wheel, data: np.ndarray) -> LogLikelihood:
-    """T.4: the eight numbers of SLCP among 92 that say nothing, whose density is left out."""
+    """T.4: the eight numbers of SLCP; the density of its 92 uninformative numbers is left out."""
     order = wheel.tensor("slcp", "permutation_idx.torch")
     return _slcp_log_likelihood(data[np.argsort(order)[:N_SLCP]])
 
@@ -168,9 +168,9 @@ def _glm_priors() -> PriorDict:
 
 
 def _glm(wheel: Wheel, data: np.ndarray, raw: bool) -> LogLikelihood:
-    """T.5 and T.6: a hundred yes or no of logistic probability, or their sums with each column of the design.
+    """T.5 and T.6: a hundred binary data of logistic probability, or their sums with columns of the design.
 
-    These sums are sufficient: both give the probability of the hundred.
+    These sums are sufficient, and both have the probability of the hundred data.
     """
     design = wheel.tensor("bernoulli_glm", "design_matrix.pt").astype(float)
     sums = design.T @ data if raw else data
@@ -186,7 +186,7 @@ def _sir_priors() -> PriorDict:
 
 
 def _sir(_: Wheel, data: np.ndarray) -> LogLikelihood:
-    """T.9: how many of a thousand people are infected at ten times."""
+    """T.9: the number of infected among a thousand people at ten times."""
 
     def log_likelihood(theta: np.ndarray) -> np.ndarray:
         log_share = np.minimum(sir_infected(*theta), 0.0)

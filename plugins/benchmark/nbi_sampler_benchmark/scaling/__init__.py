@@ -1,1 +1,1 @@
-"""Costs of a run as parameters, data or draws grow, and the laws that they follow."""
+"""Costs of a run for growing numbers of parameters, data or draws, and laws that describe them."""

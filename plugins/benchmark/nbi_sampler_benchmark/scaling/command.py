@@ -1,7 +1,7 @@
 """Costs of a run as a problem grows: `nbi-sampler benchmark scaling --what dimension,draws`.
 
-In the number of parameters, of data and of effective samples: calls, processor time, memory, whether log Z is
-right, and the laws that the costs follow. The problems are in `problems/growing.py`.
+The number of parameters, of data or of effective samples grows. The command measures calls, processor time,
+memory and the error of log Z, and fits laws to the costs. The problems are in `problems/growing.py`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ __all__ = ["add_arguments", "measure_scaling"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command, beside those that all commands share."""
+    """Arguments of the command besides those that all commands share."""
     parser.add_argument(
         "--what", type=names_among(AXES), default=list(AXES), help=f"with commas: {', '.join(AXES)}"
     )
-    parser.add_argument("--sizes", type=integers, help="with commas, instead of those of the benchmark")
-    parser.add_argument("--families", type=names, help="only these, with commas")
+    parser.add_argument("--sizes", type=integers, help="sizes with commas (default: those of the benchmark)")
+    parser.add_argument("--families", type=names, help="families with commas (default: all)")
     parser.add_argument("--seeds", type=integers, default=[1], help="seeds, with commas")
-    parser.add_argument("--minutes", type=float, help="after which a run is given up")
-    parser.add_argument("--out", type=Path, default=Path("build/scaling.jsonl"), help="file to append to")
-    parser.add_argument("--figure", type=Path, help="plot of what was measured, such as growth.png")
+    parser.add_argument("--minutes", type=float, help="time limit of a run")
+    parser.add_argument("--out", type=Path, default=Path("build/scaling.jsonl"), help="file of records")
+    parser.add_argument("--figure", type=Path, help="file for a plot of the measurements, such as growth.png")
 
 
 def measure_scaling(given: argparse.Namespace) -> int:
-    """Run what has not been run, print tables, and return the exit code: 1 if any run failed."""
+    """Make missing runs, print tables, and return the exit code, which is 1 if any run failed."""
     wanted = _wanted(given)
     seconds = None if given.minutes is None else 60.0 * given.minutes
     runs = [run for *_, run in wanted]

@@ -1,6 +1,6 @@
 """Plot of the scaling: costs and the error of log Z against the size, with the laws as lines.
 
-Needs matplotlib; touches no global state of it.
+It needs matplotlib and does not change its global state.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["scaling_figure"]
 
 MARKERS = ("o", "s", "^", "D")
-# Errors of log Z, in their own errors, that are shown; more lie on the edge.
+# Largest error of log Z in the plot, in units of its own error; larger ones are drawn at the edge.
 MOST_ERRORS = 6.0
 BELIEVABLE = 3.0
-# A law is drawn where it was fitted to so many sizes, and its relative residuals have at most this rms.
+# A law is drawn if it was fitted to this many sizes with relative residuals of at most this rms.
 FEWEST_SIZES = 4
 MOST_SPREAD = 0.3
-# Decades up to which a logarithmic axis has ticks between powers of ten.
+# A logarithmic axis over at most this many decades has ticks between powers of ten.
 FEW_DECADES = 2
 
 
 def scaling_figure(rows: Sequence[Measured]) -> Figure:
-    """A row of panels for each of `AXES` that was measured; runs that do not trust themselves are hollow.
+    """Draw a row of panels for each measured one of `AXES`; runs that are not "ok" are hollow.
 
-    Lines are laws, where there is one that fits.
+    Lines are laws, if one fits.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
@@ -82,7 +82,7 @@ def _draw_law(axis: Axes, group: Sequence[Measured], cost: str, number: int) -> 
 
 
 def _show_costs(axis: Axes, values: Sequence[float]) -> None:
-    """Put a vertical axis on whole decades that hold positive values, with ticks that are plain numbers."""
+    """Extend a vertical axis to whole decades that contain the positive values, with plain ticks."""
     from matplotlib.ticker import NullFormatter
 
     first, last = math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1

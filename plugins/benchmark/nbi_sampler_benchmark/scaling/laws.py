@@ -1,4 +1,4 @@
-"""The law that a cost follows as a problem grows: a power, or a fixed cost and one for each unit of size.
+"""The law of a cost for growing problems: a power, or a fixed cost plus one for each unit of size.
 
 Pure functions.
 """
@@ -15,9 +15,9 @@ __all__ = ["Law", "fitted_law"]
 
 Array = NDArray[np.float64]
 
-# Two numbers are fitted, and their errors come from what is left of these.
+# Two numbers are fitted, and the remaining residuals give their errors.
 FEWEST_SIZES = 3
-# Decimals of the spread that count; where both laws are as good, it is a power.
+# Decimals of the spread that are compared; if both laws are equal, the power is used.
 SAME_SPREAD = 4
 
 
@@ -46,7 +46,7 @@ class Law:
         return self.fixed + self.factor * x**self.power
 
     def describe(self, size: str) -> str:
-        """The law in one line of text, for a named size.
+        """Write the law in one line, for a size with a name.
 
         Examples
         --------
@@ -66,12 +66,12 @@ def fitted_law(x: Array, y: Array) -> Law | None:
     Parameters
     ----------
     x, y : ndarray, shape (n,)
-        Sizes and costs, positive.
+        Positive sizes and costs.
 
     Returns
     -------
     Law
-        None for fewer than three different sizes.
+        None if there are fewer than three different sizes.
 
     Examples
     --------

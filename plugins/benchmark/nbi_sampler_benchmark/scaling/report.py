@@ -1,4 +1,4 @@
-"""Axes along which problems grow, and what was measured of them, as Markdown; `figure` draws the same."""
+"""Axes along which problems grow, and tables of the measurements in Markdown; `figure` plots them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AXES", "COSTS", "Axis", "Measured", "costs_of", "families_of", "laws
 
 Array = NDArray[np.float64]
 
-# Entries of a record, and how they are called in tables and plots.
+# Fields of a record, and their names in tables and plots.
 COSTS = {"calls": "calls", "cpu_seconds": "processor time, s", "peak_memory": "peak memory, MB"}
 
 
@@ -28,9 +28,9 @@ class Axis:
     Parameters
     ----------
     name, symbol : str
-        For people, and in formulae.
+        Name for text, and symbol for formulae.
     families : tuple of str
-        Of problems, each with a size; or the problems themselves, where it is the result that grows.
+        Families of problems of different sizes, or the problems themselves if the result grows.
     sizes : tuple of int
     of_result : bool
         Whether the size is the number of effective samples.
@@ -72,7 +72,7 @@ class Measured(NamedTuple):
     family : str
     size : int
     record : dict
-        Its line of the benchmark file.
+        Its record in the benchmark file.
     """
 
     what: str
@@ -82,7 +82,7 @@ class Measured(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """True where the run trusts itself."""
+        """True if the run has status "ok"."""
         return bool(self.record["status"] == Status.OK)
 
 
@@ -94,7 +94,7 @@ def families_of(rows: Sequence[Measured]) -> dict[tuple[str, str], list[Measured
 
 
 def costs_of(rows: Sequence[Measured], cost: str) -> tuple[Array, Array, Law | None]:
-    """Sizes and costs of the runs that trust themselves, shape (n,), and the law that they follow."""
+    """Sizes and costs of the runs that are "ok", shape (n,), and the law that describes them."""
     trusted = [row for row in rows if row.ok]
     x = np.array([row.size for row in trusted], dtype=np.float64)
     y = np.array([row.record[cost] for row in trusted], dtype=np.float64)
@@ -102,7 +102,7 @@ def costs_of(rows: Sequence[Measured], cost: str) -> tuple[Array, Array, Law | N
 
 
 def scaling_table(rows: Sequence[Measured]) -> str:
-    """A line for each size: costs in the median of the seeds, statuses, and the worst error of log Z.
+    """Table with a row for each size: median costs of the seeds, statuses, and the worst error of log Z.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def scaling_table(rows: Sequence[Measured]) -> str:
 
 
 def laws_table(rows: Sequence[Measured]) -> str:
-    """The laws that the costs of each family follow, fitted to the runs of status "ok", as Markdown."""
+    """Table in Markdown of the laws for the costs of each family, fitted to the runs with status "ok"."""
     lines = [f"| problem, size | {' | '.join(COSTS.values())} |", "|" + "---|" * (1 + len(COSTS))]
     for (what, family), group in families_of(rows).items():
         axis = AXES[what]

@@ -1,1 +1,1 @@
-"""Runs of the hard shapes: whether log Z is right, and whether the status says so where it is not."""
+"""Runs of the hard shapes, which test log Z, and the status if log Z is wrong."""

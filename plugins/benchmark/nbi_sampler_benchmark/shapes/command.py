@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shapes",
         type=_shapes,
         default=list(HARD_SHAPES),
-        help=f"with commas, of any size: {', '.join(HARD_SHAPES)}",
+        help=f"with commas, in any size: {', '.join(HARD_SHAPES)}",
     )
     parser.add_argument("--seeds", type=integers, default=[1, 2, 3, 4, 5], help="with commas")
     parser.add_argument(
@@ -34,17 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["nbi"],
         help=f"with commas: {', '.join(PEERS)}, or any that bilby knows",
     )
-    parser.add_argument("--n-effective", type=int, default=5000, help="effective samples required of nbi")
+    parser.add_argument("--n-effective", type=int, default=5000, help="required effective samples of nbi")
     parser.add_argument("--options", type=json.loads, default={}, help='JSON: {"dynesty": {"nlive": 500}}')
-    parser.add_argument("--processes", type=int, default=1, help="runs at a time, of one thread each")
-    parser.add_argument("--minutes", type=float, help="after which a run is given up")
-    parser.add_argument("--out", type=Path, default=Path("build/shapes.jsonl"), help="file to append to")
+    parser.add_argument("--processes", type=int, default=1, help="simultaneous runs, with one thread each")
+    parser.add_argument("--minutes", type=float, help="time limit of a run")
+    parser.add_argument("--out", type=Path, default=Path("build/shapes.jsonl"), help="file of records")
 
 
 def run_shapes(given: argparse.Namespace) -> int:
-    """Run what has not been run, print the table, and return the exit code.
+    """Make missing runs, print the table, and return the exit code.
 
-    It is 1 if any run failed, or said "ok" of a wrong evidence.
+    It is 1 if any run failed, or was "ok" with a wrong evidence.
     """
     absent = {sampler: why for sampler in given.samplers if (why := missing(sampler)) is not None}
     for sampler, why in absent.items():
@@ -64,7 +64,7 @@ def run_shapes(given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace, shape: str, sampler: str, seed: int) -> Run:
-    # Another n_effective is no reason to repeat the runs of others.
+    # Another n_effective does not require that other samplers run again.
     required = {"n_effective": given.n_effective} if sampler == "nbi" else {}
     options = given.options.get(sampler, {})
     return Run(problem=shape, seed=seed, sampler=sampler, options=options, **required)

@@ -1,4 +1,4 @@
-"""Exact beside measured log Z of the hard shapes, as Markdown."""
+"""Table of exact and measured log Z of the hard shapes, as Markdown."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nbi_sampler_benchmark.problems.registry import get_problem
 
 __all__ = ["MOST_ERRORS", "pull_of", "shapes_table", "wrong_and_trusted"]
 
-# Errors of log Z within which a run is right.
+# A result is right within this many errors of log Z.
 MOST_ERRORS = 3.0
-# Error of log Z that a run which gives none has by rounding.
+# Rounding error of log Z in a run that reports no error.
 ROUNDING = 1e-9
 
 
 def pull_of(record: Mapping[str, Any]) -> float:
-    """Error of log Z in units of the reported one; infinite where a wrong value is said to be exact."""
+    """Error of log Z in units of the reported one; infinite if a wrong value is reported as exact."""
     error, pull = record["log_evidence_error"], record["pull"]
     if error is None or not math.isfinite(error):
         return -math.inf
@@ -32,23 +32,23 @@ def pull_of(record: Mapping[str, Any]) -> float:
 
 
 def wrong_and_trusted(record: Mapping[str, Any]) -> bool:
-    """Return whether a run said "ok" and its evidence is more than three of its errors off."""
+    """Return whether a run is "ok" and its evidence is more than three of its errors off."""
     return bool(record["status"] == Status.OK and abs(pull_of(record)) > MOST_ERRORS)
 
 
 def shapes_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each shape and sampler, and how often "ok" was wrong.
+    """Table with a row for each shape and sampler, and the number of wrong results with status "ok".
 
     Parameters
     ----------
     records : sequence of mapping
-        Lines of a benchmark file, of problems of `hard_shapes`.
+        Records of a benchmark file for problems of `hard_shapes`.
 
     Returns
     -------
     str
-        Markdown. Calls and processor time are medians; pulls are errors of log Z in units of the reported
-        ones, with their mean and standard deviation over the seeds.
+        Markdown. Calls and processor time are medians. Pulls are errors of log Z in units of the reported
+        errors, with their mean and standard deviation over the seeds.
     """
     heads = ["shape", "parameters", "exact log Z", "sampler", "runs", "worst error of log Z", "worst pull"]
     heads += ["mean pull", "deviation", "calls", "processor time, s", "statuses", "not met"]
@@ -90,7 +90,7 @@ def _line(shape: str, sampler: str, records: Sequence[Mapping[str, Any]]) -> str
 
 
 def _not_met(records: Sequence[Mapping[str, Any]]) -> str:
-    """Say what is asked and not met: log Z right in every run, and "ok", or a status that says otherwise."""
+    """List unmet requirements: log Z is right in every run, or the status is not "ok"."""
     n_wrong = sum(abs(pull_of(record)) > MOST_ERRORS for record in records)
     n_trusted = sum(map(wrong_and_trusted, records))
     n_other = sum(record["status"] not in (None, Status.OK) for record in records)

@@ -1,4 +1,4 @@
-"""Code for the environments of other packages: `worker.py`, and an adapter for each package."""
+"""Code that runs in the environments of other packages: `worker.py`, and an adapter for each package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Adapter for nbi, the paper's own package: networks and settings of its demonstration of the sine curve.
+"""Adapter for nbi, the paper's package, with networks and settings of its demonstration of the sine curve.
 
-Simulations go through files, as it wants them. It standardises parameters without telling its densities,
-which are brought back to the given coordinates here.
+The package reads simulations from files. It standardises parameters without a correction of its densities,
+which are converted to the given coordinates here.
 
 References
 ----------
@@ -32,7 +32,7 @@ FEATURIZER = {
     "dim_conv_max": 256,
     "depth": 3,
 }
-# One process that loads data, as all others have one processor; its own default is eight.
+# One process to load data, because all other packages have one processor; its default is eight.
 TRAINING = {"n_epochs": 100, "batch_size": 64, "lr": 1e-3, "early_stop_patience": 10, "workers": 1}
 
 
@@ -42,7 +42,7 @@ class _Engine:
     def __init__(self, engine: Any, about: dict[str, Any]) -> None:
         self.about = about
         self._engine = engine
-        # Of its standardised parameters.
+        # Mean and deviation of its standardised parameters.
         self._log_scale = float(np.log(engine.y_std).sum())
 
     def log_prob(self, theta: Array, x: Array) -> Array:
@@ -62,13 +62,13 @@ class _Engine:
 
 
 class _Noise:
-    """Noise on what is in a file: a prediction and its standard deviations, or data with noise already."""
+    """Add noise to the contents of a file: a prediction with its standard deviations, or noisy data."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, content: Array, theta: Array) -> tuple[Array, Array]:
-        """Data and parameters, as networks see them."""
+        """Data and parameters in the format of the networks."""
         if content.ndim == 1:
             return content, theta
         prediction, sigma = content
@@ -76,13 +76,13 @@ class _Noise:
 
 
 def train(task: Any, options: dict[str, Any]) -> _Engine:
-    """Train; the package itself seeds its networks, always with zero.
+    """Train; the package always seeds its networks with zero.
 
     Parameters
     ----------
     task : worker.Task
     options : dict
-        ``flow``, ``featurizer`` and ``training``: what to change in the settings above.
+        ``flow``, ``featurizer`` and ``training``: changes of the settings above.
     """
     import nbi
 
@@ -97,7 +97,7 @@ def train(task: Any, options: dict[str, Any]) -> _Engine:
         engine.fit(
             x=paths, y=task.theta, noise=_Noise(int(task.seed)), n_sims=len(paths), plot=False, **training
         )
-        # The processes that load data end with their loaders, and only then is their time known.
+        # The processes that load data end with their loaders. Their time is known only then.
         engine.train_loader = engine.valid_loader = None
         gc.collect()
     engine.network.eval()
@@ -110,7 +110,7 @@ def train(task: Any, options: dict[str, Any]) -> _Engine:
 
 
 def _written(task: Any, folder: Path) -> NDArray[np.str_]:
-    """A file for each simulation; their paths."""
+    """Write a file for each simulation, and return their paths."""
     paths = [str(folder / f"{number}.npy") for number in range(len(task.x))]
     sigma = None if task.sigma is None else np.broadcast_to(task.sigma, task.predictions.shape)
     for number, path in enumerate(paths):

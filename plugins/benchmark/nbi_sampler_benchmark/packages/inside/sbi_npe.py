@@ -1,7 +1,7 @@
-"""Adapter for sbi: NPE with the NLL loss, one round, its own defaults unless options say otherwise.
+"""Adapter for sbi: NPE with the NLL loss, one round, and sbi's defaults unless options change them.
 
-The density is that of the network, without the correction that sbi's posteriors make for draws outside of the
-prior: importance sampling has to know the density of what is drawn.
+The density is that of the network, without sbi's correction for draws outside of the prior, because
+importance sampling needs the density of all draws.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Network:
         import torch
 
         with torch.no_grad():
-            # Draws, then data, is the order of sbi's axes.
+            # sbi's axes are draws, then data.
             return self._network.log_prob(_tensor(theta)[None], _tensor(x))[0].double().numpy()
 
     def sample(self, x: Array, n: int) -> Array:
@@ -62,7 +62,7 @@ def train(task: Any, options: dict[str, Any]) -> _Network:
     if options.get("embedding") == "fc":
         network["embedding_net"] = FCEmbedding(task.x.shape[1])
     theta, x = _data(task, int(options.get("noise_draws", 1)))
-    # The prior is only needed for what is not needed here: rounds, and draws that are cut off at its edges.
+    # The prior only serves rounds and the truncation of draws, which are not used here.
     inference = NPE(density_estimator=posterior_nn(name, **network), show_progress_bars=False)
     trained = inference.append_simulations(_tensor(theta), _tensor(x)).train(**options.get("training", {}))
     summary = inference.summary
@@ -75,7 +75,7 @@ def train(task: Any, options: dict[str, Any]) -> _Network:
 
 
 def _data(task: Any, noise_draws: int) -> tuple[Array, Array]:
-    """Simulations as given, or several times with Gaussian noise of their own."""
+    """Repeat simulations, each with new Gaussian noise, or return them unchanged."""
     if noise_draws == 1 or task.sigma is None:
         return task.theta, task.x
     rng = np.random.default_rng(int(task.seed))

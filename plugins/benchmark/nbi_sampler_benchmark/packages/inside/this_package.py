@@ -1,4 +1,4 @@
-"""Adapter for `nbi_sampler.NBI`, with the networks that docs/amortised.md advises for short series."""
+"""Adapter for `nbi_sampler.NBI`, with the networks that docs/amortised.md recommends for short series."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def train(task: Any, options: dict[str, Any]) -> _Trained:
     Parameters
     ----------
     task : worker.Task
-        In coordinates of which the prior is standard normal.
+        Parameters in coordinates in which the prior is standard normal.
     options : dict
         ``flow``, ``featurizer`` and ``training``: what to change in the settings above. ``fresh_noise``:
         False for data as they are, in every epoch.
@@ -78,7 +78,7 @@ def train(task: Any, options: dict[str, Any]) -> _Trained:
 
 
 def _noise(simulations: Array, rng: np.random.Generator) -> Array:
-    """Gaussian noise on predictions that come with their standard deviations, shape (..., 2, n_data)."""
+    """Gaussian noise on predictions with their standard deviations, shape (..., 2, n_data)."""
     return simulations[..., 0, :] + simulations[..., 1, :] * rng.normal(size=simulations[..., 0, :].shape)
 
 

@@ -1,8 +1,8 @@
 """One package trained on one set of simulations: `python worker.py ADAPTER FOLDER`, in any environment.
 
-Needs numpy, and the package that the adapter is for. An adapter is a Python file with a function
-``train(task, options)`` that returns an `Estimator`. `Task` and `Answer` are the two files between the
-environments; the other side of them is `runs.py`.
+It needs numpy and the package of the adapter. An adapter is a Python file with a function ``train(task,
+options)`` that returns an `Estimator`. `Task` and `Answer` are the two files that the environments exchange;
+`runs.py` is the other side.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Estimator(Protocol):
     Attributes
     ----------
     about : dict
-        What people want to know, for JSON: epochs, losses, sizes.
+        Information for reports in values that JSON can hold: epochs, losses, sizes.
     """
 
     about: dict[str, Any]
@@ -49,7 +49,7 @@ class _File:
     """A dataclass of arrays that is read from a file and written to one."""
 
     def save(self, path: Path) -> None:
-        """Write as ``.npz``, all at once."""
+        """Write as ``.npz``, atomically."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         unfinished = path.with_suffix(".tmp.npz")
         np.savez(unfinished, **{name: value for name, value in values.items() if value is not None})
@@ -57,7 +57,7 @@ class _File:
 
     @classmethod
     def load(cls, path: Path) -> Any:
-        """Read what `save` has written."""
+        """Read a file of `save`."""
         with np.load(path) as saved:
             return cls(**{name: saved[name] for name in saved.files})
 
@@ -71,18 +71,18 @@ class Task(_File):
     theta : ndarray, shape (n, n_dim)
         Parameters drawn from the prior.
     x : ndarray, shape (n, n_data)
-        Data simulated with them, noise included.
+        Data simulated with them, including noise.
     predictions : ndarray, shape (n, n_data)
         The same without noise.
     sigma : ndarray, shape (n, 1) or (n, n_data), optional
-        Standard deviation of the noise, where it is Gaussian: for packages that draw it in every epoch.
+        Standard deviation of the noise, if it is Gaussian, for packages that draw it in every epoch.
     held_out_theta : ndarray, shape (m, n_dim)
-        To be given densities, each at its own data; not to be learnt from.
+        Parameters and data for densities, which must not be used for training.
     held_out_x : ndarray, shape (m, n_data)
     targets : ndarray, shape (n_targets, n_data)
         Data to draw parameters for.
     n_draws : ndarray, shape ()
-        For each target.
+        Number of draws for each target.
     seed : ndarray, shape ()
     """
 
@@ -123,14 +123,14 @@ class Answer(_File):
 
 
 def answer(task: Task, adapter: Path, options: dict[str, Any]) -> Answer:
-    """Train, and ask for densities and draws.
+    """Train, and compute densities and draws.
 
     Parameters
     ----------
     task : Task
     adapter : Path
     options : dict
-        For ``train`` of the adapter.
+        Options for ``train`` of the adapter.
     """
     train = runpy.run_path(str(adapter))["train"]
     start = _now()
@@ -153,7 +153,7 @@ def answer(task: Task, adapter: Path, options: dict[str, Any]) -> Answer:
 
 
 def _now() -> tuple[float, float]:
-    """Seconds by the clock, and of the processor in this process and its ended children."""
+    """Elapsed seconds, and processor seconds of this process and its finished children."""
     times = os.times()
     return time.perf_counter(), times.user + times.system + times.children_user + times.children_system
 
@@ -164,7 +164,7 @@ def _since(start: tuple[float, float]) -> dict[str, float]:
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages that do the work, where they are installed."""
+    """Versions of the relevant packages that are installed."""
     found = {}
     for name in ("sbi", "nbi", "nbi-sampler", "torch", "numpy"):
         try:
@@ -175,7 +175,7 @@ def _versions() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Read the task in a folder, and leave the answer there.
+    """Read the task in a folder, and write the answer there.
 
     Parameters
     ----------

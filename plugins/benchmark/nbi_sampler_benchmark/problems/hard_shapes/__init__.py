@@ -1,1 +1,1 @@
-"""Hard shapes whose evidence is known, in files by what makes them hard; `by_name` finds them."""
+"""Hard shapes with known evidence, in one module for each kind of difficulty; `by_name` finds them."""

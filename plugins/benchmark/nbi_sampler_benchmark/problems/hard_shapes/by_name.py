@@ -12,7 +12,7 @@ from nbi_sampler_benchmark.problems.hard_shapes.straight import correlated, flat
 
 __all__ = ["HARD_SHAPES", "hard_shape"]
 
-# A family, and the fewest dimensions that it has.
+# A family, and its smallest number of dimensions.
 _FAMILIES: dict[str, tuple[Callable[[int], Shape], int]] = {
     "funnel": (funnel, 2),
     "banana": (banana, 2),
@@ -47,7 +47,7 @@ HARD_SHAPES: dict[str, str] = {
 
 
 def hard_shape(name: str) -> Shape | None:
-    """Likelihood, priors and evidence of a shape; the same name gives the same problem.
+    """Likelihood, priors and evidence of a shape; equal names give equal problems.
 
     Parameters
     ----------

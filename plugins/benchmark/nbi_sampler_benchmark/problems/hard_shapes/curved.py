@@ -15,14 +15,14 @@ from nbi_sampler_benchmark.problems.hard_shapes.shape import Array, Shape, shape
 __all__ = ["banana", "funnel", "ring", "shells"]
 
 LOG_2_PI = math.log(2.0 * math.pi)
-# Of the funnel: spread of the log variance, half width of the prior of all else.
+# The funnel: spread of the log variance, and half width of the prior of the other parameters.
 SPREAD, FUNNEL_WITHIN = 3.0, 30.0
-# Of the banana: its length, how it bends, and the priors of its first two parameters and of the others.
+# The banana: its length, its bend, and the priors of its first two parameters and of the others.
 LENGTH, BEND = 10.0, 0.1
 BANANA_WITHIN = ((-50.0, 50.0), (-100.0, 30.0), (-10.0, 10.0))
-# Of the shells: their centres on the first axis, radius, thickness and half width of the prior.
+# The shells: their centres on the first axis, radius, thickness and half width of the prior.
 CENTRE, RADIUS, THICKNESS, SHELLS_WITHIN = 3.5, 2.0, 0.1, 6.0
-# Of the ring: how strongly neighbours hold on to each other, and the terms of its sum.
+# The ring: coupling of neighbours, and the number of terms of its sum.
 COUPLING, MOST_WINDINGS = 10.0, 200
 
 
@@ -54,7 +54,7 @@ def banana(n_dim: int) -> Shape:
     r"""Strongly twisted ridge of Haario, Saksman & Tamminen (2001, Bernoulli 7, 223), their fourth target.
 
     A Gaussian with deviations 10, 1, 1, ... in :math:`(x_0, x_1 + b x_0^2 - 100 b, x_2, ...)`, b = 0.1. The
-    map has unit Jacobian, so that all that the prior cuts off is in one integral over x_0.
+    map has unit Jacobian, so one integral over x_0 accounts for the truncation by the prior.
     """
 
     def log_likelihood(x: Array) -> Array:
@@ -81,7 +81,7 @@ def shells(n_dim: int) -> Shape:
 
     .. math:: L = \sum_c N(|x - c|; r, w)
 
-    with r = 2 and w = 0.1. What lies beyond the prior, five thicknesses away, is left out of log Z: less than
+    with r = 2 and w = 0.1. log Z omits the mass beyond the prior, five thicknesses away, which is less than
     1e-6.
     """
     centres = np.zeros((2, n_dim))
@@ -102,12 +102,12 @@ def shells(n_dim: int) -> Shape:
 
 
 def ring(n_dim: int) -> Shape:
-    r"""Ring of angles, each of which holds on to its neighbours, the last to the first.
+    r"""Ring of angles, each of which is coupled to its neighbours, and the last to the first.
 
     .. math:: \log L = \kappa \sum_d \cos(x_d - x_{d+1}), \quad Z = \sum_m I_m(\kappa)^D
 
-    planar rotators: a thin tube along the diagonal of a torus, which crosses the ends of all priors.
-    The sum is that over the Fourier modes of a bond, whose coefficients are Bessel functions (NIST Digital
+    planar rotators. The posterior is a thin tube along the diagonal of a torus, and crosses the ends of all
+    priors. The sum is over the Fourier modes of a bond, whose coefficients are Bessel functions (NIST Digital
     Library of Mathematical Functions, equation 10.35.2).
     """
 

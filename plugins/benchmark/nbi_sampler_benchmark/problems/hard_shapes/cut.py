@@ -1,4 +1,4 @@
-"""Shapes with edges: along those of the prior, of a plateau, and between the states of switches."""
+"""Shapes with edges: those of the prior, of a plateau, and between the states of switches."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nbi_sampler_benchmark.problems.hard_shapes.shape import Array, Shape, shape
 __all__ = ["edges", "plateau", "step", "switches"]
 
 LOG_2_PI = math.log(2.0 * math.pi)
-# Of the edges: how far the posterior reaches into the prior, in units of it.
+# The edges: extent of the posterior in the prior, in units of the prior.
 DEPTH = 0.01
-# Of plateau and step: share of the prior, centre, e-folding length of the slope, log L beyond the step.
+# Plateau and step: share of the prior, centre, e-folding length of the slope, log L beyond the step.
 SHARE, PLATEAU_AT, SLOPE, BELOW = 1e-4, 0.4, 0.002, -50.0
-# Of the switches: noise and number of the data, probability of off, amplitudes of those that are on.
+# The switches: noise and number of the data, probability of off, amplitudes of those that are on.
 NOISE, DATA_PER_SWITCH, OFF, AMPLITUDE = 0.3, 4, 0.5, 0.9
 
 
 def edges(n_dim: int) -> Shape:
     r"""Mass along three edges of the unit cube that do not meet.
 
-    Each has a parameter that is free; all others fall exponentially from the corner that the edge goes
-    through. In three dimensions the edges are skew; of more parameters each has the corners 0, 1 and 0.
+    Each edge has one free parameter. All others fall exponentially from the corner on the edge. In three
+    dimensions the edges are skew; with more parameters their corners are 0, 1 and 0.
     """
     corners = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     more = np.broadcast_to(np.array([[0.0], [1.0], [0.0]]), (3, n_dim - 3))
@@ -47,7 +47,7 @@ def edges(n_dim: int) -> Shape:
 def plateau(n_dim: int) -> Shape:
     """Ball with 1e-4 of the prior on which the likelihood is one; outside it falls exponentially.
 
-    The integral over radii goes on beyond the prior, which adds less than 1e-9.
+    The integral over radii extends beyond the prior, which adds less than 1e-9.
     """
     radius, log_sphere = _radius(n_dim), _log_sphere(n_dim)
 
@@ -63,7 +63,7 @@ def plateau(n_dim: int) -> Shape:
 
 
 def step(n_dim: int) -> Shape:
-    """The same ball, but e^-50 everywhere else: no slope leads to it."""
+    """The same ball with e^-50 everywhere else, so that no slope leads to it."""
     radius = _radius(n_dim)
 
     def log_likelihood(x: Array) -> Array:
@@ -84,12 +84,12 @@ def _radius(n_dim: int) -> float:
 
 
 def switches(n_dim: int) -> Shape:
-    r"""Linear model of which every other term is in the data, each with a spike at zero and a normal slab.
+    r"""Linear model with a switch for each term, whose prior has a spike at zero and a normal slab.
 
     .. math:: y = X a + e, \quad Z = \sum_s 2^{-D} N(y; 0, \sigma^2 I + X_s X_s^T)
 
-    over the states s of the switches, with :math:`X_s` the columns of those that are on: columns overlap, so
-    that a term which is off may be taken for others.
+    over the states s of the switches, with the columns :math:`X_s` of those that are on. Columns overlap, so
+    the data may mistake one term for another.
     """
     rng = np.random.default_rng([20231206, n_dim])
     n_data = DATA_PER_SWITCH * n_dim

@@ -1,4 +1,4 @@
-"""A hard shape: what a sampler gets, and the log Z that it has to find."""
+"""A hard shape: the problem for a sampler, and the exact log Z."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Shape(NamedTuple):
     Attributes
     ----------
     likelihood : bilby.Likelihood
-        Known to a sampler by its values alone.
+        A likelihood without a forward model.
     priors : PriorDict
     log_evidence : float
         Exact to 1e-5 or better.
@@ -45,7 +45,7 @@ def shape_of(log_likelihoods: Callable[[Array], Array], priors: list[Prior], log
     log_likelihoods : callable
         Shape (..., n_dim) to (...).
     priors : list of Prior
-        Of each parameter.
+        Prior of each parameter.
     log_evidence : float
     """
     keys = [f"x{d}" for d in range(len(priors))]

@@ -1,4 +1,4 @@
-"""Shapes along straight lines: skewed modes, heavy tails, a needle, a direction of which nothing is known."""
+"""Shapes along straight lines: skewed modes, heavy tails, a needle, an unconstrained direction."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from nbi_sampler_benchmark.problems.hard_shapes.shape import Array, Shape, shape
 __all__ = ["correlated", "flat", "log_gamma", "student"]
 
 LOG_2_PI = math.log(2.0 * math.pi)
-# Of the log-gamma mixtures, in units of the prior.
+# The log-gamma mixtures, in units of the prior.
 MODES, WIDTH = (1.0 / 3.0, 2.0 / 3.0), 1.0 / 30.0
-# Of the tails: degrees of freedom, and half width of the prior in scales.
+# The tails: degrees of freedom, and half width of the prior in scales.
 DEGREES, STUDENT_WITHIN = 2.0, 50.0
-# Of the needle: correlation of every pair, and half width of the prior in deviations.
+# The needle: correlation of every pair, and half width of the prior in standard deviations.
 CORRELATION, NEEDLE_WITHIN = 0.999, 5.0
-# Of the flat direction: what is known of a sum, and the deviation of this and of all other parameters.
+# The flat direction: half width of a sum, and standard deviation of this sum and of the other parameters.
 SUM, KNOWN_TO = 0.3, 0.01
 
 
 def log_gamma(n_dim: int) -> Shape:
     """Mixture of log-gamma and normal densities of Beaujean & Caldwell (2013, arXiv:1304.7808, section 4.2).
 
-    Four modes: the first two parameters have two each. Half of the others are log-gamma, with an
-    exponential tail to the left, the other half normal.
+    It has four modes, because the first two parameters have two each. Half of the other parameters are
+    log-gamma with an exponential tail to the left, and the other half are normal.
     """
     n_skewed = n_dim // 2 + 1 - 2
 
@@ -52,7 +52,7 @@ def _log_gamma_density(x: Array, mode: float) -> Array:
 
 
 def _log_gamma_mass(mode: float) -> float:
-    """Mass within the prior: 1 - exp(-exp(y)) lies below y."""
+    """Mass within the prior; 1 - exp(-exp(y)) is below y."""
     below, above = math.exp(-mode / WIDTH), math.exp((1.0 - mode) / WIDTH)
     return math.exp(-below) - math.exp(-above)
 
@@ -62,7 +62,7 @@ def _log_normal_density(x: Array, mode: float) -> Array:
 
 
 def student(n_dim: int) -> Shape:
-    """Product of Student t with two degrees of freedom: no variance, and an arm along every axis."""
+    """Product of Student t with two degrees of freedom: it has no variance, and an arm along each axis."""
 
     def log_likelihood(x: Array) -> Array:
         return log_peak - 0.5 * (DEGREES + 1.0) * np.log1p(x**2 / DEGREES).sum(axis=-1)
@@ -76,7 +76,7 @@ def student(n_dim: int) -> Shape:
 def correlated(n_dim: int) -> Shape:
     """Gaussian of unit variances in which every pair of parameters has a correlation of 0.999.
 
-    The parameters are independent given what they share, over which the mass within the prior is integrated.
+    Given a common variable, the parameters are independent. The mass within the prior is an integral over it.
     """
     noise, shared = 1.0 - CORRELATION, 1.0 - CORRELATION + n_dim * CORRELATION
     log_determinant = (n_dim - 1) * math.log(noise) + math.log(shared)
@@ -96,7 +96,7 @@ def correlated(n_dim: int) -> Shape:
 
 
 def flat(n_dim: int) -> Shape:
-    """Gaussian in the sum of the first two parameters and in each of the others: one direction is free.
+    """Gaussian in the sum of the first two parameters and in each other parameter; one direction is free.
 
     The ridge runs from edge to edge of the prior, a square of side 2, on which the sum has the density
     (2 - |s|) / 4.
@@ -106,7 +106,7 @@ def flat(n_dim: int) -> Shape:
         squares = (x[..., 0] + x[..., 1] - SUM) ** 2 + (x[..., 2:] ** 2).sum(axis=-1)
         return -0.5 * (squares / KNOWN_TO**2 + (n_dim - 1) * LOG_2_PI) - (n_dim - 1) * math.log(KNOWN_TO)
 
-    # The next kink of the density of the sum is thirty deviations away.
+    # The next kink in the density of the sum is thirty deviations away.
     log_evidence = math.log((2.0 - SUM) / 4.0) - (n_dim - 2) * math.log(2.0)
     priors: list[Prior] = [Uniform(-1.0, 1.0) for _ in range(n_dim)]
     return shape_of(log_likelihood, priors, log_evidence)
