@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from nbi_sampler.algorithm.records import Observers
+from nbi_sampler.amortised.data_format import one_mask
+from nbi_sampler.amortised.diagnosable import Diagnosable
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.fitting import fit_estimator, monitored, training_config
 from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_likelihood
@@ -38,7 +40,7 @@ LogLikelihood = Callable[..., ArrayLike]
 logger = logging.getLogger("bilby")
 
 
-class NBI(EngineBase):
+class NBI(Diagnosable, EngineBase):
     """Neural Bayesian inference: posteriors of many targets from one training.
 
     Parameters
@@ -218,7 +220,7 @@ class NBI(EngineBase):
             with monitored(setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch) as events:
                 observer = Observers(events, progress)
                 if n_rounds > 1:
-                    target = (x_obs, x_err, _one_mask(x_mask, mask))
+                    target = (x_obs, x_err, one_mask(x_mask, mask))
                     rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
                     given = (log_likelihood, setup, rounds, config, observer)
                     self.sequential_ = fit_sequentially(target, *given)
@@ -324,7 +326,7 @@ class NBI(EngineBase):
         TypeError, ValueError
             For data that cannot be used; says what was expected and what was given.
         """
-        x_mask = _one_mask(x_mask, mask)
+        x_mask = one_mask(x_mask, mask)
         require_count("n_samples", n_samples)
         if self._is_sequential(x_obs, x_err, x_mask):
             return infer_sequentially(self.sequential_, self._setup, n_samples, log_likelihood, on_target)
@@ -366,7 +368,7 @@ class NBI(EngineBase):
         UnreliableWeightsWarning
             Where weights are bad: the status that `infer` gives is not "ok", and not for few draws alone.
         """
-        x_mask = _one_mask(x_mask, mask)
+        x_mask = one_mask(x_mask, mask)
         found = self.infer(x_obs, x_err, x_mask, n_samples=n_samples, log_likelihood=log_likelihood)
         warn_out_of_distribution([each.p_value for each in found])
         warn_of_weights(found)
@@ -390,7 +392,7 @@ class NBI(EngineBase):
         """
         require_count("n_samples", n_samples)
         estimator = self._fitted()
-        observation = estimator.observation(x_obs, x_err, _one_mask(x_mask, mask), for_networks=False)
+        observation = estimator.observation(x_obs, x_err, one_mask(x_mask, mask), for_networks=False)
         warn_out_of_distribution(estimator.p_value(observation))
         samples = []
         for i, proposal in enumerate(estimator.proposals(observation)):
@@ -420,7 +422,7 @@ class NBI(EngineBase):
             See `infer`.
         """
         estimator = self._fitted()
-        observation = estimator.observation(x, x_err, _one_mask(x_mask, mask), for_networks=False)
+        observation = estimator.observation(x, x_err, one_mask(x_mask, mask), for_networks=False)
         theta = np.atleast_2d(as_real_numbers(y, "y"))
         expected = (len(observation.x), estimator.space.n_dim)
         if theta.shape != expected:
@@ -442,9 +444,3 @@ class NBI(EngineBase):
     def focused_(self) -> Any:
         """Former name of ``sequential_``."""
         return self.sequential_
-
-
-def _one_mask(x_mask: ArrayLike | None, mask: ArrayLike | None) -> ArrayLike | None:
-    if x_mask is not None and mask is not None:
-        raise TypeError("x_mask: expected one mask, got mask= too, which is another name of it; leave it out")
-    return mask if x_mask is None else x_mask
