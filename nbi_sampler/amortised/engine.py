@@ -15,12 +15,13 @@ from sklearn.exceptions import NotFittedError
 from nbi_sampler.algorithm.records import Observers
 from nbi_sampler.amortised.data_format import one_mask
 from nbi_sampler.amortised.diagnosable import Diagnosable
+from nbi_sampler.amortised.engine_file import EngineFile
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.fitting import fit_estimator, monitored, training_config
 from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_likelihood
 from nbi_sampler.amortised.inference import Inferences, UnreliableWeightsWarning, infer, warn_of_weights
+from nbi_sampler.amortised.original_nbi import FormerMethods, understands
 from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_out_of_distribution
-from nbi_sampler.amortised.saving import Learnt, reopened, save_learnt
 from nbi_sampler.amortised.scikit_learn import EngineBase
 from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
 from nbi_sampler.amortised.setup import Setup
@@ -40,7 +41,7 @@ LogLikelihood = Callable[..., ArrayLike]
 logger = logging.getLogger("bilby")
 
 
-class NBI(Diagnosable, EngineBase):
+class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     """Neural Bayesian inference: posteriors of many targets from one training.
 
     Parameters
@@ -107,6 +108,7 @@ class NBI(Diagnosable, EngineBase):
     ((100, 1), 1.0)
     """
 
+    @understands("__init__")
     @in_own_settings
     def __init__(
         self,
@@ -130,6 +132,7 @@ class NBI(Diagnosable, EngineBase):
         self.device, self.n_jobs, self.pool = device, n_jobs, pool
         self._setup = Setup.read(self.get_params(deep=False))
 
+    @understands("fit")
     @in_own_settings
     def fit(
         self,
@@ -234,46 +237,6 @@ class NBI(Diagnosable, EngineBase):
             progress.finish(done)
         return self
 
-    @in_own_settings
-    def save(self, path: str | Path) -> None:
-        """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.
-
-        Simulator, noise function and log-likelihood are code: the first two have to be given again to `load`,
-        the last to `infer`.
-        """
-        sequential = getattr(self, "sequential_", None)
-        estimator = getattr(self, "estimator_", None) if sequential else self._fitted()
-        about = {**self._setup.about(), "channels": self.channels}
-        save_learnt(path, Learnt(self._setup.priors, estimator, sequential, about))
-
-    @classmethod
-    @in_own_settings
-    def load(cls, path: str | Path, **arguments: Any) -> NBI:
-        """Read a trained engine; nothing of the file is executed.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-        **arguments
-            Of `NBI`: ``simulator`` and ``noise``, where they are functions, to weigh with (a warning says
-            where their names are not those of the training); ``priors``, where the file could not hold them,
-            as conditional or joint ones; ``flow`` and ``featurizer``, where they were modules of the user;
-            ``device``, ``n_jobs`` and ``pool``.
-
-        Raises
-        ------
-        ArchiveError
-            The file is no saved engine.
-        ValueError
-            Something has to be given, or is not that of the training.
-        """
-        learnt, restored = reopened(path, arguments)
-        engine = cls(**restored)
-        for name, part in (("estimator_", learnt.estimator), ("sequential_", learnt.sequential)):
-            if part is not None:
-                setattr(engine, name, part)
-        return engine
-
     def set_params(self, **params: Any) -> NBI:
         """Change arguments; what was trained stays."""
         super().set_params(**params)
@@ -342,6 +305,7 @@ class NBI(Diagnosable, EngineBase):
             entropy = self._setup.entropy
             return infer(proposals, targets, p_values, evaluator, weigh, n_samples, entropy, on_target)
 
+    @understands("predict")
     @in_own_settings
     def predict(
         self,
@@ -376,6 +340,7 @@ class NBI(Diagnosable, EngineBase):
         single = self._is_sequential(x_obs, x_err, x_mask) or self._fitted().data_format.is_single(x_obs)
         return (samples[0], weights[0]) if single else (samples, weights)
 
+    @understands("sample")
     @in_own_settings
     def sample(
         self,

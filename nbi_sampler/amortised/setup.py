@@ -35,8 +35,16 @@ Simulator = Callable[[dict[str, float]], ArrayLike]
 
 # Settings of the paper's code by their names here; those that nothing here corresponds to are left out: the
 # normalisation and the shuffling of the coordinates are fixed, the number of features follows.
-_NAMES = {"n_rnn": "n_gru", "dim_conv_min": "dim_conv"}
+_NAMES = {
+    **{"n_rnn": "n_gru", "dim_conv_min": "dim_conv", "hidden_conv": "dim_conv"},
+    **{"max_hidden": "dim_conv_max", "dim_hidden": "dim_conv_max"},
+}
 _FIXED = {"featurizer": ("norm",), "flow": ("perm_seed", "num_cond_inputs")}
+_REFUSED = {
+    "kernel": "convolutions have three points here; more depth sees more of them",
+    "clamp_0": "pass log_scale_bound, which bounds the logarithms of all scales",
+    "clamp_1": "pass log_scale_bound, which bounds the logarithms of all scales",
+}
 
 
 @dataclass(frozen=True)
@@ -179,9 +187,17 @@ def qualified_name(function: Any) -> str:
 
 
 def settings_of(argument: str, given: Any) -> Any:
-    """A flow or featurizer as it is given, with the names of its settings here."""
+    """A flow or featurizer as it is given, with the names of its settings here.
+
+    Raises
+    ------
+    ValueError
+        For a setting of the authors' package that does not exist here.
+    """
     if not isinstance(given, Mapping):
         return given
+    for name in set(given) & set(_REFUSED):
+        raise ValueError(f"{argument}: {name!r} is a setting of the package nbi; {_REFUSED[name]}")
     return {_NAMES.get(key, key): each for key, each in given.items() if key not in _FIXED[argument]}
 
 
