@@ -78,6 +78,9 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         Processes that simulate; -1 for as many as there are processors.
     pool : object, optional
         Instead: any `concurrent.futures.Executor`, or an object with ``map``; never closed.
+    n_ensemble : int
+        Networks that an amortised fit trains apart from each other, each with other initial values and other
+        simulations held out. The posterior is the mean of theirs.
 
     Attributes
     ----------
@@ -86,7 +89,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     training_set_ : TrainingSet or StoredSet
         Simulations so far.
     training_info_ : TrainingInfo
-        Losses of the last amortised fit.
+        Losses of the last amortised fit; of an ensemble those of all members, one after the other.
     training_counts_ : SimulationCounts
         How many simulations it had, and how many were left out for which reason.
     sequential_ : SequentialPosterior
@@ -124,12 +127,13 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         device: str = "auto",
         n_jobs: int = 1,
         pool: Any = None,
+        n_ensemble: int = 1,
     ) -> None:
         # As given, so that scikit-learn can clone the engine; `Setup` knows what they mean.
         self.flow, self.featurizer = flow, featurizer
         self.simulator, self.noise, self.priors = simulator, noise, priors
         self.labels, self.channels, self.seed = labels, channels, seed
-        self.device, self.n_jobs, self.pool = device, n_jobs, pool
+        self.device, self.n_jobs, self.pool, self.n_ensemble = device, n_jobs, pool, n_ensemble
         self._setup = Setup.read(self.get_params(deep=False))
 
     @understands("fit")
@@ -214,7 +218,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
                 "n_rounds=1, which is amortised"
             )
         setup = self._setup
-        with TrainingProgress(print_method, config.n_epochs, logger.info) as progress:
+        with TrainingProgress(print_method, setup.n_ensemble * config.n_epochs, logger.info) as progress:
             if n_rounds == 1:
                 progress.begin("simulating", n_sims)
                 given: Any = (x, y, store, getattr(self, "training_set_", None), in_memory, progress.done)

@@ -18,6 +18,7 @@ from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simulating_evaluator
 from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import by_name, check_given
+from nbi_sampler.core.config.building import require_count
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_real_numbers
@@ -66,6 +67,8 @@ class Setup:
     pool : object
     entropy : int
         Seed of all randomness.
+    n_ensemble : int
+        Networks that are trained apart from each other.
     """
 
     priors: PriorDict
@@ -78,6 +81,7 @@ class Setup:
     n_processes: int
     pool: Any
     entropy: int
+    n_ensemble: int = 1
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Setup:
@@ -101,6 +105,13 @@ class Setup:
         if noise is not None:
             # A mistake in it is found before the first simulation.
             NoiseFunction(noise) if callable(noise) else as_real_numbers(noise, "noise")
+        require_count("n_ensemble", given["n_ensemble"])
+        for name in ("flow", "featurizer"):
+            if given["n_ensemble"] > 1 and not isinstance(given[name], str | Mapping):
+                raise TypeError(
+                    f"n_ensemble: expected 1 for {name}s that are modules or lists, got "
+                    f"{given['n_ensemble']}; name the network, or give a dictionary"
+                )
         flow = settings_of("flow", given["flow"])
         flow_factory(flow)
         return cls(
@@ -114,6 +125,7 @@ class Setup:
             n_processes=os.cpu_count() or 1 if n_jobs == -1 else n_jobs,
             pool=given["pool"],
             entropy=int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed),
+            n_ensemble=given["n_ensemble"],
         )
 
     def networks(

@@ -10,7 +10,7 @@ from nbi_sampler.core.config.building import require, require_count, require_cou
 
 __all__ = [
     *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "ImageConfig"),
-    "JoinedConfig",
+    *("EnsembleConfig", "JoinedConfig"),
     *("MafConfig", "MlpConfig", "NsfConfig", "PcaConfig", "SequenceConfig", "TrainingConfig"),
 ]
 
@@ -188,6 +188,17 @@ class JoinedConfig:
             valid = isinstance(shape, Sequence) and len(shape) in (2, 3)
             expected = 'dictionaries with a "shape" of (n_channels, length) or (n_channels, height, width)'
             require(valid, "parts", expected, part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleConfig:
+    """Networks that were trained apart from each other: the settings of each."""
+
+    members: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        valid = len(self.members) > 0 and all(isinstance(member, Mapping) for member in self.members)
+        require(valid, "members", "dictionaries of settings", self.members)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from torch import nn
 
 from nbi_sampler.core.config import (
     AttentionConfig,
+    EnsembleConfig,
     ImageConfig,
     JoinedConfig,
     MlpConfig,
@@ -31,6 +32,7 @@ from nbi_sampler.networks.featurizers.base import (
     SimulatedData,
     perceptron_featurizer,
 )
+from nbi_sampler.networks.featurizers.ensemble import EnsembleFeaturizer
 from nbi_sampler.networks.featurizers.image import ImageFeaturizer
 from nbi_sampler.networks.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.networks.featurizers.pca import PrincipalComponents
@@ -39,6 +41,7 @@ from nbi_sampler.plugins import Registry
 
 __all__ = [
     "FEATURIZERS",
+    "EnsembleFeaturizer",
     "Featurizer",
     "FeaturizerKind",
     "SimulatedData",
@@ -75,6 +78,10 @@ def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> Join
     return JoinedFeaturizer(parts, shapes)
 
 
+def _ensemble(shape: tuple[int, int], n_params: int, config: EnsembleConfig) -> EnsembleFeaturizer:
+    return EnsembleFeaturizer([featurizer_factory(each)(shape, n_params) for each in config.members], shape)
+
+
 _OWN = {
     "pca": FeaturizerKind(PcaConfig, PrincipalComponents),
     "svd": FeaturizerKind(PcaConfig, PrincipalComponents),
@@ -85,6 +92,7 @@ _OWN = {
     "attention": FeaturizerKind(AttentionConfig, AttentionFeaturizer),
     "resnet2d": FeaturizerKind(ImageConfig, ImageFeaturizer),
     "joined": FeaturizerKind(JoinedConfig, _joined),
+    "ensemble": FeaturizerKind(EnsembleConfig, _ensemble),
 }
 FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
