@@ -10,6 +10,7 @@ import functools
 import inspect
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -191,7 +192,8 @@ def _check_value(name: str, value: Any, allowed: tuple[Any, ...], remedy: str) -
 
 
 def _refuse_paths(x: Any) -> None:
-    if x is not None and np.asarray(x).dtype.kind in "US":
+    first = x[0] if isinstance(x, list | tuple | np.ndarray) and len(x) else None
+    if isinstance(first, str | os.PathLike) and str(first).endswith(".npy"):
         raise TypeError(
             "x: expected simulations, got the paths of files; load them, "
             "x=np.stack([np.load(path) for path in paths])"

@@ -219,8 +219,8 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
     Parameters
     ----------
     featurizer : str, dict, list or nn.Module
-        ``"auto"`` is decided by `automatic_featurizer`; ``dim_in`` is the number of rows of x, as in the
-        paper.
+        ``"auto"`` is ``"resnet2d"`` for images, and else decided by `automatic_featurizer`; ``dim_in`` is the
+        number of rows of x, as in the paper.
     data_format : DataFormat
 
     Raises
@@ -232,7 +232,10 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
         return featurizer
     settings = {"type": featurizer} if isinstance(featurizer, str) else dict(featurizer)
     if settings.setdefault("type", "auto") == "auto":
-        settings["type"] = automatic_featurizer(data_format.roles)
+        is_image = data_format.image_size is not None
+        settings["type"] = (
+            "resnet2d" if is_image else automatic_featurizer(data_format.roles, data_format.shape)
+        )
     if settings["type"] == "resnet2d" and data_format.image_size is None:
         raise ValueError(
             "featurizer: expected data of shape (channels, height, width) for 'resnet2d', got "

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from nbi_sampler.core.config import (
+    FEATURES,
     AttentionConfig,
     EnsembleConfig,
     ImageConfig,
@@ -97,18 +98,23 @@ _OWN = {
 FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
 
-def automatic_featurizer(roles: Sequence[str] | None = None) -> str:
+def automatic_featurizer(roles: Sequence[str] | None = None, shape: Sequence[int] = ()) -> str:
     """Name of the featurizer that ``"auto"`` stands for.
 
     Parameters
     ----------
     roles : sequence of str, optional
         What each row of the data of many targets is: attention where points may be missing or times differ,
-        else the ResNet-GRU. For one target (None) principal components of its simulations.
+        else a perceptron for few numbers, and the ResNet-GRU for more. For one target (None) principal
+        components of its simulations.
+    shape : sequence of int, optional
+        Of what networks see of a target.
     """
     if roles is None:
         return "pca"
-    return "attention" if {"mask", "time"} & set(roles) else "resnet-gru"
+    if {"mask", "time"} & set(roles):
+        return "attention"
+    return "mlp" if shape and math.prod(shape) <= FEATURES.longest_vector else "resnet-gru"
 
 
 def featurizer_factory(
