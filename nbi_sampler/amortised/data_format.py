@@ -29,7 +29,7 @@ from nbi_sampler.forward.arrays import (
 )
 from nbi_sampler.networks.featurizers.base import zero_and_unit
 
-__all__ = ["ROLES", "DataFormat", "Observation"]
+__all__ = ["ROLES", "DataFormat", "Observation", "one_mask"]
 
 Array = NDArray[np.float64]
 
@@ -401,3 +401,10 @@ def _shift_and_scale(points: Array, role: str) -> tuple[float, float]:
         return 0.0, 1.0
     shift, spread = zero_and_unit(points, role)
     return shift, spread if spread > 0 else float(points.std() or 1.0)
+
+
+def one_mask(x_mask: ArrayLike | None, mask: ArrayLike | None) -> ArrayLike | None:
+    """Mask by either of its two names."""
+    if x_mask is not None and mask is not None:
+        raise TypeError("x_mask: expected one mask, got mask= too, which is another name of it; leave it out")
+    return mask if x_mask is None else x_mask

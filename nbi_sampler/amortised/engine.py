@@ -13,12 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from nbi_sampler.algorithm.records import Observers
+from nbi_sampler.amortised.data_format import one_mask
+from nbi_sampler.amortised.diagnosable import Diagnosable
+from nbi_sampler.amortised.engine_file import EngineFile
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.fitting import fit_estimator, monitored, training_config
 from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_likelihood
 from nbi_sampler.amortised.inference import Inferences, UnreliableWeightsWarning, infer, warn_of_weights
+from nbi_sampler.amortised.original_nbi import FormerMethods, understands
 from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, warn_out_of_distribution
-from nbi_sampler.amortised.saving import Learnt, reopened, save_learnt
 from nbi_sampler.amortised.scikit_learn import EngineBase
 from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
 from nbi_sampler.amortised.setup import Setup
@@ -38,7 +41,7 @@ LogLikelihood = Callable[..., ArrayLike]
 logger = logging.getLogger("bilby")
 
 
-class NBI(EngineBase):
+class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     """Neural Bayesian inference: posteriors of many targets from one training.
 
     Parameters
@@ -75,6 +78,9 @@ class NBI(EngineBase):
         Processes that simulate; -1 for as many as there are processors.
     pool : object, optional
         Instead: any `concurrent.futures.Executor`, or an object with ``map``; never closed.
+    n_ensemble : int
+        Networks that an amortised fit trains apart from each other, each with other initial values and other
+        simulations held out. The posterior is the mean of theirs.
 
     Attributes
     ----------
@@ -83,7 +89,7 @@ class NBI(EngineBase):
     training_set_ : TrainingSet or StoredSet
         Simulations so far.
     training_info_ : TrainingInfo
-        Losses of the last amortised fit.
+        Losses of the last amortised fit; of an ensemble those of all members, one after the other.
     training_counts_ : SimulationCounts
         How many simulations it had, and how many were left out for which reason.
     sequential_ : SequentialPosterior
@@ -105,6 +111,7 @@ class NBI(EngineBase):
     ((100, 1), 1.0)
     """
 
+    @understands("__init__")
     @in_own_settings
     def __init__(
         self,
@@ -120,14 +127,16 @@ class NBI(EngineBase):
         device: str = "auto",
         n_jobs: int = 1,
         pool: Any = None,
+        n_ensemble: int = 1,
     ) -> None:
         # As given, so that scikit-learn can clone the engine; `Setup` knows what they mean.
         self.flow, self.featurizer = flow, featurizer
         self.simulator, self.noise, self.priors = simulator, noise, priors
         self.labels, self.channels, self.seed = labels, channels, seed
-        self.device, self.n_jobs, self.pool = device, n_jobs, pool
+        self.device, self.n_jobs, self.pool, self.n_ensemble = device, n_jobs, pool, n_ensemble
         self._setup = Setup.read(self.get_params(deep=False))
 
+    @understands("fit")
     @in_own_settings
     def fit(
         self,
@@ -209,7 +218,7 @@ class NBI(EngineBase):
                 "n_rounds=1, which is amortised"
             )
         setup = self._setup
-        with TrainingProgress(print_method, config.n_epochs, logger.info) as progress:
+        with TrainingProgress(print_method, setup.n_ensemble * config.n_epochs, logger.info) as progress:
             if n_rounds == 1:
                 progress.begin("simulating", n_sims)
                 given: Any = (x, y, store, getattr(self, "training_set_", None), in_memory, progress.done)
@@ -218,7 +227,7 @@ class NBI(EngineBase):
             with monitored(setup, {**self.get_params(deep=False), **asdict(config)}, on_epoch) as events:
                 observer = Observers(events, progress)
                 if n_rounds > 1:
-                    target = (x_obs, x_err, _one_mask(x_mask, mask))
+                    target = (x_obs, x_err, one_mask(x_mask, mask))
                     rounds = {"n_sims": n_sims, "n_rounds": n_rounds, "loss": loss, "refine": refine}
                     given = (log_likelihood, setup, rounds, config, observer)
                     self.sequential_ = fit_sequentially(target, *given)
@@ -231,46 +240,6 @@ class NBI(EngineBase):
                     done = f"trained on {self.training_counts_.n_used:,} simulations"
             progress.finish(done)
         return self
-
-    @in_own_settings
-    def save(self, path: str | Path) -> None:
-        """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.
-
-        Simulator, noise function and log-likelihood are code: the first two have to be given again to `load`,
-        the last to `infer`.
-        """
-        sequential = getattr(self, "sequential_", None)
-        estimator = getattr(self, "estimator_", None) if sequential else self._fitted()
-        about = {**self._setup.about(), "channels": self.channels}
-        save_learnt(path, Learnt(self._setup.priors, estimator, sequential, about))
-
-    @classmethod
-    @in_own_settings
-    def load(cls, path: str | Path, **arguments: Any) -> NBI:
-        """Read a trained engine; nothing of the file is executed.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-        **arguments
-            Of `NBI`: ``simulator`` and ``noise``, where they are functions, to weigh with (a warning says
-            where their names are not those of the training); ``priors``, where the file could not hold them,
-            as conditional or joint ones; ``flow`` and ``featurizer``, where they were modules of the user;
-            ``device``, ``n_jobs`` and ``pool``.
-
-        Raises
-        ------
-        ArchiveError
-            The file is no saved engine.
-        ValueError
-            Something has to be given, or is not that of the training.
-        """
-        learnt, restored = reopened(path, arguments)
-        engine = cls(**restored)
-        for name, part in (("estimator_", learnt.estimator), ("sequential_", learnt.sequential)):
-            if part is not None:
-                setattr(engine, name, part)
-        return engine
 
     def set_params(self, **params: Any) -> NBI:
         """Change arguments; what was trained stays."""
@@ -324,7 +293,7 @@ class NBI(EngineBase):
         TypeError, ValueError
             For data that cannot be used; says what was expected and what was given.
         """
-        x_mask = _one_mask(x_mask, mask)
+        x_mask = one_mask(x_mask, mask)
         require_count("n_samples", n_samples)
         if self._is_sequential(x_obs, x_err, x_mask):
             return infer_sequentially(self.sequential_, self._setup, n_samples, log_likelihood, on_target)
@@ -340,6 +309,7 @@ class NBI(EngineBase):
             entropy = self._setup.entropy
             return infer(proposals, targets, p_values, evaluator, weigh, n_samples, entropy, on_target)
 
+    @understands("predict")
     @in_own_settings
     def predict(
         self,
@@ -366,7 +336,7 @@ class NBI(EngineBase):
         UnreliableWeightsWarning
             Where weights are bad: the status that `infer` gives is not "ok", and not for few draws alone.
         """
-        x_mask = _one_mask(x_mask, mask)
+        x_mask = one_mask(x_mask, mask)
         found = self.infer(x_obs, x_err, x_mask, n_samples=n_samples, log_likelihood=log_likelihood)
         warn_out_of_distribution([each.p_value for each in found])
         warn_of_weights(found)
@@ -374,6 +344,7 @@ class NBI(EngineBase):
         single = self._is_sequential(x_obs, x_err, x_mask) or self._fitted().data_format.is_single(x_obs)
         return (samples[0], weights[0]) if single else (samples, weights)
 
+    @understands("sample")
     @in_own_settings
     def sample(
         self,
@@ -390,7 +361,7 @@ class NBI(EngineBase):
         """
         require_count("n_samples", n_samples)
         estimator = self._fitted()
-        observation = estimator.observation(x_obs, x_err, _one_mask(x_mask, mask), for_networks=False)
+        observation = estimator.observation(x_obs, x_err, one_mask(x_mask, mask), for_networks=False)
         warn_out_of_distribution(estimator.p_value(observation))
         samples = []
         for i, proposal in enumerate(estimator.proposals(observation)):
@@ -420,7 +391,7 @@ class NBI(EngineBase):
             See `infer`.
         """
         estimator = self._fitted()
-        observation = estimator.observation(x, x_err, _one_mask(x_mask, mask), for_networks=False)
+        observation = estimator.observation(x, x_err, one_mask(x_mask, mask), for_networks=False)
         theta = np.atleast_2d(as_real_numbers(y, "y"))
         expected = (len(observation.x), estimator.space.n_dim)
         if theta.shape != expected:
@@ -442,9 +413,3 @@ class NBI(EngineBase):
     def focused_(self) -> Any:
         """Former name of ``sequential_``."""
         return self.sequential_
-
-
-def _one_mask(x_mask: ArrayLike | None, mask: ArrayLike | None) -> ArrayLike | None:
-    if x_mask is not None and mask is not None:
-        raise TypeError("x_mask: expected one mask, got mask= too, which is another name of it; leave it out")
-    return mask if x_mask is None else x_mask

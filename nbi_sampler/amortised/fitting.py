@@ -30,7 +30,8 @@ from nbi_sampler.core.config import SIGNALS, ImageConfig, SequenceConfig, Traini
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.networks.devices import limited_threads
-from nbi_sampler.networks.featurizers import FEATURIZERS
+from nbi_sampler.networks.featurizers import FEATURIZERS, EnsembleFeaturizer, Featurizer
+from nbi_sampler.networks.flows import Density, EnsembleFlow
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.reports.events import Outcome, Run, RunEvents
 from nbi_sampler.reports.meta_data import describable
@@ -79,21 +80,59 @@ def fit_estimator(
         networks = setup.networks(suited, config.n_threads, math.prod(data_format.shape))
         seen = partial(SimulatedTargets, noise=law, data_format=data_format, device=networks.device)
         some = seen(examples.some, examples.some_theta)
-        with limited_threads(networks.n_threads):
-            with seeded_modules(rng):
-                featurizer = networks.featurizer(data_format.shape, space.n_dim).to(networks.device)
-                featurizer.fit(some, rng)
-                flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
-            objective = examples.objective(flow, featurizer, seen, config, rng)
-            info = fit(nn.ModuleList([featurizer, flow]), objective, config, on_epoch)
-    if advice := unfinished(info, config.n_epochs):
-        logger.warning(advice)
+        members, n_epochs = [], 0
+        for each in [rng] if setup.n_ensemble == 1 else rng.spawn(setup.n_ensemble):
+            counted = None if on_epoch is None else partial(_counted, on_epoch, n_epochs)
+            with limited_threads(networks.n_threads):
+                with seeded_modules(each):
+                    featurizer = networks.featurizer(data_format.shape, space.n_dim).to(networks.device)
+                    featurizer.fit(some, each)
+                    flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
+                objective = examples.objective(flow, featurizer, seen, config, each)
+                info = fit(nn.ModuleList([featurizer, flow]), objective, config, counted)
+            members.append((featurizer, flow, info))
+            n_epochs += len(info.validation)
+    for *_, info in members:
+        if advice := unfinished(info, config.n_epochs):
+            logger.warning(advice)
+            break
+    featurizer, flow, info = members[0] if len(members) == 1 else _ensemble(members, data_format.shape)
     # Noise differs between the halves, so that what one teaches is tested on the other.
     first, second = (some.observe(half, rng) for half in np.array_split(np.arange(len(some)), 2))
     summary = DataSummary.learnt(data_format, first)
     ood_test = OutOfDistributionTest.fit(summary(data_format, second), rng)
     estimator = Estimator(space, data_format, featurizer, flow, examples.affine, summary, ood_test)
     return estimator, info, examples.counts
+
+
+def _ensemble(
+    members: Sequence[tuple[Featurizer, Density, TrainingInfo]], shape: tuple[int, int]
+) -> tuple[Featurizer, Density, TrainingInfo]:
+    """Networks that give the mean of the densities of members, and the record of all their trainings."""
+    featurizers, flows, infos = zip(*members, strict=True)
+    featurizer = EnsembleFeaturizer(featurizers, shape).eval()
+    featurizer.recipe = {"type": "ensemble", "members": [dict(each.recipe) for each in featurizers]}
+    flow = EnsembleFlow(flows, [each.n_features for each in featurizers]).eval()
+    flow.recipe = {
+        "type": "ensemble",
+        "n_dims": flows[0].recipe["n_dims"],
+        "n_context": featurizer.n_features,
+        "members": [dict(each.recipe) for each in flows],
+    }
+    info = TrainingInfo(
+        best=sum(each.best for each in infos) / len(infos),
+        training=tuple(loss for each in infos for loss in each.training),
+        validation=tuple(loss for each in infos for loss in each.validation),
+        n_steps=sum(each.n_steps for each in infos),
+        n_skipped=sum(each.n_skipped for each in infos),
+        seconds=sum(each.seconds for each in infos),
+    )
+    return featurizer, flow, info
+
+
+def _counted(on_epoch: OnEpoch, n_before: int, epoch: int, training: float, validation: float) -> None:
+    """Tell of an epoch of a later member."""
+    on_epoch(n_before + epoch, training, validation)
 
 
 def training_config(featurizer: Any, given: Mapping[str, Any]) -> TrainingConfig:

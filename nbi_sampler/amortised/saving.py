@@ -364,10 +364,16 @@ def _networks(learnt: Learnt, flow: Any, featurizer: Any) -> dict[str, Any]:
             "featurizer": about["featurizer"] or featurizer,
             "channels": about["channels"],
         }
-    recipe = learnt.estimator.flow.recipe
+    recipes = dict(learnt.estimator.flow.recipe), dict(learnt.estimator.featurizer.recipe)
+    n_ensemble = 1
+    if recipes[0].get("type") == "ensemble":
+        # A further training makes members like these.
+        n_ensemble = len(recipes[0]["members"])
+        recipes = dict(recipes[0]["members"][0]), dict(recipes[1]["members"][0])
     return {
-        "flow": {key: value for key, value in recipe.items() if key != "n_context"} or flow,
-        "featurizer": dict(learnt.estimator.featurizer.recipe) or featurizer,
+        "n_ensemble": n_ensemble,
+        "flow": {key: value for key, value in recipes[0].items() if key != "n_context"} or flow,
+        "featurizer": recipes[1] or featurizer,
         # Those of complex data are values, and half as many.
         "channels": None
         if learnt.estimator.data_format.is_complex

@@ -18,7 +18,7 @@ from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.amortised.data_format import Observation
-from nbi_sampler.amortised.importance_weighting import target_model
+from nbi_sampler.amortised.importance_weighting import errors_of_noise, target_model
 from nbi_sampler.amortised.inference import Inferences, infer
 from nbi_sampler.amortised.setup import Setup, qualified_name
 from nbi_sampler.amortised.simulator import target_evaluator
@@ -118,6 +118,9 @@ def fit_sequentially(
     if target[0] is None:
         raise ValueError("x_obs: expected one for sequential rounds, got None; n_rounds=1 is amortised")
     given = Observation.read(*target)
+    if given.x_err is None and function is None:
+        # Told again with the data, they are those of the rounds.
+        given = given._replace(x_err=np.broadcast_to(errors_of_noise(setup.noise), given.x.shape))
     model = target_model(setup, given, function)
     asked = SnpeConfig(
         n_effective=UNREACHED if config["refine"] else NONE_AT_ALL,

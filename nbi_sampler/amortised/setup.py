@@ -18,6 +18,7 @@ from nbi_sampler.amortised.data_format import DataFormat
 from nbi_sampler.amortised.simulator import TargetModel, VectorSimulator, simulating_evaluator
 from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import by_name, check_given
+from nbi_sampler.core.config.building import require_count
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_real_numbers
@@ -35,8 +36,16 @@ Simulator = Callable[[dict[str, float]], ArrayLike]
 
 # Settings of the paper's code by their names here; those that nothing here corresponds to are left out: the
 # normalisation and the shuffling of the coordinates are fixed, the number of features follows.
-_NAMES = {"n_rnn": "n_gru", "dim_conv_min": "dim_conv"}
+_NAMES = {
+    **{"n_rnn": "n_gru", "dim_conv_min": "dim_conv", "hidden_conv": "dim_conv"},
+    **{"max_hidden": "dim_conv_max", "dim_hidden": "dim_conv_max"},
+}
 _FIXED = {"featurizer": ("norm",), "flow": ("perm_seed", "num_cond_inputs")}
+_REFUSED = {
+    "kernel": "convolutions have three points here; more depth sees more of them",
+    "clamp_0": "pass log_scale_bound, which bounds the logarithms of all scales",
+    "clamp_1": "pass log_scale_bound, which bounds the logarithms of all scales",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class Setup:
     pool : object
     entropy : int
         Seed of all randomness.
+    n_ensemble : int
+        Networks that are trained apart from each other.
     """
 
     priors: PriorDict
@@ -70,6 +81,7 @@ class Setup:
     n_processes: int
     pool: Any
     entropy: int
+    n_ensemble: int = 1
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Setup:
@@ -93,6 +105,13 @@ class Setup:
         if noise is not None:
             # A mistake in it is found before the first simulation.
             NoiseFunction(noise) if callable(noise) else as_real_numbers(noise, "noise")
+        require_count("n_ensemble", given["n_ensemble"])
+        for name in ("flow", "featurizer"):
+            if given["n_ensemble"] > 1 and not isinstance(given[name], str | Mapping):
+                raise TypeError(
+                    f"n_ensemble: expected 1 for {name}s that are modules or lists, got "
+                    f"{given['n_ensemble']}; name the network, or give a dictionary"
+                )
         flow = settings_of("flow", given["flow"])
         flow_factory(flow)
         return cls(
@@ -106,6 +125,7 @@ class Setup:
             n_processes=os.cpu_count() or 1 if n_jobs == -1 else n_jobs,
             pool=given["pool"],
             entropy=int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed),
+            n_ensemble=given["n_ensemble"],
         )
 
     def networks(
@@ -179,9 +199,17 @@ def qualified_name(function: Any) -> str:
 
 
 def settings_of(argument: str, given: Any) -> Any:
-    """A flow or featurizer as it is given, with the names of its settings here."""
+    """A flow or featurizer as it is given, with the names of its settings here.
+
+    Raises
+    ------
+    ValueError
+        For a setting of the authors' package that does not exist here.
+    """
     if not isinstance(given, Mapping):
         return given
+    for name in set(given) & set(_REFUSED):
+        raise ValueError(f"{argument}: {name!r} is a setting of the package nbi; {_REFUSED[name]}")
     return {_NAMES.get(key, key): each for key, each in given.items() if key not in _FIXED[argument]}
 
 
@@ -191,8 +219,8 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
     Parameters
     ----------
     featurizer : str, dict, list or nn.Module
-        ``"auto"`` is decided by `automatic_featurizer`; ``dim_in`` is the number of rows of x, as in the
-        paper.
+        ``"auto"`` is ``"resnet2d"`` for images, and else decided by `automatic_featurizer`; ``dim_in`` is the
+        number of rows of x, as in the paper.
     data_format : DataFormat
 
     Raises
@@ -204,7 +232,10 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
         return featurizer
     settings = {"type": featurizer} if isinstance(featurizer, str) else dict(featurizer)
     if settings.setdefault("type", "auto") == "auto":
-        settings["type"] = automatic_featurizer(data_format.roles)
+        is_image = data_format.image_size is not None
+        settings["type"] = (
+            "resnet2d" if is_image else automatic_featurizer(data_format.roles, data_format.shape)
+        )
     if settings["type"] == "resnet2d" and data_format.image_size is None:
         raise ValueError(
             "featurizer: expected data of shape (channels, height, width) for 'resnet2d', got "

@@ -108,4 +108,9 @@ def test_the_names_of_the_paper_are_understood():
     with pytest.raises(ValueError, match="did you mean 'flow_hidden'"):
         flow_factory(settings_of("flow", {"flow_hiden": 3}))
     assert suited_to("auto", data_format)["type"] == "attention"
-    assert suited_to("auto", DataFormat.learnt(a_survey()[0]))["type"] == "resnet-gru"
+    long = DataFormat.learnt(np.random.default_rng(1).normal(size=(20, 33)))
+    assert suited_to("auto", long)["type"] == "resnet-gru"
+    short = DataFormat.learnt(np.random.default_rng(1).normal(size=(20, 2, 16)))
+    assert suited_to("auto", short)["type"] == "mlp"
+    images = DataFormat.learnt(np.random.default_rng(1).normal(size=(20, 1, 6, 5)))
+    assert suited_to("auto", images) == {"type": "resnet2d", "height": 6, "width": 5}

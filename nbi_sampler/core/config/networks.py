@@ -10,7 +10,7 @@ from nbi_sampler.core.config.building import require, require_count, require_cou
 
 __all__ = [
     *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "ImageConfig"),
-    "JoinedConfig",
+    *("EnsembleConfig", "JoinedConfig"),
     *("MafConfig", "MlpConfig", "NsfConfig", "PcaConfig", "SequenceConfig", "TrainingConfig"),
 ]
 
@@ -192,6 +192,17 @@ class JoinedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnsembleConfig:
+    """Networks that were trained apart from each other: the settings of each."""
+
+    members: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        valid = len(self.members) > 0 and all(isinstance(member, Mapping) for member in self.members)
+        require(valid, "members", "dictionaries of settings", self.members)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One fit of a network: AdamW, one-cycle schedule, early stopping on held-out simulations.
 
@@ -224,6 +235,10 @@ class FeaturesConfig:
     """Features for each parameter. The total is rounded up to a multiple."""
     multiple: int = 32
     """The number of features is a multiple of this, which suits vector units."""
+    longest_vector: int = 32
+    """Numbers in the data of a target up to which ``"auto"`` is a perceptron. 1,000 simulations of sbibm's
+    tasks, nats gained about held-out parameters: 2.87 instead of 1.52 for ten numbers (gaussian_linear) and
+    2.36 instead of 2.13 for eight (slcp), in 0.3 to 0.5 of the seconds. Above 20 numbers not measured."""
     least: int = 64
     """Smallest number of features."""
     most: int = 256

@@ -16,7 +16,9 @@ import torch
 from torch import nn
 
 from nbi_sampler.core.config import (
+    FEATURES,
     AttentionConfig,
+    EnsembleConfig,
     ImageConfig,
     JoinedConfig,
     MlpConfig,
@@ -31,6 +33,7 @@ from nbi_sampler.networks.featurizers.base import (
     SimulatedData,
     perceptron_featurizer,
 )
+from nbi_sampler.networks.featurizers.ensemble import EnsembleFeaturizer
 from nbi_sampler.networks.featurizers.image import ImageFeaturizer
 from nbi_sampler.networks.featurizers.joined import JoinedFeaturizer
 from nbi_sampler.networks.featurizers.pca import PrincipalComponents
@@ -39,6 +42,7 @@ from nbi_sampler.plugins import Registry
 
 __all__ = [
     "FEATURIZERS",
+    "EnsembleFeaturizer",
     "Featurizer",
     "FeaturizerKind",
     "SimulatedData",
@@ -75,6 +79,10 @@ def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> Join
     return JoinedFeaturizer(parts, shapes)
 
 
+def _ensemble(shape: tuple[int, int], n_params: int, config: EnsembleConfig) -> EnsembleFeaturizer:
+    return EnsembleFeaturizer([featurizer_factory(each)(shape, n_params) for each in config.members], shape)
+
+
 _OWN = {
     "pca": FeaturizerKind(PcaConfig, PrincipalComponents),
     "svd": FeaturizerKind(PcaConfig, PrincipalComponents),
@@ -85,23 +93,28 @@ _OWN = {
     "attention": FeaturizerKind(AttentionConfig, AttentionFeaturizer),
     "resnet2d": FeaturizerKind(ImageConfig, ImageFeaturizer),
     "joined": FeaturizerKind(JoinedConfig, _joined),
+    "ensemble": FeaturizerKind(EnsembleConfig, _ensemble),
 }
 FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
 
-def automatic_featurizer(roles: Sequence[str] | None = None) -> str:
+def automatic_featurizer(roles: Sequence[str] | None = None, shape: Sequence[int] = ()) -> str:
     """Name of the featurizer that ``"auto"`` selects.
 
     Parameters
     ----------
     roles : sequence of str, optional
         Role of each row of the data of many targets. Attention is selected if points may be missing or their
-        times differ, and the ResNet-GRU otherwise. For one target (None), principal components of its
-        simulations are.
+        times differ, otherwise a perceptron for few numbers, and the ResNet-GRU for more. For one target
+        (None), principal components of its simulations are.
+    shape : sequence of int, optional
+        Shape of the data of one target, as networks see them.
     """
     if roles is None:
         return "pca"
-    return "attention" if {"mask", "time"} & set(roles) else "resnet-gru"
+    if {"mask", "time"} & set(roles):
+        return "attention"
+    return "mlp" if shape and math.prod(shape) <= FEATURES.longest_vector else "resnet-gru"
 
 
 def featurizer_factory(

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from nbi_sampler.core.config import GmmConfig, MafConfig, NsfConfig, build
+from nbi_sampler.core.config import EnsembleConfig, GmmConfig, MafConfig, NsfConfig, build
 from nbi_sampler.networks.flows.base import Density
+from nbi_sampler.networks.flows.ensemble import EnsembleFlow
 from nbi_sampler.networks.flows.maf import MaskedAutoregressiveFlow
 from nbi_sampler.networks.flows.third_party import (
     ModuleFlow,
@@ -26,6 +27,7 @@ from nbi_sampler.plugins import Registry
 __all__ = [
     "FLOWS",
     "Density",
+    "EnsembleFlow",
     "FlowKind",
     "MaskedAutoregressiveFlow",
     "ModuleFlow",
@@ -46,10 +48,23 @@ class FlowKind(NamedTuple):
     make: Callable[..., Density]
 
 
+def _ensemble(n_dims: int, n_context: int, config: EnsembleConfig) -> EnsembleFlow:
+    """Flows of the members, whose features add up to those given."""
+    sizes = [int(member.get("n_context", 0)) for member in config.members]
+    if sum(sizes) != n_context:
+        raise ValueError(f"flow: the members take {sum(sizes)} features, there are {n_context}")
+    settings = [
+        {key: each for key, each in member.items() if key != "n_context"} for member in config.members
+    ]
+    members = [flow_factory(each)(n_dims, size) for each, size in zip(settings, sizes, strict=True)]
+    return EnsembleFlow(members, sizes)
+
+
 _OWN = {
     "maf": FlowKind(MafConfig, MaskedAutoregressiveFlow),
     "nsf": FlowKind(NsfConfig, neural_spline_flow),
     "mdn": FlowKind(GmmConfig, mixture_density_network),
+    "ensemble": FlowKind(EnsembleConfig, _ensemble),
 }
 FLOWS = Registry("flows", "flow", FlowKind, _OWN)
 

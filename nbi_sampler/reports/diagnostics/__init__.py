@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nbi_sampler.reports.diagnostics.assessment import Assessment, assess
+from nbi_sampler.reports.diagnostics.diagnosis import Diagnosis, ObservationCheck
+from nbi_sampler.reports.diagnostics.local import LocalCalibration, local_calibration
 from nbi_sampler.reports.diagnostics.page import page
 from nbi_sampler.reports.diagnostics.predictive import (
     Discrepancy,
@@ -23,7 +25,10 @@ from nbi_sampler.reports.diagnostics.ranks import (
 __all__ = [
     "Assessment",
     "Coverage",
+    "Diagnosis",
     "Discrepancy",
+    "LocalCalibration",
+    "ObservationCheck",
     "PredictiveCheck",
     "assess",
     "calibration_ranks",
@@ -31,6 +36,7 @@ __all__ = [
     "coverage",
     "fractional_ranks",
     "highest_density_ranks",
+    "local_calibration",
     "page",
     "predictive_check",
     "tarp_ranks",

@@ -11,6 +11,7 @@ nbi-sampler benchmark losses
 nbi-sampler benchmark gpu --featurizers resnet-gru,pca
 nbi-sampler benchmark pp microlensing --injections 100 --processes 2
 nbi-sampler benchmark sbibm --tasks two_moons,sir --observations 1,2,3
+nbi-sampler benchmark networks --tasks two_moons,slcp --n-sims 1000,10000
 nbi-sampler benchmark shapes --shapes funnel10,shells10 --seeds 1,2,3,4,5
 nbi-sampler benchmark scaling --what dimension,length,draws --figure build/scaling.png
 """
@@ -38,7 +39,11 @@ from nbi_sampler_benchmark.reports.required import benchmark_table
 from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
 from nbi_sampler_benchmark.samplers.command import add_arguments, side_by_side
 from nbi_sampler_benchmark.sbibm.command import add_arguments as add_sbibm_arguments
-from nbi_sampler_benchmark.sbibm.command import compare_with_references
+from nbi_sampler_benchmark.sbibm.command import (
+    add_network_arguments,
+    compare_networks,
+    compare_with_references,
+)
 from nbi_sampler_benchmark.scaling.command import add_arguments as add_scaling_arguments
 from nbi_sampler_benchmark.scaling.command import measure_scaling
 from nbi_sampler_benchmark.shapes.command import add_arguments as add_shape_arguments
@@ -59,6 +64,7 @@ COMMANDS = (
     "packages",
     "pp",
     "sbibm",
+    "networks",
     "shapes",
 )
 # Former names of commands, which still work.
@@ -113,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     add_pp_arguments(pp)
     sbibm = commands.add_parser("sbibm", parents=[_common(10_000)], help="posteriors beside those of sbibm")
     add_sbibm_arguments(sbibm)
+    help_ = "networks of several packages on the tasks of sbibm, without weights"
+    add_network_arguments(commands.add_parser("networks", help=help_))
     shapes = commands.add_parser("shapes", help="run samplers on hard shapes of known evidence")
     add_shape_arguments(shapes)
     compare = commands.add_parser("compare", help="run several samplers on one problem and compare them")
@@ -150,6 +158,8 @@ def _done(arguments: list[str] | None) -> int:
         return pp_test(given)
     if given.command == "sbibm":
         return compare_with_references(given)
+    if given.command == "networks":
+        return compare_networks(given)
     if given.command == "shapes":
         return run_shapes(given)
     if given.command == "compare":

@@ -49,6 +49,10 @@ TABLE = {
     "attention": {"type": "attention", "dim_out": 6, "dim_token": 16, "n_heads": 2, "n_frequencies": 4},
     "resnet2d": image,
     "joined": halves,
+    "ensemble": {
+        "type": "ensemble",
+        "members": [{"type": "mlp", **FEW}, {"type": "gru", **SEQUENCE}, {"type": "pca", **FEW}],
+    },
     "user": lambda shape: Summary(shape[0]),
 }
 

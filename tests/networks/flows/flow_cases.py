@@ -41,12 +41,25 @@ class WithGenerator(AffineGaussian):
         return law.mean + law.stddev * torch.randn(n, len(self.mean), generator=generator)
 
 
+def ensemble(n_dims, n_context):
+    """Two flows, each with its part of the context."""
+    own = n_context // 2
+    return {
+        "type": "ensemble",
+        "members": [
+            {"type": "maf", "flow_hidden": 16, "n_mog": 2, "n_context": own},
+            {"type": "mdn", "flow_hidden": 16, "n_mog": 3, "n_context": n_context - own},
+        ],
+    }
+
+
 SMALL = {
     "maf": {"type": "maf", "flow_hidden": 16, "n_mog": 4},
     "maf, affine": {"type": "maf", "flow_hidden": 16, "n_mog": 1},
     "maf, mixture alone": {"type": "maf", "flow_hidden": 16, "num_blocks": 0},
     "nsf": {"type": "nsf", "flow_hidden": 16, "num_blocks": 2},
     "mdn": {"type": "mdn", "flow_hidden": 16, "n_mog": 3},
+    "ensemble": ensemble,
     "user": AffineGaussian,
     "user, generator": WithGenerator,
 }

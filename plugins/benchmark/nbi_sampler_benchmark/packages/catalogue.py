@@ -46,6 +46,12 @@ class Package:
 _SBI = {"adapter": ADAPTERS / "sbi_npe.py", "requirements": ("sbi==0.27.0", TORCH)}
 _ALL = (
     Package(name="nbi_sampler", adapter=ADAPTERS / "this_package.py", latent=True),
+    Package(
+        name="nbi_sampler-defaults",
+        adapter=ADAPTERS / "this_package.py",
+        options={"defaults": True},
+        latent=True,
+    ),
     Package(name="sbi-maf", options={"density_estimator": "maf"}, **_SBI),  # type: ignore[arg-type]
     Package(name="sbi-nsf", options={"density_estimator": "nsf"}, **_SBI),  # type: ignore[arg-type]
     Package(name="original-nbi", adapter=ADAPTERS / "original_nbi.py", requirements=("nbi==0.4.1", TORCH)),

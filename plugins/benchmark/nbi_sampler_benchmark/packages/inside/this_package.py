@@ -43,17 +43,21 @@ def train(task: Any, options: dict[str, Any]) -> _Trained:
         Parameters in coordinates in which the prior is standard normal.
     options : dict
         ``flow``, ``featurizer`` and ``training``: what to change in the settings above. ``fresh_noise``:
-        False for data as they are, in every epoch.
+        False for data as they are, in every epoch. ``defaults``: True for the engine as it is without any
+        setting, in place of those above. ``n_ensemble``: as of the engine.
     """
     from scipy import stats
 
     from nbi_sampler import NBI
 
+    usual: Any = (FLOW, FEATURIZER, TRAINING)
+    if options.get("defaults"):
+        usual = ({}, {}, {"n_threads": 1})
     flow, featurizer, training = (
         {**own, **options.get(name, {})}
-        for name, own in (("flow", FLOW), ("featurizer", FEATURIZER), ("training", TRAINING))
+        for name, own in zip(("flow", "featurizer", "training"), usual, strict=True)
     )
-    n_epochs = training.pop("n_epochs")
+    epochs = {"n_epochs": training.pop("n_epochs")} if "n_epochs" in training else {}
     simulations, noise = task.x, None
     if task.sigma is not None and options.get("fresh_noise", True):
         sigma = np.broadcast_to(task.sigma, task.predictions.shape)
@@ -66,9 +70,10 @@ def train(task: Any, options: dict[str, Any]) -> _Trained:
         priors=[stats.norm()] * task.theta.shape[1],
         seed=int(task.seed),
         device="cpu",
+        n_ensemble=options.get("n_ensemble", 1),
     )
     engine.fit(
-        n_epochs=n_epochs,
+        **epochs,
         x=simulations,
         y=task.theta,
         training=training,

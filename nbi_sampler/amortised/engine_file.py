@@ -1,0 +1,69 @@
+"""The methods of an engine that write it to a file and read it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbi_sampler.amortised.estimator import Estimator
+from nbi_sampler.amortised.saving import Learnt, reopened, save_learnt
+from nbi_sampler.amortised.setup import Setup
+from nbi_sampler.core.guarded import in_own_settings
+
+__all__ = ["EngineFile"]
+
+Engine = TypeVar("Engine", bound="EngineFile")
+
+
+class EngineFile:
+    """An engine that can be kept."""
+
+    _setup: Setup
+    channels: Sequence[str] | None
+
+    @abstractmethod
+    def _fitted(self) -> Estimator:
+        """Estimator of all targets."""
+
+    @in_own_settings
+    def save(self, path: str | Path) -> None:
+        """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.
+
+        Simulator, noise function and log-likelihood are code: the first two have to be given again to `load`,
+        the last to `infer`.
+        """
+        sequential = getattr(self, "sequential_", None)
+        estimator = getattr(self, "estimator_", None) if sequential else self._fitted()
+        about = {**self._setup.about(), "channels": self.channels}
+        save_learnt(path, Learnt(self._setup.priors, estimator, sequential, about))
+
+    @classmethod
+    @in_own_settings
+    def load(cls: type[Engine], path: str | Path, **arguments: Any) -> Engine:
+        """Read a trained engine; nothing of the file is executed.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        **arguments
+            Of `NBI`: ``simulator`` and ``noise``, where they are functions, to weigh with (a warning says
+            where their names are not those of the training); ``priors``, where the file could not hold them,
+            as conditional or joint ones; ``flow`` and ``featurizer``, where they were modules of the user;
+            ``device``, ``n_jobs`` and ``pool``.
+
+        Raises
+        ------
+        ArchiveError
+            The file is no saved engine.
+        ValueError
+            Something has to be given, or is not that of the training.
+        """
+        learnt, restored = reopened(path, arguments)
+        make: Any = cls
+        engine: Engine = make(**restored)
+        for name, part in (("estimator_", learnt.estimator), ("sequential_", learnt.sequential)):
+            if part is not None:
+                setattr(engine, name, part)
+        return engine
