@@ -15,7 +15,7 @@ from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.start import FormerSamples, Start
-from nbi_sampler.algorithm.state import Best, State
+from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import BATCHES, INITIAL, OOD_THRESHOLD, POOLING, REFINEMENT
@@ -57,17 +57,23 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     """
     former, space = step.problem.start, step.problem.evaluator.space
     assert isinstance(former, FormerSamples)
+    comparison = None
     if step.state.pending is None:
-        step = replace(step, state=compared(step, former))
+        comparison = compared(step, former)
+        step = replace(step, state=comparison.state)
     fitting = Fitting(
         step.problem.networks,
         step.problem.refinement_training,
         step.generator("train"),
         step.observer.epoch_finished,
     )
-    offset = step.state.former_offset
     n_draws = step.n_sims + INITIAL.prior_draws
-    proposal, info = step.fitted("initial", lambda: fit_to_samples(former, space, fitting, offset))
+
+    def fit() -> tuple[MixtureProposal, FitInfo]:
+        assert comparison is not None
+        return fit_to_samples(former, space, fitting, comparison)
+
+    proposal, info = step.fitted("initial", fit)
     # One that a stopped run has saved is defended already.
     whole = proposal
     if step.state.pending is None:

@@ -6,6 +6,7 @@ Nobody knows the proposal that they come from, so they teach proposals and are n
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.mode_search import began_with_samples
+from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, kernels_on_draws
-from nbi_sampler.algorithm.proposals.periodic import thinnest_cut
+from nbi_sampler.algorithm.proposals.local_regression import n_terms
+from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
+from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.refinement import fit_to_weights
@@ -26,13 +30,30 @@ from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
 from nbi_sampler.importance.weights import normalised_weights, systematic_indices
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["compared", "completed", "defended", "fit_to_samples", "n_drawn_from_prior"]
+__all__ = ["Comparison", "compared", "completed", "defended", "fit_to_samples", "n_drawn_from_prior"]
 
 Array = NDArray[np.float64]
 
 
-def compared(step: Step, former: FormerSamples) -> State:
-    """The state that knows whether the likelihood is the one that the former run had, but for a constant.
+class Comparison(NamedTuple):
+    """Former samples at which the likelihood of now is known.
+
+    Attributes
+    ----------
+    state : State
+        That knows whether it is the likelihood of the former run, but for a constant.
+    z : ndarray, shape (n, n_dim)
+    log_likelihood : ndarray, shape (n,)
+        Of now.
+    """
+
+    state: State
+    z: Array
+    log_likelihood: Array
+
+
+def compared(step: Step, former: FormerSamples) -> Comparison:
+    """Evaluate the likelihood at some of the samples; at more, if it is another one than the former run had.
 
     Raises
     ------
@@ -55,7 +76,15 @@ def compared(step: Step, former: FormerSamples) -> State:
         slack = INITIAL.same_likelihood * max(1.0, float(np.abs(now).max()))
         if np.isfinite(difference).all() and np.ptp(difference) <= slack:
             offset = float(np.median(difference))
-    return replace(step.state, n_checked=evaluation.n_calls, former_offset=offset)
+    n_calls = evaluation.n_calls
+    wanted = min(round(INITIAL.regressed_per_term * n_terms(former.z.shape[1])), INITIAL.most_regressed)
+    if offset is None and wanted > len(rows):
+        others = np.setdiff1d(np.arange(len(former.z)), rows)
+        others = step.generator("check").permutation(others)[: wanted - len(rows)]
+        evaluation = step.problem.evaluator(former.z[others])
+        rows, now = np.append(rows, others), np.append(now, evaluation.log_likelihood)
+        n_calls += evaluation.n_calls
+    return Comparison(replace(step.state, n_checked=n_calls, former_offset=offset), former.z[rows], now)
 
 
 def completed(state: State) -> State:
@@ -74,19 +103,18 @@ def completed(state: State) -> State:
 
 
 def fit_to_samples(
-    former: FormerSamples, space: ParameterSpace, fitting: Fitting, offset: float | None
+    former: FormerSamples, space: ParameterSpace, fitting: Fitting, comparison: Comparison
 ) -> tuple[MixtureProposal, FitInfo]:
     """First proposal: a mixture fitted to the samples, wider kernels on them, and the prior.
 
-    Parameters
-    ----------
-    offset : float, optional
-        See `State.former_offset`; without it the values that came with the samples are not used.
+    Where the likelihood is another one, a Gaussian is where it has the top by a regression; without an offset
+    the values that came with the samples are not used.
 
     References
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
+    offset = comparison.state.former_offset
     log_target = None if offset is None or former.log_likelihood is None else former.log_likelihood
     target = Target(former.z, held_out_of(former), former.log_weights, 1.0, 0.0, log_target, located=True)
     # Without the values of now at them, there are no other targets than the samples themselves.
@@ -99,9 +127,39 @@ def fit_to_samples(
     assert isinstance(kernels, LatentKernels)
     wide = tuple(_widened(kernels, factor) for factor in INITIAL.wide_factors)
     kept = [i for i, member in enumerate(fitted.members) if not isinstance(member, PriorProposal)]
-    shares = (1.0 - sum(INITIAL.wide_shares)) * fitted.shares[kept] / fitted.shares[kept].sum()
+    moved = None if offset is not None else _moved(comparison, cut)
+    share = 0.0 if moved is None else INITIAL.moved_share
+    shares = (1.0 - share - sum(INITIAL.wide_shares)) * fitted.shares[kept] / fitted.shares[kept].sum()
     members = (*(fitted.members[i] for i in kept), *wide)
-    return MixtureProposal(members, np.array([*shares, *INITIAL.wide_shares])), info
+    proposal = MixtureProposal(members, np.array([*shares, *INITIAL.wide_shares]) / (1.0 - share))
+    if moved is None:
+        return proposal, info
+    return MixtureProposal((*members, moved), np.append((1.0 - share) * proposal.shares, share)), info
+
+
+def _moved(comparison: Comparison, cut: Array) -> LatentKernels | None:
+    """Two Gaussians, one wider, where the likelihood of now has its top by a regression at former samples.
+
+    None where the paraboloid through the values has no top, one too far off, or one where the samples are
+    already, as between two modes.
+    """
+    finite = np.isfinite(comparison.log_likelihood)
+    z = comparison.z[finite]
+    if not len(z):
+        return None
+    log_target = comparison.log_likelihood[finite] - 0.5 * (z**2).sum(axis=1)
+    equal = np.full(len(z), 1.0 / len(z))
+    coordinates = apply_cut(z, cut)
+    top = gaussian_by_regression(coordinates, log_target, equal, INITIAL.farthest_top)
+    samples = AffineMap.standardising(coordinates, equal)
+    if top is None or np.abs(samples.backward(top.centres)).max() < INITIAL.nearest_top:
+        return None
+    factors = np.concatenate([factor * top.factors for factor in INITIAL.moved_factors])
+    n_kernels = len(INITIAL.moved_factors)
+    centres = np.repeat(top.centres, n_kernels, axis=0)
+    return LatentKernels(
+        StudentMixture(np.full(n_kernels, 1.0 / n_kernels), centres, factors, top.degrees), cut
+    )
 
 
 def defended(proposal: MixtureProposal, n_draws: int, n_prior: int, n_dim: int) -> MixtureProposal:

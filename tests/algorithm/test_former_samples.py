@@ -42,7 +42,7 @@ def step_of(function, n_dim):
 class TestComparison:
     def test_finds_the_constant_between_two_likelihoods(self):
         function, _ = toys.bump([0.5, 0.5], 0.1)
-        state = compared(step_of(function, 2), former([0.5, 0.5], 0.1, offset=4.0))
+        state = compared(step_of(function, 2), former([0.5, 0.5], 0.1, offset=4.0)).state
         assert state.former_offset == pytest.approx(-4.0)
         assert state.n_checked == INITIAL.n_checked == state.n_calls
 
@@ -51,7 +51,7 @@ class TestComparison:
     )
     def test_tells_a_likelihood_that_differs_by_little(self, other):
         function, _ = toys.bump(**(dict(centre=[0.5, 0.5], width=0.1) | other))
-        assert compared(step_of(function, 2), former([0.5, 0.5], 0.1)).former_offset is None
+        assert compared(step_of(function, 2), former([0.5, 0.5], 0.1)).state.former_offset is None
 
 
 def test_samples_and_draws_count_as_many_as_they_are_worth():
@@ -126,6 +126,27 @@ def test_a_run_from_samples_of_one_mode_of_two_gives_the_evidence_of_both(with_v
     state = run(problem, SnpeConfig(seed=1, n_effective=500), 1, Observer())
     found = log_evidence(state.final_log_weights)
     assert found.log_evidence == pytest.approx(evidence, abs=5.0 * found.error)
+
+
+def test_a_posterior_that_has_moved_is_found_without_the_way_from_the_prior():
+    """Three deviations in each of four parameters: the samples hold none of its mass."""
+    function, evidence = toys.bump([0.65] * 4, 0.05)
+    problem = replace(toys.likelihood_only(function, 4), start=former([0.5] * 4, 0.05))
+    state = run(problem, SnpeConfig(seed=1, n_effective=500), 1, Observer())
+    assert state.former_offset is None and not state.count("prior")
+    assert state.n_checked == INITIAL.n_checked
+    found = log_evidence(state.final_log_weights)
+    assert found.log_evidence == pytest.approx(evidence, abs=5.0 * found.error)
+
+
+def test_more_samples_are_evaluated_where_a_regression_needs_them():
+    """A paraboloid in eight dimensions has 45 terms."""
+    function, _ = toys.bump([0.5] * 8, 0.1)
+    same = compared(step_of(function, 8), former([0.5] * 8, 0.1))
+    moved = compared(step_of(function, 8), former([0.4] * 8, 0.1))
+    assert len(same.z) == same.state.n_checked == INITIAL.n_checked
+    assert len(moved.z) == moved.state.n_checked == INITIAL.regressed_per_term * 45
+    assert len(np.unique(moved.z, axis=0)) == len(moved.z)
 
 
 @pytest.mark.parametrize("lacks_a_mode", [False, True], ids=["whole", "half"])

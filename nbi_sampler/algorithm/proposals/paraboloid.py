@@ -80,7 +80,9 @@ def triangle(root: Array) -> Array:
     return np.asarray(upper.T * np.where(np.diagonal(upper) < 0.0, -1.0, 1.0))
 
 
-def gaussian_by_regression(z: Array, log_target: Array, weights: Array) -> StudentMixture | None:
+def gaussian_by_regression(
+    z: Array, log_target: Array, weights: Array, farthest: float = MIXTURE.farthest_top
+) -> StudentMixture | None:
     r"""The Gaussian whose log is the paraboloid through the log of a target at weighted draws.
 
     Values of a density tell its shape without noise: where it is Gaussian, as many draws as the paraboloid
@@ -94,6 +96,8 @@ def gaussian_by_regression(z: Array, log_target: Array, weights: Array) -> Stude
         Log density, not normalised.
     weights : ndarray, shape (n,)
         Of the draws under the target.
+    farthest : float
+        Deviations of the draws within which the top has to lie.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def gaussian_by_regression(z: Array, log_target: Array, weights: Array) -> Stude
     t = affine.backward(z[known])
     gradient, curvature, _ = paraboloid(t, log_target[known], np.sqrt(weights[known]))
     move, _, values, vectors = newton_step(gradient, curvature, MIXTURE.widest, math.inf)
-    if values.min() <= 1.0 / MIXTURE.widest**2 or np.abs(move).max() > MIXTURE.farthest_top:
+    if values.min() <= 1.0 / MIXTURE.widest**2 or np.abs(move).max() > farthest:
         return None
     degrees = MIXTURE.em_degrees
     factor = triangle(affine.factor @ (vectors / np.sqrt(values))) * math.sqrt((degrees - 2.0) / degrees)

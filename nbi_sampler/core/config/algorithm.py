@@ -108,9 +108,19 @@ class InitialConfig:
     wide_shares: tuple[float, ...] = (0.05, 0.03)
     """Local kernels on the samples, so many times as wide, and their shares of the other draws. Not
     measured."""
+    moved_share: float = 0.4
+    moved_factors: tuple[float, ...] = (1.0, 2.0)
+    regressed_per_term: float = 2.0
+    most_regressed: int = 300
+    nearest_top: float = 1.0
+    farthest_top: float = 8.0
+    """Where the likelihood is another one: share and widths of the Gaussians at the top of a paraboloid
+    through its values at former samples, samples for each term of it at most, and deviations of the samples
+    between which the top has to be. Not measured."""
     least_exponent: float = 0.02
-    """Power of the weights of the first batch from which the refinement bridges to the posterior of now. Not
-    measured."""
+    """Power of the weights of the first batch from which the refinement bridges to the posterior of now. With
+    0.1, microlensing with means three deviations away took 17,550 calls for 1,000 effective draws, with this
+    14,019, and 6,275 from the prior."""
     searching: int = 100
     most_batches: int = 3
     search_per_term: float = 1.5

@@ -19,7 +19,7 @@ import bilby
 import bilby.gw
 from bilby.core.prior import PriorDict
 from bilby.gw.likelihood import RelativeBinningGravitationalWaveTransient
-from cheap_to_exact_figure import draw
+from cheap_to_exact_figure import draw, seconds_of
 from nbi_sampler_benchmark.problems.registry import Problem, get_problem
 
 # Radians that the phase of the wave changes over a bin, relative to that of the fiducial one.
@@ -77,7 +77,7 @@ def main() -> None:
     scratch = bilby.run_sampler(exact, priors, label="from_the_prior", **settings, **amount)
     runs = dict(cheap=start, exact=after, from_the_prior=scratch)
     for name, result in runs.items():
-        nbi, seconds = result.meta_data["nbi"], float(result.sampling_time)
+        nbi, seconds = result.meta_data["nbi"], seconds_of(result)
         print(
             f"{name:15s} log Z {result.log_evidence:.3f} +- {result.log_evidence_err:.3f}, "
             f"{nbi['n_calls']:,} calls, {seconds:.0f} s, ESS {nbi['ess']:.0f}, {nbi['status']}"

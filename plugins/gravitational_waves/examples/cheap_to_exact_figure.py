@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 
 from nbi_sampler.reports.plots.style import COLOURS
 
-__all__ = ["draw"]
+__all__ = ["draw", "seconds_of"]
 
 LABELS = {
     "chirp_mass": r"$\mathcal{M}$ ($M_\odot$)",
@@ -45,10 +46,11 @@ def draw(runs: Mapping[str, Result], truths: Mapping[str, float], folder: Path) 
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
     panels = left.subplots(2, 1)
     calls = {name: float(result.meta_data["nbi"]["n_calls"]) for name, result in runs.items()}
-    seconds = {name: float(result.sampling_time) for name, result in runs.items()}
+    seconds = {name: seconds_of(result) for name, result in runs.items()}
     for panel, cost, label in zip(panels, (calls, seconds), ("likelihood calls", "time (s)"), strict=True):
         _draw_cost(panel, cost, label)
-    left.subplots_adjust(left=0.3, right=0.96, bottom=0.12, top=0.97, hspace=0.4)
+    panels[0].legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    left.subplots_adjust(left=0.3, right=0.96, bottom=0.12, top=0.83, hspace=0.4)
     shown = [runs["exact"], runs["cheap"]]
     limits = [
         tuple(np.quantile(np.concatenate([r.nested_samples[name] for r in shown]), (0.02, 0.98)))
@@ -75,6 +77,12 @@ def draw(runs: Mapping[str, Result], truths: Mapping[str, float], folder: Path) 
     plt.close(figure)
 
 
+def seconds_of(result: Result) -> float:
+    """Time that a run took, which is a plain number in a result that was read from its file."""
+    taken = result.sampling_time
+    return float(taken.total_seconds() if isinstance(taken, datetime.timedelta) else taken)
+
+
 def _draw_cost(panel: Axes, cost: Mapping[str, float], label: str) -> None:
     """The first two runs in one bar, and below it the one from the prior."""
     start = 0.0
@@ -84,4 +92,3 @@ def _draw_cost(panel: Axes, cost: Mapping[str, float], label: str) -> None:
     panel.set(yticks=[0, 1], yticklabels=["from the prior", "cheap,\nthen exact"], xlabel=label)
     panel.set_xlim(0, 1.05 * max(cost["cheap"] + cost["exact"], cost["from_the_prior"]))
     panel.tick_params(direction="in")
-    panel.legend(frameon=False, fontsize=7, loc="best")
