@@ -1,7 +1,7 @@
-"""The evidence of an existing result: samples of dynesty, and log Z ten times as precise.
+"""The evidence of an existing result: dynesty's samples of a transit, and log Z ten times as precise.
 
 Run `python examples/evidence_of_dynesty.py`. It writes results and the plot to
-build/gallery/evidence_of_dynesty/. Data, model and priors are those of `dynesty_comparison.py`. For your own
+build/gallery/evidence_of_dynesty/. Light curve, model and priors are those of `transit.py`. For your own
 result and a script that defines `likelihood` and `priors`, a command does the same:
 `nbi-sampler evidence RESULT --script SCRIPT`.
 """
@@ -14,21 +14,21 @@ import bilby
 import numpy as np
 from bilby.core.likelihood import GaussianLikelihood
 from drawing.evidence_of_dynesty import draw
-from dynesty_comparison import NOISE, PRIORS, TIME, TRUTH, ringdown
+from transit import PRIORS, SIGMA, TIME, TRUTH, transit
 
 from nbi_sampler import evidence_of
 
 QUICK = "--quick" in sys.argv  # rough fits in seconds, as a test
-SAMPLING = dict(nlive=50, dlogz=5.0, naccept=5) if QUICK else dict(nlive=100, naccept=10)
+SAMPLING = dict(nlive=50, dlogz=5.0, naccept=5) if QUICK else dict(nlive=250, naccept=10)
 AMOUNT = dict(n_effective=50, n_sims=500, training=dict(n_epochs=5)) if QUICK else {}
 OUTDIR = "build/gallery/evidence_of_dynesty"
-SHOWN = ("amplitude", "frequency", "damping")
+SHOWN = ("radius", "axis", "impact")
 
 
 def main() -> None:
     """Simulate, sample with dynesty, weight the samples, print the results, draw."""
-    data = ringdown(TIME, **TRUTH) + NOISE * np.random.default_rng(2).normal(size=len(TIME))
-    likelihood = GaussianLikelihood(TIME, data, ringdown, sigma=NOISE)
+    observed = transit(TIME, **TRUTH) + SIGMA * np.random.default_rng(5).normal(size=len(TIME))
+    likelihood = GaussianLikelihood(TIME, observed, transit, sigma=SIGMA)
     settings = dict(seed=1, outdir=OUTDIR, clean=True, print_method="interval-60")
     before = bilby.run_sampler(
         likelihood, PRIORS, sampler="dynesty", label="dynesty", check_point_plot=False, **settings, **SAMPLING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bilby.core.result import Result
 
 from nbi_sampler.core.config import EVIDENCE
 from nbi_sampler.reports.html.source import source_of
+from nbi_sampler.sampler.former_table import priors_of
 
 __all__ = ["evidence_of"]
 
@@ -74,8 +76,19 @@ def evidence_of(
         given = source.result
         folder = source.path.parent if source.path else Path(given.outdir or "outdir")
         place = {"outdir": str(folder), "label": f"{given.label}_evidence"}
-        priors = given.priors if priors is None else priors
+        priors = priors_of(given) if priors is None else priors
         result = given
+    elif not isinstance(result, pd.DataFrame | Mapping):
+        raise TypeError(
+            "result: expected a bilby Result or the path of its file, a data frame or a dictionary of "
+            f"arrays, got {type(result).__name__}; pass what bilby.run_sampler returned, or name the columns "
+            "of an array: pandas.DataFrame(samples, columns=names)"
+        )
+    if not isinstance(likelihood, Likelihood):
+        raise TypeError(
+            f"likelihood: expected a bilby Likelihood, got {type(likelihood).__name__}; pass the one of the "
+            "evidence, and priors after it"
+        )
     if priors is None:
         raise ValueError(
             "priors: expected priors for the evidence, got None, and samples without a bilby result have "

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.reports.html.source import source_of
 
-__all__ = ["FormerTable", "read_table"]
+__all__ = ["FormerTable", "priors_of", "read_table"]
 
 Array = NDArray[np.float64]
 
@@ -92,10 +92,20 @@ def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
             f"{ARGUMENT}: expected a result with samples, got {source} without a posterior; is the run that "
             "made it complete?"
         )
-    priors = result.priors if isinstance(result.priors, PriorDict) else None
+    priors = priors_of(result)
     conversion = getattr(priors, "conversion_function", None)
     columns = {str(name): frame[name].to_numpy() for name in frame}
     return _of_columns(columns, source, priors, (conversion,) if callable(conversion) else ())
+
+
+def priors_of(result: Result) -> PriorDict | None:
+    """Priors of a result, None where it has none."""
+    # bilby raises where there are none.
+    try:
+        priors = result.priors
+    except ValueError:
+        return None
+    return priors if isinstance(priors, PriorDict) else None
 
 
 def _weighted_samples(result: Result) -> Any:
@@ -123,6 +133,12 @@ def _of_columns(
 ) -> FormerTable:
     columns = {name: values for name, each in given.items() if (values := _as_numbers(each)) is not None}
     lengths = {name: len(each) for name, each in columns.items()}
+    if given and not columns:
+        kinds = ", ".join(f"{name} ({each.dtype} of shape {each.shape})" for name, each in given.items())
+        raise ValueError(
+            f"{ARGUMENT}: expected a one-dimensional array of numbers for each parameter, got {source} with "
+            f"{kinds}; pass the samples by parameter, as result.posterior has them"
+        )
     if not lengths or not max(lengths.values()):
         raise ValueError(
             f"{ARGUMENT}: expected samples, got {source} with none; is the run that made it complete?"

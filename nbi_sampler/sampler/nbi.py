@@ -324,6 +324,13 @@ class Nbi(BilbySampler):
                 "n_checked": state.n_checked,
                 "same_likelihood": state.former_offset is not None,
             }
+            if self._start.log_likelihood is not None:
+                is_former = "the former one: its values teach the proposals, and no call is repeated"
+                is_other = "not the former one, whose values are not used"
+                logger.info(
+                    f"nbi: at {state.n_checked} former samples the likelihood is "
+                    f"{is_other if state.former_offset is None else is_former}"
+                )
         summary["nbi"]["settings"] = settings_as_text(
             self._keywords(config), bool(self.use_ratio), self.priors, self._space
         )

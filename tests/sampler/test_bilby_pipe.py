@@ -94,6 +94,19 @@ def test_what_is_handed_over_is_what_was_recorded():
         assert job.sampler_kwargs == recorded
 
 
+def test_a_former_result_is_handed_over_as_the_text_of_its_path():
+    """From which a run starts: see `test_initial_result.TestForms`."""
+    kind = pytest.importorskip("bilby_pipe.input").Input
+    job = kind.__new__(kind)
+    job._sampler, job.request_cpus = "nbi", 1
+    for text in (
+        "{initial_result: /former/O4a/last_year_result.json}",
+        "{'initial_result': 'x_result.hdf5'}",
+    ):
+        job.sampler_kwargs = text
+        assert job.sampler_kwargs == {"initial_result": text.strip("{'}").split(": ")[1].strip("'")}
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
     """Folder of a job whose data are made, and a function that runs its programs there."""

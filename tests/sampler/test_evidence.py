@@ -60,6 +60,28 @@ def test_needs_priors_where_nothing_has_them(mcmc):
         nbi_sampler.evidence_of(mcmc.posterior, lines.likelihood())
 
 
+@pytest.mark.parametrize("given", [None, [1.0, 2.0], np.ones((50, 2))], ids=["none", "list", "array"])
+def test_names_what_is_no_result(given):
+    """Without one a run would begin with the prior, and give its own evidence."""
+    with pytest.raises(TypeError, match=r"result: expected a bilby Result .*; pass what"):
+        nbi_sampler.evidence_of(given, lines.likelihood(), lines.priors())
+
+
+def test_names_what_is_no_likelihood(mcmc):
+    with pytest.raises(TypeError, match="likelihood: expected a bilby Likelihood, got PriorDict"):
+        nbi_sampler.evidence_of(mcmc, lines.priors(), lines.likelihood())
+
+
+def test_takes_a_result_that_has_no_priors(mcmc, tmp_path):
+    bare = Result(
+        label="bare", outdir=str(tmp_path), search_parameter_keys=["m", "c"], posterior=mcmc.posterior
+    )
+    with pytest.raises(ValueError, match=r"priors: expected those of the evidence, got None.*pass priors="):
+        nbi_sampler.evidence_of(bare, lines.likelihood())
+    result = nbi_sampler.evidence_of(bare, lines.likelihood(), lines.priors(), **QUICK)
+    assert_agrees(result, lines.exact(lines.likelihood()))
+
+
 def test_its_accuracy_is_that_of_its_default():
     """One over the root of the effective samples is the largest error that there can be."""
     from nbi_sampler.core.config import EVIDENCE

@@ -77,6 +77,14 @@ def cloud(centre, width=0.05, n=600, seed=0):
     return dict(zip("ab", (centre + width * np.random.default_rng(seed).normal(size=(n, 2))).T, strict=True))
 
 
+def nearest(seen, start):
+    """Rows of a start that evaluated points are, to the rounding of the map to the latent space."""
+    rows = start[["m", "c"]].to_numpy()
+    for point in np.array(seen):
+        close = np.abs(rows - point).max(axis=1)
+        yield tuple(rows[close.argmin()]) if close.min() < 1e-9 else None
+
+
 class TestTheSameProblem:
     def test_takes_few_calls_and_says_that_the_likelihood_is_the_former_one(self, run):
         likelihood = lines.likelihood()
@@ -88,6 +96,36 @@ class TestTheSameProblem:
         assert "assumes that they lack no mode" in result.meta_data["nbi"]["message"]
         n_prior = int(result.meta_data["nbi"]["message"].split("narrow: of ")[1].split()[0].replace(",", ""))
         assert n_prior >= 500
+
+    def test_no_call_is_repeated_and_that_is_said(self, run, bilby_log):
+        """Beyond the fifty samples at which the likelihood is compared."""
+        seen = []
+
+        def line(x, m, c):
+            seen.append((float(m), float(c)))
+            return float(m) * x + float(c)
+
+        start = posterior(lines.likelihood())
+        result = run(lines.likelihood(function=line), start, vectorized=False)
+        former = set(zip(start["m"], start["c"], strict=True))
+        assert sum(round_trip in former for round_trip in nearest(seen, start)) == 50
+        assert about(result)["same_likelihood"]
+        assert "at 50 former samples the likelihood is the former one" in bilby_log.text
+
+    @pytest.mark.parametrize("wrong", ["scaled", "shuffled", "one_lost"])
+    def test_wrong_former_values_are_not_used(self, run, wrong, bilby_log):
+        likelihood = lines.likelihood()
+        start = posterior(likelihood)
+        values = start["log_likelihood"].to_numpy()
+        start["log_likelihood"] = {
+            "scaled": 1.001 * values,
+            "shuffled": values[::-1],
+            "one_lost": np.where(np.arange(len(values)) == 0, np.nan, values),
+        }[wrong]
+        result = run(likelihood, start)
+        assert not about(result)["same_likelihood"]
+        assert "no call is repeated" not in bilby_log.text
+        assert_agrees(result, lines.exact(likelihood))
 
     def test_differs_by_a_constant(self, run):
         """As between log-likelihoods and their ratios to the noise."""
@@ -264,6 +302,9 @@ class TestWhatIsRefused:
             ({}, "expected samples, got a dictionary with none"),
             ({"m": np.full(50, np.nan), "c": np.ones(50)}, "NaN or infinity in a dictionary: 50 of m"),
             ({"m": np.ones(50), "c": np.ones(40)}, "columns of one length"),
+            ({"m": 1.0, "c": 2.0}, r"one-dimensional array of numbers .* m \(float64 of shape \(\)\)"),
+            ({"posterior": {"m": np.ones(50)}}, r"a dictionary with posterior \(object of shape \(\)\)"),
+            ({"m": np.ones((50, 2))}, r"m \(float64 of shape \(50, 2\)\); pass the samples by parameter"),
             (
                 {"m": np.linspace(5, 6, 50), "c": np.zeros(50)},
                 r"all of 50 outside: m \(5 to 6, the prior has -3 to 3\)",
@@ -275,7 +316,7 @@ class TestWhatIsRefused:
             ({"m": np.ones(50), "c": np.ones(50), "weights": -np.ones(50)}, "weights that are finite"),
             ("nowhere_result.json", "initial_result: expected the file of a result, got nowhere_result.json"),
         ],
-        ids=["no_common", "empty", "nothing", "nan", "lengths", "outside", "one", "weights", "no_file"],
+        ids="no_common empty nothing nan lengths numbers nested planes outside one weights no_file".split(),
     )
     def test_names_what_differs(self, run, start, named):
         with pytest.raises(
@@ -298,6 +339,20 @@ class TestWhatIsRefused:
     def test_a_second_beginning(self, run):
         with pytest.raises(ValueError, match="initial_result: expected None beside model="):
             run(lines.likelihood(), posterior(lines.likelihood()), model="x.nbi")
+
+    @pytest.mark.parametrize(
+        "given", [[1.0, 2.0], [{"m": 1.0, "c": 2.0}] * 50, 3], ids=["list", "rows", "int"]
+    )
+    def test_what_holds_no_columns(self, run, given):
+        with pytest.raises(TypeError, match=r"initial_result: expected a bilby Result .*pandas\.DataFrame"):
+            run(lines.likelihood(), given)
+
+    def test_a_result_that_has_no_rows_and_no_priors(self, run):
+        empty = Result(
+            label="none", search_parameter_keys=["m", "c"], posterior=pd.DataFrame({"m": [], "c": []})
+        )
+        with pytest.raises(ValueError, match="expected samples, got the result 'none' with none"):
+            run(lines.likelihood(), empty)
 
     def test_a_result_without_samples(self, run):
         with pytest.raises(ValueError, match="without a posterior"):

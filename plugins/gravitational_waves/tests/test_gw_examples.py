@@ -44,6 +44,24 @@ def test_cut_priors_are_parts_of_the_whole_ones_with_the_mass_that_is_said(examp
     assert whole["zenith"].maximum == np.pi
 
 
+def test_relative_binning_is_close_to_the_exact_likelihood_where_the_posterior_is(examples):
+    """As close as a run from its samples needs, up to a constant."""
+    pytest.importorskip("nbi_sampler_benchmark")
+    from cheap_to_exact import binned, get_problem
+
+    problem = get_problem("gw_fast")
+    cheap, rng = binned(problem), np.random.default_rng(1)
+    changes = dict(mass_1=1.0, mass_2=1.0, luminosity_distance=200.0, theta_jn=0.1)
+    difference = []
+    for offsets in 0.5 * rng.normal(size=(20, 4)):
+        moved = {
+            name: problem.truth[name] + d * s for (name, s), d in zip(changes.items(), offsets, strict=True)
+        }
+        both = (each.log_likelihood({**problem.truth, **moved}) for each in (cheap, problem.likelihood))
+        difference.append(np.subtract(*both))
+    assert np.abs(difference).max() < 0.1
+
+
 class AtTheCentre:
     """A detector at the centre of the Earth."""
 
