@@ -23,6 +23,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
+from nbi_sampler.algorithm.surrogate import guided_proposal, surrogate_is_due, taught_target
 from nbi_sampler.algorithm.target import Target, choose_target
 from nbi_sampler.core.config import REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
@@ -33,7 +34,7 @@ __all__ = ["fit_to_weights", "refine"]
 
 
 def fit_to_weights(
-    target: Target, space: ParameterSpace, fitting: Fitting
+    target: Target, space: ParameterSpace, fitting: Fitting, taught: Target | None = None
 ) -> tuple[MixtureProposal, FitInfo]:
     """Fit the next proposal to draws that are weighted under the mixture of all proposals.
 
@@ -42,8 +43,12 @@ def fit_to_weights(
     Owen & Zhou (2000), JASA 95, 135; Cappé et al. (2008, arXiv:0710.4242) for adapting the shares of a
     mixture.
     """
-    fit = StatesFit(target, space, fitting) if space.discrete else MixtureFit(target, space.periodic, fitting)
-    proposal, trainings = fit.proposal()
+    if taught is not None:
+        proposal, trainings = guided_proposal(target, taught, space.periodic, fitting)
+    elif space.discrete:
+        proposal, trainings = StatesFit(target, space, fitting).proposal()
+    else:
+        proposal, trainings = MixtureFit(target, space.periodic, fitting).proposal()
     return proposal, FitInfo(_joined(trainings), target.exponent)
 
 
@@ -95,7 +100,10 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
         target = target.joined(former.shifted(offset), state.history)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
-    return fit_to_weights(target, space, fitting)
+    taught = None
+    if surrogate_is_due(step, target.exponent):
+        taught = taught_target(target, state.history, space.periodic, fitting)
+    return fit_to_weights(target, space, fitting, taught)
 
 
 def _with_gain(before: State, after: State, latest: Best, best: float) -> State:

@@ -17,7 +17,7 @@ from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Networks, Step
-from nbi_sampler.core.config import BATCHES, SnpeConfig, TrainingConfig
+from nbi_sampler.core.config import BATCHES, REFINEMENT, SnpeConfig, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import Featurizer
@@ -39,7 +39,9 @@ def simulate_and_train(step: Step) -> tuple[State, str]:
     before = state.records[-1]
     state = step.drawn("rounds", proposal, step.n_sims, info)
     now = state.records[-1]
-    fell = before.phase == "rounds" and now.ess < before.ess
+    fell = before.phase == "rounds" and (
+        now.ess < before.ess or now.log_evidence < before.log_evidence - REFINEMENT.lost_evidence
+    )
     if not fell:
         state = replace(state, best=Best(proposal, now))
     if fell or state.count("rounds") >= config.n_rounds:

@@ -97,6 +97,12 @@ from nbi_sampler.core.config.sampler import (
     SurveyConfig,
 )
 from nbi_sampler.core.config.storage import STORAGE, StorageConfig
+from nbi_sampler.core.config.surrogate import (
+    SURROGATE,
+    SURROGATE_TRAINING,
+    TAUGHT_TRAINING,
+    SurrogateConfig,
+)
 
 __all__ = [
     "ASCENT",
@@ -138,7 +144,10 @@ __all__ = [
     "SIGNALS",
     "SPELLING",
     "STORAGE",
+    "SURROGATE",
+    "SURROGATE_TRAINING",
     "SURVEY",
+    "TAUGHT_TRAINING",
     "TRAINING_SET",
     "AscentConfig",
     "AttentionConfig",
@@ -185,6 +194,7 @@ __all__ = [
     "SnpeConfig",
     "SpellingConfig",
     "StorageConfig",
+    "SurrogateConfig",
     "SurveyConfig",
     "TrainingConfig",
     "TrainingSetConfig",

@@ -163,6 +163,9 @@ class RefinementConfig:
     summed over all problems, are 31.3 with and without this rule."""
     smallest_gain: float = 1.04
     most_stalls: int = 2
+    lost_evidence: float = 10.0
+    """Fall of the log evidence of a round at which the rounds end. Rounds of precessing black holes lost 50
+    from the third on, with one effective draw each."""
     few_rounds: int = 4
     patience: int = 3
     """Number of refinements with a smaller gain that ends the stage. If more than a few rounds' draws are
