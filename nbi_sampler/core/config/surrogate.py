@@ -49,9 +49,9 @@ class SurrogateConfig:
     good_enough: float = 0.15
     worst: float = 3.0
     """Training in cycles of twice as many steps each, up to so many passes over the draws, or until a
-    residual that costs 2 % of the efficiency. A surrogate with a larger residual than the worst teaches nothing. A
-    rate of 0.01 leaves a residual of 0.5 where 0.003 leaves 1.4 (70,000 draws, 2,500 steps). The second cycle
-    often leaves a plateau on which the first one ends."""
+    residual that costs 2 % of the efficiency. A surrogate with a larger residual than the worst teaches
+    nothing. A rate of 0.01 leaves a residual of 0.5 where 0.003 leaves 1.4 (70,000 draws, 2,500 steps). The
+    second cycle often leaves a plateau on which the first one ends."""
     n_walks: int = 2000
     n_trajectories: int = 25
     n_leaps: int = 8
