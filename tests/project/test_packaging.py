@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 import nbi_sampler
 
@@ -150,3 +151,13 @@ def test_example_finds_the_known_answer_and_leaves_its_files(example, tmp_path, 
     assert {path.suffix for path in tmp_path.iterdir()} >= {".json", ".png"}
     assert len(list(tmp_path.glob("*.png"))) >= 2
     assert "log evidence" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["benchmark", "gravitational_waves", "tensorboard"])
+def test_plugins_accept_the_version_of_the_package(name):
+    """A plugin that excludes it cannot be installed beside it."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "plugins" / name / "setup.cfg", encoding="utf-8")
+    required = map(Requirement, settings["options"]["install_requires"].split())
+    (package,) = (each for each in required if each.name == "nbi-sampler")
+    assert package.specifier.contains(nbi_sampler.__version__)

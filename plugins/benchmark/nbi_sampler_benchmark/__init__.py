@@ -8,6 +8,6 @@ from __future__ import annotations
 from nbi_sampler_benchmark.problems.registry import PROBLEMS, Problem, get_problem
 from nbi_sampler_benchmark.samplers.comparison import Comparison, compare
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["PROBLEMS", "Comparison", "Problem", "compare", "get_problem"]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from nbi_sampler_gw.recognise import forward_model
     from nbi_sampler_gw.strain import StrainModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["StrainModel", "forward_model"]
 

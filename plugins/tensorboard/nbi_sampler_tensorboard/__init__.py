@@ -27,7 +27,7 @@ __all__ = [
     "simulations_drawn",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 VARIABLE = "NBI_TENSORBOARD"
 
