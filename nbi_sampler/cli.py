@@ -25,8 +25,19 @@ __all__ = ["OWN", "main", "plugin_report"]
 
 # Names that the package offers under each hook. They are written here so that the list needs no network.
 OWN = {
-    "featurizers": ("pca", "svd", "mlp", "resnet-gru", "resnet", "gru", "attention", "resnet2d", "joined"),
-    "flows": ("maf", "nsf", "mdn"),
+    "featurizers": (
+        "pca",
+        "svd",
+        "mlp",
+        "resnet-gru",
+        "resnet",
+        "gru",
+        "attention",
+        "resnet2d",
+        "joined",
+        "ensemble",
+    ),
+    "flows": ("maf", "nsf", "mdn", "ensemble"),
     "losses": ("nll", "apt"),
 }
 

@@ -105,12 +105,13 @@ class Setup:
         if noise is not None:
             # A mistake in it is found before the first simulation.
             NoiseFunction(noise) if callable(noise) else as_real_numbers(noise, "noise")
-        require_count("n_ensemble", given["n_ensemble"])
+        n_ensemble = given.get("n_ensemble", 1)
+        require_count("n_ensemble", n_ensemble)
         for name in ("flow", "featurizer"):
-            if given["n_ensemble"] > 1 and not isinstance(given[name], str | Mapping):
+            if n_ensemble > 1 and not isinstance(given[name], str | Mapping):
                 raise TypeError(
-                    f"n_ensemble: expected 1 for {name}s that are modules or lists, got "
-                    f"{given['n_ensemble']}; name the network, or give a dictionary"
+                    f"n_ensemble: expected 1 for {name}s that are modules or lists, got {n_ensemble}; name "
+                    "the network, or give a dictionary"
                 )
         flow = settings_of("flow", given["flow"])
         flow_factory(flow)
@@ -125,7 +126,7 @@ class Setup:
             n_processes=os.cpu_count() or 1 if n_jobs == -1 else n_jobs,
             pool=given["pool"],
             entropy=int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed),
-            n_ensemble=given["n_ensemble"],
+            n_ensemble=n_ensemble,
         )
 
     def networks(

@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused_and_never_dropped(by_errors):
         an_engine(SIGMA, simulator=lambda p: np.stack([visibility(p), T]), channels=("value", "time")).fit(
             200, n_epochs=1
         )
-    with pytest.raises(TypeError, match="simulator: expected real numbers, as x_obs is real"):
+    with pytest.raises(TypeError, match="simulator: expected real numbers, because x_obs is real"):
         nbi_sampler.forward.UserModel(visibility, SIGMA, np.zeros(12)).simulate({"a": 1.0, "b": 1.0})
 
 

@@ -150,7 +150,7 @@ class TestAnUnusableModel:
         ],
     )
     def test_of_other_priors_is_refused_by_name(self, run, change, named):
-        with pytest.raises(ValueError, match=f"model: expected .* of other {named}"):
+        with pytest.raises(ValueError, match=f"model: expected .* with other {named}"):
             run(lines.likelihood(), PriorDict(lines.PRIORS | change), model=lines.model())
 
     def test_of_another_order_is_refused(self, run):

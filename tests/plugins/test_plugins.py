@@ -157,7 +157,7 @@ class TestSpecifications:
         function = getattr(hookspecs, hook)
         text = inspect.getdoc(function)
         signature = inspect.signature(function)
-        assert "\nCalled " in text, "when is it called?"
+        assert "\nThe hook is called " in text, "when is it called?"
         for name, parameter in signature.parameters.items():
             assert re.search(rf"^{name} : ", text, flags=re.MULTILINE), f"what is {name}?"
             assert parameter.annotation is not parameter.empty

@@ -33,7 +33,7 @@ BROKEN = {
     "forgets the marker": ("def run_started(run): pass", "implements no hook.*hookimpl"),
     "wraps others": (
         "from nbi_sampler.plugins import hookimpl\n@hookimpl(wrapper=True)\ndef flows(): return (yield)\n",
-        "'flows' is a wrapper",
+        "'flows' is a hook wrapper",
     ),
 }
 
@@ -49,7 +49,7 @@ class TestBroken:
         assert re.search(message, plugins.broken[broken])
         (line_of_log,) = [record for record in caplog.records if "aaa" in record.getMessage()]
         assert line_of_log.levelno == logging.WARNING
-        assert "plugin aaa (nbi-aaa 0.3) is left out" in line_of_log.getMessage()
+        assert "plugin aaa (nbi-aaa 0.3) is not loaded" in line_of_log.getMessage()
 
     def test_two_of_one_name(self, install_plugin):
         first = install_plugin("same", GOOD)

@@ -76,7 +76,7 @@ def test_takes_a_result_that_has_no_priors(mcmc, tmp_path):
     bare = Result(
         label="bare", outdir=str(tmp_path), search_parameter_keys=["m", "c"], posterior=mcmc.posterior
     )
-    with pytest.raises(ValueError, match=r"priors: expected those of the evidence, got None.*pass priors="):
+    with pytest.raises(ValueError, match=r"priors: expected priors for the evidence, got None.*pass priors="):
         nbi_sampler.evidence_of(bare, lines.likelihood())
     result = nbi_sampler.evidence_of(bare, lines.likelihood(), lines.priors(), **QUICK)
     assert_agrees(result, lines.exact(lines.likelihood()))

@@ -337,7 +337,7 @@ class TestWhatIsRefused:
             run(Impossible([0.8, 0.5]), cloud([0.3, 0.3]), square())
 
     def test_a_second_beginning(self, run):
-        with pytest.raises(ValueError, match="initial_result: expected None beside model="):
+        with pytest.raises(ValueError, match="initial_result: expected None together with model="):
             run(lines.likelihood(), posterior(lines.likelihood()), model="x.nbi")
 
     @pytest.mark.parametrize(

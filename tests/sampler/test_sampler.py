@@ -160,7 +160,7 @@ def test_what_bilby_pipe_hands_to_every_sampler_is_taken(run, line_problem, bilb
     pipe = dict(nlive=1000, naccept=60, sample="acceptance-walk", check_point_plot=True, npool=1)
     pipe |= dict(check_point_delta_t=1800, print_method="interval-60", sampling_seed=7, seed="None")
     result = run(*line_problem, **pipe)
-    assert [r.getMessage() for r in bilby_log.records if "ignored" in r.getMessage()] == [
+    assert [r.getMessage() for r in bilby_log.records if "ignores" in r.getMessage()] == [
         "Sampler nbi does not use and ignores naccept, nlive, sample"
     ]
     assert result.sampler_kwargs["check_point_delta_t"] == 1800

@@ -198,8 +198,12 @@ class EnsembleConfig:
     members: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        valid = len(self.members) > 0 and all(isinstance(member, Mapping) for member in self.members)
+        valid = all(isinstance(member, Mapping) for member in self.members)
         require(valid, "members", "dictionaries of settings", self.members)
+
+    def require_members(self) -> None:
+        """Raise a ValueError if there are none."""
+        require(len(self.members) > 0, "members", "at least one dictionary of settings", self.members)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,6 +80,7 @@ def _joined(shape: tuple[int, int], n_params: int, config: JoinedConfig) -> Join
 
 
 def _ensemble(shape: tuple[int, int], n_params: int, config: EnsembleConfig) -> EnsembleFeaturizer:
+    config.require_members()
     return EnsembleFeaturizer([featurizer_factory(each)(shape, n_params) for each in config.members], shape)
 
 

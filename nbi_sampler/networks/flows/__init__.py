@@ -50,6 +50,7 @@ class FlowKind(NamedTuple):
 
 def _ensemble(n_dims: int, n_context: int, config: EnsembleConfig) -> EnsembleFlow:
     """Flows of the members, whose features add up to those given."""
+    config.require_members()
     sizes = [int(member.get("n_context", 0)) for member in config.members]
     if sum(sizes) != n_context:
         raise ValueError(f"flow: the members take {sum(sizes)} features, there are {n_context}")

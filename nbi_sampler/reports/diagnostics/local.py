@@ -110,7 +110,7 @@ def local_calibration(
         bias=bias,
         bias_err=width / np.sqrt(n_near),
         width=width,
-        width_err=np.sqrt(np.maximum(fourth - square**2, 0.0) / n_near) / (2.0 * width),
+        width_err=np.sqrt(np.maximum(fourth - square**2, 0.0) / n_near) / (2.0 * _positive(width)),
     )
 
 

@@ -158,7 +158,7 @@ class TestProcessesThatNeverStart:
     def test_they_are_what_is_blamed_and_at_once(self, monkeypatch, caplog):
         monkeypatch.setattr(pools, "prepare_process", lambda *_: os._exit(3))
         with opened_pool(2, None) as pool:
-            with pytest.raises(WorkerError, match="npool: expected 2 processes that start") as caught:
+            with pytest.raises(WorkerError, match="npool: expected 2 processes, got some") as caught:
                 cases.evaluator(cases.slow, pool)(cases.draws(300))
         assert "likelihood:" not in str(caught.value) and "again" not in caplog.text
 
@@ -177,7 +177,7 @@ class TestProcessesThatNeverStart:
 
         monkeypatch.setattr(pools, "prepare_process", the_first_time)
         with opened_pool(2, None) as pool:
-            with pytest.raises(WorkerError, match="npool: expected 2 processes that start"):
+            with pytest.raises(WorkerError, match="npool: expected 2 processes, got some"):
                 cases.evaluator(dying, pool)(cases.draws(300))
 
     @pytest.mark.slow

@@ -156,7 +156,10 @@ class TestArguments:
         [
             ({"truths": np.zeros((5, 3))}, r"samples, truths: expected .* got \(5, 4, 2\) and \(5, 3\)"),
             ({"weights": np.ones((5, 3))}, r"weights: expected shape \(5, 4\), got \(5, 3\)"),
-            ({"weights": np.diag([1.0, 1, 1, 1, 0])[:, :4]}, r"not all zero; got others for targets \[4\]"),
+            (
+                {"weights": np.diag([1.0, 1, 1, 1, 0])[:, :4]},
+                r"not all zero; got other weights .* \[4\]",
+            ),
             ({"weights": np.full((5, 4), np.nan)}, "finite"),
             ({"weights": -np.ones((5, 4))}, "non-negative"),
             ({"truth_weights": np.ones(3)}, r"truth_weights: expected shape \(5,\), got \(3,\)"),
