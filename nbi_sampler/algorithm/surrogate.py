@@ -8,6 +8,7 @@ always.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config import BATCHES, SURROGATE, TAUGHT_TRAINING
+from nbi_sampler.core.config import BATCHES, SURROGATE, TAUGHT_FLOW, TAUGHT_TRAINING
+from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.surrogate import Surrogate, fit_surrogate
 from nbi_sampler.networks.training.fit import TrainingInfo
 
@@ -170,7 +172,9 @@ def guided_proposal(
     tuple of TrainingInfo
     """
     usual, _ = MixtureFit(target, periodic, fitting).proposal(with_flow=False)
-    guide, trainings = MixtureFit(taught, periodic, fitting._replace(config=TAUGHT_TRAINING)).proposal()
+    networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
+    larger = fitting._replace(networks=networks, config=TAUGHT_TRAINING)
+    guide, trainings = MixtureFit(taught, periodic, larger).proposal()
     share = SURROGATE.share
     if target.exponent == 1.0:
         z, weights, log_target = target.tested

@@ -100,6 +100,7 @@ from nbi_sampler.core.config.storage import STORAGE, StorageConfig
 from nbi_sampler.core.config.surrogate import (
     SURROGATE,
     SURROGATE_TRAINING,
+    TAUGHT_FLOW,
     TAUGHT_TRAINING,
     SurrogateConfig,
 )
@@ -147,6 +148,7 @@ __all__ = [
     "SURROGATE",
     "SURROGATE_TRAINING",
     "SURVEY",
+    "TAUGHT_FLOW",
     "TAUGHT_TRAINING",
     "TRAINING_SET",
     "AscentConfig",
