@@ -89,5 +89,5 @@ def test_mistakes_are_refused():
     member = {"type": "maf", "n_dims": 2, "n_context": 3}
     with pytest.raises(ValueError, match="the members take 3 features, there are 4"):
         flow_factory({"type": "ensemble", "members": [member]})(2, 4)
-    with pytest.raises(ValueError, match="members: expected dictionaries"):
+    with pytest.raises(ValueError, match="members: expected at least one dictionary"):
         flow_factory({"type": "ensemble"})(2, 4)
