@@ -121,4 +121,4 @@ def test_script_is_compared_from_end_to_end_and_refused_when_its_data_change(scr
     # Data that change from run to run are no problem to compare on.
     script.write_text(LINE.replace("default_rng(3)", "default_rng()"))
     assert main(words) == 1
-    assert "seed the generator that makes its data" in capsys.readouterr().out
+    assert "seed the generator of its data" in capsys.readouterr().out
