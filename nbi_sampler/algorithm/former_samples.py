@@ -87,7 +87,9 @@ def fit_to_samples(
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
-    fitted, info = fit_to_weights(Target.of_samples(former.shifted(offset)), space, fitting)
+    fitted, info = fit_to_weights(
+        Target.of_samples(former.draws, former.shifted(offset).log_likelihood), space, fitting
+    )
     cut = thinnest_cut(former.z, former.draws.weights, space.periodic)
     kernels, _ = kernels_on_draws(former.draws, LatentKernels, cut, fitting.rng, LOCAL_KERNELS)
     assert isinstance(kernels, LatentKernels)

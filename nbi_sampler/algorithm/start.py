@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
-from nbi_sampler.core.config import BATCHES
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
 
 __all__ = ["FormerSamples", "Start"]
 
@@ -75,7 +74,7 @@ class FormerSamples:
     @property
     def held_out(self) -> NDArray[np.bool_]:
         """Samples from which no fit learns, shape (n,): the same fraction as of draws."""
-        return np.arange(len(self.z)) % BATCHES.held_out == BATCHES.held_out - 1
+        return one_in_so_many(len(self.z))
 
     def shifted(self, offset: float | None) -> FormerSamples:
         """The samples with the log-likelihood of now, the former one plus a constant; unknown without it."""

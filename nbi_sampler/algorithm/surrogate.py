@@ -27,7 +27,7 @@ from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config import BATCHES, SURROGATE, TAUGHT_FLOW, TAUGHT_TRAINING
+from nbi_sampler.core.config import SURROGATE, TAUGHT_FLOW, TAUGHT_TRAINING
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.surrogate import Surrogate, fit_surrogate
 from nbi_sampler.networks.training.fit import TrainingInfo
@@ -112,18 +112,8 @@ def taught_target(
         log_density = _flattened(surrogate, walked).double().cpu().numpy()
     z = affine.forward(walked.double().cpu().numpy())
     drawn = WeightedDraws(remove_cut(z, cut), np.zeros(len(z)))
-    return Target(
-        drawn.z,
-        drawn.log_weights,
-        held_out=np.arange(len(z)) % BATCHES.held_out == BATCHES.held_out - 1,
-        exponent=1.0,
-        log_norm=0.0,
-        log_target=log_density - log_normal(z),
-        wider=(drawn, drawn),
-        located=True,
-        members=target.members,
-        n_retired=target.n_retired,
-    )
+    taught = Target.of_samples(drawn, log_density - log_normal(z))
+    return replace(taught, members=target.members, n_retired=target.n_retired)
 
 
 def _known(history: History) -> _Known | None:

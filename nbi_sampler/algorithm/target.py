@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
@@ -73,11 +73,10 @@ class Target(WeightedDraws):
     surface: tuple[Array, Array] | None = None
 
     @classmethod
-    def of_samples(cls, former: FormerSamples) -> Target:
+    def of_samples(cls, samples: WeightedDraws, log_target: Array | None) -> Target:
         """Samples of a posterior as a target. They tell of no wider distribution than themselves."""
-        z, log_weights, wider = former.z, former.log_weights, (former.draws, former.draws)
-        held_out, log_target = former.held_out, former.log_likelihood
-        return cls(z, log_weights, held_out, 1.0, 0.0, log_target, wider, located=True)
+        held_out, wider = one_in_so_many(len(samples.z)), (samples, samples)
+        return cls(samples.z, samples.log_weights, held_out, 1.0, 0.0, log_target, wider, located=True)
 
     @cached_property
     def learnt(self) -> Array:

@@ -28,7 +28,7 @@ from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.importance.residuals import chi_squared, correlation, tail_probabilities
-from nbi_sampler.importance.weights import normalised_weights
+from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.reports.diagnostics.assessment import Assessment, assess
 from nbi_sampler.reports.diagnostics.diagnosis import Diagnosis, ObservationCheck
 from nbi_sampler.reports.diagnostics.local import local_calibration
@@ -208,8 +208,8 @@ class _Fits:
         log_l[np.isnan(log_l) | ~finite] = -np.inf
         if not np.isfinite(log_l).any():
             return ObservationCheck(local, None, 0.0, 0.0)
-        weights = normalised_weights(log_l - proposal.log_ratio(z))
-        ess = 1.0 / float(np.square(weights).sum())
+        log_weights = log_l - proposal.log_ratio(z)
+        weights, ess = normalised_weights(log_weights), effective_sample_size(log_weights)
         weighted = ess >= PRIOR_EDGES.fewest_effective
         if not self._comparable(model):
             return ObservationCheck(local, None, ess / len(z), ess, weighted)

@@ -17,6 +17,7 @@ from nbi_sampler.amortised.data_format import DataFormat, Observation
 from nbi_sampler.core.config import OOD_THRESHOLD, OUT_OF_DISTRIBUTION
 from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.forward.arrays import as_real_numbers
+from nbi_sampler.reports.diagnostics.ranks import exceedance
 
 __all__ = ["DataSummary", "OutOfDistributionTest", "OutOfDistributionWarning", "warn_out_of_distribution"]
 
@@ -102,8 +103,7 @@ class OutOfDistributionTest:
 
     def p_value(self, features: ArrayLike) -> Array:
         """Chance that a simulation is as unlike the others as these features, shape (n,); see `score`."""
-        n_beyond = len(self.scores) - np.searchsorted(self.scores, self.score(features), side="left")
-        return np.asarray((1.0 + n_beyond) / (len(self.scores) + 1.0))
+        return exceedance(self.score(features), self.scores)
 
 
 class OutOfDistributionWarning(UserWarning):

@@ -80,7 +80,6 @@ class SurrogateObjective(ByRows):
         self._y, self._values = y, values.clamp(min=SURROGATE.lowest)
         self._shares = torch.where(held_out, 0.0, shares)
         self._tested = torch.where(held_out & ~self._is_low, shares, 0.0)
-        self._tested = self._tested / self._tested.sum().clamp(min=1e-30)
         self._batch_size = config.batch_size
         self.n_batches = config.n_batches
 
@@ -90,15 +89,16 @@ class SurrogateObjective(ByRows):
         rows = torch.multinomial(self._shares, n, replacement=True, generator=self.generator)
         yield from rows.split(self._batch_size)
 
-    def _residual(self, y: Tensor, values: Tensor, is_low: Tensor) -> Tensor:
-        residual = self.surrogate(y) - values
-        return torch.where(is_low, residual.clamp(min=0.0), residual)
+    def _residual(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Residuals at draws, and how much they count by the height of the draws."""
+        values = self._values[rows]
+        residual = self.surrogate(self._y[rows]) - values
+        residual = torch.where(self._is_low[rows], residual.clamp(min=0.0), residual)
+        return residual, 1.0 / (1.0 + (values / SURROGATE.fading) ** 2)
 
     def loss_of(self, rows: Tensor) -> Tensor:
         """Loss of draws: Huber's, less for lower values."""
-        values = self._values[rows]
-        residual = self._residual(self._y[rows], values, self._is_low[rows])
-        weights = 1.0 / (1.0 + (values / SURROGATE.fading) ** 2)
+        residual, weights = self._residual(rows)
         zero = torch.zeros_like(residual)
         loss = huber_loss(residual, zero, reduction="none", delta=SURROGATE.outlying)
         return (weights * loss).mean()
@@ -106,8 +106,7 @@ class SurrogateObjective(ByRows):
     def validation(self) -> float:
         """Root of the mean squared residual at draws that are held out."""
         kept = self._tested > 0.0
-        residual = self._residual(self._y[kept], self._values[kept], self._is_low[kept])
-        weights = 1.0 / (1.0 + (self._values[kept] / SURROGATE.fading) ** 2)
+        residual, weights = self._residual(kept)
         weights = weights * self._tested[kept]
         return float(((weights * residual**2).sum() / weights.sum().clamp(min=1e-30)).sqrt())
 

@@ -10,16 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.core.config import INITIAL
+from nbi_sampler.core.config import BATCHES, INITIAL
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["WeightedDraws"]
+__all__ = ["WeightedDraws", "one_in_so_many"]
 
 Array = NDArray[np.float64]
+
+
+def one_in_so_many(n: int) -> NDArray[np.bool_]:
+    """Samples from which no fit learns, shape (n,): the same fraction as of draws."""
+    return np.arange(n) % BATCHES.held_out == BATCHES.held_out - 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,8 @@ class SurrogateConfig:
     """
 
     poor: float = 0.25
-    """Efficiency at the posterior below which a surrogate is trained. Above it, as on nine of eleven problems
-    of the benchmark from their first fit, the defensive shares of the mixture limit the efficiency."""
+    """Efficiency at the posterior below which a surrogate is trained. None of the eleven problems of the
+    benchmark trains one (seed 1); there the defensive shares of the mixture limit the efficiency."""
     depth: float = 25.0
     draws_per_dimension: int = 100
     """The log density is raised to the power at which so many draws for each dimension lie within the depth:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from nbi_sampler.core.config import CALIBRATION, OOD_THRESHOLD
 from nbi_sampler.reports.diagnostics.assessment import Assessment
 from nbi_sampler.reports.diagnostics.diagnosis_page import rendered
 from nbi_sampler.reports.diagnostics.local import LocalCalibration
+from nbi_sampler.reports.diagnostics.ranks import exceedance
 from nbi_sampler.reports.diagnostics.words import problems_of
+from nbi_sampler.reports.html.offline import framed, written
 from nbi_sampler.reports.model_fit import ModelFit
 
 __all__ = ["Diagnosis", "ObservationCheck", "PanelTest", "holm"]
@@ -121,9 +122,7 @@ class Diagnosis:
     @property
     def ood_p_values(self) -> Array:
         """Probabilities that a simulation is as unlike the others as each observation, (n_observations,)."""
-        ordered = np.sort(self.scores)
-        n_beyond = len(ordered) - np.searchsorted(ordered, self.observed_scores, side="left")
-        return np.asarray((1.0 + n_beyond) / (len(ordered) + 1.0))
+        return exceedance(self.observed_scores, np.sort(self.scores))
 
     @property
     def tests(self) -> tuple[PanelTest, ...]:
@@ -165,16 +164,7 @@ class Diagnosis:
         OSError
             Where it cannot be written.
         """
-        place = Path(path)
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(self.html, encoding="utf-8")
-        except OSError as error:
-            raise type(error)(
-                f"path: expected a file that can be written, got {str(place)!r} "
-                f"({error.strerror or error}); pass another one"
-            ) from error
-        return place
+        return written(self.html, path)
 
     def __repr__(self) -> str:
         n_sims, n_alarming = len(self.scores), sum(test.alarming for test in self.tests)
@@ -183,10 +173,7 @@ class Diagnosis:
         return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
 
     def _repr_html_(self) -> str:
-        return (
-            f'<iframe title="Diagnosis" sandbox="" srcdoc="{escape(self.html)}" '
-            'style="width: 100%; height: 85vh; min-height: 600px; border: 1px solid #8884"></iframe>'
-        )
+        return framed(self.html, "Diagnosis")
 
     def _local_tests(self) -> list[PanelTest]:
         p_values = [check.local.p_value for check in self.checks]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from nbi_sampler import __version__
 from nbi_sampler.core.config import CALIBRATION
-from nbi_sampler.reports import html
 from nbi_sampler.reports.diagnostics.panels import (
     draw_calibration,
     draw_coverage,
@@ -20,10 +19,10 @@ from nbi_sampler.reports.diagnostics.panels import (
 )
 from nbi_sampler.reports.html.figures import Image, image_of
 from nbi_sampler.reports.html.numbers import count, p_value, rounded, share, whole
+from nbi_sampler.reports.html.offline import style, template
 from nbi_sampler.reports.plots.residuals import residuals_figure
 
 if TYPE_CHECKING:
-    from jinja2 import Template
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -40,8 +39,8 @@ def rendered(diagnosis: Diagnosis) -> str:
     panels = {test.panel: [each for each in tests if each.panel == test.panel] for test in tests}
     shown = _worst(diagnosis)
     check = diagnosis.checks[shown] if shown is not None else None
-    return _template().render(
-        style=(Path(html.__file__).with_name("page.css")).read_text(encoding="utf-8"),
+    return template(Path(__file__).with_name("diagnosis.html")).render(
+        style=style(),
         version=__version__,
         passed=diagnosis.passed,
         problems=diagnosis.problems,
@@ -118,13 +117,3 @@ def _panel(draw: Callable[[Axes], Any]) -> Figure:
     figure = Figure(figsize=PANEL, layout="constrained")
     draw(figure.subplots())
     return figure
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(Path(__file__).with_name("diagnosis.html").read_text(encoding="utf-8"))

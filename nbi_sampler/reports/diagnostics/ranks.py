@@ -23,6 +23,7 @@ __all__ = [
     "Coverage",
     "calibration_ranks",
     "coverage",
+    "exceedance",
     "fractional_ranks",
     "highest_density_ranks",
     "tarp_ranks",
@@ -30,6 +31,19 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+
+def exceedance(scores: ArrayLike, reference: Array) -> Array:
+    """Probabilities that a value of the same distribution as a reference is as large as scores, shape (n,).
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+    reference : ndarray, shape (m,)
+        In ascending order.
+    """
+    n_beyond = len(reference) - np.searchsorted(reference, scores, side="left")
+    return np.asarray((1.0 + n_beyond) / (len(reference) + 1.0))
 
 
 def fractional_ranks(

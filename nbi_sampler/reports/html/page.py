@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from nbi_sampler.reports.html.checks import (
 from nbi_sampler.reports.html.contents import Contents, contents_of, field_of
 from nbi_sampler.reports.html.figures import images_of
 from nbi_sampler.reports.html.numbers import count, p_value, rounded, share, whole, with_error
+from nbi_sampler.reports.html.offline import framed, style, template, written
 from nbi_sampler.reports.html.parameters import fixed_of, parameters_of
 from nbi_sampler.reports.html.repeat import call_of, settings_of, versions_of
 from nbi_sampler.reports.html.source import Source, source_of
@@ -29,7 +28,6 @@ from nbi_sampler.reports.plots.corner_plot import most_correlated
 
 if TYPE_CHECKING:
     from bilby.core.result import Result
-    from jinja2 import Template
 
 __all__ = ["Report", "report"]
 
@@ -74,23 +72,11 @@ class Report:
         OSError
             If the file cannot be written.
         """
-        place = self.path if path is None else Path(path)
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(self.html, encoding="utf-8")
-        except OSError as error:
-            raise type(error)(
-                f"path: expected a file that can be written, got {str(place)!r} "
-                f"({error.strerror or error}); pass another one"
-            ) from error
-        return place
+        return written(self.html, self.path if path is None else path)
 
     def _repr_html_(self) -> str:
         """Display the page in a frame, so that its style does not affect the notebook."""
-        return (
-            f'<iframe title="{escape(f"Report of {self.label}")}" sandbox="" srcdoc="{escape(self.html)}" '
-            'style="width: 100%; height: 85vh; min-height: 600px; border: 1px solid #8884"></iframe>'
-        )
+        return framed(self.html, f"Report of {self.label}")
 
 
 def report(result: Result | str | os.PathLike[str], *, parameters: Sequence[str] | None = None) -> Report:
@@ -132,7 +118,7 @@ def report(result: Result | str | os.PathLike[str], *, parameters: Sequence[str]
     contents = contents_of(source.result)
     shown = _shown(contents, parameters)
     verdict = verdict_of(contents)
-    page = _template().render(
+    page = template(Path(__file__).with_name("page.html")).render(
         **_panels(contents, source), verdict=verdict, images=images_of(contents, shown), shown=shown
     )
     return Report(contents.view.label, verdict.status, source.page, page)
@@ -160,7 +146,7 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
     log_evidence, error = with_error(*contents.evidence)
     check, scatter = own.get("predictive_check", {}), agreement_of(contents)
     return {
-        "style": _file("page.css"),
+        "style": style(),
         "label": view.label,
         "version": __version__,
         "of_nbi": contents.of_nbi,
@@ -210,17 +196,3 @@ def _panels(contents: Contents, source: Source) -> dict[str, Any]:
 def _seconds(result: Result) -> Any:
     time = field_of(result, "sampling_time")
     return time.total_seconds() if hasattr(time, "total_seconds") else time
-
-
-def _file(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_file("page.html"))
