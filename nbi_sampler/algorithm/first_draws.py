@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.former_samples import compared, defended, fit_to_samples
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.mixture import Fitting
@@ -18,7 +19,7 @@ from nbi_sampler.algorithm.start import FormerSamples, Start
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config import BATCHES, INITIAL, OOD_THRESHOLD, POOLING, REFINEMENT
+from nbi_sampler.core.config import APPROXIMATION, BATCHES, INITIAL, OOD_THRESHOLD, POOLING, REFINEMENT
 
 __all__ = ["draw_from_model", "draw_from_prior", "draw_from_samples", "evenly_spread"]
 
@@ -120,7 +121,8 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     """Draw the first batch from the prior, again and larger if too few log-likelihoods are finite."""
     evaluator = step.problem.evaluator
     n_dim = evaluator.space.n_dim
-    first = 2 * step.n_sims
+    approximate = step.config.refine and has_approximation(evaluator)
+    first = min(step.n_sims, APPROXIMATION.n_first) if approximate else 2 * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
         first = max(step.n_exploring, BATCHES.scan // max(n_dim, 2) ** 4)
     prior = MixtureProposal.single(PriorProposal(n_dim))
@@ -138,7 +140,9 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
             return state, "nothing finite"
     if state.records[-1].efficiency >= REFINEMENT.converged:
         return replace(state, best=Best(prior, state.records[-1])), "efficient"
-    return state, "likelihood only" if evaluator.forward is None else "simulated"
+    if evaluator.forward is None or approximate:
+        return state, "likelihood only" if evaluator.forward is None else "approximated"
+    return state, "simulated"
 
 
 def evenly_spread(n: int, rng: np.random.Generator, n_dim: int) -> NDArray[np.float64]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from nbi_sampler.algorithm.approximation import approximate_proposal, has_approximation
 from nbi_sampler.algorithm.ascent import ascent_is_due
 from nbi_sampler.algorithm.by_state import StatesFit
 from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
@@ -23,7 +26,6 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.surrogate import guided_proposal, surrogate_is_due, taught_target
 from nbi_sampler.algorithm.target import Target, choose_target
 from nbi_sampler.core.config import REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
@@ -34,7 +36,7 @@ __all__ = ["fit_to_weights", "refine"]
 
 
 def fit_to_weights(
-    target: Target, space: ParameterSpace, fitting: Fitting, taught: Target | None = None
+    target: Target, space: ParameterSpace, fitting: Fitting
 ) -> tuple[MixtureProposal, FitInfo]:
     """Fit the next proposal to draws that are weighted under the mixture of all proposals.
 
@@ -43,9 +45,7 @@ def fit_to_weights(
     Owen & Zhou (2000), JASA 95, 135; Cappé et al. (2008, arXiv:0710.4242) for adapting the shares of a
     mixture.
     """
-    if taught is not None:
-        proposal, trainings = guided_proposal(target, taught, space.periodic, fitting)
-    elif space.discrete:
+    if space.discrete:
         proposal, trainings = StatesFit(target, space, fitting).proposal()
     else:
         proposal, trainings = MixtureFit(target, space.periodic, fitting).proposal()
@@ -65,8 +65,10 @@ def refine(step: Step) -> tuple[State, str]:
     proposal, info = step.fitted("refinement", lambda: _fit(step))
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     to_search = mode_search_is_due(step, info.exponent)
-    with step.threads():
-        expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
+    expected = info.expected
+    if expected is None:
+        with step.threads():
+            expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
     pooled = counts(best, expected) and not to_search
     missing = step.missing_draws(max(best, expected))
     larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
@@ -93,17 +95,21 @@ def refine(step: Step) -> tuple[State, str]:
 def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     state, problem = step.state, step.problem
     space = problem.evaluator.space
+    approximate = has_approximation(problem.evaluator)
     located = state.count("rounds") > 0 or not state.count("prior")
+    located = located or (approximate and state.count("refinement") > 0)
     target = choose_target(state.history, space.n_dim, located)
     former, offset = problem.start, state.former_offset
     if isinstance(former, FormerSamples) and offset is not None and target.exponent == 1.0:
         target = target.joined(former.shifted(offset), state.history)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
-    taught = None
-    if surrogate_is_due(step, target.exponent):
-        taught = taught_target(target, state.history, space.periodic, fitting)
-    return fit_to_weights(target, space, fitting, taught)
+    if not approximate:
+        return fit_to_weights(target, space, fitting)
+    highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
+    start = state.best.proposal if state.best and target.exponent == 1.0 else None
+    proposal, trainings, expected = approximate_proposal(problem.evaluator, target, start, highest, fitting)
+    return proposal, FitInfo(_joined(trainings), expected=expected)
 
 
 def _with_gain(before: State, after: State, latest: Best, best: float) -> State:

@@ -46,6 +46,7 @@ STAGES = {
             "too few finite": "prior",
             "efficient": "final",
             "simulated": "rounds",
+            "approximated": "refinement",
             "likelihood only": "refinement",
         },
     ),

@@ -37,11 +37,14 @@ class FitInfo:
     out_of_distribution : float
         Distance of the observed inputs from the range of the simulated ones, in units of this range. It is 0
         inside, and for fits without data.
+    expected : float, optional
+        Efficiency that the fit itself expects of its proposal.
     """
 
     training: TrainingInfo
     exponent: float = 1.0
     out_of_distribution: float = 0.0
+    expected: float | None = None
 
 
 class Best(NamedTuple):

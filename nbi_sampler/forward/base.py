@@ -47,6 +47,8 @@ class ForwardModel(ABC):
     noise_parameters, prediction_parameters : tuple of str
     has_log_likelihood : bool
         True if `log_likelihood` can be called.
+    has_approximation : bool
+        True if `approximation` can be called. The run then explores it instead of training on simulations.
     plugins : frozenset of Plugin
         Plugins that made the model or a part of it; empty for the package's own models and the user's.
         `forward_model_for` sets it.
@@ -58,6 +60,7 @@ class ForwardModel(ABC):
     """
 
     has_log_likelihood: bool = True
+    has_approximation: bool = False
     plugins: frozenset[Plugin] = frozenset()
 
     def __init__(
@@ -191,6 +194,30 @@ class ForwardModel(ABC):
         ndarray, shape (n,)
             Value of ``likelihood.log_likelihood`` for each draw; NaN if the prediction contains NaN.
         """
+
+    def approximation(self, about: Mapping[str, float]) -> Callable[[Mapping[str, Array]], Array]:
+        """An approximate log-likelihood that takes much less time than a call of the user's code.
+
+        It places proposals. The weights come from the likelihood itself, so errors cost draws and do not bias
+        a result.
+
+        Parameters
+        ----------
+        about : mapping of str to float
+            Parameters of a draw of high likelihood, near which the approximation has to be good.
+
+        Returns
+        -------
+        callable
+            Maps parameters of many draws, by name and of shape (n,), to their log-likelihoods up to one
+            constant, of shape (n,); NaN where there is none.
+
+        Raises
+        ------
+        NotImplementedError
+            If `has_approximation` is False.
+        """
+        raise NotImplementedError(f"{self.name}: no approximation; call the likelihood itself.")
 
     @abstractmethod
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:

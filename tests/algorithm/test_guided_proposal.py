@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import toys
+from nbi_sampler.algorithm.surrogate import guided_proposal, surrogate_is_due, taught_target
 
 from nbi_sampler.algorithm import surrogate as module
 from nbi_sampler.algorithm.history import History
@@ -14,7 +15,6 @@ from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.algorithm.surrogate import guided_proposal, surrogate_is_due, taught_target
 from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import REFINEMENT_TRAINING, SURROGATE, SnpeConfig
 from nbi_sampler.importance.weights import efficiency, log_evidence

@@ -46,6 +46,12 @@ from nbi_sampler.core.config.amortised import (
     SignalTrainingConfig,
     TrainingSetConfig,
 )
+from nbi_sampler.core.config.approximation import (
+    APPROXIMATION,
+    TAUGHT_FLOW,
+    TAUGHT_TRAINING,
+    ApproximationConfig,
+)
 from nbi_sampler.core.config.building import build, nearest, require_counts
 from nbi_sampler.core.config.evaluation import EVALUATION, EvaluationConfig
 from nbi_sampler.core.config.forward import FORWARD, ForwardConfig
@@ -97,15 +103,9 @@ from nbi_sampler.core.config.sampler import (
     SurveyConfig,
 )
 from nbi_sampler.core.config.storage import STORAGE, StorageConfig
-from nbi_sampler.core.config.surrogate import (
-    SURROGATE,
-    SURROGATE_TRAINING,
-    TAUGHT_FLOW,
-    TAUGHT_TRAINING,
-    SurrogateConfig,
-)
 
 __all__ = [
+    "APPROXIMATION",
     "ASCENT",
     "BATCHES",
     "BY_STATE",
@@ -145,12 +145,11 @@ __all__ = [
     "SIGNALS",
     "SPELLING",
     "STORAGE",
-    "SURROGATE",
-    "SURROGATE_TRAINING",
     "SURVEY",
     "TAUGHT_FLOW",
     "TAUGHT_TRAINING",
     "TRAINING_SET",
+    "ApproximationConfig",
     "AscentConfig",
     "AttentionConfig",
     "BatchConfig",
@@ -196,7 +195,6 @@ __all__ = [
     "SnpeConfig",
     "SpellingConfig",
     "StorageConfig",
-    "SurrogateConfig",
     "SurveyConfig",
     "TrainingConfig",
     "TrainingSetConfig",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.forward.draws import normal_like
 from nbi_sampler_gw.nuisances import Nuisances
+from nbi_sampler_gw.relative_binning import RelativeBinning
 from nbi_sampler_gw.responses import FullResponse
 
 __all__ = ["StrainModel"]
@@ -57,6 +58,7 @@ class StrainModel(ForwardModel):
             shape=(2 * len(detectors), len(response.frequencies)),
         )
         self.has_log_likelihood = response.is_exact and not self._nuisances.names
+        self.has_approximation = RelativeBinning.is_possible(likelihood)
 
     @property
     def noise_is_known(self) -> bool:
@@ -100,6 +102,10 @@ class StrainModel(ForwardModel):
                 "approximates; call the likelihood itself."
             )
         return predictions @ self.observed - 0.5 * np.sum(predictions**2, axis=1) + self._noise_log_likelihood
+
+    def approximation(self, about: Mapping[str, float]) -> Callable[[Mapping[str, Array]], Array]:
+        """Relative binning about one draw; see `ForwardModel.approximation`."""
+        return RelativeBinning(self._likelihood, about)
 
     def noise(self, predictions: Tensor, columns: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Add white noise of unit variance; see `ForwardModel.noise`."""

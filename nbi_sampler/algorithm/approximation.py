@@ -1,0 +1,176 @@
+"""Proposals that an approximate likelihood teaches, where the forward model has one.
+
+A population of walkers follows the prior times a growing power of the approximate likelihood, which takes
+little time and no call of the likelihood. Its last states teach a proposal. The weights of the draws come
+from the likelihood itself, so errors of the approximation cost draws and do not bias the result.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, log_ratios
+from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
+from nbi_sampler.algorithm.proposals.walkers import Walkers
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
+from nbi_sampler.algorithm.target import Target
+from nbi_sampler.core.config import APPROXIMATION, TAUGHT_FLOW, TAUGHT_TRAINING
+from nbi_sampler.core.guarded import users_settings
+from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.importance.weights import efficiency, normalised_weights, systematic_indices
+from nbi_sampler.networks.flows import flow_factory
+from nbi_sampler.networks.training.fit import TrainingInfo
+
+__all__ = ["Approximation", "approximate_proposal", "has_approximation"]
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+
+def has_approximation(evaluator: Evaluator) -> bool:
+    """True if walkers can follow an approximate likelihood."""
+    return (
+        evaluator.forward is not None and evaluator.forward.has_approximation and not evaluator.space.discrete
+    )
+
+
+class Approximation:
+    """The approximate log-likelihood about one draw, as a function of latent coordinates.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        With a forward model that has an approximation.
+    centre : ndarray, shape (n_dim,)
+
+    Attributes
+    ----------
+    height : float
+        Its value at that draw.
+    """
+
+    def __init__(self, evaluator: Evaluator, centre: Array) -> None:
+        assert evaluator.forward is not None
+        self._evaluator, space = evaluator, evaluator.space
+        with users_settings():
+            self._function = evaluator.forward.approximation(space.row(space.to_theta(centre[None])[0]))
+        self.height = float(self(centre[None])[0])
+
+    def about(self, centre: Array) -> Approximation:
+        """The same approximation, expanded about another draw."""
+        return Approximation(self._evaluator, centre)
+
+    def __call__(self, z: Array) -> Array:
+        """Log-likelihood up to a constant, shape (n,); -inf where the prior excludes z or it is undefined."""
+        space = self._evaluator.space
+        theta = space.to_theta(z)
+        allowed = space.satisfies_constraints(theta)
+        values = np.full(len(z), -np.inf)
+        if allowed.any():
+            with users_settings():
+                values[allowed] = self._function(space.columns(theta[allowed]))
+        return np.where(np.isfinite(values), values, -np.inf)
+
+    def explored(self, rng: np.random.Generator) -> tuple[Approximation, Target]:
+        """States of walkers from the prior to the posterior, and the approximation about the highest."""
+        space, n, last = self._evaluator.space, APPROXIMATION.n_walkers, APPROXIMATION.flattened
+        approximation, z = self, rng.normal(size=(n, space.n_dim))
+        walkers = Walkers(z, approximation(z), space.periodic)
+        while walkers.power < last:
+            walkers = walkers.at_next_power(last, rng)
+            *_, walkers = walkers.moved(approximation, APPROXIMATION.n_steps, rng)
+            logger.debug("power %.3f, log L %.1f", walkers.power, walkers.log_likelihood.mean())
+            better = approximation.about(walkers.z[walkers.log_likelihood.argmax()])
+            if better.height > approximation.height + APPROXIMATION.least_gain:
+                approximation = better
+                walkers = replace(walkers, log_likelihood=approximation(walkers.z))
+        states = list(walkers.moved(approximation, APPROXIMATION.n_steps_at_end, rng))
+        return approximation, _taught(states[:: -max(len(states) // APPROXIMATION.n_kept, 1)])
+
+    def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> tuple[float, Target]:
+        """Efficiency of a proposal for the flattened approximation, and walkers that start from its draws.
+
+        There are as many draws as the number of walkers requires, within limits. A few steps separate walkers
+        that start from one draw of large weight.
+        """
+        n, last = APPROXIMATION.n_draws, APPROXIMATION.flattened
+        z = proposal.sample(n, rng)
+        log_target = last * self(z)
+        reached = efficiency(log_target - proposal.log_ratio(z))
+        missing = min(APPROXIMATION.n_taught / reached, APPROXIMATION.most_draws) - n
+        if missing > 0:
+            more = proposal.sample(int(missing), rng)
+            z, log_target = np.concatenate([z, more]), np.concatenate([log_target, last * self(more)])
+        log_weights = log_target - proposal.log_ratio(z)
+        rows = systematic_indices(normalised_weights(log_weights), APPROXIMATION.n_taught, rng)
+        start = Walkers(z[rows], log_target[rows] / last, self._evaluator.space.periodic, last)
+        *_, walkers = start.moved(self, APPROXIMATION.n_steps_apart, rng)
+        logger.debug("efficiency %.3f in the approximation, %d draws", reached, len(z))
+        return reached, replace(_taught([walkers]), members=proposal.members)
+
+
+def _taught(states: Sequence[Walkers]) -> Target:
+    z = np.concatenate([each.z for each in states])
+    log_target = np.concatenate([each.power * each.log_likelihood for each in states])
+    return Target.of_samples(WeightedDraws(z, np.zeros(len(z))), log_target)
+
+
+def approximate_proposal(
+    evaluator: Evaluator, target: Target, start: MixtureProposal | None, highest: Array, fitting: Fitting
+) -> tuple[MixtureProposal, tuple[TrainingInfo, ...], float]:
+    """Proposal that is fitted to the approximate posterior until it is efficient there.
+
+    Its own draws, with weights by the approximation, teach its next version.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+    target : Target
+        Weighted draws. If they represent the posterior itself, a mixture that is fitted to them joins in, and
+        those held out decide on its share.
+    start : MixtureProposal, optional
+        A proposal near the posterior. By default walkers explore the approximation from the prior.
+    highest : ndarray, shape (n_dim,)
+        The draw of highest likelihood so far, about which the approximation is expanded first.
+    fitting : Fitting
+
+    Returns
+    -------
+    MixtureProposal
+    tuple of TrainingInfo
+    float
+        Its efficiency in the approximation.
+    """
+    approximation, periodic = Approximation(evaluator, highest), evaluator.space.periodic
+    networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
+    larger = fitting._replace(networks=networks, config=TAUGHT_TRAINING)
+    proposal = start
+    trainings: tuple[TrainingInfo, ...] = ()
+    if proposal is None:
+        approximation, taught = approximation.explored(fitting.rng)
+        proposal, trainings = MixtureFit(taught, periodic, larger).proposal()
+    reached, taught = approximation.drawn(proposal, fitting.rng)
+    n_fits = 0
+    while reached < APPROXIMATION.good and n_fits < APPROXIMATION.most_fits:
+        refitted, more = MixtureFit(taught, periodic, larger).proposal()
+        now, taught = approximation.drawn(refitted, fitting.rng)
+        if now > reached:
+            reached, proposal = now, refitted
+        trainings, n_fits = (*trainings, *more), n_fits + 1
+    if target.exponent < 1.0:
+        return proposal, trainings, reached
+    usual, _ = MixtureFit(target, periodic, fitting).proposal(with_flow=False)
+    tested = target.tested
+    assert tested.log_target is not None
+    densities = log_ratios((proposal, usual), tested.z)
+    by_efficiency = shares_by_efficiency(densities, tested.weights, tested.log_target, np.zeros(2))
+    share = float(np.clip(by_efficiency[0], *APPROXIMATION.share))
+    shares = np.concatenate([share * proposal.shares, (1.0 - share) * usual.shares])
+    return MixtureProposal((*proposal.members, *usual.members), shares), trainings, reached
