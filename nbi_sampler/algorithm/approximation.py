@@ -19,6 +19,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, log_ratios
 from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
 from nbi_sampler.algorithm.proposals.walkers import Walkers
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
+from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import APPROXIMATION, TAUGHT_FLOW, TAUGHT_TRAINING
 from nbi_sampler.core.guarded import users_settings
@@ -35,10 +36,11 @@ Array = NDArray[np.float64]
 
 
 def has_approximation(evaluator: Evaluator) -> bool:
-    """True if walkers can follow an approximate likelihood."""
-    return (
-        evaluator.forward is not None and evaluator.forward.has_approximation and not evaluator.space.discrete
-    )
+    """True if walkers can follow an approximate likelihood, in enough dimensions for this to pay."""
+    space, forward = evaluator.space, evaluator.forward
+    if forward is None or space.discrete or space.n_dim < APPROXIMATION.fewest_dimensions:
+        return False
+    return forward.has_approximation
 
 
 class Approximation:
@@ -78,20 +80,22 @@ class Approximation:
                 values[allowed] = self._function(space.columns(theta[allowed]))
         return np.where(np.isfinite(values), values, -np.inf)
 
-    def explored(self, rng: np.random.Generator) -> tuple[Approximation, Target]:
+    def explored(self, rng: np.random.Generator, observer: Observer) -> tuple[Approximation, Target]:
         """States of walkers from the prior to the posterior, and the approximation about the highest."""
-        space, n, last = self._evaluator.space, APPROXIMATION.n_walkers, APPROXIMATION.flattened
+        space, last = self._evaluator.space, APPROXIMATION.flattened
+        n, n_steps, n_steps_at_end = self._scaled("n_walkers", "n_steps", "n_steps_at_end")
         approximation, z = self, rng.normal(size=(n, space.n_dim))
         walkers = Walkers(z, approximation(z), space.periodic)
         while walkers.power < last:
             walkers = walkers.at_next_power(last, rng)
-            *_, walkers = walkers.moved(approximation, APPROXIMATION.n_steps, rng)
+            *_, walkers = walkers.moved(approximation, n_steps, rng)
+            observer.walked(walkers.power)
             logger.debug("power %.3f, log L %.1f", walkers.power, walkers.log_likelihood.mean())
             better = approximation.about(walkers.z[walkers.log_likelihood.argmax()])
             if better.height > approximation.height + APPROXIMATION.least_gain:
                 approximation = better
                 walkers = replace(walkers, log_likelihood=approximation(walkers.z))
-        states = list(walkers.moved(approximation, APPROXIMATION.n_steps_at_end, rng))
+        states = list(walkers.moved(approximation, n_steps_at_end, rng))
         return approximation, _taught(states[:: -max(len(states) // APPROXIMATION.n_kept, 1)])
 
     def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> tuple[float, Target]:
@@ -100,20 +104,24 @@ class Approximation:
         There are as many draws as the number of walkers requires, within limits. A few steps separate walkers
         that start from one draw of large weight.
         """
-        n, last = APPROXIMATION.n_draws, APPROXIMATION.flattened
+        n, most, n_taught = self._scaled("n_draws", "most_draws", "n_taught")
+        last = APPROXIMATION.flattened
         z = proposal.sample(n, rng)
         log_target = last * self(z)
         reached = efficiency(log_target - proposal.log_ratio(z))
-        missing = min(APPROXIMATION.n_taught / reached, APPROXIMATION.most_draws) - n
+        missing = min(n_taught / max(reached, 1.0 / n), most) - n
         if missing > 0:
             more = proposal.sample(int(missing), rng)
             z, log_target = np.concatenate([z, more]), np.concatenate([log_target, last * self(more)])
         log_weights = log_target - proposal.log_ratio(z)
-        rows = systematic_indices(normalised_weights(log_weights), APPROXIMATION.n_taught, rng)
+        rows = systematic_indices(normalised_weights(log_weights), n_taught, rng)
         start = Walkers(z[rows], log_target[rows] / last, self._evaluator.space.periodic, last)
         *_, walkers = start.moved(self, APPROXIMATION.n_steps_apart, rng)
         logger.debug("efficiency %.3f in the approximation, %d draws", reached, len(z))
         return reached, replace(_taught([walkers]), members=proposal.members)
+
+    def _scaled(self, *names: str) -> tuple[int, ...]:
+        return tuple(APPROXIMATION.scaled(name, self._evaluator.space.n_dim) for name in names)
 
 
 def _taught(states: Sequence[Walkers]) -> Target:
@@ -123,7 +131,12 @@ def _taught(states: Sequence[Walkers]) -> Target:
 
 
 def approximate_proposal(
-    evaluator: Evaluator, target: Target, start: MixtureProposal | None, highest: Array, fitting: Fitting
+    evaluator: Evaluator,
+    target: Target,
+    start: MixtureProposal | None,
+    highest: Array,
+    fitting: Fitting,
+    observer: Observer,
 ) -> tuple[MixtureProposal, tuple[TrainingInfo, ...], float]:
     """Proposal that is fitted to the approximate posterior until it is efficient there.
 
@@ -140,6 +153,7 @@ def approximate_proposal(
     highest : ndarray, shape (n_dim,)
         The draw of highest likelihood so far, about which the approximation is expanded first.
     fitting : Fitting
+    observer : Observer
 
     Returns
     -------
@@ -154,7 +168,7 @@ def approximate_proposal(
     proposal = start
     trainings: tuple[TrainingInfo, ...] = ()
     if proposal is None:
-        approximation, taught = approximation.explored(fitting.rng)
+        approximation, taught = approximation.explored(fitting.rng, observer)
         proposal, trainings = MixtureFit(taught, periodic, larger).proposal()
     reached, taught = approximation.drawn(proposal, fitting.rng)
     n_fits = 0

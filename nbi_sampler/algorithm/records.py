@@ -108,6 +108,9 @@ class Observer:
     def training_started(self, phase: str) -> None:
         """A fit begins."""
 
+    def walked(self, power: float) -> None:
+        """Walkers of a fit have reached this power of an approximate likelihood."""
+
     def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
         """An epoch of the fit is complete."""
 

@@ -108,7 +108,9 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
         return fit_to_weights(target, space, fitting)
     highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
     start = state.best.proposal if state.best and target.exponent == 1.0 else None
-    proposal, trainings, expected = approximate_proposal(problem.evaluator, target, start, highest, fitting)
+    proposal, trainings, expected = approximate_proposal(
+        problem.evaluator, target, start, highest, fitting, step.observer
+    )
     return proposal, FitInfo(_joined(trainings), expected=expected)
 
 

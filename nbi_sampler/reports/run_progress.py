@@ -53,6 +53,7 @@ class RunProgress(Progress):
         self._phase, self._is_fitting, self._epoch = "prior", False, 0
         self._n_calls = self._n_batch = self._n_unfinished = 0
         self._effective = self._share = 0.0
+        self._power: float | None = None
         self._began = self._stage_began = self._start
 
     def training_started(self, phase: str) -> None:
@@ -63,6 +64,11 @@ class RunProgress(Progress):
     def epoch_finished(self, epoch: int, training_loss: float, validation_loss: float) -> None:
         """See `records.Observer`."""
         self._epoch = epoch + 1
+        self._show()
+
+    def walked(self, power: float) -> None:
+        """See `records.Observer`."""
+        self._power = power
         self._show()
 
     def drawing_started(self, phase: str, n_draws: int) -> None:
@@ -117,11 +123,13 @@ class RunProgress(Progress):
             self._stage_began, self._share = now, 0.0
         self._phase, self._is_fitting, self._began = phase, is_fitting, now
         self._epoch = self._n_batch = self._n_unfinished = 0
+        self._power = None
 
     def _outlook(self) -> Outlook:
         elapsed = time.monotonic() - self._began
         fit = draw = math.nan
-        if self._epoch and self._n_epochs:
+        # The time of walkers tells nothing of that of the epochs after them.
+        if self._epoch and self._n_epochs and self._power is None:
             fit = elapsed * max(self._n_epochs / self._epoch, 1.0)
         if self._n_unfinished:
             draw = elapsed / self._n_unfinished
@@ -166,7 +174,9 @@ class RunProgress(Progress):
             n_all = n_done + max(self._outlook().n_fits, 1)
             text += f", {FITS[self._phase]} {n_done + 1} of about {n_all}"
         if self._is_fitting:
-            most = f" of {self._n_epochs} at most" if self._n_epochs else ""
+            if self._power is not None and not self._epoch:
+                return f"{text}: exploring an approximate likelihood, at its power {self._power:.2f}"
+            most = f" of {self._n_epochs} at most" if self._n_epochs and self._epoch <= self._n_epochs else ""
             return f"{text}: training" + (f", epoch {self._epoch}{most}" if self._epoch else "")
         if self._n_batch:
             return f"{text}: {self._n_unfinished:,} of {self._n_batch:,} draws evaluated"

@@ -45,11 +45,12 @@ class Walkers:
         ----------
         Del Moral, Doucet & Jasra (2006), J. R. Stat. Soc. B 68, 411.
         """
-        n = len(self.z)
-        relative = self.log_likelihood - self.log_likelihood.max()
+        n, alive = len(self.z), np.isfinite(self.log_likelihood)
+        relative = np.where(alive, self.log_likelihood - self.log_likelihood.max(), 0.0)
         span = last - self.power
-        step = span * tempering_exponent(span * relative, APPROXIMATION.least_ess * n)
-        log_weights = step * relative
+        few = APPROXIMATION.least_ess * alive.sum()
+        step = span * tempering_exponent(span * relative, few, np.where(alive, 0.0, -np.inf))
+        log_weights = np.where(alive, step * relative, -np.inf)
         weights = np.exp(log_weights)
         rows = rng.permutation(systematic_indices(weights / weights.sum(), n, rng))
         reached = last if step >= span else self.power + step
@@ -90,7 +91,7 @@ class Walkers:
         value = log_likelihood(z)
         with np.errstate(invalid="ignore"):
             gain = self.power * (value - self.log_likelihood[moving])
-        # Refreshed points follow the prior already, and it is uniform in the quantiles of periodic parameters.
+        # Refreshed points follow the prior already. In quantiles of periodic parameters it is uniform.
         density = 0.5 * np.sum(np.where(self.periodic, 0.0, self.z[moving] ** 2 - z**2), axis=1)
         gain += np.where(refreshed, 0.0, density)
         taken = np.log(rng.random(len(z))) < gain

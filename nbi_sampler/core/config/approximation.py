@@ -1,7 +1,7 @@
 """Settings of the exploration of an approximate likelihood.
 
-No keyword sets these. "Not measured" is a choice that nothing spoke against. "The black hole" is a binary with
-precessing spins, 13 parameters and a signal-to-noise ratio of 21, seeds 1 and 2.
+No keyword sets these. "Not measured" is a choice that nothing spoke against. "The black hole" is a binary
+with precessing spins, 13 parameters and a signal-to-noise ratio of 21, seeds 1 and 2.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ __all__ = ["APPROXIMATION", "TAUGHT_FLOW", "TAUGHT_TRAINING", "ApproximationConf
 class ApproximationConfig:
     """Settings of walkers in an approximate likelihood, and of the proposals that they teach."""
 
+    fewest_dimensions: int = 8
+    full_dimensions: int = 13
+    """Dimension from which an approximation is used, and the one for which the numbers of walkers, steps and
+    draws below are meant; with fewer dimensions they are smaller in proportion."""
     n_first: int = 2000
     """Draws from the prior, the highest of which is the first centre of the approximation. Not measured."""
     n_walkers: int = 4000
@@ -49,14 +53,18 @@ class ApproximationConfig:
     most_draws: int = 80_000
     n_taught: int = 15_000
     n_steps_apart: int = 6
-    """Draws from a proposal that tell its efficiency, and most of them; walkers that start from the draws and
-    teach the next proposal, and their steps. For the black hole, the next one has an efficiency of 0.42 in the
+    """Draws from a proposal that tell its efficiency, and most of them; walkers that start from the draws
+    and teach the next proposal, and their steps. For the black hole, the next one has an efficiency of 0.42 in the
     approximation after 0.05 and 0.10. Without steps it was 0.04 to 0.42."""
     good: float = 0.35
     most_fits: int = 4
     """Efficiency in the approximation that suffices, and most fits on the way there."""
     share: tuple[float, float] = (0.05, 0.95)
     """Limits to the share of this proposal beside the one for weighted draws. Not measured."""
+
+    def scaled(self, name: str, n_dim: int) -> int:
+        """A number of walkers, steps or draws for a problem with ``n_dim`` dimensions."""
+        return round(getattr(self, name) * min(n_dim / self.full_dimensions, 1.0))
 
 
 APPROXIMATION = ApproximationConfig()

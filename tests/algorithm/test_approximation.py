@@ -1,0 +1,137 @@
+"""Proposals that an approximate likelihood teaches: the result is that of the likelihood itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import toys
+
+from nbi_sampler.algorithm import approximation as module
+from nbi_sampler.algorithm.approximation import Approximation, approximate_proposal, has_approximation
+from nbi_sampler.algorithm.history import Draws, History
+from nbi_sampler.algorithm.mixture import Fitting
+from nbi_sampler.algorithm.proposals import walkers
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.records import Observer
+from nbi_sampler.algorithm.snpe import run
+from nbi_sampler.algorithm.target import choose_target
+from nbi_sampler.core.config import APPROXIMATION, TAUGHT_TRAINING, SnpeConfig
+from nbi_sampler.importance.weights import efficiency, log_evidence
+
+SMALL = replace(
+    APPROXIMATION,
+    **dict(fewest_dimensions=1, full_dimensions=1, n_first=500, n_walkers=400, n_steps=8, n_steps_at_end=10),
+    **dict(n_draws=1000, most_draws=4000, n_taught=800),
+)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    for each in (module, walkers):
+        monkeypatch.setattr(each, "APPROXIMATION", SMALL)
+    monkeypatch.setattr("nbi_sampler.algorithm.first_draws.APPROXIMATION", SMALL)
+    monkeypatch.setattr(module, "TAUGHT_TRAINING", replace(TAUGHT_TRAINING, n_epochs=10))
+    monkeypatch.setattr(module, "TAUGHT_FLOW", {"type": "maf", "num_blocks": 2, "flow_hidden": 32})
+
+
+def problem_with(power=1.0, allowed=None, n_dim=3):
+    """A problem of known evidence, whose approximation is a power of the likelihood where it is allowed."""
+    problem, evidence = toys.linear_gaussian(n_dim)
+    forward, space = problem.evaluator.forward, problem.evaluator.space
+
+    def approximation(about):
+        assert set(about) >= set(space.names)
+
+        def of_draws(columns):
+            rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            predictions = np.array([forward.simulate(row) for row in rows])
+            values = power * forward.log_likelihood(predictions, columns) + 100.0
+            return values if allowed is None else np.where(allowed(columns), values, np.nan)
+
+        return of_draws
+
+    forward.has_approximation, forward.approximation = True, approximation
+    return problem, evidence
+
+
+@pytest.mark.parametrize("power", [1.0, 0.7, 1.4], ids=["right", "too wide", "too narrow"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_evidence_is_that_of_the_likelihood_however_good_the_approximation(power, seed):
+    problem, evidence = problem_with(power)
+    state = run(problem, SnpeConfig(seed=seed, n_effective=500, n_sims=1000), seed, Observer())
+    phases = {record.phase for record in state.records}
+    assert phases <= {"prior", "refinement", "final"}
+    found = log_evidence(state.final_log_weights)
+    assert found.log_evidence == pytest.approx(evidence, abs=4 * found.error)
+    assert state.records[0].n_draws == SMALL.n_first
+
+
+def test_half_of_the_posterior_that_the_approximation_lacks_is_not_lost():
+    """The mixture's share of the prior and its wide kernels reach it, and its weighted draws teach the next."""
+    problem, evidence = problem_with(allowed=lambda columns: columns["p0"] > 0.8, n_dim=2)
+    state = run(problem, SnpeConfig(seed=3, n_effective=500, n_sims=1000), 3, Observer())
+    found = log_evidence(state.final_log_weights)
+    assert found.log_evidence == pytest.approx(evidence, abs=4 * found.error)
+
+
+def fitted(problem, start=None, observer=None):
+    evaluator, rng = problem.evaluator, np.random.default_rng(5)
+    prior, history = PriorProposal(3), History()
+    whole = MixtureProposal.single(prior)
+    z = prior.sample(500, rng)
+    history = history.extended(Draws(z, whole.log_ratio(z), evaluator(z)), whole)
+    target = choose_target(history, 3, located=False)
+    highest = history.z[history.log_likelihood.argmax()]
+    fitting = Fitting(problem.networks, TAUGHT_TRAINING, rng, None)
+    return approximate_proposal(evaluator, target, start, highest, fitting, observer or Observer())
+
+
+def test_the_expected_efficiency_is_the_one_that_its_draws_have():
+    problem, _ = problem_with()
+    proposal, trainings, expected = fitted(problem)
+    z = proposal.sample(2000, np.random.default_rng(6))
+    found = efficiency(problem.evaluator(z).log_likelihood - proposal.log_ratio(z))
+    assert trainings and expected > 0.3
+    # The approximation is flattened, which costs a part of the efficiency.
+    assert found == pytest.approx(expected, abs=0.15)
+
+
+def test_a_good_start_takes_no_walkers():
+    told = []
+
+    class Listening(Observer):
+        def walked(self, power):
+            told.append(power)
+
+    problem, _ = problem_with()
+    first, _, _ = fitted(problem, observer=Listening())
+    assert told == sorted(told) and told[-1] == SMALL.flattened
+    told.clear()
+    again, trainings, _ = fitted(problem, start=first, observer=Listening())
+    assert not told and not trainings and again is first
+
+
+def test_points_outside_the_prior_have_no_likelihood():
+    problem, _ = problem_with(allowed=lambda columns: columns["p0"] > 0.0)
+    approximation = Approximation(problem.evaluator, np.array([1.0, 0.0, 0.0]))
+    values = approximation(np.array([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    assert values[0] == -np.inf and values[1] == approximation.height
+
+
+class TestWhereItIsUsed:
+    def test_with_an_approximation_in_enough_dimensions(self, monkeypatch):
+        evaluator = problem_with()[0].evaluator
+        assert has_approximation(evaluator)
+        monkeypatch.setattr(module, "APPROXIMATION", replace(SMALL, fewest_dimensions=4))
+        assert not has_approximation(evaluator)
+
+    def test_not_without_a_forward_model_or_an_approximation(self):
+        assert not has_approximation(toys.likelihood_only(lambda theta: -np.sum(theta**2), 2).evaluator)
+        assert not has_approximation(toys.linear_gaussian(3)[0].evaluator)
+
+    def test_a_model_without_one_says_what_to_call(self):
+        forward = toys.linear_gaussian(3)[0].evaluator.forward
+        with pytest.raises(NotImplementedError, match="no approximation; call the likelihood itself"):
+            forward.approximation({})
