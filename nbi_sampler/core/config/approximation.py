@@ -54,8 +54,8 @@ class ApproximationConfig:
     n_taught: int = 15_000
     n_steps_apart: int = 6
     """Draws from a proposal that tell its efficiency, and most of them; walkers that start from the draws
-    and teach the next proposal, and their steps. For the black hole, the next one has an efficiency of 0.42 in the
-    approximation after 0.05 and 0.10. Without steps it was 0.04 to 0.42."""
+    and teach the next proposal, and their steps. For the black hole, the next one has an efficiency of 0.42
+    in the approximation after 0.05 and 0.10. Without steps it was 0.04 to 0.42."""
     good: float = 0.35
     most_fits: int = 4
     """Efficiency in the approximation that suffices, and most fits on the way there."""
