@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, 
 from nbi_sampler.amortised.scikit_learn import EngineBase
 from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
 from nbi_sampler.amortised.setup import Setup
+from nbi_sampler.amortised.training_checkpoint import TrainingCheckpoint
 from nbi_sampler.core.config import TrainingConfig, build
 from nbi_sampler.core.config.building import require_count
 from nbi_sampler.core.guarded import in_own_settings
@@ -158,6 +159,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         on_epoch: Callable[[int, float, float], None] | None = None,
         print_method: str | None = "tqdm",
         mask: ArrayLike | None = None,
+        checkpoint: str | Path | None = None,
     ) -> NBI:
         """Train: once for all targets, or in rounds for one.
 
@@ -196,12 +198,16 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         print_method : str, optional
             ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s;
             ``"interval-60"``: a line every 60 s; ``"none"``: silence. Lines go to bilby's log.
+        checkpoint : str or pathlib.Path, optional
+            File in which an amortised training is kept, epoch by epoch. The same call goes on from it after
+            an interruption, and gives the same result to the digit on a CPU. A finished training is read.
 
         Raises
         ------
         TypeError, ValueError
             For arguments that cannot be used, and where more than half of the simulations are lost: they are
-            not finite, or have parameters that the priors do not allow.
+            not finite, or have parameters that the priors do not allow. Also if the checkpoint is that of
+            another training, or is no checkpoint (`ArchiveError`).
 
         Warns
         -----
@@ -211,12 +217,10 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         config = build(TrainingConfig, told := {**(training or {}), "n_epochs": n_epochs}, "training")
         require_count("n_sims", n_sims)
         require_count("n_rounds", n_rounds)
-        if n_rounds != 1 and (x is not None or store is not None):
-            name = "x, y" if x is not None else "store"
-            raise ValueError(
-                f"{name}: expected None with n_rounds={n_rounds}, as rounds make their own simulations; give "
-                "n_rounds=1, which is amortised"
-            )
+        _check_amortised(n_rounds, {"x, y": x, "store": store, "checkpoint": checkpoint})
+        kept = None if checkpoint is None else TrainingCheckpoint(checkpoint)
+        if kept is not None and kept.seed is not None and self.seed is None:
+            self._setup = replace(self._setup, entropy=kept.seed)
         setup = self._setup
         with TrainingProgress(print_method, setup.n_ensemble * config.n_epochs, logger.info) as progress:
             if n_rounds == 1:
@@ -234,8 +238,10 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
                     done = f"trained in {n_rounds} rounds"
                 else:
                     observer.training_started("amortised")
+                    if kept is not None and kept.n_epochs:
+                        progress.say(f"nbi: {kept.n_epochs} epochs of the training are in {kept.path}")
                     rng, on_epoch = stage_generator(setup.entropy, "train"), observer.epoch_finished
-                    found = fit_estimator(made, setup, told, rng, self.channels, on_epoch)
+                    found = fit_estimator(made, setup, told, rng, self.channels, on_epoch, kept)
                     self.estimator_, self.training_info_, self.training_counts_ = found
                     done = f"trained on {self.training_counts_.n_used:,} simulations"
             progress.finish(done)
@@ -413,3 +419,18 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     def focused_(self) -> Any:
         """Former name of ``sequential_``."""
         return self.sequential_
+
+
+def _check_amortised(n_rounds: int, given: Mapping[str, Any]) -> None:
+    """Refuse arguments of one training for all targets where there are rounds."""
+    name = next((name for name, value in given.items() if value is not None), None)
+    if n_rounds == 1 or name is None:
+        return
+    reason = "as rounds make their own simulations"
+    remedy = "give n_rounds=1, which is amortised"
+    if name == "checkpoint":
+        reason, remedy = (
+            "which keeps amortised trainings",
+            'or take run_sampler(..., sampler="nbi", resume=True)',
+        )
+    raise ValueError(f"{name}: expected None with n_rounds={n_rounds}, {reason}; {remedy}")

@@ -24,6 +24,7 @@ from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.noise import NoiseLaw
 from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistributionTest
 from nbi_sampler.amortised.setup import Setup, suited_to
+from nbi_sampler.amortised.training_checkpoint import TrainingCheckpoint, training_described
 from nbi_sampler.amortised.training_set import SimulatedTargets, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import SimulationCounts
 from nbi_sampler.core.config import SIGNALS, ImageConfig, SequenceConfig, TrainingConfig, build
@@ -49,6 +50,7 @@ def fit_estimator(
     rng: np.random.Generator,
     channels: Sequence[str] | None = None,
     on_epoch: OnEpoch | None = None,
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> tuple[Estimator, TrainingInfo, SimulationCounts]:
     """Train featurizer and flow on simulations.
 
@@ -65,11 +67,14 @@ def fit_estimator(
         See `DataFormat`.
     on_epoch : callable, optional
         See `training.fit`.
+    checkpoint : TrainingCheckpoint, optional
+        File in which the training is kept, and from which it goes on.
 
     Raises
     ------
     ValueError
-        With fewer than 100 simulations that can be used, or where more than half cannot.
+        With fewer than 100 simulations that can be used, or where more than half cannot; if the checkpoint is
+        that of another training.
     """
     space = setup.space
     with simulations.examples(space, rng) as examples:
@@ -80,8 +85,12 @@ def fit_estimator(
         networks = setup.networks(suited, config.n_threads, math.prod(data_format.shape))
         seen = partial(SimulatedTargets, noise=law, data_format=data_format, device=networks.device)
         some = seen(examples.some, examples.some_theta)
+        if checkpoint is not None:
+            about = training_described(setup, suited, config, data_format, examples)
+            checkpoint.belongs_to(setup.entropy, about)
         members, n_epochs = [], 0
-        for each in [rng] if setup.n_ensemble == 1 else rng.spawn(setup.n_ensemble):
+        for i, each in enumerate([rng] if setup.n_ensemble == 1 else rng.spawn(setup.n_ensemble)):
+            keeper = None if checkpoint is None else checkpoint.of_member(i)
             counted = None if on_epoch is None else partial(_counted, on_epoch, n_epochs)
             with limited_threads(networks.n_threads):
                 with seeded_modules(each):
@@ -89,7 +98,7 @@ def fit_estimator(
                     featurizer.fit(some, each)
                     flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
                 objective = examples.objective(flow, featurizer, seen, config, each)
-                info = fit(nn.ModuleList([featurizer, flow]), objective, config, counted)
+                info = fit(nn.ModuleList([featurizer, flow]), objective, config, counted, keeper=keeper)
             members.append((featurizer, flow, info))
             n_epochs += len(info.validation)
     for *_, info in members:

@@ -317,7 +317,7 @@ class _StoredExamples:
         n_rows = len(self._store)
         share = round(config.validation_share * n_rows)
         n_held_out = max(min(share, TRAINING_SET.most_held_out), 1)
-        data, y = self._as_seen(self._store.read(slice(n_held_out)), seen)
+        data, y = self._as_seen(self._store.read(slice(n_held_out)), seen, self._rng)
         if not len(y):
             raise ValueError(
                 f"n_sims: expected finite simulations among the first {n_held_out}, which are held out, got "
@@ -325,22 +325,26 @@ class _StoredExamples:
             )
 
         def stream(batch_size: int, rng: np.random.Generator) -> Iterator[tuple[SimulatedTargets, Tensor]]:
+            # Discrete values are spread by the numbers of this epoch, so that a training can go on from one.
+            of_values = rng.spawn(1)[0]
             for batch in self._store.batches(batch_size, rng, slice(n_held_out, None)):
-                data, y = self._as_seen(batch, seen)
+                data, y = self._as_seen(batch, seen, of_values)
                 if len(y):
                     yield data, y
 
         known = (flow, featurizer, data, y, config, rng)
         return StreamedObjective(*known, stream=stream, n_training=n_rows - n_held_out)
 
-    def _as_seen(self, batch: Simulations, seen: AsSeen) -> tuple[SimulatedTargets, Tensor]:
+    def _as_seen(
+        self, batch: Simulations, seen: AsSeen, rng: np.random.Generator
+    ) -> tuple[SimulatedTargets, Tensor]:
         theta, x = batch.theta, batch.predictions
         # The priors are asked again only where the pass over the whole file has found reason to.
         used = UsableRows(self._space)(theta, x, with_priors=self._counts.n_outside > 0)
         if not used.all():
             theta, x = theta[used], x[used]
         data = seen(x, theta)
-        return data, _standard(self._affine, self._space.to_z(theta, self._rng)).to(data.device)
+        return data, _standard(self._affine, self._space.to_z(theta, rng)).to(data.device)
 
 
 def _standard(affine: AffineMap, z: Array) -> Tensor:

@@ -37,6 +37,7 @@ from nbi_sampler.core.config.amortised import (
     OOD_THRESHOLD,
     OUT_OF_DISTRIBUTION,
     SIGNALS,
+    TRAINING_CHECKPOINT,
     TRAINING_SET,
     ConvergenceConfig,
     DataFormatConfig,
@@ -44,6 +45,7 @@ from nbi_sampler.core.config.amortised import (
     NoiseProbeConfig,
     OutOfDistributionConfig,
     SignalTrainingConfig,
+    TrainingCheckpointConfig,
     TrainingSetConfig,
 )
 from nbi_sampler.core.config.building import build, nearest, require_counts
@@ -150,6 +152,7 @@ __all__ = [
     "SURVEY",
     "TAUGHT_FLOW",
     "TAUGHT_TRAINING",
+    "TRAINING_CHECKPOINT",
     "TRAINING_SET",
     "AscentConfig",
     "AttentionConfig",
@@ -198,6 +201,7 @@ __all__ = [
     "StorageConfig",
     "SurrogateConfig",
     "SurveyConfig",
+    "TrainingCheckpointConfig",
     "TrainingConfig",
     "TrainingSetConfig",
     "build",
