@@ -43,7 +43,7 @@ logger = logging.getLogger("bilby")
 
 
 class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
-    """Neural Bayesian inference: posteriors of many targets from one training.
+    """Neural Bayesian inference: one training gives the posteriors of many targets.
 
     Parameters
     ----------
@@ -161,27 +161,27 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         mask: ArrayLike | None = None,
         checkpoint: str | Path | None = None,
     ) -> NBI:
-        """Train: once for all targets, or in rounds for one.
+        """Train the networks: once for all targets, or in rounds for one target.
 
-        Called again, it goes on from the simulations that it has.
+        A second call keeps the simulations of the first one, and makes only those that are missing.
 
         Parameters
         ----------
         n_sims : int
-            Simulations in all, or in each round.
+            Number of simulations in all, or in each round.
         n_rounds : int
-            1 is amortised; more are sequential and need ``x_obs``.
+            1 trains for all targets. More rounds train for one target, and need ``x_obs``.
         n_epochs : int
-            Most epochs of a training.
+            Largest number of epochs of a training.
         x : array_like, shape (n, *shape), optional
-            Simulations without noise that were made before, real or complex; none are made then, but for a
-            few to compare with.
+            Simulations without noise, real or complex, that you have made before. `fit` then makes only a few
+            for comparison.
         y : array_like, shape (n, n_dim), optional
-            Their parameters, drawn from the priors, in the order of these.
+            Parameters of these simulations, drawn from the priors, in the order of the priors.
         x_obs, x_err, x_mask, mask, log_likelihood : optional
             The target of sequential rounds; see `infer`.
         store : str or pathlib.Path, optional
-            File in which the simulations are kept as they are made, and looked for first.
+            File in which `fit` looks for simulations first, and in which it stores those that it makes.
         in_memory : bool, optional
             True to read the simulations of a store whole, False to read batches in every epoch; when None,
             up to a gigabyte of them is read whole.
@@ -248,7 +248,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         return self
 
     def set_params(self, **params: Any) -> NBI:
-        """Change arguments; what was trained stays."""
+        """Change arguments of the engine. The trained networks stay."""
         super().set_params(**params)
         self._setup = Setup.read(self.get_params(deep=False))
         return self
@@ -265,7 +265,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         on_target: Callable[[], None] | None = None,
         mask: ArrayLike | None = None,
     ) -> Inferences:
-        """Posterior, evidence and verdict of every target, by importance sampling from the trained network.
+        """Infer every target by importance sampling from the trained network: posterior, evidence and status.
 
         Parameters
         ----------
@@ -290,7 +290,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         Returns
         -------
         list of Inference
-            One for each target; it prints a summary.
+            One object for each target. Printing it shows a summary.
 
         Raises
         ------
@@ -327,20 +327,20 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         log_likelihood: LogLikelihood | None = None,
         mask: ArrayLike | None = None,
     ) -> tuple[Array, Array]:
-        """Weighted samples of the posterior of one target, or of each of several; arguments as of `infer`.
+        """Draw weighted samples of the posteriors of one or several targets; `infer` describes the arguments.
 
         Returns
         -------
         samples : ndarray, shape (n_samples, n_dim) or (n_targets, n_samples, n_dim)
         weights : ndarray, shape (n_samples,) or (n_targets, n_samples)
-            Summing to 1 for each target; NaN where no likelihood was finite.
+            The weights of a target add up to 1. They are NaN if no likelihood was finite.
 
         Warns
         -----
         OutOfDistributionWarning
-            Where data are unlike the simulations.
+            If data do not look like the simulations.
         UnreliableWeightsWarning
-            Where weights are bad: the status that `infer` gives is not "ok", and not for few draws alone.
+            If the status of a target is not "ok" for another reason than too few draws.
         """
         x_mask = one_mask(x_mask, mask)
         found = self.infer(x_obs, x_err, x_mask, n_samples=n_samples, log_likelihood=log_likelihood)
@@ -361,9 +361,9 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         n_samples: int = 2000,
         mask: ArrayLike | None = None,
     ) -> Array:
-        """Draws of the network's posterior as it is, without weights and without a simulation.
+        """Draw from the posterior of the network itself, without weights and without a simulation.
 
-        Their shape is (n_samples, n_dim) or (n_targets, n_samples, n_dim).
+        The draws have the shape (n_samples, n_dim) or (n_targets, n_samples, n_dim).
         """
         require_count("n_samples", n_samples)
         estimator = self._fitted()
@@ -385,7 +385,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         *,
         mask: ArrayLike | None = None,
     ) -> float:
-        """Mean information gained about true parameters, in nats: their log posterior less their log prior.
+        """Information gained about true parameters, in nats: the mean of log posterior minus log prior.
 
         Parameters
         ----------

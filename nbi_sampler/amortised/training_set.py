@@ -1,6 +1,7 @@
-"""The simulations of a training: made where they are missing, in memory or in a store, and learnt from.
+"""The simulations of a training, in memory or in a store.
 
-What is in the store is never made again, whatever ended the process that made it.
+Missing simulations are made. Those in a store are never made again, even if the process that made them was
+killed.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class TrainingSet:
         entropy: int,
         on_chunk: OnChunk | None = None,
     ) -> TrainingSet:
-        """As many simulations as asked, those made before among them; see `_simulated`."""
+        """Make the simulations that are missing and join them to the former ones; see `_simulated`."""
         made = list(_simulated(0 if before is None else len(before), n_sims, evaluator, entropy, on_chunk))
         if before is not None:
             if not made:
@@ -178,7 +179,7 @@ class TrainingSet:
 
     @contextmanager
     def examples(self, space: ParameterSpace, rng: np.random.Generator) -> Iterator[Examples]:
-        """Simulations to learn from, within a block.
+        """Open the simulations for a training within a block.
 
         Raises
         ------
@@ -209,7 +210,7 @@ class TrainingSet:
 
 
 class StoredSet:
-    """Simulations in a file that are read when they are needed, for those larger than memory.
+    """Simulations in a file larger than memory, which are read when they are needed.
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ class StoredSet:
         in_memory: bool | None,
         on_chunk: OnChunk | None = None,
     ) -> TrainingSet | StoredSet:
-        """The simulations of a store, once those missing from ``n_sims`` have been made and kept there.
+        """Make the simulations that a store lacks, store them, and return all of them.
 
         A store that lacks none is only read, so that several trainings can share it; one that holds
         simulations of other parameters, priors or another simulator (see the ``fingerprint`` of
@@ -355,7 +356,7 @@ def _standard(affine: AffineMap, z: Array) -> Tensor:
 def _simulated(
     n_before: int, n_sims: int, evaluator: Evaluator, entropy: int, on_chunk: OnChunk | None = None
 ) -> Iterator[tuple[Array, NDArray[Any]]]:
-    """Make the simulations that are missing, in blocks: parameters, and what the simulator gives of them.
+    """Make missing simulations in blocks, and yield their parameters and data.
 
     Parameters
     ----------
