@@ -57,7 +57,7 @@ class TrainingCheckpoint:
         self.path = Path(path)
         self.seed: int | None = None
         self._fingerprint: dict[str, Any] = {}
-        self._fits: list[FitState] = []
+        self._fits: dict[tuple[int, int], FitState] = {}
         self._written, self._cost = 0.0, 0.0
         if self.path.exists():
             self._read()
@@ -65,7 +65,7 @@ class TrainingCheckpoint:
     @property
     def n_epochs(self) -> int:
         """Number of epochs in the file, of all networks."""
-        return sum(len(fit.numbers["validation"]) for fit in self._fits)
+        return sum(len(fit.numbers["validation"]) for fit in self._fits.values())
 
     def belongs_to(self, seed: int, fingerprint: Mapping[str, Any]) -> None:
         """Say which training this is.
@@ -83,21 +83,24 @@ class TrainingCheckpoint:
             )
         self.seed, self._fingerprint = seed, dict(fingerprint)
 
-    def of_member(self, index: int) -> Keeper:
-        """Keeper of the fit of one network; those before it are finished."""
-        return _Member(self, index)
+    def of_member(self, index: int) -> tuple[Keeper, Keeper]:
+        """Keepers of the two fits of one network, the second of which may not take place.
 
-    def kept(self, index: int) -> FitState | None:
-        """State of a fit in the file."""
-        return self._fits[index] if index < len(self._fits) else None
+        The fits of the networks before it are finished.
+        """
+        return _OneFit(self, (index, 0)), _OneFit(self, (index, 1))
 
-    def keep(self, index: int, state: Callable[[], FitState], is_last: bool) -> None:
+    def kept(self, fit: tuple[int, int]) -> FitState | None:
+        """State of a fit, known by its network and its number there, in the file."""
+        return self._fits.get(fit)
+
+    def keep(self, fit: tuple[int, int], state: Callable[[], FitState], is_last: bool) -> None:
         """Write the state of a fit, unless that would take too large a share of the time."""
         since = time.monotonic() - self._written
         if not is_last and self._cost > TRAINING_CHECKPOINT.share * since:
             return
         start = time.monotonic()
-        self._fits[index:] = [state()]
+        self._fits[fit] = state()
         self._write()
         self._written = time.monotonic()
         self._cost = self._written - start
@@ -105,7 +108,7 @@ class TrainingCheckpoint:
     def _write(self) -> None:
         arrays = {
             f"{i}.{name}": tensor.detach().cpu().numpy()
-            for i, fit in enumerate(self._fits)
+            for i, fit in enumerate(self._fits.values())
             for name, tensor in fit.tensors.items()
         }
         header = {
@@ -114,7 +117,7 @@ class TrainingCheckpoint:
             "version": __version__,
             "seed": self.seed,
             "fingerprint": self._fingerprint,
-            "fits": [fit.numbers for fit in self._fits],
+            "fits": [{"fit": list(which), **fit.numbers} for which, fit in self._fits.items()],
         }
         with writing_to("checkpoint", self.path):
             write_archive(self.path, sealed(header, arrays), arrays)
@@ -136,21 +139,22 @@ class TrainingCheckpoint:
         for i, numbers in enumerate(header["fits"]):
             own = {name: each for name, each in arrays.items() if name.startswith(f"{i}.")}
             tensors = {name.removeprefix(f"{i}."): torch.from_numpy(each) for name, each in own.items()}
-            self._fits.append(FitState(numbers, tensors))
+            network, number = numbers.pop("fit")
+            self._fits[network, number] = FitState(numbers, tensors)
 
 
-class _Member(Keeper):
-    def __init__(self, checkpoint: TrainingCheckpoint, index: int) -> None:
+class _OneFit(Keeper):
+    def __init__(self, checkpoint: TrainingCheckpoint, fit: tuple[int, int]) -> None:
         self._checkpoint = checkpoint
-        self._index = index
+        self._fit = fit
 
     def kept(self) -> FitState | None:
         """See `Keeper`."""
-        return self._checkpoint.kept(self._index)
+        return self._checkpoint.kept(self._fit)
 
     def keep(self, state: Callable[[], FitState], is_last: bool) -> None:
         """See `Keeper`."""
-        self._checkpoint.keep(self._index, state, is_last)
+        self._checkpoint.keep(self._fit, state, is_last)
 
 
 def training_described(

@@ -30,6 +30,7 @@ from nbi_sampler.core.config.algorithm import (
     RegressionConfig,
 )
 from nbi_sampler.core.config.amortised import (
+    ANNEALING,
     CONVERGENCE,
     DATA_FORMAT,
     INFERENCE,
@@ -39,6 +40,7 @@ from nbi_sampler.core.config.amortised import (
     SIGNALS,
     TRAINING_CHECKPOINT,
     TRAINING_SET,
+    AnnealingConfig,
     ConvergenceConfig,
     DataFormatConfig,
     InferenceConfig,
@@ -108,6 +110,7 @@ from nbi_sampler.core.config.surrogate import (
 )
 
 __all__ = [
+    "ANNEALING",
     "ASCENT",
     "BATCHES",
     "BY_STATE",
@@ -154,6 +157,7 @@ __all__ = [
     "TAUGHT_TRAINING",
     "TRAINING_CHECKPOINT",
     "TRAINING_SET",
+    "AnnealingConfig",
     "AscentConfig",
     "AttentionConfig",
     "BatchConfig",
