@@ -105,7 +105,8 @@ class AnnealingConfig:
     share: float = 0.1
     """Largest learning rate, in units of that of the training. Nats gained about held-out parameters of tasks
     of sbibm beyond one fit: 0.22 and 0 (gaussian_linear, two seeds), 0.10 and 0.07 (slcp), 0 (two_moons,
-    gaussian_mixture) with 1,000 simulations; 0.07 (gaussian_linear) and 0.16 (slcp) with 10,000."""
+    gaussian_mixture) with 1,000 simulations; 0.07 and 0.10 (gaussian_linear, two seeds) and 0.16
+    (slcp) with 10,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
