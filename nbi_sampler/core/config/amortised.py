@@ -104,8 +104,8 @@ class AnnealingConfig:
     """Most epochs, from the best networks so far; those before them count in the limit of the training."""
     share: float = 0.1
     """Largest learning rate, in units of that of the training. Nats gained about held-out parameters of tasks
-    of sbibm beyond one fit: 0.22 and 0 (gaussian_linear, two seeds), 0.10 and 0.07 (slcp), 0 (two_moons,
-    gaussian_mixture) with 1,000 simulations; 0.07 and 0.10 (gaussian_linear, two seeds) and 0.16
+    of sbibm beyond one fit, for two seeds each: 0.22, 0 (gaussian_linear), 0.10, 0.07 (slcp), 0, 0.08
+    (gaussian_mixture) and 0, 0 (two_moons) with 1,000 simulations; 0.07, 0.10 (gaussian_linear) and 0.16, 0
     (slcp) with 10,000."""
 
 
