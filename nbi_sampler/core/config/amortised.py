@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    *("CONVERGENCE", "DATA_FORMAT", "INFERENCE", "NOISE_PROBE", "OOD_THRESHOLD", "OUT_OF_DISTRIBUTION"),
-    *("SIGNALS", "TRAINING_SET", "ConvergenceConfig", "SignalTrainingConfig"),
-    *("DataFormatConfig", "InferenceConfig", "NoiseProbeConfig", "OutOfDistributionConfig"),
+    "CONVERGENCE",
+    "DATA_FORMAT",
+    "INFERENCE",
+    "NOISE_PROBE",
+    "OOD_THRESHOLD",
+    "OUT_OF_DISTRIBUTION",
+    "SIGNALS",
+    "TRAINING_SET",
+    "ConvergenceConfig",
+    "DataFormatConfig",
+    "InferenceConfig",
+    "NoiseProbeConfig",
+    "OutOfDistributionConfig",
+    "SignalTrainingConfig",
     "TrainingSetConfig",
 ]
 
