@@ -142,7 +142,7 @@ class RunView:
 
     @property
     def evidence(self) -> Evidence:
-        """Efficiency of the result: the mean over its batches, weighted by their numbers of draws."""
+        """Evidence of the result: the mean over its batches, weighted by their numbers of draws."""
         records, n_draws, ess = self.of_result, self.n_draws, self.ess
         values = [record.log_evidence + math.log(record.n_draws) for record in records]
         if not len(values) or not np.isfinite(np.max(values)) or ess == 0.0:
