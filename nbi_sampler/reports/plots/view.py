@@ -131,8 +131,12 @@ class RunView:
     @property
     def k_hat(self) -> float:
         """See `pareto.pareto_k`."""
-        n_zero = self.n_draws - len(self.log_weights)
-        return pareto_k(np.concatenate([self.log_weights, np.full(n_zero, -np.inf)]))
+        return pareto_k(self.all_log_weights)
+
+    @property
+    def all_log_weights(self) -> Array:
+        """Log weights of all draws of the result, shape (n_draws,), in no particular order."""
+        return np.append(self.log_weights, np.full(self.n_draws - len(self.log_weights), -np.inf))
 
     @property
     def ess(self) -> float:
