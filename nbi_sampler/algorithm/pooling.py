@@ -131,7 +131,9 @@ def drop_inefficient_batches(ess: Sequence[float], efficiencies: Sequence[float]
     """True if the last batch alone has more effective draws than all together, and the others are poor.
 
     Guards against results with poor first refinements, whose noisy weights cost more effective draws than
-    they bring. Not measured.
+    they bring: 1,000 draws at 10 % and 1,000 at 80 % are 356 effective draws together, and the second alone
+    800. Measured: it happens in none of the eleven problems (seed 1), where a batch counts only if a good
+    efficiency is predicted for it.
 
     Parameters
     ----------
@@ -181,7 +183,8 @@ def has_stalled(n_stalls: int, n_missing: int, n_sims: int) -> bool:
     """True if too many refinements in a row have gained nothing.
 
     Guards against refinements without end. More of them are allowed if many draws (``n_missing``, against the
-    ``n_sims`` of a round) are still to come, because a better proposal would save some of them. Not measured.
+    ``n_sims`` of a round) are still to come, because a better proposal would save some of them. Measured: the
+    eleven problems (seed 1) end for other reasons, after one refinement without gain at most.
     """
     few = n_missing <= REFINEMENT.few_rounds * n_sims
     return n_stalls >= REFINEMENT.most_stalls * (1 if few else REFINEMENT.patience)
