@@ -219,7 +219,8 @@ class KernelConfig:
     n_pool: int = 1500
     degrees: float = 4.0
     """Number of kernels; draws among which neighbours are found; degrees of freedom, whose tails bound the
-    weights. Not measured."""
+    weights. With 100 kernels, four problems take 2 % more calls for an effective draw (5.7 % on transit);
+    the other two numbers were not measured."""
     least_excess: float = 0.0
     """Kernels stand on the heaviest draws among those that weigh this many times the typical one; 0 means a
     weighted sample. With the heaviest draws and the unit cube, eggbox took 6 calls for an effective draw
