@@ -5,11 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    *("ANNEALING", "CONVERGENCE", "DATA_FORMAT", "INFERENCE", "NOISE_PROBE", "OOD_THRESHOLD"),
-    *("OUT_OF_DISTRIBUTION", "AnnealingConfig"),
-    *("SIGNALS", "TRAINING_SET", "ConvergenceConfig", "SignalTrainingConfig"),
-    *("DataFormatConfig", "InferenceConfig", "NoiseProbeConfig", "OutOfDistributionConfig"),
-    *("TRAINING_CHECKPOINT", "TrainingCheckpointConfig", "TrainingSetConfig"),
+    "ANNEALING",
+    "CONVERGENCE",
+    "DATA_FORMAT",
+    "INFERENCE",
+    "NOISE_PROBE",
+    "OOD_THRESHOLD",
+    "OUT_OF_DISTRIBUTION",
+    "SIGNALS",
+    "TRAINING_CHECKPOINT",
+    "TRAINING_SET",
+    "AnnealingConfig",
+    "ConvergenceConfig",
+    "DataFormatConfig",
+    "InferenceConfig",
+    "NoiseProbeConfig",
+    "OutOfDistributionConfig",
+    "SignalTrainingConfig",
+    "TrainingCheckpointConfig",
+    "TrainingSetConfig",
 ]
 
 # Data with a p-value below this count as out of the distribution of the simulations. One in a hundred targets

@@ -9,9 +9,21 @@ from typing import Any
 from nbi_sampler.core.config.building import require, require_count, require_counts
 
 __all__ = [
-    *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "ImageConfig"),
-    *("EnsembleConfig", "JoinedConfig"),
-    *("MafConfig", "MlpConfig", "NsfConfig", "PcaConfig", "SequenceConfig", "TrainingConfig"),
+    "FEATURES",
+    "FIT",
+    "AttentionConfig",
+    "EnsembleConfig",
+    "FeaturesConfig",
+    "FitConfig",
+    "GmmConfig",
+    "ImageConfig",
+    "JoinedConfig",
+    "MafConfig",
+    "MlpConfig",
+    "NsfConfig",
+    "PcaConfig",
+    "SequenceConfig",
+    "TrainingConfig",
 ]
 
 
