@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.core.config import POOLING, REFINEMENT, RELIABILITY, PoolingConfig, RefinementConfig
+from nbi_sampler.core.config import POOLING, REFINEMENT, RELIABILITY
 from nbi_sampler.importance.reliability import contradicting_evidence, reliable, summarise
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, efficiency, log_evidence
 
@@ -35,7 +35,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
-def counts(best: float, expected: float, rules: PoolingConfig = POOLING) -> bool:
+def counts(best: float, expected: float) -> bool:
     """True if the next batch will be part of the result, decided before it is drawn.
 
     Guards against results that begin with poor batches, without a choice that depends on their weights.
@@ -49,10 +49,10 @@ def counts(best: float, expected: float, rules: PoolingConfig = POOLING) -> bool
     expected : float
         Efficiency of the next one as estimated from all draws; 0 if its target is tempered.
     """
-    return best >= rules.warm or expected >= rules.expected
+    return best >= POOLING.warm or expected >= POOLING.expected
 
 
-def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> bool:
+def ess_dropped(before: Array, after: Array) -> bool:
     """True if more draws leave far fewer effective draws, so that the result has to restart.
 
     Guards against a proposal that is too thin somewhere, where a few draws dominate all others. The first
@@ -68,15 +68,15 @@ def ess_dropped(before: Array, after: Array, rules: PoolingConfig = POOLING) -> 
     """
     if not len(before):
         weights = summarise(after) if len(after) else None
-        if weights is None or efficiency(after) >= rules.warm:
+        if weights is None or efficiency(after) >= POOLING.warm:
             return False
         return not (
             weights.k_hat < RELIABILITY.heavy_tail and weights.largest_share < RELIABILITY.largest_share
         )
-    return effective_sample_size(after) < rules.lost * effective_sample_size(before)
+    return effective_sample_size(after) < POOLING.lost * effective_sample_size(before)
 
 
-def unreliable(log_weights: Array, n_before: int, n_left: int, rules: PoolingConfig = POOLING) -> bool:
+def unreliable(log_weights: Array, n_before: int, n_left: int) -> bool:
     """True if a complete result has to restart because a few of its draws dominate.
 
     Guards against a region where the proposal is too thin. Its draws can train the next proposal, but their
@@ -95,18 +95,13 @@ def unreliable(log_weights: Array, n_before: int, n_left: int, rules: PoolingCon
         Likelihood calls left in the budget. They have to suffice for as many draws again.
     """
     weights = summarise(log_weights)
-    stricter = replace(RELIABILITY, heavy_tail=rules.heavy_tail, tail_per_error=math.inf)
+    stricter = replace(RELIABILITY, heavy_tail=POOLING.heavy_tail, tail_per_error=math.inf)
     sound = reliable(weights) and reliable(weights, stricter)
-    return not sound and _affordable(log_weights, n_before, n_left, rules)
+    return not sound and _affordable(log_weights, n_before, n_left)
 
 
 def overlooks_mass(
-    log_weights: Array,
-    estimates: Sequence[float],
-    all_draws: Evidence,
-    n_before: int,
-    n_left: int,
-    rules: PoolingConfig = POOLING,
+    log_weights: Array, estimates: Sequence[float], all_draws: Evidence, n_before: int, n_left: int
 ) -> bool:
     """True if a result has to restart because other draws show a part that it misses.
 
@@ -123,22 +118,22 @@ def overlooks_mass(
     all_draws : Evidence
         Evidence from all draws that trained proposals.
     """
-    if not _affordable(log_weights, n_before, n_left, rules):
+    if not _affordable(log_weights, n_before, n_left):
         return False
     return contradicting_evidence(log_evidence(log_weights), estimates, all_draws) is not None
 
 
-def _affordable(log_weights: Array, n_before: int, n_left: int, rules: PoolingConfig) -> bool:
-    return n_before < rules.most_unreliable and n_left >= len(log_weights)
+def _affordable(log_weights: Array, n_before: int, n_left: int) -> bool:
+    return n_before < POOLING.most_unreliable and n_left >= len(log_weights)
 
 
-def drop_inefficient_batches(
-    ess: Sequence[float], efficiencies: Sequence[float], ess_pooled: float, rules: PoolingConfig = POOLING
-) -> bool:
+def drop_inefficient_batches(ess: Sequence[float], efficiencies: Sequence[float], ess_pooled: float) -> bool:
     """True if the last batch alone has more effective draws than all together, and the others are poor.
 
     Guards against results with poor first refinements, whose noisy weights cost more effective draws than
-    they bring. Not measured.
+    they bring: 1,000 draws at 10 % and 1,000 at 80 % are 356 effective draws together, and the second alone
+    800. Measured: it happens in none of the eleven problems (seed 1), where a batch counts only if a good
+    efficiency is predicted for it.
 
     Parameters
     ----------
@@ -147,19 +142,19 @@ def drop_inefficient_batches(
     ess_pooled : float
         Effective sample size of all batches together.
     """
-    if len(ess) < 2 or max(efficiencies[:-1]) >= rules.warm:
+    if len(ess) < 2 or max(efficiencies[:-1]) >= POOLING.warm:
         return False
     return ess[-1] > ess_pooled
 
 
-def drop_batches_missing_mass(former: Evidence, last: Evidence, rules: PoolingConfig = POOLING) -> bool:
+def drop_batches_missing_mass(former: Evidence, last: Evidence) -> bool:
     """True if the batches before the last have significantly less evidence, and are left out.
 
     Guards against proposals that were too thin somewhere, which their own weights do not show. By chance
     alone this happens once in 700 batches. Measured: gw_fast, seed 2, for 5,000 effective draws ended "ok"
     with log Z 0.040 too low. With this rule it is 0.009 too high (1.4 errors).
     """
-    return has_more_mass(former, last, rules.certain)
+    return has_more_mass(former, last, POOLING.certain)
 
 
 def has_more_mass(former: Evidence, now: Evidence, n_errors: float) -> bool:
@@ -167,13 +162,7 @@ def has_more_mass(former: Evidence, now: Evidence, n_errors: float) -> bool:
     return now.log_evidence > former.log_evidence + n_errors * math.hypot(former.error, now.error)
 
 
-def has_gained(
-    efficiency: float,
-    best: float,
-    former: Evidence | None,
-    now: Evidence,
-    rules: RefinementConfig = REFINEMENT,
-) -> bool:
+def has_gained(efficiency: float, best: float, former: Evidence | None, now: Evidence) -> bool:
     """True if a refinement is more efficient than the best so far, or has found mass.
 
     Guards against an early end: a batch that is the first to hit a thin tail looks less efficient than
@@ -186,51 +175,43 @@ def has_gained(
     former : Evidence, optional
         Evidence of the batch before, if it belongs to the refinement.
     """
-    found = former is not None and has_more_mass(former, now, rules.found_mass)
-    return efficiency > rules.smallest_gain * best or found
+    found = former is not None and has_more_mass(former, now, REFINEMENT.found_mass)
+    return efficiency > REFINEMENT.smallest_gain * best or found
 
 
-def has_stalled(n_stalls: int, n_missing: int, n_sims: int, rules: RefinementConfig = REFINEMENT) -> bool:
+def has_stalled(n_stalls: int, n_missing: int, n_sims: int) -> bool:
     """True if too many refinements in a row have gained nothing.
 
     Guards against refinements without end. More of them are allowed if many draws (``n_missing``, against the
-    ``n_sims`` of a round) are still to come, because a better proposal would save some of them. Not measured.
+    ``n_sims`` of a round) are still to come, because a better proposal would save some of them. Measured: the
+    eleven problems (seed 1) end for other reasons, after one refinement without gain at most.
     """
-    few = n_missing <= rules.few_rounds * n_sims
-    return n_stalls >= (rules.most_stalls if few else rules.patience * rules.most_stalls)
+    few = n_missing <= REFINEMENT.few_rounds * n_sims
+    return n_stalls >= REFINEMENT.most_stalls * (1 if few else REFINEMENT.patience)
 
 
-def is_stuck(exponents: Sequence[float], rules: RefinementConfig = REFINEMENT) -> bool:
+def is_stuck(exponents: Sequence[float]) -> bool:
     """True if the power of the likelihood has hardly grown for many refinements.
 
     Guards against runs without end, if the posterior is narrower than the spacing of numbers. Measured: a
     spike 1e-150 wide ends within 10,000 calls. ``exponents`` are those of all refinements, in order.
     """
-    before, since = exponents[: -rules.most_stuck], exponents[-rules.most_stuck :]
-    return bool(before) and max(exponents) < 1.0 and max(since) < rules.least_progress * max(before)
+    before, since = exponents[: -REFINEMENT.most_stuck], exponents[-REFINEMENT.most_stuck :]
+    return bool(before) and max(exponents) < 1.0 and max(since) < REFINEMENT.least_progress * max(before)
 
 
-def no_fit_can_pay(
-    rate: float, n_pooled: int, n_missing: int, n_at_best: int, rules: RefinementConfig = REFINEMENT
-) -> bool:
+def no_fit_can_pay(rate: float, n_pooled: int, n_missing: int, n_at_best: int) -> bool:
     """True if even a perfect proposal would complete the result in hardly fewer draws than the best one.
 
     Guards against fits that take more time than the draws they save. Measured: seven of the eleven problems
     make one fit less, for the same number of calls. ``rate`` is the efficiency of the best proposal. A result
     of ``n_pooled`` draws needs ``n_missing`` more of them at it, and ``n_at_best`` at an efficiency of 1.
     """
-    saving = n_missing - n_at_best
-    return rate >= rules.least_converged and saving < rules.least_saving * (n_pooled + n_missing)
+    saving, n_drawn = n_missing - n_at_best, n_pooled + n_missing
+    return rate >= REFINEMENT.least_converged and saving < REFINEMENT.least_saving * n_drawn
 
 
-def falls_short(
-    efficiency: float,
-    expected: float,
-    n_returns: int,
-    n_missing: int,
-    n_sims: int,
-    rules: PoolingConfig = POOLING,
-) -> bool:
+def falls_short(efficiency: float, expected: float, n_returns: int, n_missing: int, n_sims: int) -> bool:
     """True if final draws are much less efficient than expected, and a new fit may pay.
 
     Guards against proposals whose efficiency was overestimated from the small batch by which they were
@@ -246,5 +227,5 @@ def falls_short(
     n_missing, n_sims : int
         Draws that would complete the result at this efficiency, and draws of a round.
     """
-    poor = efficiency < rules.holds * expected and n_returns < rules.most_returns
+    poor = efficiency < POOLING.holds * expected and n_returns < POOLING.most_returns
     return poor and n_missing > n_sims

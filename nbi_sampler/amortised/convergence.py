@@ -1,4 +1,4 @@
-"""A training that ends while it is still learning: told by its validation losses, with the remedy."""
+"""Test for a training that ends while its validation loss still falls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["unfinished"]
 
 
 def unfinished(info: TrainingInfo, n_epochs: int) -> str:
-    """Say that a training ended far from converged, or nothing (an empty text).
+    """Describe a training that ended far from converged, with a remedy; the text is empty if it converged.
 
     Parameters
     ----------
     info : TrainingInfo
     n_epochs : int
-        Most epochs that were asked for; where fewer were taken, the loss had stopped to fall.
+        Largest number of epochs. A training with fewer epochs was ended by a loss that no longer fell.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The format of a survey's data: checks of what is given, and the rows of numbers that networks see.
+"""The format of the data of a survey: checks of user input, and the rows of numbers that networks see.
 
 A target is a series with one or several channels, or an image with one or several bands, perhaps with
 uncertainties and a mask, all of one shape within a survey. The pixels of an image are the points of a series,
@@ -404,7 +404,7 @@ def _shift_and_scale(points: Array, role: str) -> tuple[float, float]:
 
 
 def one_mask(x_mask: ArrayLike | None, mask: ArrayLike | None) -> ArrayLike | None:
-    """Mask by either of its two names."""
+    """Return the mask, which has two names."""
     if x_mask is not None and mask is not None:
         raise TypeError("x_mask: expected one mask, got mask= too, which is another name of it; leave it out")
     return mask if x_mask is None else x_mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from nbi_sampler.amortised.out_of_distribution import OutOfDistributionWarning, 
 from nbi_sampler.amortised.scikit_learn import EngineBase
 from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
 from nbi_sampler.amortised.setup import Setup
+from nbi_sampler.amortised.training_checkpoint import TrainingCheckpoint
 from nbi_sampler.core.config import TrainingConfig, build
 from nbi_sampler.core.config.building import require_count
 from nbi_sampler.core.guarded import in_own_settings
@@ -42,7 +43,7 @@ logger = logging.getLogger("bilby")
 
 
 class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
-    """Neural Bayesian inference: posteriors of many targets from one training.
+    """Neural Bayesian inference: one training gives the posteriors of many targets.
 
     Parameters
     ----------
@@ -158,28 +159,29 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         on_epoch: Callable[[int, float, float], None] | None = None,
         print_method: str | None = "tqdm",
         mask: ArrayLike | None = None,
+        checkpoint: str | Path | None = None,
     ) -> NBI:
-        """Train: once for all targets, or in rounds for one.
+        """Train the networks: once for all targets, or in rounds for one target.
 
-        Called again, it goes on from the simulations that it has.
+        A second call keeps the simulations of the first one, and makes only those that are missing.
 
         Parameters
         ----------
         n_sims : int
-            Simulations in all, or in each round.
+            Number of simulations in all, or in each round.
         n_rounds : int
-            1 is amortised; more are sequential and need ``x_obs``.
+            1 trains for all targets. More rounds train for one target, and need ``x_obs``.
         n_epochs : int
-            Most epochs of a training.
+            Largest number of epochs of a training.
         x : array_like, shape (n, *shape), optional
-            Simulations without noise that were made before, real or complex; none are made then, but for a
-            few to compare with.
+            Simulations without noise, real or complex, that you have made before. `fit` then makes only a few
+            for comparison.
         y : array_like, shape (n, n_dim), optional
-            Their parameters, drawn from the priors, in the order of these.
+            Parameters of these simulations, drawn from the priors, in the order of the priors.
         x_obs, x_err, x_mask, mask, log_likelihood : optional
             The target of sequential rounds; see `infer`.
         store : str or pathlib.Path, optional
-            File in which the simulations are kept as they are made, and looked for first.
+            File in which `fit` looks for simulations first, and in which it stores those that it makes.
         in_memory : bool, optional
             True to read the simulations of a store whole, False to read batches in every epoch; when None,
             up to a gigabyte of them is read whole.
@@ -196,12 +198,16 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         print_method : str, optional
             ``"tqdm"``: a bar on a terminal and in notebooks, elsewhere a line every 10 s;
             ``"interval-60"``: a line every 60 s; ``"none"``: silence. Lines go to bilby's log.
+        checkpoint : str or pathlib.Path, optional
+            File in which an amortised training is kept, epoch by epoch. The same call goes on from it after
+            an interruption, and gives the same result to the digit on a CPU. A finished training is read.
 
         Raises
         ------
         TypeError, ValueError
             For arguments that cannot be used, and where more than half of the simulations are lost: they are
-            not finite, or have parameters that the priors do not allow.
+            not finite, or have parameters that the priors do not allow. Also if the checkpoint is that of
+            another training, or is no checkpoint (`ArchiveError`).
 
         Warns
         -----
@@ -211,12 +217,10 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         config = build(TrainingConfig, told := {**(training or {}), "n_epochs": n_epochs}, "training")
         require_count("n_sims", n_sims)
         require_count("n_rounds", n_rounds)
-        if n_rounds != 1 and (x is not None or store is not None):
-            name = "x, y" if x is not None else "store"
-            raise ValueError(
-                f"{name}: expected None with n_rounds={n_rounds}, as rounds make their own simulations; give "
-                "n_rounds=1, which is amortised"
-            )
+        _check_amortised(n_rounds, {"x, y": x, "store": store, "checkpoint": checkpoint})
+        kept = None if checkpoint is None else TrainingCheckpoint(checkpoint)
+        if kept is not None and kept.seed is not None and self.seed is None:
+            self._setup = replace(self._setup, entropy=kept.seed)
         setup = self._setup
         with TrainingProgress(print_method, setup.n_ensemble * config.n_epochs, logger.info) as progress:
             if n_rounds == 1:
@@ -234,15 +238,17 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
                     done = f"trained in {n_rounds} rounds"
                 else:
                     observer.training_started("amortised")
+                    if kept is not None and kept.n_epochs:
+                        progress.say(f"nbi: {kept.n_epochs} epochs of the training are in {kept.path}")
                     rng, on_epoch = stage_generator(setup.entropy, "train"), observer.epoch_finished
-                    found = fit_estimator(made, setup, told, rng, self.channels, on_epoch)
+                    found = fit_estimator(made, setup, told, rng, self.channels, on_epoch, kept)
                     self.estimator_, self.training_info_, self.training_counts_ = found
                     done = f"trained on {self.training_counts_.n_used:,} simulations"
             progress.finish(done)
         return self
 
     def set_params(self, **params: Any) -> NBI:
-        """Change arguments; what was trained stays."""
+        """Change arguments of the engine. The trained networks stay."""
         super().set_params(**params)
         self._setup = Setup.read(self.get_params(deep=False))
         return self
@@ -259,7 +265,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         on_target: Callable[[], None] | None = None,
         mask: ArrayLike | None = None,
     ) -> Inferences:
-        """Posterior, evidence and verdict of every target, by importance sampling from the trained network.
+        """Infer every target by importance sampling from the trained network: posterior, evidence and status.
 
         Parameters
         ----------
@@ -284,7 +290,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         Returns
         -------
         list of Inference
-            One for each target; it prints a summary.
+            One object for each target. Printing it shows a summary.
 
         Raises
         ------
@@ -321,20 +327,20 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         log_likelihood: LogLikelihood | None = None,
         mask: ArrayLike | None = None,
     ) -> tuple[Array, Array]:
-        """Weighted samples of the posterior of one target, or of each of several; arguments as of `infer`.
+        """Draw weighted samples of the posteriors of one or several targets; `infer` describes the arguments.
 
         Returns
         -------
         samples : ndarray, shape (n_samples, n_dim) or (n_targets, n_samples, n_dim)
         weights : ndarray, shape (n_samples,) or (n_targets, n_samples)
-            Summing to 1 for each target; NaN where no likelihood was finite.
+            The weights of a target add up to 1. They are NaN if no likelihood was finite.
 
         Warns
         -----
         OutOfDistributionWarning
-            Where data are unlike the simulations.
+            If data do not look like the simulations.
         UnreliableWeightsWarning
-            Where weights are bad: the status that `infer` gives is not "ok", and not for few draws alone.
+            If the status of a target is not "ok" for another reason than too few draws.
         """
         x_mask = one_mask(x_mask, mask)
         found = self.infer(x_obs, x_err, x_mask, n_samples=n_samples, log_likelihood=log_likelihood)
@@ -355,9 +361,9 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         n_samples: int = 2000,
         mask: ArrayLike | None = None,
     ) -> Array:
-        """Draws of the network's posterior as it is, without weights and without a simulation.
+        """Draw from the posterior of the network itself, without weights and without a simulation.
 
-        Their shape is (n_samples, n_dim) or (n_targets, n_samples, n_dim).
+        The draws have the shape (n_samples, n_dim) or (n_targets, n_samples, n_dim).
         """
         require_count("n_samples", n_samples)
         estimator = self._fitted()
@@ -379,7 +385,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         *,
         mask: ArrayLike | None = None,
     ) -> float:
-        """Mean information gained about true parameters, in nats: their log posterior less their log prior.
+        """Information gained about true parameters, in nats: the mean of log posterior minus log prior.
 
         Parameters
         ----------
@@ -413,3 +419,18 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     def focused_(self) -> Any:
         """Former name of ``sequential_``."""
         return self.sequential_
+
+
+def _check_amortised(n_rounds: int, given: Mapping[str, Any]) -> None:
+    """Refuse arguments of one training for all targets where there are rounds."""
+    name = next((name for name, value in given.items() if value is not None), None)
+    if n_rounds == 1 or name is None:
+        return
+    reason = "as rounds make their own simulations"
+    remedy = "give n_rounds=1, which is amortised"
+    if name == "checkpoint":
+        reason, remedy = (
+            "which keeps amortised trainings",
+            'or take run_sampler(..., sampler="nbi", resume=True)',
+        )
+    raise ValueError(f"{name}: expected None with n_rounds={n_rounds}, {reason}; {remedy}")

@@ -1,4 +1,4 @@
-"""The methods of an engine that write it to a file and read it."""
+"""Methods of an engine that write it to a file and read it again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Engine = TypeVar("Engine", bound="EngineFile")
 
 
 class EngineFile:
-    """An engine that can be kept."""
+    """Engine that can be saved and loaded."""
 
     _setup: Setup
     channels: Sequence[str] | None
@@ -29,10 +29,10 @@ class EngineFile:
 
     @in_own_settings
     def save(self, path: str | Path) -> None:
-        """Write what was learnt, for all targets and for that of the rounds, to a file that holds no code.
+        """Write the trained networks, and the rounds for one target, to a file that contains no code.
 
-        Simulator, noise function and log-likelihood are code: the first two have to be given again to `load`,
-        the last to `infer`.
+        The file does not contain functions. Pass simulator and noise function to `load` again, and the
+        log-likelihood to `infer`.
         """
         sequential = getattr(self, "sequential_", None)
         estimator = getattr(self, "estimator_", None) if sequential else self._fitted()
@@ -42,7 +42,7 @@ class EngineFile:
     @classmethod
     @in_own_settings
     def load(cls: type[Engine], path: str | Path, **arguments: Any) -> Engine:
-        """Read a trained engine; nothing of the file is executed.
+        """Read a trained engine. Reading executes nothing in the file.
 
         Parameters
         ----------

@@ -1,6 +1,7 @@
-"""The posterior of any target: data in, a distribution over z out. Knows nothing of simulators.
+"""The trained posterior of any target, which maps data to a distribution over z.
 
-It is what a training leaves behind and a file holds; the sampler starts from it too.
+It is the result of a training and the content of a file. A run of the sampler can start from it. It does not
+depend on simulators.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ ROWS_AT_ONCE = 1000
 
 
 class Estimator:
-    """A conditional posterior, trained; queries leave it as it is.
+    """A trained conditional posterior, which no query changes.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class Estimator:
     def observation(
         self, x_obs: Any, x_err: Any = None, mask: Any = None, *, for_networks: bool = True
     ) -> Observation:
-        """Data of one target, of shape ``data_shape``, or of several, checked: `DataFormat.observation`."""
+        """Check data of one target, of shape ``data_shape``, or of several; see `DataFormat.observation`."""
         return self.data_format.observation(x_obs, x_err, mask, for_networks=for_networks)
 
     def proposals(self, observation: Observation) -> list[FlowProposal]:
@@ -88,7 +89,7 @@ class Estimator:
         return [FlowProposal(self.flow, row[None], self.affine, uncut) for row in features]
 
     def p_value(self, observation: Observation) -> Array:
-        """Chance that a simulation is as unlike the others as these data are, shape (n_targets,)."""
+        """Share of simulations that are at least as unusual as each target, shape (n_targets,)."""
         return self.ood_test.p_value(self.summary(self.data_format, observation))
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
-"""Train an estimator on simulations from the prior: the amortised counterpart of the sampler's rounds.
+"""Training of an estimator on simulations from the prior, for all targets.
 
-Data format, featurizer and flow are fitted here with the loss and the loop that the rounds use.
+The loss and the loop of the training are those of the sampler's rounds.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import numpy as np
 from torch import nn
 
 from nbi_sampler.algorithm.records import Observer, Observers
+from nbi_sampler.amortised.annealing import annealed_fit, counted_from
 from nbi_sampler.amortised.convergence import unfinished
 from nbi_sampler.amortised.data_format import DataFormat, Observation
 from nbi_sampler.amortised.estimator import Estimator
 from nbi_sampler.amortised.noise import NoiseLaw
 from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistributionTest
 from nbi_sampler.amortised.setup import Setup, suited_to
+from nbi_sampler.amortised.training_checkpoint import TrainingCheckpoint, training_described
 from nbi_sampler.amortised.training_set import SimulatedTargets, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import SimulationCounts
 from nbi_sampler.core.config import SIGNALS, ImageConfig, SequenceConfig, TrainingConfig, build
@@ -32,7 +34,7 @@ from nbi_sampler.importance.reliability import Status
 from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.networks.featurizers import FEATURIZERS, EnsembleFeaturizer, Featurizer
 from nbi_sampler.networks.flows import Density, EnsembleFlow
-from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
+from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo
 from nbi_sampler.reports.events import Outcome, Run, RunEvents
 from nbi_sampler.reports.meta_data import describable
 
@@ -49,6 +51,7 @@ def fit_estimator(
     rng: np.random.Generator,
     channels: Sequence[str] | None = None,
     on_epoch: OnEpoch | None = None,
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> tuple[Estimator, TrainingInfo, SimulationCounts]:
     """Train featurizer and flow on simulations.
 
@@ -65,11 +68,14 @@ def fit_estimator(
         See `DataFormat`.
     on_epoch : callable, optional
         See `training.fit`.
+    checkpoint : TrainingCheckpoint, optional
+        File in which the training is kept, and from which it goes on.
 
     Raises
     ------
     ValueError
-        With fewer than 100 simulations that can be used, or where more than half cannot.
+        With fewer than 100 simulations that can be used, or where more than half cannot; if the checkpoint is
+        that of another training.
     """
     space = setup.space
     with simulations.examples(space, rng) as examples:
@@ -80,16 +86,20 @@ def fit_estimator(
         networks = setup.networks(suited, config.n_threads, math.prod(data_format.shape))
         seen = partial(SimulatedTargets, noise=law, data_format=data_format, device=networks.device)
         some = seen(examples.some, examples.some_theta)
+        if checkpoint is not None:
+            about = training_described(setup, suited, config, data_format, examples)
+            checkpoint.belongs_to(setup.entropy, about)
         members, n_epochs = [], 0
-        for each in [rng] if setup.n_ensemble == 1 else rng.spawn(setup.n_ensemble):
-            counted = None if on_epoch is None else partial(_counted, on_epoch, n_epochs)
+        for i, each in enumerate([rng] if setup.n_ensemble == 1 else rng.spawn(setup.n_ensemble)):
+            keepers = None if checkpoint is None else checkpoint.of_member(i)
+            counted = None if on_epoch is None else partial(counted_from, on_epoch, n_epochs)
             with limited_threads(networks.n_threads):
                 with seeded_modules(each):
                     featurizer = networks.featurizer(data_format.shape, space.n_dim).to(networks.device)
                     featurizer.fit(some, each)
                     flow = networks.flow(space.n_dim, featurizer.n_features).to(networks.device)
                 objective = examples.objective(flow, featurizer, seen, config, each)
-                info = fit(nn.ModuleList([featurizer, flow]), objective, config, counted)
+                info = annealed_fit(nn.ModuleList([featurizer, flow]), objective, config, counted, keepers)
             members.append((featurizer, flow, info))
             n_epochs += len(info.validation)
     for *_, info in members:
@@ -108,7 +118,7 @@ def fit_estimator(
 def _ensemble(
     members: Sequence[tuple[Featurizer, Density, TrainingInfo]], shape: tuple[int, int]
 ) -> tuple[Featurizer, Density, TrainingInfo]:
-    """Networks that give the mean of the densities of members, and the record of all their trainings."""
+    """Average the densities of several networks; the record is that of all their trainings."""
     featurizers, flows, infos = zip(*members, strict=True)
     featurizer = EnsembleFeaturizer(featurizers, shape).eval()
     featurizer.recipe = {"type": "ensemble", "members": [dict(each.recipe) for each in featurizers]}
@@ -130,13 +140,8 @@ def _ensemble(
     return featurizer, flow, info
 
 
-def _counted(on_epoch: OnEpoch, n_before: int, epoch: int, training: float, validation: float) -> None:
-    """Tell of an epoch of a later member."""
-    on_epoch(n_before + epoch, training, validation)
-
-
 def training_config(featurizer: Any, given: Mapping[str, Any]) -> TrainingConfig:
-    """Settings of an amortised training: those given, and what suits the featurizer.
+    """Complete the settings of a training with the defaults that suit the featurizer.
 
     Parameters
     ----------
@@ -157,7 +162,7 @@ def training_config(featurizer: Any, given: Mapping[str, Any]) -> TrainingConfig
 
 
 def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) -> DataFormat:
-    """Format of data with noise; an error in them is that of the noise function."""
+    """Learn the format of data with noise. An error in them is reported as one of the noise function."""
     try:
         return DataFormat.learnt(*some, channels=channels)
     except ValueError as error:
@@ -170,7 +175,7 @@ def _learnt(some: Observation, law: NoiseLaw, channels: Sequence[str] | None) ->
 def monitored(
     setup: Setup, settings: Mapping[str, Any], on_epoch: OnEpoch | None = None
 ) -> Iterator[Observer]:
-    """Within this block, plugins are told what the observer is told, and a function of epochs.
+    """Report the events of a training to plugins, and its epochs to a function, within a block.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The part of scikit-learn's contract that an engine keeps: parameters, cloning and scoring.
+"""The part of scikit-learn's interface that an engine has: parameters, cloning and scoring.
 
 Its routing of metadata is left out: an engine takes uncertainties and masks as arguments of its own.
 """

@@ -1,4 +1,4 @@
-"""Sequential inference of one target: the sampler's rounds, run from the engine.
+"""Sequential inference of one target by the rounds of the sampler, called from the engine.
 
 Algorithm 1 of Zhang, Bloom & Hernitschek (2023, arXiv:2312.03824) without bilby's sampler around it; the
 rounds are those of `snpe`.
@@ -38,7 +38,7 @@ NONE_AT_ALL = 1e-9
 
 @dataclass(frozen=True)
 class SequentialPosterior:
-    """The posterior of one target as rounds have learnt it.
+    """Posterior of one target that rounds have learnt.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def fit_sequentially(
     training: TrainingConfig,
     observer: Observer | None = None,
 ) -> SequentialPosterior:
-    """Simulate and train in rounds, each where the last one has found the posterior.
+    """Simulate and train in rounds; each round draws from the posterior of the last one.
 
     Parameters
     ----------
@@ -160,12 +160,12 @@ def infer_sequentially(
     function: Callable[..., ArrayLike] | None = None,
     on_target: Callable[[], None] | None = None,
 ) -> Inferences:
-    """The posterior of the target of the rounds, by importance sampling from the best of them.
+    """Infer the target of the rounds by importance sampling from the best of them.
 
     Raises
     ------
     ValueError
-        Where it was a user's function that weighed, which a file does not hold, and none is given.
+        If the rounds used a log-likelihood of the user, which a file cannot contain, and none is given.
     """
     function = function or posterior.function
     if function is None and posterior.weighed_by is not None:

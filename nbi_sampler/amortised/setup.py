@@ -1,4 +1,4 @@
-"""Arguments of an engine, checked and put in one form: priors, simulator, networks, processes."""
+"""Checks of the arguments of an engine, which have one form afterwards."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Setup:
-    """Arguments of an engine, checked.
+    """Checked arguments of an engine.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class Setup:
         in_memory: bool | None = None,
         on_chunk: OnChunk | None = None,
     ) -> TrainingSet | StoredSet:
-        """Simulations to train on: those given, or as many as asked, made where they are missing."""
+        """Return the simulations of the user, or ``n_sims`` of the simulator, and make the missing ones."""
         if (x is None) != (y is None):
             raise ValueError("x, y: expected both or none; y are the parameters of the simulations x")
         if x is not None and y is not None:
@@ -180,7 +180,7 @@ class Setup:
             return TrainingSet.grown(kept, n_sims, evaluator, self.entropy, on_chunk)
 
     def about(self) -> dict[str, Any]:
-        """Description for a file of the trained engine, of types that JSON can hold."""
+        """Describe the engine for its file, in types that JSON can hold."""
         noise = qualified_name(self.noise) if callable(self.noise) else np.asarray(self.noise).tolist()
         networks = {"flow": self.flow, "featurizer": self.featurizer}
         plain = {name: each for name, each in networks.items() if isinstance(each, str | Mapping | list)}
@@ -200,7 +200,7 @@ def qualified_name(function: Any) -> str:
 
 
 def settings_of(argument: str, given: Any) -> Any:
-    """A flow or featurizer as it is given, with the names of its settings here.
+    """Translate settings of a flow or featurizer from the names of the paper's code to those used here.
 
     Raises
     ------

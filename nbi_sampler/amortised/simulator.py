@@ -1,6 +1,6 @@
-"""The user's simulator as a forward model: alone for a training set, or with one target's data.
+"""The user's simulator as a forward model, alone for a training set, or with the data of one target.
 
-Batches, pools and failing draws are dealt with by the evaluator of the sampler.
+The evaluator of the sampler handles batches, pools and draws that fail.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 
 class VectorSimulator:
-    """A simulator of a vector of parameters, called with a mapping.
+    """A simulator that takes a vector of parameters, as a function of a mapping.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""The simulations of a training: made where they are missing, in memory or in a store, and learnt from.
+"""The simulations of a training, in memory or in a store.
 
-What is in the store is never made again, whatever ended the process that made it.
+Missing simulations are made. Those in a store are never made again, even if the process that made them was
+killed.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class TrainingSet:
         entropy: int,
         on_chunk: OnChunk | None = None,
     ) -> TrainingSet:
-        """As many simulations as asked, those made before among them; see `_simulated`."""
+        """Make the simulations that are missing and join them to the former ones; see `_simulated`."""
         made = list(_simulated(0 if before is None else len(before), n_sims, evaluator, entropy, on_chunk))
         if before is not None:
             if not made:
@@ -178,7 +179,7 @@ class TrainingSet:
 
     @contextmanager
     def examples(self, space: ParameterSpace, rng: np.random.Generator) -> Iterator[Examples]:
-        """Simulations to learn from, within a block.
+        """Open the simulations for a training within a block.
 
         Raises
         ------
@@ -209,7 +210,7 @@ class TrainingSet:
 
 
 class StoredSet:
-    """Simulations in a file that are read when they are needed, for those larger than memory.
+    """Simulations in a file larger than memory, which are read when they are needed.
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ class StoredSet:
         in_memory: bool | None,
         on_chunk: OnChunk | None = None,
     ) -> TrainingSet | StoredSet:
-        """The simulations of a store, once those missing from ``n_sims`` have been made and kept there.
+        """Make the simulations that a store lacks, store them, and return all of them.
 
         A store that lacks none is only read, so that several trainings can share it; one that holds
         simulations of other parameters, priors or another simulator (see the ``fingerprint`` of
@@ -317,7 +318,7 @@ class _StoredExamples:
         n_rows = len(self._store)
         share = round(config.validation_share * n_rows)
         n_held_out = max(min(share, TRAINING_SET.most_held_out), 1)
-        data, y = self._as_seen(self._store.read(slice(n_held_out)), seen)
+        data, y = self._as_seen(self._store.read(slice(n_held_out)), seen, self._rng)
         if not len(y):
             raise ValueError(
                 f"n_sims: expected finite simulations among the first {n_held_out}, which are held out, got "
@@ -325,22 +326,26 @@ class _StoredExamples:
             )
 
         def stream(batch_size: int, rng: np.random.Generator) -> Iterator[tuple[SimulatedTargets, Tensor]]:
+            # Discrete values are spread by the numbers of this epoch, so that a training can go on from one.
+            of_values = rng.spawn(1)[0]
             for batch in self._store.batches(batch_size, rng, slice(n_held_out, None)):
-                data, y = self._as_seen(batch, seen)
+                data, y = self._as_seen(batch, seen, of_values)
                 if len(y):
                     yield data, y
 
         known = (flow, featurizer, data, y, config, rng)
         return StreamedObjective(*known, stream=stream, n_training=n_rows - n_held_out)
 
-    def _as_seen(self, batch: Simulations, seen: AsSeen) -> tuple[SimulatedTargets, Tensor]:
+    def _as_seen(
+        self, batch: Simulations, seen: AsSeen, rng: np.random.Generator
+    ) -> tuple[SimulatedTargets, Tensor]:
         theta, x = batch.theta, batch.predictions
         # The priors are asked again only where the pass over the whole file has found reason to.
         used = UsableRows(self._space)(theta, x, with_priors=self._counts.n_outside > 0)
         if not used.all():
             theta, x = theta[used], x[used]
         data = seen(x, theta)
-        return data, _standard(self._affine, self._space.to_z(theta, self._rng)).to(data.device)
+        return data, _standard(self._affine, self._space.to_z(theta, rng)).to(data.device)
 
 
 def _standard(affine: AffineMap, z: Array) -> Tensor:
@@ -351,7 +356,7 @@ def _standard(affine: AffineMap, z: Array) -> Tensor:
 def _simulated(
     n_before: int, n_sims: int, evaluator: Evaluator, entropy: int, on_chunk: OnChunk | None = None
 ) -> Iterator[tuple[Array, NDArray[Any]]]:
-    """Make the simulations that are missing, in blocks: parameters, and what the simulator gives of them.
+    """Make missing simulations in blocks, and yield their parameters and data.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""Checks of simulations: which a training can learn from, and whether those given are the simulator's.
+"""Checks of simulations before a training.
 
-Usable are finite ones, of parameters that the priors allow; the others are counted, by what is wrong with
-them. Columns of y in another order than the priors would train a wrong posterior without a sign of it.
+A simulation can be used if it is finite and the priors allow its parameters. The others are counted by their
+fault. Simulations of the user are compared with the simulator, because columns of y in another order than the
+priors would train a wrong posterior without any sign of it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SimulationCounts:
 
 
 class UsableRows:
-    """Finds usable simulations, batch by batch, and counts the others.
+    """Find usable simulations, batch by batch, and count the others.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ class UsableRows:
 
 
 def by_name(y: Any, space: ParameterSpace) -> Any:
-    """Columns of a data frame in the order of the priors, where it names them all; else y as it is."""
+    """Sort the columns of a data frame in the order of the priors, if it names all parameters."""
     names = [str(each) for each in getattr(y, "columns", ())]
     return y[list(space.names)] if set(space.names) <= set(names) else y
 

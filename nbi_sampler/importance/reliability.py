@@ -192,7 +192,6 @@ def contradicting_evidence(
     result: Evidence,
     batches: Sequence[float],
     all_draws: Evidence | None,
-    limits: ReliabilityConfig = RELIABILITY,
 ) -> float | None:
     r"""Find an estimate of log Z that disagrees with the result because the result's own is too low.
 
@@ -200,8 +199,7 @@ def contradicting_evidence(
     negative. By Markov's inequality it exceeds t Z with a probability of at most 1 / t. An estimate far above
     the result therefore shows that the result's draws have missed mass, even if it rests on few draws.
     Second, the estimate from all draws under the mixture of all proposals, which is biased low, must not
-    exceed the result by many errors. draws under the mixture of all proposals, biased low as it is, must not
-    lie many errors above.
+    exceed the result by many errors.
 
     Parameters
     ----------
@@ -210,7 +208,6 @@ def contradicting_evidence(
         Estimates of log Z, one for each batch of the run.
     all_draws : Evidence or None
         Estimate from all draws under the mixture of their proposals.
-    limits : ReliabilityConfig
 
     Returns
     -------
@@ -225,11 +222,12 @@ def contradicting_evidence(
     if not batches or result.log_evidence == -math.inf:
         return None
     highest = max(batches)
-    if highest - result.log_evidence > math.log(limits.least_odds * len(batches)):
+    if highest - result.log_evidence > math.log(RELIABILITY.least_odds * len(batches)):
         return highest
     if all_draws is not None and math.isfinite(all_draws.error):
         gap = all_draws.log_evidence - result.log_evidence
-        if gap > limits.most_errors * math.hypot(all_draws.error, result.error) + limits.smallest_gap:
+        error = math.hypot(all_draws.error, result.error)
+        if gap > RELIABILITY.most_errors * error + RELIABILITY.smallest_gap:
             return all_draws.log_evidence
     return None
 

@@ -218,10 +218,6 @@ class ParameterSpace:
         """Map the unit cube to physical, shapes (n, n_dim); edges of the cube are moved inside."""
         return self.to_theta(ndtri(clip_unit(self._checked(u, "u", finite=True))))
 
-    def theta_to_unit(self, theta: np.ndarray) -> np.ndarray:
-        """Map physical to the open unit cube, shapes (n, n_dim)."""
-        return clip_unit(ndtr(self.to_z(theta)))
-
     def satisfies_constraints(self, theta: np.ndarray) -> np.ndarray:
         """Mark the points that satisfy every ``Constraint``, after the dictionary's conversion function.
 

@@ -45,7 +45,7 @@ class Run:
     plugins : tuple of Plugin
         Plugins that affect the numbers.
     records : tuple of RoundRecord
-        Number of steps in earlier processes, if the run continues from a checkpoint.
+        Steps of earlier processes, if the run continues from a checkpoint.
     """
 
     label: str

@@ -13,6 +13,7 @@ from bilby.core.prior import PriorDict
 from bilby.core.result import Result
 from numpy.typing import NDArray
 
+from nbi_sampler.reports.html.contents import field_of
 from nbi_sampler.reports.html.source import source_of
 
 __all__ = ["FormerTable", "priors_of", "read_table"]
@@ -66,8 +67,10 @@ def read_table(given: object) -> FormerTable:
     TypeError, ValueError, OSError
         If there are no samples; the message says what was expected and what was given.
     """
-    if isinstance(given, str | os.PathLike | Result):
-        return _of_result(source_of(given, ARGUMENT).result, os.fspath(given) if _is_path(given) else None)
+    if isinstance(given, Result):
+        return _of_result(given, f"the result {given.label!r}")
+    if isinstance(given, str | os.PathLike):
+        return _of_result(source_of(given, ARGUMENT).result, f"the result {os.fsdecode(given)}")
     if isinstance(given, pd.DataFrame):
         return _of_columns({str(name): given[name].to_numpy() for name in given}, "a data frame")
     if isinstance(given, Mapping):
@@ -79,13 +82,8 @@ def read_table(given: object) -> FormerTable:
     )
 
 
-def _is_path(given: object) -> bool:
-    return isinstance(given, str | os.PathLike)
-
-
-def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
-    source = f"the result {os.fsdecode(path)}" if path else f"the result {result.label!r}"
-    weighted, equal = _weighted_samples(result), result._posterior
+def _of_result(result: Result, source: str) -> FormerTable:
+    weighted, equal = field_of(result, "nested_samples"), result._posterior
     frame = weighted if _is_weighted(weighted) and _has_all(weighted, result, equal) else equal
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(
@@ -100,20 +98,8 @@ def _of_result(result: Result, path: str | bytes | None) -> FormerTable:
 
 def priors_of(result: Result) -> PriorDict | None:
     """Priors of a result, None where it has none."""
-    # bilby raises where there are none.
-    try:
-        priors = result.priors
-    except ValueError:
-        return None
+    priors = field_of(result, "priors")
     return priors if isinstance(priors, PriorDict) else None
-
-
-def _weighted_samples(result: Result) -> Any:
-    # bilby raises if there are none.
-    try:
-        return result.nested_samples
-    except ValueError:
-        return None
 
 
 def _is_weighted(frame: object) -> bool:

@@ -76,7 +76,7 @@ class Settings:
     refinement_flows : tuple of callable
         See `rounds.Networks`.
     n_threads : int
-        A device of torch.
+        Threads of torch during training and sampling.
     check_point_delta_t : float
         Interval in seconds.
     plot_format : tuple of str

@@ -272,7 +272,7 @@ class Nbi(BilbySampler):
 
     @cached_property
     def _plugins(self) -> tuple[Plugin, ...]:
-        """Keywords that affect the numbers of the result."""
+        """Plugins that affect the numbers of the result."""
         return plugins_at_work(self._forward, self.kwargs)
 
     def _plots(self) -> LivePlots:

@@ -15,7 +15,7 @@ from importlib import resources
 from importlib.metadata import entry_points
 from typing import Any
 
-from nbi_sampler.core.config import SPELLING, SpellingConfig
+from nbi_sampler.core.config import SPELLING
 
 __all__ = ["NAMES", "nearest_of", "taken_elsewhere"]
 
@@ -50,7 +50,7 @@ def taken_elsewhere(names: Iterable[str]) -> set[str]:
     return found
 
 
-def nearest_of(name: str, valid: Iterable[str], rules: SpellingConfig = SPELLING) -> str | None:
+def nearest_of(name: str, valid: Iterable[str]) -> str | None:
     """Guess the valid name that was meant by another one, if there is one.
 
     Two names match if their spelling agrees except for a letter or two, case and separators, or if one has
@@ -67,7 +67,7 @@ def nearest_of(name: str, valid: Iterable[str], rules: SpellingConfig = SPELLING
     valid = sorted(valid)
     alike, nearest = max((_likeness(name, each), each) for each in valid)
     elsewhere = max(_likeness(name, each) for each in NAMES)
-    if alike >= (elsewhere if elsewhere >= rules.closer else rules.close):
+    if alike >= (elsewhere if elsewhere >= SPELLING.closer else SPELLING.close):
         return nearest
     return next((each for each in valid if _shortened(name, each)), None)
 

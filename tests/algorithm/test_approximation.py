@@ -69,7 +69,7 @@ def test_the_evidence_is_that_of_the_likelihood_however_good_the_approximation(p
 
 
 def test_half_of_the_posterior_that_the_approximation_lacks_is_not_lost():
-    """The mixture's share of the prior and its wide kernels reach it, and its weighted draws teach the next."""
+    """The mixture's share of the prior and its wide kernels reach it, and weighted draws teach the next."""
     problem, evidence = problem_with(allowed=lambda columns: columns["p0"] > 0.8, n_dim=2)
     state = run(problem, SnpeConfig(seed=3, n_effective=500, n_sims=1000), 3, Observer())
     found = log_evidence(state.final_log_weights)

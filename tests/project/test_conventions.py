@@ -54,6 +54,7 @@ ALLOWED = {
     "amortised/inference.py:MOST_[NS]*": "lengths of a printed summary",
     "amortised/original_nbi.py:REFUSED": "defaults of another package",
     "amortised/saving.py:FORMAT_VERSION": "version of a file format",
+    "amortised/training_checkpoint.py:FORMAT_VERSION": "version of a file format",
     "amortised/sequential.py:UNREACHED": "a target that is never reached",
     "amortised/sequential.py:NONE_AT_ALL": "a target that is reached at once",
     "forward/*:_NORMAL_MAD": "a constant of the normal law",

@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+# `test_packaging` runs the script of the demonstration, and knows its answer.
+RUN_HERE = [path for path in SCRIPTS if path.stem != "ogle_2008_blg_092"]
 PICTURES = ROOT / "docs" / "figures" / "gallery"
 FIGURES = sorted((ROOT / "examples" / "drawing").glob("*.py"))
 MOST_LINES = 100
@@ -34,7 +36,7 @@ def agg():
 # batman imports distutils; bilby imports pip, before or after it.
 @pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
 @pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", RUN_HERE, ids=lambda path: path.stem)
 def test_script_runs_and_leaves_its_pictures(script, agg, tmp_path, monkeypatch, capsys):
     """In an empty folder, as `python examples/NAME.py --quick` would: warnings are errors."""
     monkeypatch.chdir(tmp_path)

@@ -139,17 +139,22 @@ def test_example_starts_from_the_known_least_squares_fit(example):
 
 @pytest.mark.slow
 def test_example_finds_the_known_answer_and_leaves_its_files(example, tmp_path, monkeypatch, capsys):
+    """In an empty folder, as a rough fit: 100 effective samples know a mean to a tenth of its error."""
     import matplotlib
 
     matplotlib.use("Agg")
-    monkeypatch.setattr(example, "OUTDIR", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(example, "AMOUNT", example.ROUGH)
     example.main()
-    result = example.bilby.read_in_result(str(tmp_path / "ogle-2008-blg-092_result.json"))
+    folder = tmp_path / example.OUTDIR
+    result = example.bilby.read_in_result(str(folder / "ogle-2008-blg-092_result.json"))
     values, errors, _ = example.least_squares(*example.load()[:3])
     mean = result.posterior[list(example.PRIORS)].mean().to_numpy()
     assert np.all(np.abs(mean - values) < 0.5 * errors)
-    assert {path.suffix for path in tmp_path.iterdir()} >= {".json", ".png"}
-    assert len(list(tmp_path.glob("*.png"))) >= 2
+    assert {path.suffix for path in folder.iterdir()} >= {".json", ".png"}
+    pictures = list(folder.glob("*.png"))
+    assert len(pictures) >= 2
+    assert all(path.stat().st_size > 15_000 for path in pictures)
     assert "log evidence" in capsys.readouterr().out
 
 

@@ -25,7 +25,7 @@ def run(tmp_path_factory):
     """Run the sampler through bilby, quickly, and leave bilby's own switches as they were."""
 
     def run(likelihood, priors, **kwargs):
-        settings = dict(n_effective=300, n_sims=250, seed=1, print_method="none", resume=False, save=False)
+        settings = dict(n_effective=300, n_sims=600, seed=1, print_method="none", resume=False, save=False)
         settings |= {"outdir": str(tmp_path_factory.mktemp("run")), "training": {"n_epochs": 10}} | kwargs
         return bilby.run_sampler(likelihood, priors, sampler="nbi", **settings)
 

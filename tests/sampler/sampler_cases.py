@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from bilby.core.likelihood import Likelihood
 
-SIGMA = 0.1
+SIGMA = 0.4
 BOX = 10.0
 
 

@@ -170,7 +170,7 @@ def test_log_says_once_how_the_likelihood_is_called(run, line_problem, bilby_log
     run(*line_problem)
     (note,) = [r.getMessage() for r in bilby_log.records if r.getMessage().startswith("nbi: forward model")]
     assert "Gaussian, known sigma" in note
-    assert "device cpu, seed 1, 250 simulations a round" in note
+    assert "device cpu, seed 1, 600 simulations a round" in note
 
 
 @pytest.mark.posix

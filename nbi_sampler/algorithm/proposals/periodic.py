@@ -39,10 +39,10 @@ def remove_cut(z: Array, cut: Array) -> Array:
     return apply_cut(z, -cut)
 
 
-def thinnest_cut(
-    z: Array, weights: Array, periodic: NDArray[np.bool_], n_bins: int = MIXTURE.cut_bins
-) -> Array:
+def thinnest_cut(z: Array, weights: Array, periodic: NDArray[np.bool_]) -> Array:
     """Quantile of each periodic parameter at which the weighted draws are thinnest.
+
+    The cut is in the middle of the longest run of empty bins.
 
     Parameters
     ----------
@@ -51,15 +51,13 @@ def thinnest_cut(
     weights : ndarray, shape (n,)
         Weights that sum to 1.
     periodic : ndarray of bool, shape (n_dim,)
-    n_bins : int
-        Resolution. The cut is in the middle of the longest run of empty bins.
 
     Returns
     -------
     ndarray, shape (n_dim,)
         Zero for parameters that are not periodic.
     """
-    cut = np.zeros(len(periodic))
+    cut, n_bins = np.zeros(len(periodic)), MIXTURE.cut_bins
     for d in np.flatnonzero(periodic):
         mass, _ = np.histogram(ndtr(z[:, d]), bins=n_bins, range=(0.0, 1.0), weights=weights)
         smooth = mass + 0.5 * (np.roll(mass, 1) + np.roll(mass, -1))

@@ -161,15 +161,16 @@ class RefinementConfig:
     """Above this efficiency, the refinement also ends if a perfect fit would save less than this share of the
     result's draws. Seven of the eleven problems then need one fit less. The calls for an effective draw,
     summed over all problems, are 31.3 with and without this rule."""
-    smallest_gain: float = 1.04
-    most_stalls: int = 2
     lost_evidence: float = 10.0
     """Fall of the log evidence of a round at which the rounds end. Rounds of precessing black holes lost 50
     from the third on, with one effective draw each."""
+    smallest_gain: float = 1.04
+    most_stalls: int = 2
     few_rounds: int = 4
     patience: int = 3
     """Number of refinements with a smaller gain that ends the stage. If more than a few rounds' draws are
-    missing, ``patience`` times as many do, because a better proposal would save draws. Not measured."""
+    missing, ``patience`` times as many do, because a better proposal would save draws. On the eleven
+    problems, seed 1, there is never more than one such refinement in a row, so the last two do not act."""
     found_mass: float = 2.0
     """Increase of the evidence that counts as a gain, in errors. Without this rule gw_fast, seed 2, was 0.086
     too low (4.5 errors); with it, it is 0.024 too high (2.3)."""
@@ -186,9 +187,12 @@ class PoolingConfig:
     warm: float = 0.25
     expected: float = 0.3
     """Efficiencies from which batches count in the result: that of the best proposal before, and that of the
-    next proposal as all draws predict it. Neither was measured by itself."""
+    next proposal as all draws predict it. On the eleven problems, seed 1, any values of 0.13 to 0.34 and of
+    0.01 to 0.79 give the same digits, because each decision is the same. A first batch below the first number
+    is left out if a few draws dominate, as one of rosenbrock at 0.09."""
     lost: float = 0.5
-    """The result restarts if more draws reduce its effective sample size to less than this. Not measured."""
+    """The result restarts if more draws reduce its effective sample size to less than this. On the eleven
+    problems, seed 1, the ratio is never below 1.3, so the rule is a guard alone."""
     certain: float = 3.0
     """A batch with more evidence by this many errors replaces the result, which happens by chance once in
     700. gw_fast with 5,000 effective draws was 0.040 too low, and is now 0.009 too high (1.4 errors)."""
@@ -204,7 +208,7 @@ class PoolingConfig:
     holds: float = 0.5
     most_returns: int = 3
     """If the final draws have less than this share of the predicted efficiency, the run returns to the
-    refinement, at most so many times."""
+    refinement, at most so many times. On the eleven problems, seed 1, they have 0.99 of it and more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +219,8 @@ class KernelConfig:
     n_pool: int = 1500
     degrees: float = 4.0
     """Number of kernels; draws among which neighbours are found; degrees of freedom, whose tails bound the
-    weights. Not measured."""
+    weights. With 100 kernels, four problems take 2 % more calls for an effective draw (5.7 % on transit);
+    the other two numbers were not measured."""
     least_excess: float = 0.0
     """Kernels stand on the heaviest draws among those that weigh this many times the typical one; 0 means a
     weighted sample. With the heaviest draws and the unit cube, eggbox took 6 calls for an effective draw

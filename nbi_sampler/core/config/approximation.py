@@ -68,8 +68,8 @@ class ApproximationConfig:
 
 
 APPROXIMATION = ApproximationConfig()
-# Training of flows on states of walkers, and the flow. For the black hole, 29,000 draws from a learnt likelihood
-# gave this flow an efficiency of 0.06 to 0.07, one of 2 blocks of 64 had 0.003 to 0.03, one of 12 blocks 0.03, and a
-# spline flow 0.04.
+# Training of flows on states of walkers, and the flow. For the black hole, 29,000 draws from a learnt
+# likelihood gave this flow an efficiency of 0.06 to 0.07, one of 2 blocks of 64 had 0.003 to 0.03, one of 12
+# blocks 0.03, and a spline flow 0.04.
 TAUGHT_TRAINING = TrainingConfig(learning_rate=0.005, weight_decay=0.01, n_epochs=80, patience=10)
 TAUGHT_FLOW: Mapping[str, str | int] = {"type": "maf", "num_blocks": 8, "flow_hidden": 128}

@@ -48,7 +48,7 @@ def require_count(argument: str, value: object, minimum: int = 1) -> None:
     require(valid, argument, f"an integer of at least {minimum}", value)
 
 
-def require_counts(config: object, *names: str, minimum: int = 1) -> None:
-    """Raise ValueError unless all fields with these names are integers of at least ``minimum``."""
+def require_counts(config: object, *names: str) -> None:
+    """Raise ValueError unless all fields with these names are integers of at least 1."""
     for name in names:
-        require_count(name, getattr(config, name), minimum)
+        require_count(name, getattr(config, name))

@@ -9,9 +9,21 @@ from typing import Any
 from nbi_sampler.core.config.building import require, require_count, require_counts
 
 __all__ = [
-    *("FEATURES", "FIT", "AttentionConfig", "FeaturesConfig", "FitConfig", "GmmConfig", "ImageConfig"),
-    *("EnsembleConfig", "JoinedConfig"),
-    *("MafConfig", "MlpConfig", "NsfConfig", "PcaConfig", "SequenceConfig", "TrainingConfig"),
+    "FEATURES",
+    "FIT",
+    "AttentionConfig",
+    "EnsembleConfig",
+    "FeaturesConfig",
+    "FitConfig",
+    "GmmConfig",
+    "ImageConfig",
+    "JoinedConfig",
+    "MafConfig",
+    "MlpConfig",
+    "NsfConfig",
+    "PcaConfig",
+    "SequenceConfig",
+    "TrainingConfig",
 ]
 
 
@@ -72,7 +84,13 @@ class PcaConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MlpConfig:
-    """Perceptron on the whole data vector."""
+    """Perceptron on the whole data vector.
+
+    The size does not follow the number of simulations. Nats gained beyond these defaults, 10,000 simulations,
+    for gaussian_linear and slcp: flow and perceptron twice as wide -0.03, 0.02; a third hidden layer and 64
+    features in addition -0.12, 0.25; four affine layers -0.02, 0.02; splines -0.11, 0.11; batches of 128
+    instead of 256 -0.07, 0.07, and of 64 -0.07, -0.07. One seed; the standard errors are 0.05 to 0.07.
+    """
 
     dim_out: int = 32
     hidden: int = 128

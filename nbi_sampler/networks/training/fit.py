@@ -1,18 +1,19 @@
-"""Fit of a module to an objective by AdamW with a one-cycle schedule and early stopping; it keeps no state.
+"""Fit of a module to an objective by AdamW with a one-cycle schedule and early stopping.
 
 The objective yields the losses of an epoch and a validation value. This module does not depend on flows or
-data. On a GPU, steps are repeated as `captured` records them.
+data. On a GPU, steps are repeated as `captured` records them. A fit that was interrupted goes on from a state
+that `continued` describes.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from nbi_sampler.core.config import FIT, TrainingConfig
 from nbi_sampler.networks.training.captured import CapturedStep, gives_rows
+from nbi_sampler.networks.training.continued import FitState, Keeper, Learning, restore, state_of
 from nbi_sampler.networks.training.cuda_graph import Graph, GraphOn, cuda_graph
 from nbi_sampler.networks.training.one_vector import clear_gradients, one_vector
 
@@ -73,6 +75,7 @@ def fit(
     config: TrainingConfig,
     on_epoch: OnEpoch | None = None,
     graph_on: GraphOn = cuda_graph,
+    keeper: Keeper | None = None,
 ) -> TrainingInfo:
     """Train ``module`` in place, restore its best validation loss, and leave it in evaluation mode.
 
@@ -85,43 +88,50 @@ def fit(
         Called after every epoch with its number, training loss and validation loss.
     graph_on : callable, optional
         Returns the graph that captures steps on a device, or None if they are not captured.
+    keeper : Keeper, optional
+        Keeps the state of the fit, which goes on from what was kept.
     """
     start = time.perf_counter()
     graph = _graph(module, objective, config, graph_on)
     with one_vector(module) as parameters:
         steps = _Steps(module, objective, config, parameters, graph)
-        info = _train(steps, on_epoch)
-    if info.n_skipped:
-        n_tried = info.n_steps + info.n_skipped
-        logger.info("%d of %d training steps had no finite loss and were omitted", info.n_skipped, n_tried)
-    return replace(info, seconds=time.perf_counter() - start)
+        learning = _train(steps, on_epoch, keeper, start)
+    if learning.n_skipped:
+        n_tried = learning.n_steps + learning.n_skipped
+        logger.info(
+            "%d of %d training steps had no finite loss and were omitted", learning.n_skipped, n_tried
+        )
+    return TrainingInfo(
+        learning.best,
+        tuple(learning.training),
+        tuple(learning.validation),
+        learning.n_steps,
+        learning.n_skipped,
+        seconds=learning.seconds + time.perf_counter() - start,
+    )
 
 
-def _train(steps: _Steps, on_epoch: OnEpoch | None) -> TrainingInfo:
+def _train(steps: _Steps, on_epoch: OnEpoch | None, keeper: Keeper | None, start: float) -> Learning:
     module, config = steps.module, steps.config
-    best, best_state, n_stale, n_steps, n_skipped = math.inf, _snapshot(module), 0, 0, 0
-    training: list[float] = []
-    validation: list[float] = []
-    for epoch in range(config.n_epochs):
+    kept = None if keeper is None else keeper.kept()
+    learning = Learning.begun(module) if kept is None else steps.restored(kept)
+    while not learning.is_over(config):
         module.train()
         loss, n_taken, n_left_out = steps.epoch()
-        n_steps, n_skipped = n_steps + n_taken, n_skipped + n_left_out
+        learning.n_steps += n_taken
+        learning.n_skipped += n_left_out
         module.eval()
         with torch.no_grad():
             value = steps.objective.validation()
-        training.append(loss)
-        validation.append(value)
+        learning.add(module, loss, value)
         if on_epoch is not None:
-            on_epoch(epoch, training[-1], value)
-        if value < best - FIT.least_gain:
-            best, best_state, n_stale = value, _snapshot(module), 0
-        else:
-            n_stale += 1
-        if n_stale >= config.patience:
-            break
-    module.load_state_dict(best_state)
+            on_epoch(learning.n_epochs - 1, loss, value)
+        if keeper is not None:
+            seconds = learning.seconds + time.perf_counter() - start
+            keeper.keep(partial(steps.state, learning, seconds), learning.is_over(config))
+    module.load_state_dict(learning.best_state)
     module.eval()
-    return TrainingInfo(best, tuple(training), tuple(validation), n_steps, n_skipped, seconds=0.0)
+    return learning
 
 
 def _graph(
@@ -178,6 +188,20 @@ class _Steps:
         n_skipped += len(values) - len(losses)
         return _mean(total + sum(losses), n_taken), n_taken, n_skipped
 
+    def state(self, learning: Learning, seconds: float) -> FitState:
+        """State between two epochs; see `continued.state_of`."""
+        own = (self.module, self._parameters, self._optimiser)
+        return state_of(learning, *own, self._generator, seconds)
+
+    def restored(self, state: FitState) -> Learning:
+        """Go on from a state; see `continued.restore`."""
+        own = (self.module, self._parameters, self._optimiser)
+        return restore(state, *own, self._schedule, self._generator)
+
+    @property
+    def _generator(self) -> torch.Generator | None:
+        return getattr(self.objective, "generator", None)
+
     def _take(self, loss: Tensor) -> float | None:
         """Take the step of a loss and return its value; None if it is omitted."""
         clear_gradients(self._parameters)
@@ -220,7 +244,3 @@ def _optimiser(
         optimiser, config.learning_rate, total_steps=n_total, pct_start=max(FIT.warm_up, 2.0 / n_total)
     )
     return optimiser, schedule
-
-
-def _snapshot(module: nn.Module) -> dict[str, Tensor]:
-    return copy.deepcopy(module.state_dict())

@@ -158,9 +158,8 @@ def _tail(contents: Contents) -> Check:
     if math.isnan(k_hat):
         return Check("Tail of the weights", rounded(k_hat), expected, UNKNOWN, "weights")
     level = GOOD if k_hat <= RELIABILITY.heavy_tail else ALARM
-    n_zero = view.n_draws - len(view.log_weights)
     # The status also accepts a large k-hat if almost no mass is in the tail.
-    weights = summarise(np.append(view.log_weights, np.full(n_zero, -np.inf)))
+    weights = summarise(view.all_log_weights)
     if level == ALARM and weights.tail_excess <= negligible_excess(weights):
         level, expected = GOOD, f"{expected}; here it is above, but the tail holds almost no mass"
     return Check("Tail of the weights", rounded(k_hat, 2), expected, level, "weights")

@@ -84,7 +84,7 @@ class Contents:
 
     @property
     def evidence(self) -> Evidence:
-        """Number of likelihood calls according to the result; NaN if it is missing."""
+        """Evidence according to the result; NaN if it is missing."""
         try:
             return Evidence(float(self.result.log_evidence), float(self.result.log_evidence_err))
         except (TypeError, ValueError):

@@ -41,9 +41,10 @@ def show_differences(axis: Axes, low: float, high: float, width: float) -> None:
         axis.yaxis.set_major_formatter(lambda value, _: signed(round(value, 12)))
         return
     axis.set_yscale("symlog", linthresh=linear)
-    ends = _place(low, linear), _place(high, linear)
-    margin = MARGIN * (ends[1] - ends[0]) or 1.0
-    axis.set_ylim(_value(ends[0] - margin, linear), _value(ends[1] + margin, linear))
+    scale = axis.yaxis.get_transform()
+    ends = scale.transform([low, high])
+    margin = MARGIN * (ends[1] - ends[0])
+    axis.set_ylim(*scale.inverted().transform([ends[0] - margin, ends[1] + margin]))
     axis.yaxis.set_minor_locator(NullLocator())
     shown = ticks_of(low, high, linear)
     axis.set_yticks(shown, [signed(tick) for tick in shown])
@@ -67,14 +68,3 @@ def _powers(end: float, linear: float) -> list[float]:
     first, last = round(math.log10(linear)), math.floor(math.log10(end) + 1e-9)
     step = -(-(last - first + 1) // MOST_TICKS)
     return [10.0**power for power in range(last, first - 1, -step)][::-1]
-
-
-def _place(value: float, linear: float) -> float:
-    """Position on the axis, on which the linear part on each side of zero is as long as a decade."""
-    size = abs(value) / linear
-    return math.copysign(size if size <= 1.0 else 1.0 + math.log10(size), value)
-
-
-def _value(place: float, linear: float) -> float:
-    size = abs(place)
-    return math.copysign(linear * (size if size <= 1.0 else 10.0 ** (size - 1.0)), place)

@@ -131,8 +131,12 @@ class RunView:
     @property
     def k_hat(self) -> float:
         """See `pareto.pareto_k`."""
-        n_zero = self.n_draws - len(self.log_weights)
-        return pareto_k(np.concatenate([self.log_weights, np.full(n_zero, -np.inf)]))
+        return pareto_k(self.all_log_weights)
+
+    @property
+    def all_log_weights(self) -> Array:
+        """Log weights of all draws of the result, shape (n_draws,), in no particular order."""
+        return np.append(self.log_weights, np.full(self.n_draws - len(self.log_weights), -np.inf))
 
     @property
     def ess(self) -> float:
@@ -142,7 +146,7 @@ class RunView:
 
     @property
     def evidence(self) -> Evidence:
-        """Efficiency of the result: the mean over its batches, weighted by their numbers of draws."""
+        """Evidence of the result: the mean over its batches, weighted by their numbers of draws."""
         records, n_draws, ess = self.of_result, self.n_draws, self.ess
         values = [record.log_evidence + math.log(record.n_draws) for record in records]
         if not len(values) or not np.isfinite(np.max(values)) or ess == 0.0:

@@ -20,7 +20,6 @@ from bilby.core.utils import logger
 from nbi_sampler.amortised import Observation
 from nbi_sampler.core.config import SURVEY, nearest
 from nbi_sampler.core.guarded import in_own_settings
-from nbi_sampler.evaluation.parallel.dispatch import Dispatcher
 from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.names import check_names
@@ -28,7 +27,8 @@ from nbi_sampler.reports.progress import SurveyProgress
 from nbi_sampler.sampler.keywords import DEFAULTS, translate
 from nbi_sampler.sampler.problem import make_forward_model
 from nbi_sampler.sampler.survey.table import Survey, finished_targets, opened_table, stored
-from nbi_sampler.sampler.survey.target import Plan, Target, failure, infer_in_worker
+from nbi_sampler.sampler.survey.target import Plan, Target, failure
+from nbi_sampler.sampler.survey.workers import PackedTarget, TargetDispatcher
 from nbi_sampler.sampler.trained_model import check_priors, digest_of, estimator_of, observed_by
 from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.fingerprint import described, priors_described, versions
@@ -162,14 +162,10 @@ class _Survey:
         if pool is None:
             return ((target, self._plan.row(target)) for target in targets)
         pool.start()
-        plan = cloudpickle.dumps(self._plan)
-        digest = hashlib.sha256(plan).hexdigest()
-        dispatcher: Dispatcher[tuple[Target, bytes]] = Dispatcher(
-            pool, "survey", lambda packed: pool.call(infer_in_worker, digest, plan, packed[1])
-        )
-        return ((target, row) for (target, _), row in dispatcher.dispatch(self._packed(targets)))
+        dispatcher = TargetDispatcher(pool, self._plan)
+        return ((packed.target, row) for packed, row in dispatcher.dispatch(self._packed(targets)))
 
-    def _packed(self, targets: Iterator[Target]) -> Iterator[tuple[Target, bytes]]:
+    def _packed(self, targets: Iterator[Target]) -> Iterator[PackedTarget]:
         for target in targets:
             try:
                 packed = cloudpickle.dumps(target)
@@ -177,7 +173,7 @@ class _Survey:
             except Exception as error:
                 self._unfit.append({**target.known, **failure(error)})
             else:
-                yield target, packed
+                yield PackedTarget(target, packed)
 
     def _targets(self, likelihoods: Iterable[Any]) -> Iterator[Target]:
         seen = set()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from bilby.core.result import Result
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.importance.reliability import Status
+from nbi_sampler.sampler.survey.export import as_result, flat_table, write_table
 from nbi_sampler.storage.appendable_table import AppendableTable
 from nbi_sampler.storage.fingerprint import differences
 from nbi_sampler.storage.place import writing_to
@@ -24,7 +27,7 @@ Array = NDArray[np.float64]
 NAME_BYTES, STATUS_BYTES, MESSAGE_BYTES, DIGEST_BYTES = 100, 40, 500, 16
 _TEXTS = {"name": NAME_BYTES, "status": STATUS_BYTES, "message": MESSAGE_BYTES, "data": DIGEST_BYTES}
 _NUMBERS = ("log_evidence", "log_evidence_err", "ess", "efficiency", "k_hat", "p_value", "seconds")
-_ARRAYS = ("mean", "standard_deviation", "quantiles", "samples", "log_likelihood")
+_ARRAYS, _SAMPLES = ("mean", "standard_deviation", "quantiles"), ("samples", "log_likelihood")
 _COUNTS = ("index", "n_calls", "seed")
 
 
@@ -42,10 +45,10 @@ class Survey:
     mean, standard_deviation : ndarray, shape (n_targets, n_dim)
     quantiles : ndarray, shape (n_targets, n_dim, 5)
         Quantiles at the probabilities 0.025, 0.16, 0.5, 0.84 and 0.975.
-    samples : ndarray, shape (n_targets, n_samples, n_dim)
-        Samples of equal weight; NaN if there are none.
-    log_likelihood : ndarray, shape (n_targets, n_samples)
-        Log-likelihoods of the samples.
+    path : pathlib.Path
+        File of the samples, which are read when they are asked for.
+    rows : ndarray of int, shape (n_targets,)
+        Rows of the targets in it.
     """
 
     parameters: tuple[str, ...]
@@ -53,8 +56,8 @@ class Survey:
     mean: Array
     standard_deviation: Array
     quantiles: Array
-    samples: Array
-    log_likelihood: Array
+    path: Path
+    rows: NDArray[np.intp]
 
     @classmethod
     def read(cls, path: str | Path) -> Survey:
@@ -70,7 +73,8 @@ class Survey:
             names = table.read(columns=("name", "index"))
             rows = _latest(names["name"])
             rows = rows[np.argsort(names["index"][rows], kind="stable")]
-            data = table.read(rows)
+            known = [name for name in table.columns if name not in _SAMPLES]
+            data = table.read(rows, known)
         texts = {name: np.char.decode(data[name], "utf-8") for name in _TEXTS}
         frame = pd.DataFrame(
             {
@@ -79,13 +83,29 @@ class Survey:
             },
             index=pd.Index(texts["name"], name="target"),
         )
-        return cls(parameters, frame, **{name: data[name] for name in _ARRAYS})
+        return cls(parameters, frame, **{name: data[name] for name in _ARRAYS}, path=Path(path), rows=rows)
 
     def of(self, targets: Sequence[str]) -> Survey:
         """Select some of the targets by name, in this order."""
         rows = self.table.index.get_indexer(list(targets))
         arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
-        return Survey(self.parameters, self.table.iloc[rows], **arrays)
+        return Survey(self.parameters, self.table.iloc[rows], **arrays, path=self.path, rows=self.rows[rows])
+
+    @cached_property
+    def samples(self) -> Array:
+        """Samples of equal weight, shape (n_targets, n_samples, n_dim); NaN if there are none.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the file was removed or replaced.
+        """
+        return self._read("samples", slice(None))
+
+    @cached_property
+    def log_likelihood(self) -> Array:
+        """Log-likelihoods of the samples, shape (n_targets, n_samples); see `samples`."""
+        return self._read("log_likelihood", slice(None))
 
     def posterior(self, target: str) -> pd.DataFrame:
         """Samples of equal weight for one target, with a column ``log_likelihood``.
@@ -100,8 +120,58 @@ class Survey:
         KeyError
         """
         i = self.table.index.get_loc(target)
-        frame = pd.DataFrame(self.samples[i], columns=list(self.parameters))
-        return frame.assign(log_likelihood=self.log_likelihood[i]).dropna()
+        samples, log_likelihood = (self._read(name, slice(i, i + 1))[0] for name in _SAMPLES)
+        frame = pd.DataFrame(samples, columns=list(self.parameters))
+        return frame.assign(log_likelihood=log_likelihood).dropna()
+
+    def frame(self) -> pd.DataFrame:
+        """The whole survey as one flat table, one row for each target; see `export.flat_table`."""
+        return flat_table(self)
+
+    def write(self, path: str | Path) -> None:
+        """Write `frame` to a file that pandas and astropy read.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ends in ``.csv``; or in ``.ecsv``, ``.fits``, ``.vot`` or ``.xml``, which astropy writes.
+
+        Raises
+        ------
+        ValueError
+            For any other ending.
+        ModuleNotFoundError
+            If the format needs astropy, which is not installed.
+        """
+        write_table(self.frame(), path)
+
+    def result(self, target: str, priors: Mapping[str, Any] | None = None) -> Result:
+        """Result of bilby for one target, which can be saved and plotted.
+
+        Parameters
+        ----------
+        target : str
+            Name of the target.
+        priors : bilby.core.prior.PriorDict or dict, optional
+            Priors of the survey, for the result and its column ``log_prior``.
+
+        Raises
+        ------
+        KeyError
+        """
+        return as_result(self, target, priors)
+
+    def _read(self, column: str, targets: slice) -> Array:
+        """Read a column of some targets, after a check that the file still holds these."""
+        rows, names = self.rows[targets], self.table.index[targets]
+        with AppendableTable.open(self.path) as table:
+            is_same = len(table) > rows.max(initial=-1)
+            data = table.read(rows, ("name", column)) if is_same else {}
+        if not is_same or list(np.char.decode(data["name"], "utf-8")) != list(names):
+            raise ValueError(
+                f"path: expected the survey that was read from {self.path}, got another; read it again"
+            )
+        return np.asarray(data[column])
 
 
 def columns_of(n_dim: int, n_samples: int) -> dict[str, np.dtype[Any]]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
@@ -22,7 +21,6 @@ from nbi_sampler.algorithm.records import QUANTILES, Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.amortised import Estimator, Observation
 from nbi_sampler.core.randomness import stage_generator
-from nbi_sampler.evaluation.parallel.worker_process import remembered, turn
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.importance.weights import systematic_indices, weighted_quantiles
 from nbi_sampler.priors.space import ParameterSpace
@@ -31,7 +29,7 @@ from nbi_sampler.sampler.keywords import Settings, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem
 from nbi_sampler.sampler.trained_model import start_at
 
-__all__ = ["Plan", "Target", "failure", "infer_in_worker"]
+__all__ = ["Plan", "Target", "failure"]
 
 logger = logging.getLogger(__name__)
 
@@ -116,10 +114,3 @@ class Plan:
 def failure(error: BaseException) -> dict[str, Any]:
     """Status and message of a target that could not be inferred."""
     return {"status": Status.FAILED, "message": f"{type(error).__name__}: {error}"}
-
-
-def infer_in_worker(digest: str, plan: bytes, target: bytes) -> dict[str, Any]:
-    """Run one target in a process that has no plan, or has the plan with that digest; both are pickled."""
-    with turn:
-        row: dict[str, Any] = remembered(digest, plan).row(cloudpickle.loads(target))
-        return row

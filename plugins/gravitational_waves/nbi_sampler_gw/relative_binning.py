@@ -40,8 +40,9 @@ _OPTIONS = (
 )
 _POSITION = ("mass_1", "mass_2", "luminosity_distance", "theta_jn", "phase")
 _SPINS = ("a_1", "a_2", "tilt_1", "tilt_2", "phi_12", "phi_jl")
-# Change of the phase of the ratio in a bin, in radians. With 0.3 the difference to the likelihood of a precessing
-# binary with a signal-to-noise ratio of 21 has a deviation of 0.05 over its posterior; with 0.5 it has 0.15.
+# Change of the phase of the ratio in a bin, in radians. With 0.3 the difference to the likelihood of a binary
+# with precessing spins and a signal-to-noise ratio of 21 has a deviation of 0.05 over its posterior; with 0.5
+# it has 0.15.
 PHASE_IN_BIN = 0.5
 _POWERS = np.array([-5 / 3, -2 / 3, 1.0, 5 / 3, 7 / 3])[:, None]
 
@@ -84,7 +85,7 @@ class RelativeBinning:
 
     @staticmethod
     def is_possible(likelihood: Any) -> bool:
-        """True if the waveform is one of LALSimulation's, and neither time nor calibration is marginalised."""
+        """True if LALSimulation has the waveform, and neither time nor calibration is marginalised."""
         model = likelihood.waveform_generator.frequency_domain_source_model
         integrated = likelihood.time_marginalization or likelihood.calibration_marginalization
         return model in _AT_FREQUENCIES and not integrated

@@ -28,7 +28,7 @@ MARGINALISED = {
 
 
 def near(priors, n=40, width=0.1, seed=1):
-    """Columns of draws that a tenth of the prior's width scatters about its medians; the first is the middle."""
+    """Columns of draws near the medians of the priors; the first is at the medians."""
     space = ParameterSpace(priors)
     z = width * np.random.default_rng(seed).normal(size=(n, space.n_dim))
     z[0] = 0.0
@@ -47,9 +47,14 @@ def agree(likelihood, columns, within):
     np.testing.assert_allclose(difference - np.median(difference), 0.0, atol=within)
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """File in which bilby keeps its integrals over the distance."""
+    return str(tmp_path_factory.mktemp("table") / "table.npz")
+
+
 @pytest.mark.parametrize("integrated", MARGINALISED.values(), ids=MARGINALISED)
-def test_differences_in_log_likelihood_are_those_of_bilby(detectors, integrated, tmp_path):
-    table = str(tmp_path / "table.npz")
+def test_differences_in_log_likelihood_are_those_of_bilby(detectors, integrated, table):
     likelihood, priors = make(detectors, distance_marginalization_lookup_table=table, **integrated)
     agree(likelihood, near(priors)[1], within=0.2)
 

@@ -38,9 +38,8 @@ class Problem:
     name : str
         Name in the registry.
     likelihood : bilby.Likelihood
-        Priors of the sampled and fixed parameters.
     priors : PriorDict
-        Likelihood of the sampled and fixed parameters.
+        Priors of the sampled and fixed parameters.
     truth : dict or None
         Parameters of the simulated data, if there are data.
     log_evidence, log_evidence_err : float
