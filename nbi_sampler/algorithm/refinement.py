@@ -107,7 +107,9 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     if not approximate:
         return fit_to_weights(target, space, fitting)
     highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
-    start = state.best.proposal if state.best and target.exponent == 1.0 else None
+    start = None
+    if target.exponent == 1.0:
+        start = state.best.proposal if state.best else state.history.proposals[-1]
     proposal, trainings, expected = approximate_proposal(
         problem.evaluator, target, start, highest, fitting, step.observer
     )

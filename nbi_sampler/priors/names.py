@@ -35,20 +35,15 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def named_columns(theta: Array, names: Sequence[str], fixed: Mapping[str, float]) -> dict[str, Array]:
-    """Columns of theta, shape (n, n_dim), and fixed values by name, as copies of shape (n,).
-
-    The columns come first: bilby gives constraints the shape of the first value, and ``bilby.gw`` makes fixed
-    values scalars again.
+    """Fixed values and columns of theta, shape (n, n_dim), by name, as copies of shape (n,).
 
     Examples
     --------
     >>> named_columns(np.array([[1.0], [2.0]]), ["a"], {"b": 0.5})
-    {'a': array([1., 2.]), 'b': array([0.5, 0.5])}
+    {'b': array([0.5, 0.5]), 'a': array([1., 2.])}
     """
-    columns = {name: theta[:, i].copy() for i, name in enumerate(names)}
-    return columns | {
-        name: np.full(len(theta), value) for name, value in fixed.items() if name not in columns
-    }
+    columns = {name: np.full(len(theta), value) for name, value in fixed.items()}
+    return columns | {name: theta[:, i].copy() for i, name in enumerate(names)}
 
 
 def named_row(theta_row: Array, names: Sequence[str], fixed: Mapping[str, float]) -> dict[str, float]:

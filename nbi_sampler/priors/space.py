@@ -276,8 +276,11 @@ class ParameterSpace:
         return {k: theta[:, self._index[k]] if k in self._index else self.fixed[k] for k in required}
 
     def _constraints_at_once(self, theta: np.ndarray) -> np.ndarray:
+        # bilby takes the shape from the first value, and bilby.gw makes fixed values scalars again.
+        columns = self.columns(theta)
+        columns = {name: columns[name] for name in (*self.names, *self.fixed)}
         with users_settings(), np.errstate(all="ignore"):
-            allowed = np.asarray(self._priors.evaluate_constraints(self.columns(theta)), dtype=bool)
+            allowed = np.asarray(self._priors.evaluate_constraints(columns), dtype=bool)
         if allowed.shape != (len(theta),):
             raise ValueError(f"constraints gave shape {allowed.shape} for {len(theta)} points")
         return allowed

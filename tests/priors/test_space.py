@@ -143,6 +143,20 @@ def test_decreasing_rescale_is_inverted():
     np.testing.assert_allclose(space.to_z(space.to_theta(z)), z, atol=1e-9)
 
 
+def test_constraints_are_evaluated_at_once_beside_fixed_values():
+    """Conversions of bilby.gw put scalars in the place of columns of fixed values."""
+
+    def convert(sample):
+        return {**sample, "fixed": 2.0, "sum": sample["x"] + sample["y"]}
+
+    priors = {name: bp.Uniform(0, 1) for name in "xy"}
+    priors |= {"fixed": bp.DeltaFunction(2.0), "sum": bp.Constraint(0, 1)}
+    space = ParameterSpace(bp.PriorDict(priors, conversion_function=convert))
+    assert space.constraints_at_once
+    theta = space.to_theta(_normal(200, 2))
+    np.testing.assert_array_equal(space.satisfies_constraints(theta), theta.sum(1) < 1.0)
+
+
 def test_names_fixed_periodic_columns_and_row():
     priors = bp.PriorDict({
         "d": bp.DeltaFunction(2.0), "x": bp.Uniform(0, 1, boundary="periodic"), "n": 4,

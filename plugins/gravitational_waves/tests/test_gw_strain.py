@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from bilby.core.prior import Sine, Uniform
-from gw_cases import TIME, TRUTH, generator, make
+from gw_cases import TIME, TRUTH, distance_table, generator, make
 from nbi_sampler_gw import forward_model
 from nbi_sampler_gw.responses import MultibandResponse
 from scipy.special import logsumexp
@@ -125,26 +125,6 @@ def curves(detectors, folder):
             files[detector.name], frequencies, draws, correction_type="data"
         )
     return files
-
-
-def distance_table():
-    """Bilby's table for the marginalisation over distance and phase, coarser than its own, in a second."""
-    prior = bilby.gw.prior.UniformSourceFrame(2000, 12000, name="luminosity_distance")
-    distances = np.linspace(2000, 12000, int(1e4))
-    density = np.array([prior.prob(distance) for distance in distances])
-    reference = prior.rescale(0.5)
-    scaling = reference / distances[50::100]
-    prior_mass = density[50::100] / density[50::100].sum()
-    linear = bilby.gw.utils.ln_i0(np.outer(np.logspace(-5, 10, 800), scaling))
-    quadratic = np.outer(np.logspace(-5, 10, 400), scaling**2) / 2
-    table = np.array([logsumexp(linear - each, b=prior_mass, axis=1) for each in quadratic])
-    return dict(
-        distance_array=distances,
-        prior_array=density,
-        lookup_table=table,
-        reference_distance=reference,
-        phase_marginalization=True,
-    )
 
 
 def test_a_draw_has_the_same_nuisances_in_every_process(detectors):
