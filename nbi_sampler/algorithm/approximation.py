@@ -24,9 +24,11 @@ from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import APPROXIMATION, TAUGHT_FLOW, TAUGHT_TRAINING
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.evaluation.evaluator import Evaluator
+from nbi_sampler.forward import ForwardModel
 from nbi_sampler.importance.weights import efficiency, normalised_weights, systematic_indices
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.training.fit import TrainingInfo
+from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["Approximation", "approximate_proposal", "has_approximation"]
 
@@ -35,9 +37,8 @@ logger = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 
-def has_approximation(evaluator: Evaluator) -> bool:
+def has_approximation(space: ParameterSpace, forward: ForwardModel | None) -> bool:
     """True if walkers can follow an approximate likelihood, in enough dimensions for this to pay."""
-    space, forward = evaluator.space, evaluator.forward
     if forward is None or space.discrete or space.n_dim < APPROXIMATION.fewest_dimensions:
         return False
     return forward.has_approximation

@@ -95,7 +95,7 @@ def refine(step: Step) -> tuple[State, str]:
 def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     state, problem = step.state, step.problem
     space = problem.evaluator.space
-    approximate = has_approximation(problem.evaluator)
+    approximate = has_approximation(space, problem.evaluator.forward)
     located = state.count("rounds") > 0 or not state.count("prior")
     located = located or (approximate and state.count("refinement") > 0)
     target = choose_target(state.history, space.n_dim, located)

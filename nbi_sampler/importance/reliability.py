@@ -232,6 +232,12 @@ def contradicting_evidence(
     return None
 
 
+PLACED = (
+    "modes were found by walkers in an approximation of the likelihood: a mode that they missed is missed "
+    "without a trace, so compare runs of other seeds"
+)
+
+
 def judge(
     weights: WeightSummary,
     n_effective: float,
@@ -240,6 +246,7 @@ def judge(
     *,
     n_distinct: int | None = None,
     likelihood_only: bool = False,
+    explored: bool = False,
     misfit: str | None = None,
     n_prior: int = 0,
     n_equal: int = 0,
@@ -264,6 +271,8 @@ def judge(
     likelihood_only : bool
         True if the run had no simulations to find modes with. The message then says what may be missed, even
         if the status is "ok".
+    explored : bool
+        True if walkers in an approximation of the likelihood found the modes of such a run.
     misfit : str, optional
         Description of the evidence that the model does not fit the data.
     n_prior : int
@@ -284,7 +293,7 @@ def judge(
     if n_distinct is not None:
         found += f"; the posterior has {n_rows:,} rows, {n_distinct:,} of them distinct"
     also = f"; {misfit}" if misfit else ""
-    assumed = f"; {may_be_missed(n_prior)}" if likelihood_only else ""
+    assumed = f"; {PLACED}" if explored else f"; {may_be_missed(n_prior)}" if likelihood_only else ""
     lacking = f"; {may_be_lacking(n_defending)}" if n_defending else ""
     said: dict[Status, str] = {Status.OK: found + assumed + lacking}
     if misfit is not None:

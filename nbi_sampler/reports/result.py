@@ -14,6 +14,7 @@ from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
 from nbi_sampler import __version__
+from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.former_samples import n_drawn_from_prior
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.mode_search import began_with_samples
@@ -158,7 +159,8 @@ def finished_run(
     findings = find(state, forward, space, priors, config.seed)
     n_distinct = len(np.unique(rows))
     n_equal = 0 if is_constant else _n_equal(state, draws)
-    verdict = _verdict(state, config, draws, weights, n_distinct, findings, n_equal)
+    explored = state.count("prior") > 0 and config.refine and has_approximation(space, forward)
+    verdict = _verdict(state, config, draws, weights, n_distinct, findings, n_equal, explored)
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws.batches if id(each) not in trained_on) or draws.batches[-1:]
     own = {
@@ -244,6 +246,7 @@ def _verdict(
     n_distinct: int,
     findings: Findings,
     n_equal: int,
+    explored: bool,
 ) -> Verdict:
     batches = [record.log_evidence for record in state.records]
     all_draws = log_evidence(state.history.log_weights) if state.history.batches else None
@@ -255,6 +258,7 @@ def _verdict(
         contradicting_evidence(draws.evidence, batches, all_draws),
         n_distinct=n_distinct,
         likelihood_only=likelihood_only,
+        explored=explored,
         n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
         n_equal=n_equal if likelihood_only else 0,

@@ -53,7 +53,7 @@ def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, l
         first = f", first draws from model {beginning.digest}, p-value {beginning.p_value:.2g}"
     elif beginning is not None:
         first = f", first draws from a fit to {len(beginning.z):,} former samples ({beginning.digest})"
-    elif config.refine and has_approximation(problem.evaluator):
+    elif config.refine and has_approximation(problem.evaluator.space, problem.evaluator.forward):
         first = ", an approximation of the likelihood is explored first"
     log.info(
         f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"

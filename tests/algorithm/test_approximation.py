@@ -123,13 +123,15 @@ def test_points_outside_the_prior_have_no_likelihood():
 class TestWhereItIsUsed:
     def test_with_an_approximation_in_enough_dimensions(self, monkeypatch):
         evaluator = problem_with()[0].evaluator
-        assert has_approximation(evaluator)
+        space, forward = evaluator.space, evaluator.forward
+        assert has_approximation(space, forward)
         monkeypatch.setattr(module, "APPROXIMATION", replace(SMALL, fewest_dimensions=4))
-        assert not has_approximation(evaluator)
+        assert not has_approximation(space, forward)
 
     def test_not_without_a_forward_model_or_an_approximation(self):
-        assert not has_approximation(toys.likelihood_only(lambda theta: -np.sum(theta**2), 2).evaluator)
-        assert not has_approximation(toys.linear_gaussian(3)[0].evaluator)
+        evaluator = toys.linear_gaussian(3)[0].evaluator
+        assert not has_approximation(evaluator.space, None)
+        assert not has_approximation(evaluator.space, evaluator.forward)
 
     def test_a_model_without_one_says_what_to_call(self):
         forward = toys.linear_gaussian(3)[0].evaluator.forward

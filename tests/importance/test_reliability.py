@@ -52,6 +52,8 @@ def test_a_contradiction_outranks_healthy_weights():
     found = judge(weights, 1000, 5000, n_distinct=1700).message
     assert found.endswith("; the posterior has 5,000 rows, 1,700 of them distinct")
     assert "other seeds" in judge(weights, 1000, 5000, likelihood_only=True).message
+    explored = judge(weights, 1000, 5000, likelihood_only=True, explored=True).message
+    assert "approximation of the likelihood" in explored and "alone" not in explored
     verdict = judge(weights, 1000, 5000, contradiction=-3.0)
     assert verdict.status == "missing mass"
     assert "-3.00" in verdict.message and "n_sims" in verdict.message
