@@ -27,7 +27,7 @@ from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.core.config import REFINEMENT
+from nbi_sampler.core.config import APPROXIMATION, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -84,7 +84,11 @@ def refine(step: Step) -> tuple[State, str]:
         return state, "outrun by a few draws"
     if to_search and info.exponent == 1.0:
         return state, "tempering done"
-    if not to_search and (latest.record.efficiency >= REFINEMENT.converged or _is_good_enough(step, state)):
+    enough = REFINEMENT.converged
+    if info.expected is not None:
+        # Another exploration would take minutes, and draws from this proposal take seconds.
+        enough = min(enough, APPROXIMATION.holds * info.expected)
+    if not to_search and (latest.record.efficiency >= enough or _is_good_enough(step, state)):
         return state, "converged"
     if has_stalled(state.n_stalls, missing, step.n_sims):
         with step.threads():

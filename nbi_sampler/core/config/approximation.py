@@ -61,6 +61,9 @@ class ApproximationConfig:
     good: float = 0.35
     most_fits: int = 4
     """Efficiency in the approximation that suffices, and most fits on the way there."""
+    holds: float = 0.5
+    """Share of this efficiency that the draws of the likelihood have to reach for the refinement to end. A
+    black hole with a signal-to-noise ratio of 10 has 0.25 of 0.42 expected. Not measured by itself."""
     share: tuple[float, float] = (0.05, 0.95)
     """Limits to the share of this proposal beside the one for weighted draws. Not measured."""
 
