@@ -108,7 +108,8 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
         target = target.joined(former.shifted(offset), state.history)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
-    if not approximate:
+    # If draws from the explored approximation are no good, the weighted ones lead on by themselves.
+    if not approximate or (target.exponent < 1.0 and state.count("refinement")):
         return fit_to_weights(target, space, fitting)
     highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
     start = None

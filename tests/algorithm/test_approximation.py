@@ -36,8 +36,11 @@ def small(monkeypatch):
     monkeypatch.setattr(module, "TAUGHT_FLOW", {"type": "maf", "num_blocks": 2, "flow_hidden": 32})
 
 
-def problem_with(power=1.0, allowed=None, n_dim=3):
-    """A problem of known evidence, whose approximation is a power of the likelihood where it is allowed."""
+def problem_with(power=1.0, allowed=None, n_dim=3, offset=0.0):
+    """A problem of known evidence, whose approximation is a power of the likelihood where it is allowed.
+
+    The approximation is off by ``offset`` in the first parameter.
+    """
     problem, evidence = toys.linear_gaussian(n_dim)
     forward, space = problem.evaluator.forward, problem.evaluator.space
 
@@ -45,6 +48,7 @@ def problem_with(power=1.0, allowed=None, n_dim=3):
         assert set(about) >= set(space.names)
 
         def of_draws(columns):
+            columns = columns | {"p0": columns["p0"] + offset}
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             predictions = np.array([forward.simulate(row) for row in rows])
             values = power * forward.log_likelihood(predictions, columns) + 100.0
@@ -72,6 +76,14 @@ def test_half_of_the_posterior_that_the_approximation_lacks_is_not_lost():
     """The mixture's share of the prior and its wide kernels reach it, and weighted draws teach the next."""
     problem, evidence = problem_with(allowed=lambda columns: columns["p0"] > 0.8, n_dim=2)
     state = run(problem, SnpeConfig(seed=3, n_effective=500, n_sims=1000), 3, Observer())
+    found = log_evidence(state.final_log_weights)
+    assert found.log_evidence == pytest.approx(evidence, abs=4 * found.error)
+
+
+def test_a_wrong_approximation_costs_draws_and_not_the_evidence():
+    """Its posterior is twelve deviations from the true one."""
+    problem, evidence = problem_with(offset=1.5, n_dim=2)
+    state = run(problem, SnpeConfig(seed=4, n_effective=500, n_sims=1000), 4, Observer())
     found = log_evidence(state.final_log_weights)
     assert found.log_evidence == pytest.approx(evidence, abs=4 * found.error)
 
