@@ -69,7 +69,7 @@ def test_every_observer_is_told_of_every_event_in_order():
     events = [event for event in vars(Observer) if not event.startswith("_")]
     arguments = {"training_started": ("rounds",), "drawing_started": ("rounds", 5), "drawn": (5,)}
     arguments |= {"round_finished": (record(), 1.0), "state_changed": (None,)}
-    arguments |= {"epoch_finished": (0, 0.1, 0.2), "simulations_drawn": ("rounds", None)}
+    arguments |= {"epoch_finished": (0, 0.1, 0.2), "simulations_drawn": ("rounds", None), "walked": (0.5,)}
     observers = Observers(Teller("first"), Teller("second"))
     for event in events:
         getattr(observers, event)(*arguments[event])

@@ -223,3 +223,17 @@ def test_silence_is_silent(clock, terminal, print_method):
     progress.close()
     assert lines == []
     assert terminal.getvalue() == ""
+
+
+def test_walkers_are_named_and_their_time_is_not_taken_for_that_of_epochs(clock):
+    lines = []
+    progress = RunProgress("interval-60", 2000, lines.append, n_epochs=40)
+    batch(progress, phase="prior", n_draws=2000, effective=0.0)
+    progress.training_started("refinement")
+    clock[0] += 61
+    progress.walked(0.125)
+    clock[0] += 100
+    progress.epoch_finished(0, 1.0, 1.0)
+    assert "exploring an approximate likelihood, at its power 0.12" in lines[0]
+    assert "training, epoch 1 of 40 at most" in lines[1]
+    assert all("left is known after the first fit" in line for line in lines)
