@@ -83,9 +83,9 @@ class Approximation:
 
     def explored(self, rng: np.random.Generator, observer: Observer) -> tuple[Approximation, Target]:
         """States of walkers from the prior to the posterior, and the approximation about the highest."""
-        space, last = self._evaluator.space, APPROXIMATION.flattened
-        n, n_steps, n_steps_at_end = self._scaled("n_walkers", "n_steps", "n_steps_at_end")
-        approximation, z = self, rng.normal(size=(n, space.n_dim))
+        settings, space = APPROXIMATION, self._evaluator.space
+        last, n_steps = settings.flattened, self._scaled(settings.n_steps)
+        approximation, z = self, rng.normal(size=(self._scaled(settings.n_walkers), space.n_dim))
         walkers = Walkers(z, approximation(z), space.periodic)
         while walkers.power < last:
             walkers = walkers.at_next_power(last, rng)
@@ -93,11 +93,11 @@ class Approximation:
             observer.walked(walkers.power)
             logger.debug("power %.3f, log L %.1f", walkers.power, walkers.log_likelihood.mean())
             better = approximation.about(walkers.z[walkers.log_likelihood.argmax()])
-            if better.height > approximation.height + APPROXIMATION.least_gain:
+            if better.height > approximation.height + settings.least_gain:
                 approximation = better
                 walkers = replace(walkers, log_likelihood=approximation(walkers.z))
-        states = list(walkers.moved(approximation, n_steps_at_end, rng))
-        return approximation, _taught(states[:: -max(len(states) // APPROXIMATION.n_kept, 1)])
+        states = list(walkers.moved(approximation, self._scaled(settings.n_steps_at_end), rng))
+        return approximation, _taught(states[:: -max(len(states) // settings.n_kept, 1)])
 
     def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> tuple[float, Target]:
         """Efficiency of a proposal for the flattened approximation, and walkers that start from its draws.
@@ -105,24 +105,24 @@ class Approximation:
         There are as many draws as the number of walkers requires, within limits. A few steps separate walkers
         that start from one draw of large weight.
         """
-        n, most, n_taught = self._scaled("n_draws", "most_draws", "n_taught")
-        last = APPROXIMATION.flattened
+        settings, last = APPROXIMATION, APPROXIMATION.flattened
+        n, n_taught = self._scaled(settings.n_draws), self._scaled(settings.n_taught)
         z = proposal.sample(n, rng)
         log_target = last * self(z)
         reached = efficiency(log_target - proposal.log_ratio(z))
-        missing = min(n_taught / max(reached, 1.0 / n), most) - n
+        missing = min(n_taught / max(reached, 1.0 / n), self._scaled(settings.most_draws)) - n
         if missing > 0:
             more = proposal.sample(int(missing), rng)
             z, log_target = np.concatenate([z, more]), np.concatenate([log_target, last * self(more)])
         log_weights = log_target - proposal.log_ratio(z)
         rows = systematic_indices(normalised_weights(log_weights), n_taught, rng)
         start = Walkers(z[rows], log_target[rows] / last, self._evaluator.space.periodic, last)
-        *_, walkers = start.moved(self, APPROXIMATION.n_steps_apart, rng)
+        *_, walkers = start.moved(self, settings.n_steps_apart, rng)
         logger.debug("efficiency %.3f in the approximation, %d draws", reached, len(z))
         return reached, replace(_taught([walkers]), members=proposal.members)
 
-    def _scaled(self, *names: str) -> tuple[int, ...]:
-        return tuple(APPROXIMATION.scaled(name, self._evaluator.space.n_dim) for name in names)
+    def _scaled(self, number: int) -> int:
+        return APPROXIMATION.scaled(number, self._evaluator.space.n_dim)
 
 
 def _taught(states: Sequence[Walkers]) -> Target:
@@ -172,13 +172,14 @@ def approximate_proposal(
         approximation, taught = approximation.explored(fitting.rng, observer)
         proposal, trainings = MixtureFit(taught, periodic, larger).proposal()
     reached, taught = approximation.drawn(proposal, fitting.rng)
-    n_fits = 0
-    while reached < APPROXIMATION.good and n_fits < APPROXIMATION.most_fits:
+    for _ in range(APPROXIMATION.most_fits):
+        if reached >= APPROXIMATION.good:
+            break
         refitted, more = MixtureFit(taught, periodic, larger).proposal()
         now, taught = approximation.drawn(refitted, fitting.rng)
         if now > reached:
             reached, proposal = now, refitted
-        trainings, n_fits = (*trainings, *more), n_fits + 1
+        trainings += more
     if target.exponent < 1.0:
         return proposal, trainings, reached
     usual, _ = MixtureFit(target, periodic, fitting).proposal(with_flow=False)

@@ -140,9 +140,9 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
             return state, "nothing finite"
     if state.records[-1].efficiency >= REFINEMENT.converged:
         return replace(state, best=Best(prior, state.records[-1])), "efficient"
-    if evaluator.forward is None or approximate:
-        return state, "likelihood only" if evaluator.forward is None else "approximated"
-    return state, "simulated"
+    if evaluator.forward is None:
+        return state, "likelihood only"
+    return state, "approximated" if approximate else "simulated"
 
 
 def evenly_spread(n: int, rng: np.random.Generator, n_dim: int) -> NDArray[np.float64]:

@@ -100,16 +100,16 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     state, problem = step.state, step.problem
     space = problem.evaluator.space
     approximate = has_approximation(space, problem.evaluator.forward)
-    located = state.count("rounds") > 0 or not state.count("prior")
-    located = located or (approximate and state.count("refinement") > 0)
-    target = choose_target(state.history, space.n_dim, located)
+    located = not state.count("prior") or state.count("rounds") > 0
+    refined = approximate and state.count("refinement") > 0
+    target = choose_target(state.history, space.n_dim, located or refined)
     former, offset = problem.start, state.former_offset
     if isinstance(former, FormerSamples) and offset is not None and target.exponent == 1.0:
         target = target.joined(former.shifted(offset), state.history)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     # If draws from the explored approximation are no good, the weighted ones lead on by themselves.
-    if not approximate or (target.exponent < 1.0 and state.count("refinement")):
+    if not approximate or (target.exponent < 1.0 and refined):
         return fit_to_weights(target, space, fitting)
     highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
     start = None

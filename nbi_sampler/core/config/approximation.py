@@ -67,9 +67,9 @@ class ApproximationConfig:
     share: tuple[float, float] = (0.05, 0.95)
     """Limits to the share of this proposal beside the one for weighted draws. Not measured."""
 
-    def scaled(self, name: str, n_dim: int) -> int:
+    def scaled(self, number: int, n_dim: int) -> int:
         """A number of walkers, steps or draws for a problem with ``n_dim`` dimensions."""
-        return round(getattr(self, name) * min(n_dim / self.full_dimensions, 1.0))
+        return round(number * min(n_dim / self.full_dimensions, 1.0))
 
 
 APPROXIMATION = ApproximationConfig()

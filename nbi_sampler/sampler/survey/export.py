@@ -12,6 +12,7 @@ from bilby.core.prior import PriorDict
 from bilby.core.result import Result
 
 from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.reports.meta_data import portable
 from nbi_sampler.storage.place import writing_to
 
 if TYPE_CHECKING:
@@ -40,14 +41,9 @@ def flat_table(survey: Survey) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table in the format that the ending of its path names; a former file is replaced.
+    """Write a table in the format that the ending of its path names; errors as those of `Survey.write`.
 
-    Raises
-    ------
-    ValueError
-        For any other ending.
-    ModuleNotFoundError
-        If the format needs astropy, which is not installed.
+    A former file is replaced.
     """
     path = Path(path)
     if path.suffix not in ENDINGS:
@@ -90,7 +86,7 @@ def as_result(
         log_evidence_err=float(row.log_evidence_err),
         num_likelihood_evaluations=int(row.n_calls),
         sampling_time=float(row.seconds),
-        meta_data={"nbi": {name: _value(value) for name, value in row.items()}},
+        meta_data={"nbi": portable(row.to_dict())},
     )
 
 
@@ -98,7 +94,3 @@ def _plain(column: Any) -> np.ndarray[Any, Any]:
     """Column of numbers, or of text of a fixed length."""
     values = np.asarray(column)
     return values if values.dtype.kind in "iuf" else np.asarray([str(value) for value in column])
-
-
-def _value(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
