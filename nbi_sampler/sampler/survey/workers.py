@@ -20,20 +20,32 @@ __all__ = ["PackedTarget", "TargetDispatcher", "infer_in_worker"]
 _plans: dict[str, Plan] = {}
 
 
-@dataclass(frozen=True)
+@dataclass
 class PackedTarget:
-    """A target and its pickle, which goes to a process."""
+    """A target and its pickle, which goes to a process.
+
+    Attributes
+    ----------
+    target : Target
+    pickled : bytes
+    is_returned : bool
+        True if a process without the plan has returned it.
+    n_plans : int
+        Number of plans that had been sent when the target was sent last.
+    """
 
     target: Target
     pickled: bytes
-    with_plan: bool = False
+    is_returned: bool = False
+    n_plans: int = 0
 
 
 class TargetDispatcher(Dispatcher[PackedTarget]):
     """Infer targets in a pool.
 
     The plan contains the trained networks, which are thousands of times larger than a light curve. It goes
-    with the first targets, and with those that a process without the plan has returned.
+    with the first targets, and with one that a process without the plan has returned. Targets that come back
+    beside it, because they were on the way already, go again without the plan.
 
     Parameters
     ----------
@@ -46,17 +58,20 @@ class TargetDispatcher(Dispatcher[PackedTarget]):
         super().__init__(pool, "survey", self._sent)
         self._plan = cloudpickle.dumps(plan)
         self._digest = hashlib.sha256(self._plan).hexdigest()
-        self._n_sent = 0
+        self._n_sent = self._n_plans = 0
 
     def _sent(self, packed: PackedTarget) -> Future[Any]:
-        with_plan = packed.with_plan or self._n_sent < self.pool.n_workers
+        is_lacking = packed.is_returned and packed.n_plans == self._n_plans
+        with_plan = is_lacking or self._n_sent < self.pool.n_workers
         self._n_sent += 1
+        self._n_plans += with_plan
+        packed.n_plans = self._n_plans
         return self.pool.call(
             infer_in_worker, self._digest, self._plan if with_plan else None, packed.pickled
         )
 
     def _unanswered(self, item: PackedTarget, result: Any) -> PackedTarget | None:
-        return replace(item, with_plan=True) if result is None else None
+        return replace(item, is_returned=True) if result is None else None
 
 
 def infer_in_worker(digest: str, plan: bytes | None, target: bytes) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,11 +29,14 @@ def assert_same(first, second):
 
 
 class Forgetful(ThreadPoolExecutor):
-    """One worker that notes how many bytes of networks it gets, and is replaced after some targets."""
+    """One worker that notes how many bytes of networks it gets, and is replaced after some targets.
 
-    def __init__(self, lifetime):
+    It takes ``pause`` seconds to be replaced. In this time, it is sent the next target.
+    """
+
+    def __init__(self, lifetime, pause):
         super().__init__(1)
-        self.lifetime, self.n_targets, self.sizes = lifetime, 0, []
+        self.lifetime, self.pause, self.n_targets, self.sizes = lifetime, pause, 0, []
 
     def submit(self, function, *arguments):
         self.sizes.append(len(arguments[1] or b""))
@@ -40,15 +44,20 @@ class Forgetful(ThreadPoolExecutor):
 
     def call(self, function, *arguments):
         if self.n_targets % self.lifetime == 0:
+            time.sleep(self.pause)
             workers._plans.clear()
         found = function(*arguments)
         self.n_targets += found is not None
         return found
 
 
-@pytest.mark.parametrize("lifetime, n_times", [(100, 1), (4, 2)], ids=["one worker", "replaced"])
-def test_networks_are_sent_once_to_each_worker(tmp_path, lifetime, n_times):
-    with Forgetful(lifetime) as pool:
+@pytest.mark.parametrize(
+    "lifetime, pause, n_times",
+    [(100, 0.0, 1), (4, 0.0, 2), (4, 0.5, 2)],
+    ids=["one worker", "replaced", "replaced with two targets on the way"],
+)
+def test_networks_are_sent_once_to_each_worker(tmp_path, lifetime, pause, n_times):
+    with Forgetful(lifetime, pause) as pool:
         found = inferred(tmp_path / "pool.h5", pool=pool)
     assert_same(found, inferred(tmp_path / "alone.h5"))
     sent = [size for size in pool.sizes if size]
