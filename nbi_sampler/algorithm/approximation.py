@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, log_ratios
 from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
+from nbi_sampler.algorithm.proposals.thinned import ThinnedProposal, thinned
 from nbi_sampler.algorithm.proposals.walkers import Walkers
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config import APPROXIMATION, TAUGHT_FLOW, TAUGHT_TRAINING
+from nbi_sampler.core.config import APPROXIMATION, TAUGHT_FLOW, TAUGHT_TRAINING, THINNING
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import ForwardModel
@@ -61,18 +62,18 @@ class Approximation:
 
     def __init__(self, evaluator: Evaluator, centre: Array) -> None:
         assert evaluator.forward is not None
-        self._evaluator, space = evaluator, evaluator.space
+        self.evaluator, self.centre, space = evaluator, centre, evaluator.space
         with users_settings():
             self._function = evaluator.forward.approximation(space.row(space.to_theta(centre[None])[0]))
         self.height = float(self(centre[None])[0])
 
     def about(self, centre: Array) -> Approximation:
         """The same approximation, expanded about another draw."""
-        return Approximation(self._evaluator, centre)
+        return Approximation(self.evaluator, centre)
 
     def __call__(self, z: Array) -> Array:
         """Log-likelihood up to a constant, shape (n,); -inf where the prior excludes z or it is undefined."""
-        space = self._evaluator.space
+        space = self.evaluator.space
         theta = space.to_theta(z)
         allowed = space.satisfies_constraints(theta)
         values = np.full(len(z), -np.inf)
@@ -83,7 +84,7 @@ class Approximation:
 
     def explored(self, rng: np.random.Generator, observer: Observer) -> tuple[Approximation, Target]:
         """States of walkers from the prior to the posterior, and the approximation about the highest."""
-        settings, space = APPROXIMATION, self._evaluator.space
+        settings, space = APPROXIMATION, self.evaluator.space
         last, n_steps = settings.flattened, self._scaled(settings.n_steps)
         approximation, z = self, rng.normal(size=(self._scaled(settings.n_walkers), space.n_dim))
         walkers = Walkers(z, approximation(z), space.periodic)
@@ -99,30 +100,49 @@ class Approximation:
         states = list(walkers.moved(approximation, self._scaled(settings.n_steps_at_end), rng))
         return approximation, _taught(states[:: -max(len(states) // settings.n_kept, 1)])
 
-    def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> tuple[float, Target]:
-        """Efficiency of a proposal for the flattened approximation, and walkers that start from its draws.
+    def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> tuple[Array, Target]:
+        """Log weights of draws from a proposal, and walkers that start from these draws.
 
         There are as many draws as the number of walkers requires, within limits. A few steps separate walkers
         that start from one draw of large weight.
         """
         settings, last = APPROXIMATION, APPROXIMATION.flattened
         n, n_taught = self._scaled(settings.n_draws), self._scaled(settings.n_taught)
-        z = proposal.sample(n, rng)
-        log_target = last * self(z)
-        reached = efficiency(log_target - proposal.log_ratio(z))
-        missing = min(n_taught / max(reached, 1.0 / n), self._scaled(settings.most_draws)) - n
+        z, log_weights = self.weighted(proposal, n, rng)
+        missing = min(n_taught / max(efficiency(log_weights), 1.0 / n), self._scaled(settings.most_draws)) - n
         if missing > 0:
-            more = proposal.sample(int(missing), rng)
-            z, log_target = np.concatenate([z, more]), np.concatenate([log_target, last * self(more)])
-        log_weights = log_target - proposal.log_ratio(z)
+            more, of_more = self.weighted(proposal, int(missing), rng)
+            z, log_weights = np.concatenate([z, more]), np.concatenate([log_weights, of_more])
         rows = systematic_indices(normalised_weights(log_weights), n_taught, rng)
-        start = Walkers(z[rows], log_target[rows] / last, self._evaluator.space.periodic, last)
+        start = Walkers(z[rows], self(z[rows]), self.evaluator.space.periodic, last)
         *_, walkers = start.moved(self, settings.n_steps_apart, rng)
-        logger.debug("efficiency %.3f in the approximation, %d draws", reached, len(z))
-        return reached, replace(_taught([walkers]), members=proposal.members)
+        logger.debug("efficiency %.4f in the approximation, %d draws", efficiency(log_weights), len(z))
+        return log_weights, replace(_taught([walkers]), members=proposal.members)
+
+    def weighted(self, proposal: MixtureProposal, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Draws from a proposal, and their log weights for the flattened approximation."""
+        z = proposal.sample(n, rng)
+        return z, self.flattened(z) - proposal.log_ratio(z)
+
+    def thinned(
+        self, proposal: MixtureProposal, log_weights: Array, rng: np.random.Generator
+    ) -> ThinnedProposal:
+        """A proposal whose draws are thinned by the approximation.
+
+        More draws than those with the given log weights are made where the share that is kept requires it.
+        """
+        n_draws = 1.0 / (THINNING.error**2 * efficiency(log_weights))
+        missing = int(min(n_draws, THINNING.most_draws)) - len(log_weights)
+        if missing > 0:
+            log_weights = np.concatenate([log_weights, self.weighted(proposal, missing, rng)[1]])
+        return thinned(proposal, self, log_weights)
+
+    def flattened(self, z: Array) -> Array:
+        """The last power of the approximation that walkers follow, shape (n,)."""
+        return APPROXIMATION.flattened * self(z)
 
     def _scaled(self, number: int) -> int:
-        return APPROXIMATION.scaled(number, self._evaluator.space.n_dim)
+        return APPROXIMATION.scaled(number, self.evaluator.space.n_dim)
 
 
 def _taught(states: Sequence[Walkers]) -> Target:
@@ -139,9 +159,7 @@ def approximate_proposal(
     fitting: Fitting,
     observer: Observer,
 ) -> tuple[MixtureProposal, tuple[TrainingInfo, ...], float]:
-    """Proposal that is fitted to the approximate posterior until it is efficient there.
-
-    Its own draws, with weights by the approximation, teach its next version.
+    """Proposal that is fitted to the approximate posterior, and whose draws are thinned by it.
 
     Parameters
     ----------
@@ -163,6 +181,31 @@ def approximate_proposal(
     float
         Its efficiency in the approximation.
     """
+    proposal = start
+    trainings: tuple[TrainingInfo, ...] = ()
+    if proposal is None or not any(isinstance(each, ThinnedProposal) for each in proposal.members):
+        thin, trainings = _fitted(evaluator, start, highest, fitting, observer)
+        proposal = MixtureProposal.single(thin)
+    if target.exponent < 1.0:
+        return proposal, trainings, THINNING.efficiency
+    usual, _ = MixtureFit(target, evaluator.space.periodic, fitting).proposal(with_flow=False)
+    tested = target.tested
+    assert tested.log_target is not None
+    densities = log_ratios((proposal, usual), tested.z)
+    by_efficiency = shares_by_efficiency(densities, tested.weights, tested.log_target, np.zeros(2))
+    share = float(np.clip(by_efficiency[0], *APPROXIMATION.share))
+    shares = np.concatenate([share * proposal.shares, (1.0 - share) * usual.shares])
+    return MixtureProposal((*proposal.members, *usual.members), shares), trainings, THINNING.efficiency
+
+
+def _fitted(
+    evaluator: Evaluator,
+    start: MixtureProposal | None,
+    highest: Array,
+    fitting: Fitting,
+    observer: Observer,
+) -> tuple[ThinnedProposal, tuple[TrainingInfo, ...]]:
+    """Thinned version of a proposal that its own draws teach, with weights by the approximation."""
     approximation, periodic = Approximation(evaluator, highest), evaluator.space.periodic
     networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
     larger = fitting._replace(networks=networks, config=TAUGHT_TRAINING)
@@ -171,22 +214,13 @@ def approximate_proposal(
     if proposal is None:
         approximation, taught = approximation.explored(fitting.rng, observer)
         proposal, trainings = MixtureFit(taught, periodic, larger).proposal()
-    reached, taught = approximation.drawn(proposal, fitting.rng)
+    log_weights, taught = approximation.drawn(proposal, fitting.rng)
     for _ in range(APPROXIMATION.most_fits):
-        if reached >= APPROXIMATION.good:
+        if efficiency(log_weights) >= APPROXIMATION.good:
             break
         refitted, more = MixtureFit(taught, periodic, larger).proposal()
         now, taught = approximation.drawn(refitted, fitting.rng)
-        if now > reached:
-            reached, proposal = now, refitted
+        if efficiency(now) > efficiency(log_weights):
+            log_weights, proposal = now, refitted
         trainings += more
-    if target.exponent < 1.0:
-        return proposal, trainings, reached
-    usual, _ = MixtureFit(target, periodic, fitting).proposal(with_flow=False)
-    tested = target.tested
-    assert tested.log_target is not None
-    densities = log_ratios((proposal, usual), tested.z)
-    by_efficiency = shares_by_efficiency(densities, tested.weights, tested.log_target, np.zeros(2))
-    share = float(np.clip(by_efficiency[0], *APPROXIMATION.share))
-    shares = np.concatenate([share * proposal.shares, (1.0 - share) * usual.shares])
-    return MixtureProposal((*proposal.members, *usual.members), shares), trainings, reached
+    return approximation.thinned(proposal, log_weights, fitting.rng), trainings

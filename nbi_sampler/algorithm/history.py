@@ -33,11 +33,14 @@ class Draws:
     log_ratio : ndarray, shape (n,)
         ``log q - log prior`` under their own proposal.
     evaluation : Evaluation
+    log_ratio_error : float
+        Error that all log ratios share, of a proposal with an estimated normalisation.
     """
 
     z: Array
     log_ratio: Array
     evaluation: Evaluation
+    log_ratio_error: float = 0.0
 
     def __len__(self) -> int:
         return len(self.z)

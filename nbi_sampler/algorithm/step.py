@@ -126,7 +126,7 @@ class Step:
     def most_at_once(self) -> int:
         """Limit to the final draws of a batch, because all of its predictions are in memory at once."""
         forward = self.problem.evaluator.forward
-        if forward is None:
+        if forward is None or not self.problem.evaluator.simulates:
             return BATCHES.most_at_once
         at_once = BATCHES.most_predicted // len(forward.observed)
         return int(np.clip(at_once, self.n_sims, BATCHES.most_at_once))
@@ -187,7 +187,7 @@ class Step:
         observer.drawing_started(phase, len(batch.z))
         observer.state_changed(replace(state, n_sims=self.n_sims, pending=batch))
         evaluation = self.problem.evaluator(batch.z, observer.drawn, batch.partial)
-        draws = Draws(batch.z, batch.log_ratio, evaluation)
+        draws = Draws(batch.z, batch.log_ratio, evaluation, batch.proposal.log_ratio_error)
         observer.simulations_drawn(phase, draws)
         start = time.perf_counter()
         with self.threads():

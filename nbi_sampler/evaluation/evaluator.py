@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,9 @@ class Evaluator:
     between_calls : callable, optional
         Called between the calls of a batch, and during waits for processes. If it raises, the call that has
         just ended does not count, because the same signal may have interrupted the user's code.
+    simulating : bool
+        False if the run does not learn from simulations. Draws then cost a call of the likelihood alone, and
+        no memory for predictions.
 
     Attributes
     ----------
@@ -75,6 +79,7 @@ class Evaluator:
         vectorized: Literal["auto"] | bool = "auto",
         pool: Pool | None = None,
         between_calls: Callable[[], None] | None = None,
+        simulating: bool = True,
     ) -> None:
         self.space = space
         self.forward = forward
@@ -84,7 +89,8 @@ class Evaluator:
         found = probe(calls, probes, vectorized)
         self.probe_values = found.values
         self.seconds_per_call = found.seconds_per_call
-        self._calls = found.calls
+        alone = replace(found.calls, forward=None, shared=False, predict_at_once=None)
+        self._calls = found.calls if simulating else alone
         self._between_calls = between_calls or (lambda: None)
         self._batch: Batch | None = None
         self._dispatcher: ChunkDispatcher | None = None
@@ -122,7 +128,7 @@ class Evaluator:
         ValueError
             If a log-likelihood is plus infinity.
         """
-        n_data = None if self.forward is None else len(self.forward.observed)
+        n_data = len(self.forward.observed) if self.forward is not None and self.simulates else None
         batch = self._batch = Batch(z, self.space, n_data, resume)
         told, when = 0, time.perf_counter()
         try:
@@ -145,6 +151,11 @@ class Evaluator:
         return Evaluation(
             batch.theta, log_likelihood, batch.predictions, int(batch.allowed.sum()), n_nan, batch.seconds
         )
+
+    @property
+    def simulates(self) -> bool:
+        """True if draws have predictions."""
+        return self._calls.forward is not None
 
     def interrupted(self) -> PartialBatch | None:
         """The last batch as far as it was evaluated; None before the first."""

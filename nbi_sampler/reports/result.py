@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,8 +90,10 @@ class ResultDraws:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """Evidence from all draws."""
-        return log_evidence(self.log_weights)
+        """Evidence from all draws, with the error that their log ratios share."""
+        value, error = log_evidence(self.log_weights)
+        shared = max((each.log_ratio_error for each in self.batches), default=0.0)
+        return Evidence(value, math.hypot(error, shared))
 
     def equal_weight_rows(self, seed: int) -> NDArray[np.intp]:
         """Draw the rows of the posterior, shape (n_rows,); the same seed gives the same rows."""

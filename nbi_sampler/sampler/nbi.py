@@ -258,6 +258,7 @@ class Nbi(BilbySampler):
                 pool,
                 self._start,
                 between_calls,
+                config.refine,
             )
             keywords = self._keywords(config)
             asked = fingerprint(self.priors, self.likelihood, keywords, use_ratio, problem.evaluator)

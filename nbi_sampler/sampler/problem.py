@@ -14,6 +14,7 @@ import numpy as np
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
 
+from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.start import FormerSamples, Start
 from nbi_sampler.algorithm.step import Networks, Problem
 from nbi_sampler.core.guarded import users_errors, users_settings
@@ -79,13 +80,20 @@ def make_problem(
     pool: Pool | None = None,
     start: Start | FormerSamples | None = None,
     between_calls: Callable[[], None] | None = None,
+    refine: bool = True,
 ) -> Problem:
-    """Combine likelihood and networks; a few calls of the likelihood show how to call it best."""
+    """Combine likelihood and networks; a few calls of the likelihood show how to call it best.
+
+    With ``refine``, an approximation of the likelihood takes the place of rounds of simulations.
+    """
     function = likelihood_function(likelihood, use_ratio)
     with users_settings(), users_errors():
         offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
     rng = probe_generator()
-    evaluator = Evaluator(space, function, forward, rng, offset, settings.vectorized, pool, between_calls)
+    simulating = not (refine and has_approximation(space, forward))
+    evaluator = Evaluator(
+        space, function, forward, rng, offset, settings.vectorized, pool, between_calls, simulating
+    )
     networks = Networks(
         settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
     )

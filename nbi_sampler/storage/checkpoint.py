@@ -23,6 +23,7 @@ from nbi_sampler.algorithm.records import FORMER_PHASES, Observer, RoundRecord
 from nbi_sampler.algorithm.state import Best, FitInfo, Pending, State
 from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.evaluation.batch import Evaluation, PartialBatch, Predicted
+from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.storage.archive import (
     ArchiveError,
@@ -113,8 +114,12 @@ def save(path: Path, names: tuple[str, ...], fingerprint: Mapping[str, Any], che
     write_archive(path, sealed(header, packer.arrays), packer.arrays)
 
 
-def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Checkpoint:
+def load(
+    path: Path, fingerprint: Mapping[str, Any], networks: Networks, evaluator: Evaluator | None = None
+) -> Checkpoint:
     """Read a checkpoint with this fingerprint; ``networks`` make a user's flow.
+
+    Approximations of the likelihood are those of the evaluator.
 
     Raises
     ------
@@ -135,7 +140,7 @@ def load(path: Path, fingerprint: Mapping[str, Any], networks: Networks) -> Chec
     with reading_field("state"):
         if version != FORMAT_VERSION:
             objects = [_renamed(each) for each in objects]
-        state = unpack(header.get("state"), objects, arrays, KINDS, *made_by, n_dim)
+        state = unpack(header.get("state"), objects, arrays, KINDS, *made_by, n_dim, evaluator)
     if not isinstance(state, State):
         raise ArchiveError("it is damaged: it holds no state")
     if state.history.log_ratios.shape != (len(state.history.members), len(state.history)):

@@ -32,6 +32,7 @@ SIZES: dict[str, dict[str, str]] = {
     "LatentKernels": {"cut": "d", "mixture.centres": "m d"},
     "UnitCubeKernels": {"cut": "d", "mixture.centres": "m d"},
     "DiscreteParts": {"lower": "d", "upper": "d"},
+    "Approximation": {"centre": "n_dim"},
     "IndependentStates": {"parts.lower": "d", "log_shares": "d", "mean": "d", "covariance": "d d"},
     "StateMixture": {"parts.lower": "d", "states": "m d", "shares": "m", "members": "m"},
     "MixtureProposal": {"members": "m", "shares": "m"},
@@ -54,7 +55,7 @@ SIZES: dict[str, dict[str, str]] = {
 # Attributes that give the number of coordinates of a proposal; a mixture has that of its members.
 COORDINATES = {
     **{"PriorProposal": "n_dim", "SubspaceProposal": "n_dim", "FlowProposal": "cut"},
-    **{"LatentKernels": "cut", "UnitCubeKernels": "cut"},
+    **{"LatentKernels": "cut", "UnitCubeKernels": "cut", "ThinnedProposal": "approximation.centre"},
     **{"StateMixture": "parts.n_dim", "IndependentStates": "parts.n_dim"},
 }
 # Attributes of the other classes that are proposals for all parameters.
@@ -62,6 +63,7 @@ FOR_ALL_PARAMETERS = {
     "History": ("proposals", "members", "retired"),
     "Best": ("proposal",),
     "Pending": ("proposal",),
+    "ThinnedProposal": ("proposal",),
 }
 _KINDS_OF_ARRAYS = {np.float64: "f", np.bool_: "b"}
 # Files use the class names of the first version. Files of all versions can therefore be read, and the digest

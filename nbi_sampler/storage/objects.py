@@ -17,12 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nbi_sampler.algorithm.approximation import Approximation
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.by_state import IndependentStates, StateMixture, SubspaceProposal
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.algorithm.proposals.thinned import ThinnedProposal
 from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.networks.flows import Density, flow_factory
 from nbi_sampler.priors.discrete import DiscreteParts
 from nbi_sampler.storage.archive import ArchiveError, reading_field
@@ -34,6 +37,7 @@ __all__ = ["PROPOSAL_KINDS", "Packer", "unpack"]
 PROPOSAL_KINDS: tuple[type, ...] = (
     *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels),
     *(StudentMixture, AffineMap, StateMixture, IndependentStates, SubspaceProposal, DiscreteParts),
+    *(ThinnedProposal, Approximation),
 )
 
 
@@ -93,6 +97,8 @@ class Packer:
             return self._packed_object(value)
         if isinstance(value, Density):
             return self._packed_flow(value)
+        if isinstance(value, Evaluator):
+            return {"own": "evaluator"}
         if isinstance(value, tuple | list):
             return [self.pack(each, f"{name}.{i}") for i, each in enumerate(value)]
         if isinstance(value, Tensor):
@@ -136,6 +142,7 @@ def unpack(
     own_flow: Callable[[int, int], Density],
     device: torch.device,
     n_dim: int | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Any:
     """Make the objects that a `Packer` took apart.
 
@@ -153,6 +160,8 @@ def unpack(
         Device of flows and tensors.
     n_dim : int, optional
         Number of sampled parameters, if the file gives it.
+    evaluator : Evaluator, optional
+        That of the current run, which no file contains.
 
     Raises
     ------
@@ -171,10 +180,12 @@ def unpack(
         if not isinstance(part, Mapping):
             return part
         sort, name = next(iter(part.items()), (None, None))
-        if len(part) != 1 or sort not in ("object", "array", "tensor") or not isinstance(name, str):
+        if len(part) != 1 or sort not in ("object", "array", "tensor", "own") or not isinstance(name, str):
             raise ArchiveError(f"it is damaged: {dict(part)} refers to nothing")
         if sort == "object":
             return made[name]
+        if sort == "own":
+            return evaluator
         if name not in arrays:
             raise ArchiveError(f"it is damaged: its array {name!r} is missing")
         return arrays[name] if sort == "array" else torch.from_numpy(arrays[name]).to(device)

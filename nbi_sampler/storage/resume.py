@@ -99,7 +99,7 @@ def find_checkpoint(
         log.info(f"nbi: the checkpoint {path} is empty; the run starts from the beginning")
         return None
     try:
-        checkpoint = load(path, fingerprint, problem.networks)
+        checkpoint = load(path, fingerprint, problem.networks, problem.evaluator)
         if seed not in (None, checkpoint.seed):
             raise ArchiveError(f"it was written for something else: seed ({checkpoint.seed}, now {seed})")
         _check_best_draw(checkpoint.state, problem.evaluator)

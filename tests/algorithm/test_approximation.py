@@ -19,6 +19,8 @@ from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import APPROXIMATION, TAUGHT_TRAINING, SnpeConfig
 from nbi_sampler.importance.weights import efficiency, log_evidence
+from nbi_sampler.storage.archive import ArchiveError
+from nbi_sampler.storage.checkpoint import Checkpoint, load, save
 
 SMALL = replace(
     APPROXIMATION,
@@ -130,6 +132,23 @@ def test_points_outside_the_prior_have_no_likelihood():
     approximation = Approximation(problem.evaluator, np.array([1.0, 0.0, 0.0]))
     values = approximation(np.array([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
     assert values[0] == -np.inf and values[1] == approximation.height
+
+
+def test_a_checkpoint_has_the_thinned_proposal(tmp_path):
+    problem, _ = problem_with()
+    state = run(problem, SnpeConfig(seed=5, n_effective=300, n_sims=500), 5, Observer())
+    path, names = tmp_path / "checkpoint.npz", problem.evaluator.space.names
+    save(path, names, {}, Checkpoint(state, 5, 1.0))
+    read = load(path, {}, problem.networks, problem.evaluator).state
+    (before,), (after,) = state.best.proposal.members, read.best.proposal.members
+    z = before.sample(200, np.random.default_rng(6))
+    np.testing.assert_array_equal(z, after.sample(200, np.random.default_rng(6)))
+    np.testing.assert_array_equal(before.log_ratio(z), after.log_ratio(z))
+    assert (
+        [draws.log_ratio_error for draws in read.final] == [before.log_ratio_error] * len(state.final) != []
+    )
+    with pytest.raises(ArchiveError, match="Approximation.0.evaluator"):
+        load(path, {}, problem.networks)
 
 
 class TestWhereItIsUsed:

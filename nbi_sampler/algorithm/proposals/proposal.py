@@ -138,6 +138,11 @@ class MixtureProposal:
         kept = np.flatnonzero(shares >= MIXTURE.smallest_share)
         return cls(tuple(members[i] for i in kept), shares[kept] / shares[kept].sum())
 
+    @property
+    def log_ratio_error(self) -> float:
+        """Error that the log ratios of all draws share: that of a member with an estimated normalisation."""
+        return max(getattr(member, "log_ratio_error", 0.0) for member in self.members)
+
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws in random order, shape (n, n_dim)."""
         counts = rng.multinomial(n, self.shares)

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 from nbi_sampler.core.config.networks import TrainingConfig
 
-__all__ = ["APPROXIMATION", "TAUGHT_FLOW", "TAUGHT_TRAINING", "ApproximationConfig"]
+__all__ = [
+    "APPROXIMATION",
+    "TAUGHT_FLOW",
+    "TAUGHT_TRAINING",
+    "THINNING",
+    "ApproximationConfig",
+    "ThinningConfig",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +65,7 @@ class ApproximationConfig:
     """Draws from a proposal that tell its efficiency, and most of them; walkers that start from the draws
     and teach the next proposal, and their steps. For the black hole, the next one has an efficiency of 0.42
     in the approximation after 0.05 and 0.10. Without steps it was 0.04 to 0.42."""
-    good: float = 0.35
+    good: float = 0.1
     most_fits: int = 4
     """Efficiency in the approximation that suffices, and most fits on the way there."""
     holds: float = 0.5
@@ -72,7 +79,23 @@ class ApproximationConfig:
         return round(number * min(n_dim / self.full_dimensions, 1.0))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ThinningConfig:
+    """Settings of draws that are thinned by their weights in an approximation."""
+
+    efficiency: float = 0.95
+    """Efficiency of the kept draws in the approximation, which sets the threshold of the weights."""
+    floor: float = 0.1
+    """Least probability to keep a draw, in units of the mean one: about this share of the kept draws does not
+    depend on the approximation."""
+    error: float = 0.007
+    """Error of the estimated share of draws that are kept."""
+    most_draws: int = 400_000
+    """Most draws for this estimate."""
+
+
 APPROXIMATION = ApproximationConfig()
+THINNING = ThinningConfig()
 # Training of flows on states of walkers, and the flow. For the black hole, 29,000 draws from a learnt
 # likelihood gave this flow an efficiency of 0.06 to 0.07, one of 2 blocks of 64 had 0.003 to 0.03, one of 12
 # blocks 0.03, and a spline flow 0.04.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -74,10 +74,14 @@ def waveforms(
     )
 
 
-def detectors(generator: bilby.gw.WaveformGenerator, truth: Mapping[str, float]) -> InterferometerList:
-    """H1, L1 and V1 with the signal and noise at design sensitivity."""
+def detectors(
+    generator: bilby.gw.WaveformGenerator,
+    truth: Mapping[str, float],
+    names: Sequence[str] = ("H1", "L1", "V1"),
+) -> InterferometerList:
+    """Detectors with the signal and noise at design sensitivity."""
     bilby.core.utils.random.seed(88170235)
-    made = InterferometerList(["H1", "L1", "V1"])
+    made = InterferometerList(list(names))
     for detector in made:
         detector.minimum_frequency, detector.maximum_frequency = BAND
     made.set_strain_data_from_power_spectral_densities(
@@ -119,7 +123,10 @@ def located(spins: PriorDict, observed: InterferometerList, truth: Mapping[str, 
 
 
 def problem(
-    approximant: str, spins: PriorDict, truth: Mapping[str, float]
+    approximant: str,
+    spins: PriorDict,
+    truth: Mapping[str, float],
+    names: Sequence[str] = ("H1", "L1", "V1"),
 ) -> tuple[bilby.gw.GravitationalWaveTransient, PriorDict]:
     """Likelihood with distance and phase integrated out, and priors in which both are fixed.
 
@@ -131,6 +138,8 @@ def problem(
         Priors with the spins of the example; they are not changed.
     truth : mapping of str to float
         Injected parameters.
+    names : sequence of str
+        Detectors, H1 and L1 among them.
 
     Returns
     -------
@@ -138,7 +147,7 @@ def problem(
     prior : bilby.gw.prior.BBHPriorDict
     """
     generator = waveforms(approximant)
-    observed = detectors(generator, truth)
+    observed = detectors(generator, truth, names)
     prior = located(spins, observed, truth)
     likelihood = bilby.gw.GravitationalWaveTransient(
         interferometers=observed,
