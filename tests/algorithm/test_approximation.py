@@ -147,7 +147,7 @@ def test_a_checkpoint_has_the_thinned_proposal(tmp_path):
     assert (
         [draws.log_ratio_error for draws in read.final] == [before.log_ratio_error] * len(state.final) != []
     )
-    with pytest.raises(ArchiveError, match="Approximation.0.evaluator"):
+    with pytest.raises(ArchiveError, match=r"Approximation\.0\.evaluator"):
         load(path, {}, problem.networks)
 
 

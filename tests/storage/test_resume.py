@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from resume_cases import (
@@ -162,25 +164,41 @@ def test_a_forked_process_that_gets_the_signal_writes_nothing(run, tmp_path):
 
 
 class SlowBowl(Bowl):
-    """Slow enough to be interrupted by the clock while other processes work for it."""
+    """Slow enough to be interrupted while other processes work for it: call 150 leaves a file.
+
+    bilby makes a hundred calls before the run.
+    """
 
     def log_likelihood(self, parameters):
+        global n_slow_calls
+        n_slow_calls += 1
+        if n_slow_calls == 150:
+            Path(os.environ["CALL_150"]).touch()
         time.sleep(0.004)
         return super().log_likelihood(parameters)
 
 
+n_slow_calls = 0
+
+
+def alarmed_at(path):
+    """Send SIGALRM to this process once a file is there."""
+    while not path.exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGALRM)
+
+
 @pytest.mark.parametrize(("npool", "then"), [(2, 1), (1, 2)])
 @pytest.mark.posix
-def test_goes_on_with_another_number_of_processes(run, unbroken, tmp_path, npool, then):
+def test_goes_on_with_another_number_of_processes(run, unbroken, tmp_path, monkeypatch, npool, then):
     """SIGALRM, as bilby_pipe sets it, comes while the workers of a pool are at work."""
     expected, _ = unbroken(Bowl)
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGALRM))
-    timer.start()
-    try:
-        with pytest.raises(SystemExit):
-            run(SlowBowl(Stopping()), npool=npool)
-    finally:
-        timer.cancel()
+    at_work = tmp_path / "call_150"
+    monkeypatch.setenv("CALL_150", str(at_work))
+    monkeypatch.setattr(sys.modules[__name__], "n_slow_calls", 0)
+    threading.Thread(target=alarmed_at, args=(at_work,), daemon=True).start()
+    with pytest.raises(SystemExit):
+        run(SlowBowl(Stopping()), npool=npool)
     assert 0 < len(read_draws(checkpoint(tmp_path))["z"]) < expected.num_likelihood_evaluations
     # The class is part of what a run is of; how long it takes is not.
     assert_equal(run(SlowBowl(Stopping()), npool=then), expected)
