@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
-from nbi_sampler.algorithm.proposals.paraboloid import fading_weights, newton_step, paraboloid, triangle
+from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.state import State
@@ -98,7 +98,7 @@ def kernels_upwards(u: Array, log_likelihood: Array) -> StudentMixture:
     factor = spread[:, None] * np.linalg.cholesky(correlation)
     best = u[0]
     t = np.linalg.solve(factor, (u - best).T).T
-    gradient, curvature, _ = paraboloid(t, log_likelihood, fading_weights(log_likelihood))
+    gradient, curvature, _ = paraboloid(t, log_likelihood)
     move, _, curvatures, vectors = newton_step(gradient, curvature, ASCENT.widening, ASCENT.reach)
     centres = np.array([np.clip(best + factor @ move, 0.0, 1.0), best])
     factors = np.array([triangle(factor @ (vectors / np.sqrt(curvatures))), ASCENT.narrowing * factor])

@@ -13,9 +13,8 @@ from scipy.special import ndtri
 from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.former_samples import compared, defended, fit_to_samples
 from nbi_sampler.algorithm.history import Draws
-from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
-from nbi_sampler.algorithm.start import FormerSamples, Start
+from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
@@ -56,23 +55,15 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     batch. It is part of the result if it is efficient. If the posterior is too far from the samples, the run
     takes the whole way from the prior (see also `former_samples.completed`).
     """
-    former, space = step.problem.start, step.problem.evaluator.space
-    assert isinstance(former, FormerSamples)
+    n_dim = step.problem.evaluator.space.n_dim
     if step.state.pending is None:
-        step = replace(step, state=compared(step, former))
-    fitting = Fitting(
-        step.problem.networks,
-        step.problem.refinement_training,
-        step.generator("train"),
-        step.observer.epoch_finished,
-    )
-    offset = step.state.former_offset
+        step = replace(step, state=compared(step))
     n_draws = step.n_sims + INITIAL.prior_draws
-    proposal, info = step.fitted("initial", lambda: fit_to_samples(former, space, fitting, offset))
+    proposal, info = step.fitted("initial", lambda: fit_to_samples(step))
     # The proposal of an interrupted run has its share of the prior already.
     whole = proposal
     if step.state.pending is None:
-        whole = defended(proposal, n_draws, INITIAL.prior_draws, space.n_dim)
+        whole = defended(proposal, n_draws, INITIAL.prior_draws, n_dim)
     state = step.drawn(
         "initial", whole, n_draws, info, pooled=True, sample=partial(_with_even_prior, proposal=whole)
     )
@@ -84,7 +75,7 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
         return (best, "efficient") if state.final else (state, "unreliable")
     if not np.isfinite(record.log_evidence):
         return state, "unreliable"
-    exponent = choose_target(state.history, space.n_dim, True).exponent
+    exponent = choose_target(state.history, n_dim, True).exponent
     if exponent == 1.0:
         return state, "not tempered"
     return state, "located" if exponent >= INITIAL.least_exponent else "unreliable"

@@ -10,10 +10,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.mode_search import began_with_samples
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels, kernels_on_draws
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.periodic import thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
@@ -25,14 +24,13 @@ from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
 from nbi_sampler.importance.weights import systematic_indices
-from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["compared", "completed", "defended", "fit_to_samples", "n_drawn_from_prior"]
+__all__ = ["compared", "completed", "defended", "fit_to_samples"]
 
 Array = NDArray[np.float64]
 
 
-def compared(step: Step, former: FormerSamples) -> State:
+def compared(step: Step) -> State:
     """The state after the likelihood was compared with that of the former run, at some of its samples.
 
     Raises
@@ -40,6 +38,8 @@ def compared(step: Step, former: FormerSamples) -> State:
     ValueError
         If the likelihood is finite at none of these samples.
     """
+    former = step.problem.start
+    assert isinstance(former, FormerSamples)
     rows = np.unique(systematic_indices(former.draws.weights, INITIAL.n_checked, step.generator("check")))
     evaluation = step.problem.evaluator(former.z[rows])
     now = evaluation.log_likelihood
@@ -73,25 +73,23 @@ def completed(state: State) -> State:
     return replace(state.without_result(), phase="prior", best=None, n_stalls=0)
 
 
-def fit_to_samples(
-    former: FormerSamples, space: ParameterSpace, fitting: Fitting, offset: float | None
-) -> tuple[MixtureProposal, FitInfo]:
+def fit_to_samples(step: Step) -> tuple[MixtureProposal, FitInfo]:
     """The first proposal: a mixture fitted to the samples, and wider kernels on them.
 
-    Parameters
-    ----------
-    offset : float, optional
-        See `State.former_offset`. Without it, the log-likelihoods of the samples are not used.
+    The log-likelihoods of the samples are used if they are known for the likelihood of now.
 
     References
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
-    fitted, info = fit_to_weights(
-        Target.of_samples(former.draws, former.shifted(offset).log_likelihood), space, fitting
-    )
+    problem, rng = step.problem, step.generator("train")
+    former, space = problem.start, problem.evaluator.space
+    assert isinstance(former, FormerSamples)
+    fitting = Fitting(problem.networks, problem.refinement_training, rng, step.observer.epoch_finished)
+    log_likelihood = former.shifted(step.state.former_offset).log_likelihood
+    fitted, info = fit_to_weights(Target.of_samples(former.draws, log_likelihood), space, fitting)
     cut = thinnest_cut(former.z, former.draws.weights, space.periodic)
-    kernels, _ = kernels_on_draws(former.draws, LatentKernels, cut, fitting.rng, LOCAL_KERNELS)
+    kernels, _ = former.draws.kernels(LatentKernels, cut, rng, LOCAL_KERNELS)
     assert isinstance(kernels, LatentKernels)
     wide = tuple(_widened(kernels, factor) for factor in INITIAL.wide_factors)
     kept = [i for i, member in enumerate(fitted.members) if not isinstance(member, PriorProposal)]
@@ -105,20 +103,6 @@ def defended(proposal: MixtureProposal, n_draws: int, n_prior: int, n_dim: int) 
     share = n_prior / n_draws
     members: tuple[Proposal, ...] = (*proposal.members, PriorProposal(n_dim))
     return MixtureProposal(members, np.append((1.0 - share) * proposal.shares, share))
-
-
-def n_drawn_from_prior(history: History) -> int:
-    """Expected number of draws from the prior in the history, rounded down."""
-    expected = 0.0
-    for batch, proposal in zip(history.batches, history.proposals, strict=True):
-        shares = [
-            share
-            for member, share in zip(proposal.members, proposal.shares, strict=True)
-            if isinstance(member, PriorProposal)
-        ]
-        expected += len(batch) * float(sum(shares))
-    # Guards against rounding: a share times a number must give the number from which the share was made.
-    return int(expected + 1e-6)
 
 
 def _widened(kernels: LatentKernels, factor: float) -> LatentKernels:

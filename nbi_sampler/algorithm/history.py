@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal, log_ratios
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal, log_ratios
 from nbi_sampler.core.config import BATCHES
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
@@ -58,8 +58,19 @@ class Draws:
     def without_predictions(self, some: bool) -> Draws:
         """The same draws without predictions, or with ``some`` of them, which represent the posterior."""
         evaluation = self.evaluation
-        predicted = _some_predicted(self.log_weights, evaluation.predictions) if some else None
+        predicted = self._some_predicted() if some else None
         return replace(self, evaluation=replace(evaluation, predictions=None, predicted=predicted))
+
+    def _some_predicted(self) -> Predicted | None:
+        """Predictions at equally spaced quantiles of the weights. The draws are in random order already."""
+        predictions, log_weights = self.evaluation.predictions, self.log_weights
+        if predictions is None or not np.isfinite(log_weights).any():
+            return None
+        n_kept = BATCHES.most_numbers_kept // predictions.shape[1]
+        n_kept = int(np.clip(n_kept, BATCHES.fewest_kept, BATCHES.most_kept))
+        total = np.cumsum(normalised_weights(log_weights))
+        rows = np.searchsorted(total, total[-1] * (np.arange(n_kept) + 0.5) / n_kept)
+        return Predicted(rows, predictions[rows])
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,16 @@ class History:
         proposals that were trained on them.
         """
         return self.log_likelihood - self.log_mixture_ratio
+
+    @property
+    def n_from_prior(self) -> int:
+        """Expected number of draws from the prior itself, rounded down."""
+        expected = 0.0
+        for batch, proposal in zip(self.batches, self.proposals, strict=True):
+            of_prior = [isinstance(member, PriorProposal) for member in proposal.members]
+            expected += len(batch) * float(proposal.shares[of_prior].sum())
+        # Guards against rounding: a share times a number must give the number from which the share was made.
+        return int(expected + 1e-6)
 
     def efficiency_of(self, proposal: MixtureProposal) -> float:
         r"""Efficiency of a proposal as estimated from all draws, including tails that its own batch missed.
@@ -216,17 +237,6 @@ class History:
             n_retired=float(each.sum()),
             log_retired=mixture_log_ratio(log_ratios, counts),
         )
-
-
-def _some_predicted(log_weights: Array, predictions: Array | None) -> Predicted | None:
-    """Predictions at equally spaced quantiles of the weights. The draws are in random order already."""
-    if predictions is None or not np.isfinite(log_weights).any():
-        return None
-    n_kept = BATCHES.most_numbers_kept // predictions.shape[1]
-    n_kept = int(np.clip(n_kept, BATCHES.fewest_kept, BATCHES.most_kept))
-    total = np.cumsum(normalised_weights(log_weights))
-    rows = np.searchsorted(total, total[-1] * (np.arange(n_kept) + 0.5) / n_kept)
-    return Predicted(rows, predictions[rows])
 
 
 def _expected_counts(

@@ -19,8 +19,7 @@ from scipy.special import logsumexp
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, LatentKernels, kernels_on_draws
-from nbi_sampler.algorithm.proposals.local_regression import regression_guided_kernels
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, LatentKernels
 from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import (
@@ -116,7 +115,10 @@ class MixtureFit:
             shares[len(fitted) - 1] = MIXTURE.exploring_share
         is_smooth = np.isin(np.arange(len(shares)), len(flows) + np.arange(len(smooth)))
         proposal = MixtureProposal.of_shares(members, self._shares(members, shares, is_smooth))
-        return self._with_regression_guided_kernels(proposal, wider, chart), trainings
+        if target.surface is not None:
+            rng = self.fitting.rng
+            proposal = target.surface.with_guided_kernels(proposal, wider, chart, self.cut, rng)
+        return proposal, trainings
 
     def _flow(self, former: list[FlowProposal]) -> tuple[FlowProposal, TrainingInfo]:
         """A flow for the target. It starts from a former one that is close to it, if there is one."""
@@ -194,11 +196,11 @@ class MixtureFit:
     def _kernels(self, chart: Chart) -> tuple[list[Proposal], list[Proposal], Array]:
         """Local kernels; kernels with a fixed share (high-weight and wider ones); these shares."""
         target, wider = self.target, zip(self.target.wider, MIXTURE.wide_shares, strict=True)
-        make = partial(kernels_on_draws, chart=chart, cut=self.cut, rng=self.fitting.rng)
-        local, _ = make(target.at(~target.held_out), settings=LOCAL_KERNELS)
-        heavy, mass = make(target, settings=HIGH_WEIGHT_KERNELS)
+        place = chart, self.cut, self.fitting.rng
+        local, _ = target.at(~target.held_out).kernels(*place, LOCAL_KERNELS)
+        heavy, mass = target.kernels(*place, HIGH_WEIGHT_KERNELS)
         fixed = [(heavy, float(np.clip(mass, *MIXTURE.high_weight_shares)))]
-        fixed += [(make(wide, settings=LOCAL_KERNELS)[0], share) for wide, share in wider]
+        fixed += [(wide.kernels(*place, LOCAL_KERNELS)[0], share) for wide, share in wider]
         made = [(proposal, share) for proposal, share in fixed if proposal is not None]
         return [local] if local else [], [each for each, _ in made], np.array([share for _, share in made])
 
@@ -210,21 +212,6 @@ class MixtureFit:
             return shares_by_efficiency(densities, weights, log_target, fixed)
         least = MIXTURE.mixtures_share if exponent < 1.0 else 0.0
         return shares_by_likelihood(densities, weights, fixed, smooth, least)
-
-    def _with_regression_guided_kernels(
-        self, proposal: MixtureProposal, wider: list[Proposal], chart: Chart
-    ) -> MixtureProposal:
-        """The proposal with kernels where a regression of log L predicts that it is too thin."""
-        target = self.target
-        if target.surface is None:
-            return proposal
-        kernels, share = regression_guided_kernels(
-            *target.surface, proposal, wider, target.log_norm, chart, self.cut, self.fitting.rng
-        )
-        if kernels is None:
-            return proposal
-        shares = np.append((1.0 - share) * proposal.shares, share)
-        return MixtureProposal((*proposal.members, kernels), shares)
 
 
 def _goes_on(former: FlowProposal, flow: nn.Module, affine: AffineMap, cut: Array) -> bool:

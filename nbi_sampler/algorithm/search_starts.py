@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
-from nbi_sampler.algorithm.proposals.paraboloid import fading_weights, newton_step, paraboloid, triangle
+from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MODE_SEARCH
 
@@ -138,9 +138,7 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
         best = u[near[np.argmax(log_likelihood[near])]] if len(near) else centre
         return _Move(best, 0.5 * factor, False)
     full = len(near) >= fewest
-    gradient, curvature, residual = paraboloid(
-        t[near], log_likelihood[near], fading_weights(log_likelihood[near]), full
-    )
+    gradient, curvature, residual = paraboloid(t[near], log_likelihood[near], full=full)
     fits = residual < 1.0
     widening, reach = MODE_SEARCH.widening[fits], MODE_SEARCH.reach[fits]
     move, length, curvatures, vectors = newton_step(gradient, curvature, widening, reach)

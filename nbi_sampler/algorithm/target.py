@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.proposals.local_regression import Surface
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
 from nbi_sampler.algorithm.start import FormerSamples
@@ -45,8 +46,6 @@ class Target(WeightedDraws):
         Draws that decide on the shares of a mixture. Its members do not learn from them.
     exponent : float
         The power to which the weights are raised.
-    log_norm : float
-        Log of the mean weight of all draws.
     log_target : ndarray, shape (n,), or None
         Log density of the target relative to the prior at the draws, not normalised. None if unknown.
     wider : tuple of WeightedDraws
@@ -57,26 +56,24 @@ class Target(WeightedDraws):
         Members of all proposals so far, oldest first.
     n_retired : int
         Number of members at the beginning that none of the latest proposals has.
-    surface : tuple of ndarray, shapes (m, n_dim) and (m,), optional
-        Draws and their tempered log-likelihoods, for a regression. None after rounds, and in other
-        coordinates.
+    surface : Surface, optional
+        Draws and their tempered log-likelihoods. None after rounds, and in other coordinates.
     """
 
     held_out: NDArray[np.bool_]
     exponent: float
-    log_norm: float
     log_target: Array | None
     wider: tuple[WeightedDraws, ...] = ()
     located: bool = False
     members: tuple[Proposal, ...] = ()
     n_retired: int = 0
-    surface: tuple[Array, Array] | None = None
+    surface: Surface | None = None
 
     @classmethod
     def of_samples(cls, samples: WeightedDraws, log_target: Array | None) -> Target:
         """Samples of a posterior as a target. They tell of no wider distribution than themselves."""
         held_out, wider = one_in_so_many(len(samples.z)), (samples, samples)
-        return cls(samples.z, samples.log_weights, held_out, 1.0, 0.0, log_target, wider, located=True)
+        return cls(samples.z, samples.log_weights, held_out, 1.0, log_target, wider, located=True)
 
     @cached_property
     def learnt(self) -> Array:
@@ -174,16 +171,19 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         """Target with log weights ``base + power * steps``, without the draws of negligible weight."""
         log_weights = base + power * steps
         kept = log_weights > log_weights.max() - REFINEMENT.negligible
-        log_norm = float(logsumexp(log_weights[kept])) - math.log(len(z))
         log_target = log_weights[kept] + log_mixture[kept]
-        return Target(z[kept], log_weights[kept], held_out[kept], power, log_norm, log_target)
+        return Target(z[kept], log_weights[kept], held_out[kept], power, log_target)
 
-    near = finite & (exponent * steps > -REFINEMENT.regressed)
+    target, surface = tempered(exponent), None
+    if not located:
+        near = finite & (exponent * steps > -REFINEMENT.regressed)
+        log_norm = float(logsumexp(target.log_weights)) - math.log(len(z))
+        surface = Surface(z[near], exponent * steps[near], log_norm)
     return replace(
-        tempered(exponent),
+        target,
         wider=tuple(tempered(power * exponent) for power in REFINEMENT.wide_exponents),
         located=located,
         members=members,
         n_retired=len(retired),
-        surface=None if located else (z[near], exponent * steps[near]),
+        surface=surface,
     )

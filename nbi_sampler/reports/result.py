@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from nbi_sampler import __version__
 from nbi_sampler.algorithm.approximation import has_approximation
-from nbi_sampler.algorithm.former_samples import n_drawn_from_prior
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.state import State
@@ -265,7 +264,7 @@ def _verdict(
         n_prior=sum(record.n_draws for record in state.records if record.phase == "prior"),
         misfit=findings.misfit,
         n_equal=n_equal if likelihood_only else 0,
-        n_defending=n_drawn_from_prior(state.history) if began_with_samples(state) else 0,
+        n_defending=state.history.n_from_prior if began_with_samples(state) else 0,
         adapting=not state.final and bool(state.history.batches),
     )
 

@@ -145,7 +145,7 @@ def test_a_state_with_few_effective_draws_is_found_from_what_a_smaller_power_sho
     z = rng.normal(size=(160, 2))
     log_likelihood = -0.5 * ((z[:, 0] - 0.9) / 0.05) ** 2
     made = [
-        Target(z, power * log_likelihood, np.zeros(160, dtype=bool), 1.0, 0.0, power * log_likelihood)
+        Target(z, power * log_likelihood, np.zeros(160, dtype=bool), 1.0, power * log_likelihood)
         for power in (1.0, 0.5, 0.1)
     ]
     assert effective_sample_size(made[0].log_weights) < 8.0

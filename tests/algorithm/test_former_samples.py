@@ -9,7 +9,7 @@ import pytest
 import toys
 from toys import drawn, student
 
-from nbi_sampler.algorithm.former_samples import compared, completed, defended, n_drawn_from_prior
+from nbi_sampler.algorithm.former_samples import compared, completed, defended
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
@@ -33,15 +33,15 @@ def former(centre, width, n=400, offset=0.0, seed=3, with_values=True):
     return FormerSamples(z, np.zeros(n), values, "digest", {})
 
 
-def step_of(function, n_dim):
-    problem = toys.likelihood_only(function, n_dim)
+def step_of(function, samples):
+    problem = replace(toys.likelihood_only(function, samples.z.shape[1]), start=samples)
     return Step(State(), problem, SnpeConfig(seed=1), 1, Observer())
 
 
 class TestComparison:
     def test_finds_the_constant_between_two_likelihoods(self):
         function, _ = toys.bump([0.5, 0.5], 0.1)
-        state = compared(step_of(function, 2), former([0.5, 0.5], 0.1, offset=4.0))
+        state = compared(step_of(function, former([0.5, 0.5], 0.1, offset=4.0)))
         assert state.former_offset == pytest.approx(-4.0)
         assert state.n_checked == INITIAL.n_checked == state.n_calls
 
@@ -50,7 +50,7 @@ class TestComparison:
     )
     def test_tells_a_likelihood_that_differs_by_little(self, other):
         function, _ = toys.bump(**(dict(centre=[0.5, 0.5], width=0.1) | other))
-        assert compared(step_of(function, 2), former([0.5, 0.5], 0.1)).former_offset is None
+        assert compared(step_of(function, former([0.5, 0.5], 0.1))).former_offset is None
 
 
 def test_samples_and_draws_count_as_many_as_they_are_worth():
@@ -104,7 +104,7 @@ def test_the_draws_of_the_prior_are_those_that_the_message_counts():
     proposal = defended(MixtureProposal.single(student([0.0, 0.0], 0.1)), 1300, 500, 2)
     assert proposal.shares[-1] == pytest.approx(500 / 1300)
     draws = drawn(proposal, lambda z: np.zeros(len(z)), 1300, np.random.default_rng(1))
-    n = n_drawn_from_prior(History().extended(draws, proposal))
+    n = History().extended(draws, proposal).n_from_prior
     assert n == 500
     share = float(may_be_lacking(n).split("more than ")[1].split(" %")[0]) / 100
     assert (1.0 - share) ** n == pytest.approx(0.05, abs=0.005)

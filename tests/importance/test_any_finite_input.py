@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap, spread_of
-from nbi_sampler.algorithm.proposals.kernels import CHARTS, LatentKernels, kernels_on_draws
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, LatentKernels
 from nbi_sampler.algorithm.proposals.local_regression import local_regression
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut, thinnest_cut
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em
@@ -127,7 +127,7 @@ def test_kernels_on_any_points_have_a_density_and_draws(case):
     weights = normalised_weights(log_weights)
     draws, settings = WeightedDraws(z, log_weights), (LOCAL_KERNELS, HIGH_WEIGHT_KERNELS)
     cut = np.zeros(z.shape[1])
-    made = [kernels_on_draws(draws, LatentKernels, cut, rng, each)[0] for each in settings]
+    made = [draws.kernels(LatentKernels, cut, rng, each)[0] for each in settings]
     mixtures = [kernels.mixture for kernels in filter(None, made)]
     mixtures += [fitted_by_em(z, weights, n, rng) for n in (1, 3)]
     for mixture in mixtures:
@@ -140,7 +140,7 @@ def test_kernels_on_any_points_have_a_density_and_draws(case):
 def test_kernels_of_either_chart_stay_in_the_latent_space(case, chart, shift):
     z, log_weights, rng = case
     cut = np.full(z.shape[1], shift)
-    proposal = kernels_on_draws(WeightedDraws(z, log_weights), chart, cut, rng, LOCAL_KERNELS)[0]
+    proposal = WeightedDraws(z, log_weights).kernels(chart, cut, rng, LOCAL_KERNELS)[0]
     if proposal is not None:
         drawn = proposal.sample(50, rng)
         assert np.isfinite(drawn).all()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,12 @@ from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.affine import spread_of
-from nbi_sampler.algorithm.proposals.kernels import Chart, kernels_on_draws
+from nbi_sampler.algorithm.proposals.kernels import Chart
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import REGRESSION, REGRESSION_KERNELS
 
-__all__ = ["LOWEST", "local_regression", "n_terms", "regression_guided_kernels", "terms"]
+__all__ = ["LOWEST", "Surface", "local_regression", "n_terms", "terms"]
 
 Array = NDArray[np.float64]
 
@@ -33,60 +34,71 @@ LOWEST = -1e30
 CHUNK = 500
 
 
-def regression_guided_kernels(
-    draws: Array,
-    log_target: Array,
-    proposal: MixtureProposal,
-    wider: Sequence[Proposal],
-    log_norm: float,
-    chart: Chart,
-    cut: Array,
-    rng: np.random.Generator,
-) -> tuple[Proposal | None, float]:
-    """Kernels where a regression predicts more of the target than the proposal covers, and their share.
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Draws at which the density of a target is known, and its regression beyond them.
 
-    Parameters
+    Attributes
     ----------
-    draws : ndarray, shape (n, n_dim)
+    z : ndarray, shape (n, n_dim)
         Latent coordinates of all draws that are not negligible in the wider distributions.
     log_target : ndarray, shape (n,)
         Log density of the target relative to the prior, not normalised: the (tempered) log-likelihood.
-    proposal : MixtureProposal
-        The next proposal without these kernels.
-    wider : sequence of Proposal
-        Source of the candidates.
     log_norm : float
         Log of the mean of the target over the prior, as estimated so far.
-    chart : Chart
-        Coordinates of the regression and the kernels.
-    cut : ndarray, shape (n_dim,)
-
-    Returns
-    -------
-    Proposal or None
-        None if the proposal is nowhere too thin, or if the draws are too few or the dimensions too many.
-    float
-        Predicted mass of the region that is too thin, within limits; 0 without kernels.
     """
-    n_dim = draws.shape[1]
-    if n_dim > REGRESSION.most_dimensions or len(draws) < 2 * n_terms(n_dim):
-        return None, 0.0
-    source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
-    n_candidates = int(REGRESSION.n_candidates / max(1.0, n_dim / REGRESSION.full_until) ** 2)
-    z = source.sample(n_candidates, rng)
-    predicted = local_regression(chart.coordinates(draws, cut), log_target, chart.coordinates(z, cut))
-    log_weights = predicted - source.log_ratio(z)
-    relevant = np.flatnonzero(log_weights > log_weights.max() - REGRESSION.negligible)
-    excess = predicted[relevant] - proposal.log_ratio(z[relevant]) - log_norm
-    thin = relevant[excess > math.log(REGRESSION.least_excess)]
-    if len(thin) < REGRESSION.fewest_thin:
-        return None, 0.0
-    mass = math.exp(min(float(logsumexp(log_weights[thin])) - math.log(len(z)) - log_norm, 0.0))
-    if mass < REGRESSION.least_mass:
-        return None, 0.0
-    covered = WeightedDraws(z[thin], log_weights[thin])
-    kernels, _ = kernels_on_draws(covered, chart, cut, rng, REGRESSION_KERNELS)
-    return kernels, float(np.clip(mass, *REGRESSION.shares)) if kernels is not None else 0.0
+
+    z: Array
+    log_target: Array
+    log_norm: float
+
+    def with_guided_kernels(
+        self,
+        proposal: MixtureProposal,
+        wider: Sequence[Proposal],
+        chart: Chart,
+        cut: Array,
+        rng: np.random.Generator,
+    ) -> MixtureProposal:
+        """The proposal with kernels where a regression predicts more of the target than it covers.
+
+        Their share is the predicted mass of the region that is too thin, within limits. The proposal is the
+        same if it is nowhere too thin, or if the draws are too few or the dimensions too many.
+
+        Parameters
+        ----------
+        proposal : MixtureProposal
+        wider : sequence of Proposal
+            Source of the candidates.
+        chart : Chart
+            Coordinates of the regression and the kernels.
+        cut : ndarray, shape (n_dim,)
+        """
+        n_dim = self.z.shape[1]
+        if n_dim > REGRESSION.most_dimensions or len(self.z) < 2 * n_terms(n_dim):
+            return proposal
+        source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
+        n_candidates = int(REGRESSION.n_candidates / max(1.0, n_dim / REGRESSION.full_until) ** 2)
+        z = source.sample(n_candidates, rng)
+        known, wanted = chart.coordinates(self.z, cut), chart.coordinates(z, cut)
+        predicted = local_regression(known, self.log_target, wanted)
+        log_weights = predicted - source.log_ratio(z)
+        relevant = np.flatnonzero(log_weights > log_weights.max() - REGRESSION.negligible)
+        excess = predicted[relevant] - proposal.log_ratio(z[relevant]) - self.log_norm
+        thin = relevant[excess > math.log(REGRESSION.least_excess)]
+        if len(thin) < REGRESSION.fewest_thin:
+            return proposal
+        log_mass = float(logsumexp(log_weights[thin])) - math.log(len(z)) - self.log_norm
+        mass = math.exp(min(log_mass, 0.0))
+        if mass < REGRESSION.least_mass:
+            return proposal
+        kernels, _ = WeightedDraws(z[thin], log_weights[thin]).kernels(chart, cut, rng, REGRESSION_KERNELS)
+        if kernels is None:
+            return proposal
+        share = float(np.clip(mass, *REGRESSION.shares))
+        return MixtureProposal(
+            (*proposal.members, kernels), np.append((1.0 - share) * proposal.shares, share)
+        )
 
 
 def local_regression(known: Array, values: Array, wanted: Array) -> Array:

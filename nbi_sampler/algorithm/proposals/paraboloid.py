@@ -12,24 +12,30 @@ from nbi_sampler.algorithm.proposals.local_regression import LOWEST, n_terms, te
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MIXTURE, MODE_SEARCH
 
-__all__ = ["fading_weights", "gaussian_by_regression", "newton_step", "paraboloid", "triangle"]
+__all__ = ["gaussian_by_regression", "newton_step", "paraboloid", "triangle"]
 
 Array = NDArray[np.float64]
 
 
-def paraboloid(t: Array, values: Array, weights: Array, full: bool = True) -> tuple[Array, Array, float]:
+def paraboloid(
+    t: Array, values: Array, weights: Array | None = None, full: bool = True
+) -> tuple[Array, Array, float]:
     """Gradient and curvature (minus the second derivatives) at the origin, and the RMS residual.
 
     Parameters
     ----------
     t : ndarray, shape (n, n_dim)
-    values, weights : ndarray, shape (n,)
+    values : ndarray, shape (n,)
+    weights : ndarray, shape (n,), optional
+        By default they fall with the rank of the values, which begins at the highest.
     full : bool
         False for a diagonal curvature, which needs fewer draws.
     """
     n_dim = t.shape[1]
     first, second = np.triu_indices(n_dim) if full else (np.arange(n_dim), np.arange(n_dim))
     columns = terms(t, first, second)
+    if weights is None:
+        weights = np.exp(-MODE_SEARCH.fading * (np.argsort(np.argsort(-values)) / len(values)))
     root = np.sqrt(weights)
     values = np.maximum(values - values.max(), LOWEST)
     solution = np.linalg.lstsq(columns * root[:, None], values * root, rcond=1e-10)
@@ -38,12 +44,6 @@ def paraboloid(t: Array, values: Array, weights: Array, full: bool = True) -> tu
     curvature = np.zeros((n_dim, n_dim))
     curvature[first, second] -= fitted[1 + n_dim :]
     return fitted[1 : 1 + n_dim], curvature + curvature.T, residual
-
-
-def fading_weights(values: Array) -> Array:
-    """Weights that fall with the rank of the values, which begins at the highest, shape (n,)."""
-    rank = np.argsort(np.argsort(-values)) / len(values)
-    return np.exp(-MODE_SEARCH.fading * rank)
 
 
 def newton_step(

@@ -1,16 +1,21 @@
-"""Weighted draws: a container that is passed whole to every fit of a density."""
+"""Weighted draws: a container that is passed whole to every fit of a density, and kernels on them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from nbi_sampler.algorithm.proposals.affine import spread_of
+from nbi_sampler.algorithm.proposals.kernels import Chart, LatentKernels, UnitCubeKernels
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.core.config import BATCHES, INITIAL
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.core.config import BATCHES, INITIAL, KernelConfig
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
@@ -75,3 +80,68 @@ class WeightedDraws:
         """True if a proposal is thinner than the prior at too much of the weight; z are uncut here."""
         thin = proposal.log_ratio(self.z) < 0.0
         return float(self.weights @ thin) > INITIAL.most_elsewhere
+
+    def kernels(
+        self, chart: Chart, cut: Array, rng: np.random.Generator, settings: KernelConfig
+    ) -> tuple[LatentKernels | UnitCubeKernels | None, float]:
+        """Kernels on draws in uncut coordinates, each with the spread of its neighbours.
+
+        They follow curved ridges, and bound the importance weights where all other densities are too thin.
+        The centres are a weighted sample without repeats. With ``settings.least_excess`` they are the draws
+        of largest weight among those whose weight stands out, because all proposals so far are too thin
+        there.
+
+        Parameters
+        ----------
+        chart : Chart
+            The coordinates of the kernels.
+        cut : ndarray, shape (n_dim,)
+            See `periodic`.
+
+        Returns
+        -------
+        LatentKernels, UnitCubeKernels or None
+            None if no weight stands out, or if most of the kernels lie outside the chart.
+        float
+            Mass of the draws that stand out; 1 for a sample of all draws.
+
+        References
+        ----------
+        West (1993), J. R. Stat. Soc. B 55, 409: kernels on weighted draws; Cappé et al. (2008,
+        arXiv:0710.4242); Raftery & Bao (2010), Biometrics 66, 1162: incremental mixtures with a kernel on
+        the largest weight.
+        """
+        draws = replace(self, z=chart.coordinates(self.z, cut))
+        mass, excess = 1.0, np.zeros(0, dtype=np.intp)
+        if settings.least_excess:
+            weights = draws.weights
+            positive = weights[weights > 0.0]
+            typical = math.exp(float(positive @ np.log(positive)))
+            excess = np.flatnonzero(weights > settings.least_excess * typical)
+            if not len(excess):
+                return None, 0.0
+            mass = float(weights[excess].sum())
+        # A larger sample would be wider than what the effective draws describe.
+        supported = max(settings.fewest_in_pool, int(settings.pool_per_effective * draws.ess))
+        pool = draws.without_repeats(min(settings.n_pool, supported), rng)
+        if settings.least_excess:
+            chosen = excess[np.argsort(-draws.weights[excess])[: settings.n_kernels]]
+            centres, shares = draws.z[chosen], draws.weights[chosen] / draws.weights[chosen].sum()
+        else:
+            centres = pool[: settings.n_kernels]
+            shares = np.full(len(centres), 1.0 / len(centres))
+        mixture = StudentMixture(shares, centres, _neighbourhoods(centres, pool), settings.degrees)
+        return chart.of(mixture, cut, rng), mass
+
+
+def _neighbourhoods(centres: Array, pool: Array) -> Array:
+    """Lower-triangular square roots of the spread of the nearest of ``pool`` about each centre."""
+    n_dim = pool.shape[1]
+    n_neighbours = min(2 * n_dim + 12, len(pool))
+    spread = np.maximum(spread_of(pool), 1e-12)
+    _, index = cKDTree(pool / spread).query(centres / spread, k=n_neighbours)
+    near = pool[index.reshape(len(centres), n_neighbours)] - centres[:, None]
+    covariance = np.einsum("mki,mkj->mij", near, near) / max(n_neighbours - 1, 1)
+    diagonal = np.einsum("mii->mi", covariance)
+    diagonal += 1e-3 * diagonal.copy() + 1e-6 * spread**2
+    return np.asarray(np.linalg.cholesky(covariance))

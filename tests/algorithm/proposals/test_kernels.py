@@ -8,7 +8,7 @@ from proposal_cases import NO_CUT, student
 from scipy import stats
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels, kernels_on_draws
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS
 from nbi_sampler.importance.pareto import pareto_k
@@ -17,7 +17,7 @@ from nbi_sampler.importance.weights import efficiency, log_evidence
 
 def kernels_on(z, log_weights, rng, settings=LOCAL_KERNELS):
     draws, cut = WeightedDraws(z, log_weights), np.zeros(z.shape[1])
-    return kernels_on_draws(draws, LatentKernels, cut, rng, settings)
+    return draws.kernels(LatentKernels, cut, rng, settings)
 
 
 def ridge(rng, n):

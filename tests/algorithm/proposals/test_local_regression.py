@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
-from nbi_sampler.algorithm.proposals.local_regression import local_regression, regression_guided_kernels
+from nbi_sampler.algorithm.proposals.local_regression import Surface, local_regression
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import REGRESSION
@@ -43,8 +43,8 @@ def guided(covered_until, wider=0.4, seed=1):
     proposal = MixtureProposal.single(LatentKernels(along_the_ridge(-2.0, covered_until, 0.1), CUT))
     source = LatentKernels(along_the_ridge(-2.0, covered_until, wider), CUT)
     draws = np.concatenate([proposal.sample(1500, rng), source.sample(500, rng)])
-    arguments = (draws, ridge(draws), proposal, [source], log_norm_of_ridge(), LatentKernels, CUT, rng)
-    return proposal, *regression_guided_kernels(*arguments)
+    surface = Surface(draws, ridge(draws), log_norm_of_ridge())
+    return proposal, surface.with_guided_kernels(proposal, [source], LatentKernels, CUT, rng)
 
 
 @pytest.mark.parametrize("n_dim", [1, 3, 6])
@@ -66,7 +66,8 @@ def test_a_prediction_is_not_believed_far_beyond_its_neighbours():
 
 
 def test_kernels_reach_the_end_that_no_proposal_covers():
-    proposal, kernels, share = guided(covered_until=0.9)
+    proposal, guided_too = guided(covered_until=0.9)
+    kernels, share = guided_too.members[-1], guided_too.shares[-1]
     end = np.column_stack([np.linspace(1.2, 1.5, 20), 0.5 * np.linspace(1.2, 1.5, 20) ** 2])
     before = proposal.log_ratio(end)
     after = kernels.log_ratio(end) + math.log(share)
@@ -87,15 +88,13 @@ def test_nothing_is_added_where_the_proposal_covers_all():
     draws = rng.normal(size=(2000, 2))
     log_likelihood = -2.0 * (draws**2).sum(axis=1)
     proposal = MixtureProposal.single(gaussian(0.5))
-    arguments = (draws, log_likelihood, proposal, [gaussian(1.0)], math.log(0.2), LatentKernels, CUT, rng)
-    assert regression_guided_kernels(*arguments) == (None, 0.0)
+    surface = Surface(draws, log_likelihood, math.log(0.2))
+    assert surface.with_guided_kernels(proposal, [gaussian(1.0)], LatentKernels, CUT, rng) is proposal
 
 
 def test_too_few_draws_give_none():
     rng = np.random.default_rng(2)
     proposal = MixtureProposal.single(LatentKernels(along_the_ridge(-2, 1, 0.1), CUT))
     draws = proposal.sample(8, rng)
-    found = regression_guided_kernels(
-        draws, ridge(draws), proposal, list(proposal.members), 0.0, UnitCubeKernels, CUT, rng
-    )
-    assert found == (None, 0.0)
+    surface = Surface(draws, ridge(draws), 0.0)
+    assert surface.with_guided_kernels(proposal, proposal.members, UnitCubeKernels, CUT, rng) is proposal

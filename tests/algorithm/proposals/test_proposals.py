@@ -12,7 +12,7 @@ from scipy import stats
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels, kernels_on_draws
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
 from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em
@@ -35,7 +35,7 @@ def flow_proposal(cut, n_context=0):
 def local(cut):
     rng = np.random.default_rng(5)
     z = rng.normal(size=(2000, 2)) * 0.7
-    return kernels_on_draws(WeightedDraws(z, -0.5 * (z**2).sum(1)), LatentKernels, cut, rng, FEW)[0]
+    return WeightedDraws(z, -0.5 * (z**2).sum(1)).kernels(LatentKernels, cut, rng, FEW)[0]
 
 
 def by_em(cut):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nbi_sampler.algorithm.proposals.local_regression import Surface
 from nbi_sampler.algorithm.proposals.proposal import PriorProposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.target import Target
@@ -20,8 +21,8 @@ def target(n=60, seed=1):
     z = rng.normal(size=(n, 2))
     held_out, log_target = np.arange(n) % 8 == 7, -(z[:, 1] ** 2)
     wider = tuple(WeightedDraws(z, power * log_target) for power in (0.5, 0.1))
-    surface = (z, log_target)
-    return Target(z, log_target, held_out, 1.0, 0.0, log_target, wider, surface=surface)
+    surface = Surface(z, log_target, 0.0)
+    return Target(z, log_target, held_out, 1.0, log_target, wider, surface=surface)
 
 
 class HalfThin(PriorProposal):
