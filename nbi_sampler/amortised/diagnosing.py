@@ -128,7 +128,7 @@ def diagnose(
         x_err = None if setup.noise is None else errors_of_noise(setup.noise)
     observation = estimator.observation(x_obs, x_err, x_mask, for_networks=False)
     own = estimator.ood_test.score(estimator.summary(estimator.data_format, observation))
-    fits = _Fits(estimator, setup, observation, x_obs, log_likelihood)
+    fits = _Fits(estimator, setup, observation, as_numbers(x_obs, "x_obs"), log_likelihood)
     checks = []
     for i, proposal in enumerate(estimator.proposals(observation)[: DIAGNOSIS.most_observations]):
         own_draws = proposal.sample(DIAGNOSIS.n_posterior, rng)
@@ -164,43 +164,36 @@ def _assessed(
     return z, np.concatenate(draws), assessment
 
 
+@dataclass(frozen=True)
 class _Fits:
     """Posterior predictive checks of observations, where simulator and errors are known."""
 
-    def __init__(
-        self,
-        estimator: Estimator,
-        setup: Setup,
-        observation: Observation,
-        x_obs: ArrayLike,
-        log_likelihood: LogLikelihood | None,
-    ) -> None:
-        self._estimator = estimator
-        self._setup = setup
-        self._observation = observation
-        self._x_obs = as_numbers(x_obs, "x_obs")
-        self._log_likelihood = log_likelihood
+    estimator: Estimator
+    setup: Setup
+    observation: Observation
+    x_obs: NDArray[Any]
+    log_likelihood: LogLikelihood | None
 
     def checked(self, i: int, local: Any, proposal: FlowProposal, z: Array) -> ObservationCheck:
         """Checks of observation ``i``, of which z are draws of the network, shape (n, n_dim)."""
-        if self._setup.simulator is None:
+        if self.setup.simulator is None:
             return ObservationCheck(local)
-        with self._setup.evaluator() as (evaluator, model):
-            if not self._comparable(model) and self._log_likelihood is None:
+        with self.setup.evaluator() as (evaluator, model):
+            if not self._comparable(model) and self.log_likelihood is None:
                 return ObservationCheck(local)
             return self._simulated(i, local, proposal, z, evaluator, model)
 
     def _comparable(self, model: TargetModel) -> bool:
         """Return whether data can be compared with simulations point by point, in units of known errors."""
-        known = self._estimator.data_format
+        known = self.estimator.data_format
         alike = model.data_shape == known.data_shape and (known.is_complex or not model.is_complex)
-        return alike and self._observation.x_err is not None
+        return alike and self.observation.x_err is not None
 
     def _simulated(
         self, i: int, local: Any, proposal: FlowProposal, z: Array, evaluator: Evaluator, model: TargetModel
     ) -> ObservationCheck:
-        known = self._estimator.data_format, model, self._observation, self._x_obs
-        weigh, targets = target_likelihood(self._log_likelihood, *known)
+        known = self.estimator.data_format, model, self.observation, self.x_obs
+        weigh, targets = target_likelihood(self.log_likelihood, *known)
         made = evaluator(z)
         assert made.predictions is not None
         log_l = np.array(weigh(made.predictions, made.theta, targets[i]), dtype=float)
@@ -215,11 +208,11 @@ class _Fits:
             return ObservationCheck(local, None, ess / len(z), ess, weighted)
         used = weights if weighted else finite / finite.sum()
         # As many draws of equal weight as tell a p-value.
-        rng = stage_generator(self._setup.entropy, "diagnose", "predicted", i)
+        rng = stage_generator(self.setup.entropy, "diagnose", "predicted", i)
         rows = rng.choice(len(z), DIAGNOSIS.n_predicted, p=used)
-        data = self._estimator.data_format.as_channels(model.as_data(made.predictions[rows]))
-        part = Observation(*(each[i] for each in self._observation))
-        fit = _fit(self._estimator.data_format, part, data)
+        data = self.estimator.data_format.as_channels(model.as_data(made.predictions[rows]))
+        part = Observation(*(each[i] for each in self.observation))
+        fit = _fit(self.estimator.data_format, part, data)
         return ObservationCheck(local, fit, ess / len(z), ess, weighted)
 
 

@@ -15,7 +15,6 @@ from bilby.core.likelihood import (
     AnalyticalMultidimensionalBimodalCovariantGaussian,
     AnalyticalMultidimensionalCovariantGaussian,
 )
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from nbi_sampler.forward.arrays import Array, as_observed
@@ -108,12 +107,9 @@ class BimodalGaussianModel(_CovariantModel):
     """
 
     def __init__(self, likelihood: AnalyticalMultidimensionalBimodalCovariantGaussian) -> None:
-        self._means = np.stack([self._mean(likelihood.mean_1, 1), self._mean(likelihood.mean_2, 2)])
+        means = {"mean_1": likelihood.mean_1, "mean_2": likelihood.mean_2}
+        self._means = np.stack([as_observed(each, name).reshape(-1) for name, each in means.items()])
         super().__init__(likelihood, "bimodal multivariate Gaussian", np.zeros(self._means.shape[1]))
-
-    @staticmethod
-    def _mean(values: ArrayLike, mode: int) -> Array:
-        return as_observed(values, f"mean_{mode}").reshape(-1)
 
     def log_likelihood(self, predictions: Array, columns: Mapping[str, Array]) -> Array:
         """Log-density of theta; see `ForwardModel.log_likelihood`."""

@@ -33,7 +33,7 @@ from nbi_sampler.importance.residuals import (
 )
 from nbi_sampler.priors.space import ParameterSpace
 
-__all__ = ["ModelFit", "check_fit"]
+__all__ = ["LEAST_P_VALUES", "ModelFit", "check_fit"]
 
 Array = NDArray[np.float64]
 # Predictions and parameters of some draws.

@@ -178,10 +178,7 @@ def _within_priors(
     kept = inside.all(axis=1) & allowed
     if kept.any():
         return np.asarray(kept)
-    low, high = (
-        space.to_theta(np.full((1, space.n_dim), -6.0)),
-        space.to_theta(np.full((1, space.n_dim), 6.0)),
-    )
+    low, high = (space.to_theta(np.full((1, space.n_dim), edge)) for edge in (-6.0, 6.0))
     differing = [
         f"{name} ({theta[:, i].min():.4g} to {theta[:, i].max():.4g}, the prior has "
         f"{low[0, i]:.4g} to {high[0, i]:.4g})"

@@ -178,12 +178,8 @@ def _check_switches(given: Mapping[str, Any]) -> None:
     for name in ("resume", "check_point_plot"):
         require(isinstance(given[name], bool), name, "True or False", given[name])
     vectorized, seconds, npool = given["vectorized"], given["check_point_delta_t"], given["npool"]
-    require(
-        isinstance(vectorized, bool) or vectorized == "auto",
-        "vectorized",
-        "'auto', True or False",
-        vectorized,
-    )
+    known = isinstance(vectorized, bool) or vectorized == "auto"
+    require(known, "vectorized", "'auto', True or False", vectorized)
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0
     require(number, "check_point_delta_t", "a number of seconds, at least 0", seconds)
     if npool is not None:

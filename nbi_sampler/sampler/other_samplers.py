@@ -92,9 +92,8 @@ def _shortened(name: str, valid: str) -> bool:
 
 def _of_installed_samplers() -> Iterator[set[str]]:
     """Yield the keywords of one sampler after the other, bilby's own first."""
-    by_name = sorted(entry_points(group="bilby.samplers"), key=lambda each: each.name)
-    installed = sorted(by_name, key=lambda each: not each.value.startswith("bilby."))
-    for entry_point in installed:
+    found = entry_points(group="bilby.samplers")
+    for entry_point in sorted(found, key=lambda each: (not each.value.startswith("bilby."), each.name)):
         # Loading a plugin runs its code. The user should not see its errors and messages.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

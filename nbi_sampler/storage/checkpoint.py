@@ -285,7 +285,7 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         If the file is not a checkpoint or is damaged; the message names it.
     """
     try:
-        return _draws_in(*read_archive(Path(path)))
+        return _draws_in(*_read(Path(path)))
     except ArchiveError as error:
         raise ArchiveError(f"{path}: expected a complete checkpoint of this package; {error}") from error
     # Reading an edited file may raise any error.
@@ -297,8 +297,6 @@ def read_draws(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 
 def _draws_in(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    if header.get("format") != FORMAT:
-        raise ArchiveError("it is another program's")
     check_seal(header)
     objects = {each["name"]: each for each in header["objects"]}
     columns = ("z", "theta", "log_likelihood", "log_ratio")

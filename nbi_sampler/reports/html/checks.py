@@ -15,6 +15,7 @@ from nbi_sampler.importance.reliability import Status, negligible_excess, summar
 from nbi_sampler.importance.residuals import CHI_SQUARED, LARGEST, NEIGHBOURS
 from nbi_sampler.reports.html.contents import Contents
 from nbi_sampler.reports.html.numbers import count, p_value, rounded, share, whole
+from nbi_sampler.reports.model_fit import LEAST_P_VALUES
 
 __all__ = ["MEANINGS", "Check", "Verdict", "agreement_of", "checks_of", "predictive_checks", "verdict_of"]
 
@@ -37,17 +38,9 @@ MEANINGS = {
     Status.INTERRUPTED: "The run was stopped before it had a result.",
 }
 DISCREPANCIES = {
-    CHI_SQUARED: (
-        "Sum of squared residuals",
-        MODEL_FIT.chi_squared,
-        "model, prior or size of the noise is wrong",
-    ),
-    LARGEST: ("Largest residual", MODEL_FIT.largest, "there are outliers"),
-    NEIGHBOURS: (
-        "Products of neighbouring residuals",
-        MODEL_FIT.neighbours,
-        "the residuals have a smooth trend",
-    ),
+    CHI_SQUARED: ("Sum of squared residuals", "model, prior or size of the noise is wrong"),
+    LARGEST: ("Largest residual", "there are outliers"),
+    NEIGHBOURS: ("Products of neighbouring residuals", "the residuals have a smooth trend"),
 }
 
 
@@ -141,8 +134,8 @@ def predictive_checks(own: Mapping[str, Any]) -> list[Check]:
     checks = []
     correlation = _number(own, "residual_correlation")
     for name, value in values.items():
-        title, limit, hint = DISCREPANCIES.get(name, (str(name).replace("_", " "), 0.0, ""))
-        p = _number(values, name)
+        title, hint = DISCREPANCIES.get(name, (str(name).replace("_", " "), ""))
+        p, limit = _number(values, name), LEAST_P_VALUES.get(name, 0.0)
         level = UNKNOWN if math.isnan(p) else GOOD if p >= limit else ALARM
         if name == NEIGHBOURS and level == ALARM and correlation <= MODEL_FIT.most_correlated:
             level = NOTE
