@@ -13,7 +13,6 @@ from nbi_sampler.core.config import THINNING
 __all__ = ["ThinnedProposal", "thinned"]
 
 Array = NDArray[np.float64]
-N_BISECTIONS = 40
 
 
 class Approximate(Protocol):
@@ -100,7 +99,10 @@ def log_probability(log_weights: Array, log_threshold: float, floor: float) -> A
 
 
 def thinned(proposal: MixtureProposal, approximation: Approximate, log_weights: Array) -> ThinnedProposal:
-    """A thinned version of a proposal, of a given efficiency in the approximation.
+    """The thinned version of a proposal whose effective samples cost least.
+
+    A larger threshold makes the kept draws more efficient in the approximation, and takes more draws of the
+    proposal for each of them.
 
     Parameters
     ----------
@@ -109,26 +111,21 @@ def thinned(proposal: MixtureProposal, approximation: Approximate, log_weights: 
     log_weights : ndarray, shape (n,)
         Log weights of draws of the proposal in the approximation.
     """
-    weights = np.exp(log_weights - log_weights.max())
-
-    def kept(log_threshold: float) -> Array:
-        return np.minimum(weights * np.exp(-log_threshold), 1.0)
-
-    low, high = np.log(weights.mean()), 0.0
-    for _ in range(N_BISECTIONS):
-        middle = 0.5 * (low + high)
-        enough = _kept_efficiency(weights, kept(middle)) >= THINNING.efficiency
-        low, high = (low, middle) if enough else (middle, high)
-    floor = THINNING.floor * float(kept(high).mean())
-    log_threshold = high + log_weights.max()
+    highest = log_weights.max()
+    weights = np.exp(log_weights - highest)
+    thresholds = np.linspace(np.log(weights.mean()), 0.0, THINNING.n_thresholds)
+    best = min(thresholds, key=lambda threshold: _cost(weights, np.minimum(weights / np.exp(threshold), 1.0)))
+    floor = THINNING.floor * float(np.minimum(weights / np.exp(best), 1.0).mean())
+    log_threshold = float(best + highest)
     probability = np.exp(log_probability(log_weights, log_threshold, floor))
     mean = float(probability.mean())
     error = float(probability.std()) / (mean * np.sqrt(len(probability)))
-    return ThinnedProposal(proposal, approximation, float(log_threshold), floor, float(np.log(mean)), error)
+    return ThinnedProposal(proposal, approximation, log_threshold, floor, float(np.log(mean)), error)
 
 
-def _kept_efficiency(weights: Array, probability: Array) -> float:
-    """Efficiency of draws that are kept with a probability, by the weights of all draws."""
+def _cost(weights: Array, probability: Array) -> float:
+    """Cost of an effective sample, in calls of the likelihood, if draws are kept with a probability."""
     alive = weights > 0.0
     squares = np.sum(weights[alive] ** 2 / probability[alive])
-    return float(weights.sum() ** 2 / (probability.sum() * squares))
+    efficiency = weights.sum() ** 2 / (probability.sum() * squares)
+    return float((1.0 + THINNING.draw / probability.mean()) / efficiency)

@@ -83,8 +83,10 @@ class ApproximationConfig:
 class ThinningConfig:
     """Settings of draws that are thinned by their weights in an approximation."""
 
-    efficiency: float = 0.95
-    """Efficiency of the kept draws in the approximation, which sets the threshold of the weights."""
+    draw: float = 0.05
+    n_thresholds: int = 40
+    """Cost of a draw of the unthinned proposal, in calls of the likelihood, and number of thresholds of the
+    weights from which the cheapest is taken."""
     floor: float = 0.1
     """Least probability to keep a draw, in units of the mean one: about this share of the kept draws does not
     depend on the approximation."""

@@ -54,8 +54,7 @@ def test_nearly_every_draw_that_it_keeps_is_effective():
     z = proposal.sample(5000, rng)
     before = PRIOR.sample(5000, rng)
     assert efficiency(log_likelihood(before)) < 0.1
-    # The share that does not depend on the approximation costs as much again.
-    assert efficiency(log_likelihood(z) - proposal.log_ratio(z)) > THINNING.efficiency - THINNING.floor
+    assert efficiency(log_likelihood(z) - proposal.log_ratio(z)) > 0.7
 
 
 def test_what_the_approximation_lacks_is_drawn_at_the_floor():
