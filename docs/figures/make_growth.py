@@ -1,14 +1,17 @@
-"""Draw the picture of growth in docs/benchmark.md: calls against the compression from prior to posterior.
+"""Draw the pictures of growth in docs/benchmark.md.
 
+    python docs/figures/make_growth.py
     nbi-sampler benchmark search --runs 200
     python docs/figures/make_growth.py build/search.jsonl
 
-The law is fitted to the mixtures of five parameters and more, where a run searches for modes; with one or
-two the scan of the prior decides.
+The first command draws growth_grid.png from the numbers in growth_grid.json. The last one draws
+growth.png: calls against the compression from prior to posterior. Its law is fitted to the mixtures of five
+parameters and more, where a run searches for modes; with one or two the scan of the prior decides.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -17,15 +20,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from nbi_sampler_benchmark.problems.random_mixtures import mixture_named
 from nbi_sampler_benchmark.runs.runner import read_records
+from nbi_sampler_benchmark.scaling.figure import scaling_figure
 from nbi_sampler_benchmark.scaling.laws import fitted_law
+from nbi_sampler_benchmark.scaling.report import Measured
+from PIL import Image
 
-from nbi_sampler.reports.plots.style import COLOURS, head, own_style, save_figure
+from nbi_sampler.reports.plots.style import (
+    COLOURS,
+    compact,
+    head,
+    own_style,
+    save_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 FEWEST_PARAMETERS = 5
+
+
+def draw_grid() -> None:
+    """Draw costs against sizes. All of these runs were "ok"."""
+    rows = json.loads((HERE / "growth_grid.json").read_text(encoding="utf-8"))
+    measured = [
+        Measured(row["what"], row["family"], row["size"], {**row, "status": "ok"})
+        for row in rows
+    ]
+    with own_style():
+        path = save_figure(scaling_figure(measured), HERE / "growth_grid.png")
+    # As sharp on a page, and half of the bytes.
+    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def main(path: Path) -> None:
@@ -77,9 +102,10 @@ def growth_figure(records: list[dict[str, Any]]) -> Figure:
     axis.set(
         xlabel="D ln(1 / width)", ylabel="calls", xlim=(0.0, None), ylim=(0.0, None)
     )
+    axis.yaxis.set_major_formatter(lambda value, _: compact(value))
     head(axis, "Random mixtures, 1,000 effective samples, likelihood only")
     return figure
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1])) if sys.argv[1:] else draw_grid()

@@ -105,7 +105,8 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     >>> import numpy as np
     >>> from scipy import stats
     >>> t = np.linspace(0, 1, 8)
-    >>> engine = NBI("maf", "mlp", lambda theta: theta[0] * t, 0.1, [stats.uniform(0, 1)], seed=1)
+    >>> priors = [stats.uniform(0, 1)]
+    >>> engine = NBI("maf", "mlp", lambda theta: theta[0] * t, 0.1, priors, seed=1)
     >>> engine = engine.fit(n_sims=200, n_epochs=2)
     >>> samples, weights = engine.predict(0.5 * t, n_samples=100)
     >>> samples.shape, round(float(weights.sum()), 6)

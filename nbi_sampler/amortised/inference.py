@@ -6,6 +6,7 @@ together.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ LogLikelihood = Callable[[Array, Array, Observation], ArrayLike]
 MOST_NUMBERS = 5_000_000
 # Targets, and parameters of each, in a summary of many.
 MOST_SHOWN, MOST_NAMED = 10, 4
+# Smaller errors are written with a power of ten.
+MOST_SHOWN_DECIMALS = 8
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,11 +97,25 @@ class Inference:
             f"k_hat {self.k_hat:.2f}, p_value {self.p_value:.3g}",
             f"  log_evidence {self.log_evidence:.3f} +- {self.log_evidence_err:.3f}",
             *(
-                f"  {name:{width}s} {mean:.6g} +- {deviation:.2g}"
+                f"  {name:{width}s} {_with_error(mean, deviation)}"
                 for name, mean, deviation in zip(self.names, self.mean, self.standard_deviation, strict=True)
             ),
         ]
         return "\n".join(lines)
+
+
+def _with_error(mean: float, deviation: float) -> str:
+    """Mean and standard deviation, both to two digits of the deviation.
+
+    Examples
+    --------
+    >>> _with_error(2.50183, 0.162), _with_error(5379.5712, 0.0478), _with_error(1.2e-21, 3e-22)
+    ('2.50 +- 0.16', '5379.571 +- 0.048', '1.2e-21 +- 3e-22')
+    """
+    n_decimals = 1 - math.floor(math.log10(deviation)) if 0.0 < deviation < math.inf else MOST_SHOWN_DECIMALS
+    if not 0 <= n_decimals < MOST_SHOWN_DECIMALS:
+        return f"{mean:.4g} +- {deviation:.2g}"
+    return f"{mean:.{n_decimals}f} +- {deviation:.{n_decimals}f}"
 
 
 class Inferences(list[Inference]):
@@ -112,7 +129,7 @@ class Inferences(list[Inference]):
         lines = [f"{len(self)} inferences: {found or 'none'}"]
         for i, each in enumerate(self[:MOST_SHOWN]):
             values = ", ".join(
-                f"{name} {mean:.4g} +- {deviation:.2g}"
+                f"{name} {_with_error(mean, deviation)}"
                 for name, mean, deviation in zip(
                     each.names[:MOST_NAMED], each.mean, each.standard_deviation, strict=False
                 )

@@ -185,6 +185,27 @@ def test_files_that_the_page_links_to_exist(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_begins_with_a_percent_sign(page):
+    """Such a line is a comment for MyST, and is not on the page: `2` and `%` belong on one line."""
+    assert not [line for line in page.read_text().splitlines() if line.lstrip().startswith("%")]
+
+
+@pytest.mark.parametrize(
+    "page", sorted({*DOCS.glob("*.md")} - {DOCS / "changelog.md"}), ids=lambda page: page.name
+)
+def test_a_page_begins_with_what_it_is_for(page):
+    """Not with a heading, a table or code."""
+    head, first = page.read_text().split("\n\n")[:2]
+    assert head.startswith("# ") and re.match(r"[A-Za-z`\[]", first), first
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_have_words_in_their_place(page):
+    alts = re.findall(r"!\[([^]]*)\]\(", page.read_text())
+    assert all(len(alt.split()) >= 3 for alt in alts), alts
+
+
 def test_every_folder_has_a_page_of_its_names():
     listed = set(NAMES.findall((DOCS / "reference" / "modules.md").read_text()))
     folders = {

@@ -43,6 +43,14 @@ def test_notebook_was_executed_from_top_to_bottom(notebook):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
+def test_pictures_have_words_in_their_place(notebook):
+    drawn = [
+        c for c in cells(notebook, "code") if any("image/png" in o.get("data", {}) for o in c["outputs"])
+    ]
+    assert all(len(cell["metadata"]["mystnb"]["image"]["alt"].split()) >= 6 for cell in drawn)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_notebook_is_small_and_names_no_folder_of_a_machine(notebook):
     text = notebook.read_text()
     assert len(text) < LARGEST
