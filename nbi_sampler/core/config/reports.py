@@ -25,7 +25,9 @@ class PriorEdgeConfig:
     """Limits that identify a posterior piled up at an edge of its prior."""
 
     near: float = 0.2
-    """Half of the posterior must lie within this share of the prior next to the edge. Not measured."""
+    """Half of the posterior must lie within this share of the prior next to the edge. Exponential falls from
+    the edge are named if their scale is up to 0.2 of the prior (0.3 is not), and up to 0.1 with half the
+    limit. With twice the limit, any such fall is named, and a density that falls linearly over the prior."""
 
     least_share: float = 0.24
     """Smallest share of the posterior within half its median distance from the edge. The share is 0.25 for a
@@ -63,8 +65,8 @@ class ModelFitConfig:
     true period the prior excludes while the noise level is free."""
 
     least_share: float = 0.5
-    """Smallest share of the result that needs predictions; a smaller one would not represent it. Not
-    measured."""
+    """Smallest share of the result that needs predictions. A p-value of 0.748 from 5,000 draws scatters by
+    0.001 with a random half of them, and is 0.699 to 0.797 with any half; with a tenth, 0.573 to 0.813."""
 
     often_enough: float = 20.0
     """Number of replicas that exceed the data. It gives the p-value to a fifth (Besag & Clifford 1991)."""
@@ -121,13 +123,17 @@ class DiagnosisConfig:
     """Tests of a trained engine on simulations that it has not seen."""
 
     n_sims: int = 1000
-    """New simulations, unless the user says how many. Not measured."""
+    """New simulations, unless the user says how many. Ranks of one parameter have p < 0.01 in 98 (13) of 100
+    tests if the posterior's width is wrong by a factor of 0.8 (0.9), in 61 (8) with half as many simulations,
+    and in 100 (46) with twice as many."""
 
     fewest_simulations: int = 100
-    """Simulations without which there is no diagnosis. Not measured."""
+    """Simulations without which there is no diagnosis. With 100, the same test finds a width that is wrong by
+    a factor of 0.6 in 59 of 100 cases, and a bias of 0.3 deviations in 45."""
 
     n_draws: int = 200
-    """Draws of the network for each simulation, for ranks and local moments. Not measured."""
+    """Draws of the network for each simulation, for ranks and local moments. With 100, 200 and 400, the ranks
+    show a factor of 0.8 in 97, 98 and 98 of 100 tests."""
 
     most_observations: int = 12
     """Observations that are checked one by one; data out of distribution are looked for in all of them."""
@@ -136,7 +142,8 @@ class DiagnosisConfig:
     """Draws of the network at an observation, each of which is simulated. Not measured."""
 
     n_predicted: int = 400
-    """Draws of equal weight for the predictive check. Not measured."""
+    """Draws of equal weight for the predictive check. A p-value of 0.05 has an error of 0.011, and of 0.022
+    with a quarter of the draws."""
 
     near: float = 0.2
     """Share of the simulations that count as neighbours of an observation: their effective number under the

@@ -39,7 +39,8 @@ class ModelStartConfig:
     """Fewest surprises that reject a model. Three of thirty happen by chance with one model in 300."""
 
     most_simulations: int = 200
-    """Most simulations in this test. They give a share of 0.1 to 0.02. Not measured."""
+    """Most simulations in this test. In 20,000 tests, a model with surprises in 5 (20) % of all cases is
+    rejected in 0.1 (100) % with 200 simulations, and in 1.1 (99) % with 100."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,8 @@ class FormerConfig:
     compared: int = 200
     same_prior: float = 1e-6
     """Samples at which the former prior density is compared, and the largest spread of the differences if it
-    is the current one up to a constant. Not measured."""
+    is the current one up to a constant. Another exponent of a power law is seen if it differs by 1e-6, and
+    with 20 samples by 1e-4 but not by 1e-6."""
 
 
 @dataclass(frozen=True, kw_only=True)
