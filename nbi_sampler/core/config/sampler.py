@@ -48,10 +48,13 @@ class FormerConfig:
     """Limits for samples of a former posterior that a user passes."""
 
     fewest: int = 20
-    """Fewest distinct samples within the priors; fewer cannot be fitted. Not measured."""
+    """Fewest distinct samples within the priors. Without flows, fits to 10, 20, 40 and 80 samples of a bent
+    posterior of five parameters have efficiencies of 0.01-0.10, 0.05-0.13, 0.07-0.12 and 0.26-0.31 (three
+    seeds each)."""
 
     most: int = 20_000
-    """Most samples in the fit. If there are more, a weighted choice is fitted to save time. Not measured."""
+    """Most samples in the fit. If there are more, a weighted choice is fitted. More would hardly be used: an
+    epoch of the flow takes at most 6,144 of them, and the fit of a Gaussian mixture 10,000."""
 
     compared: int = 200
     same_prior: float = 1e-6
