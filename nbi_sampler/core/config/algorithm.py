@@ -84,7 +84,7 @@ class BatchConfig:
     """Fewest finite predictions for the fit of a round. With fewer, the priors do not suit the model."""
     input_margin: float = 0.1
     """Observed inputs farther than this outside of the simulated ones are clipped, because a flow is
-    unpredictable there. Not measured."""
+    unpredictable there. On linear, seed 1, nothing is: without a margin the run has the same digits."""
     held_out: int = 8
     """One of this many finite draws is held out of all fits, for the shares of a mixture. Not measured."""
     recent: int = 3
@@ -107,7 +107,9 @@ class InitialConfig:
     wide_factors: tuple[float, ...] = (2.0, 4.0)
     wide_shares: tuple[float, ...] = (0.05, 0.03)
     """Widths of the local kernels on the samples, relative to the usual ones, and their shares of the other
-    draws. Not measured."""
+    draws. For one bent posterior of five parameters, the first draws have an efficiency of 0.70, and of 0.33
+    if it has moved by a deviation. With half and twice the widths and the shares, these are 0.64 to 0.75 and
+    0.31 to 0.34."""
     least_exponent: float = 0.02
     """Power of the weights of the first batch from which the refinement bridges to the current posterior.
     With 0.1, microlensing with means three deviations away took 17,550 calls for 1,000 effective draws, with
