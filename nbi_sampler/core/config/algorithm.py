@@ -147,7 +147,8 @@ class RefinementConfig:
     """Fewest effective draws of a fit without tempered weights. Twice as many did not find the lost arm of
     rosenbrock."""
     ess_per_scan: float = 0.05
-    """The same for each draw of the first scan, whose fit has to keep all modes. Not measured by itself."""
+    """The same for each draw of the first scan, whose fit has to keep all modes. eggbox, seed 1 and without
+    flows, takes 22,085 calls. With half of this it takes 21,199, and log Z is 1.8 errors too high."""
     wide_exponents: tuple[float, ...] = (0.5, 0.1)
     """Powers of the weights that give the targets of the wider kernels. Not measured."""
     negligible: float = 25.0
@@ -220,7 +221,8 @@ class KernelConfig:
     degrees: float = 4.0
     """Number of kernels; draws among which neighbours are found; degrees of freedom, whose tails bound the
     weights. With 100 kernels, four problems take 2 % more calls for an effective draw (5.7 % on transit);
-    the other two numbers were not measured."""
+    half and twice the degrees leave the efficiency of a fit to three Gaussians at 0.95. The pool was not
+    measured."""
     least_excess: float = 0.0
     """Kernels stand on the heaviest draws among those that weigh this many times the typical one; 0 means a
     weighted sample. With the heaviest draws and the unit cube, eggbox took 6 calls for an effective draw
@@ -266,7 +268,8 @@ class MixtureConfig:
     """Members of the mixture proposal of a refinement, and their shares."""
 
     most_flows: int = 3
-    """Most flows: the new one and the latest before it, which cost no training. Not measured by itself."""
+    """Most flows: the new one and the latest before it, which cost no training. eggbox, seed 1, takes 22,094
+    calls with this, and 22,085 without any flow."""
     em_kernels: tuple[int, ...] = (1, 3, 10, 30)
     em_degrees: float = 100.0
     em_draws: tuple[int, int] = (3_000, 10_000)
