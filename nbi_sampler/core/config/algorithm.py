@@ -86,7 +86,8 @@ class BatchConfig:
     """Observed inputs farther than this outside of the simulated ones are clipped, because a flow is
     unpredictable there. On linear, seed 1, nothing is: without a margin the run has the same digits."""
     held_out: int = 8
-    """One of this many finite draws is held out of all fits, for the shares of a mixture. Not measured."""
+    """One of this many finite draws is held out of all fits, for the shares of a mixture. A fit to draws of
+    eggbox, without a flow, has an efficiency of 0.884, and of 0.886 with twice as many held out."""
     recent: int = 3
     """Latest proposals whose densities at every draw are kept for each member, and latest batches of the
     bridge. All of them took 1.1 GB in 100 rounds."""
@@ -250,7 +251,8 @@ class RegressionConfig:
     least_mass: float = 1e-3
     shares: tuple[float, float] = (0.03, 0.3)
     """Candidates that weigh this many times the mean get kernels, if there are enough of them with enough
-    mass. Their share is this mass within limits. Not measured one by one."""
+    mass. Their share is this mass within limits. A fit to eggbox makes no such kernels, so twice the shares
+    change no digit. On rosenbrock all of these were measured together only (see above)."""
     negligible: float = 12.0
     """Candidates whose log weight is this far below the largest are left out."""
     most_dimensions: int = 8
