@@ -151,7 +151,8 @@ class RefinementConfig:
     """The same for each draw of the first scan, whose fit has to keep all modes. eggbox, seed 1 and without
     flows, takes 22,085 calls. With half of this it takes 21,199, and log Z is 1.8 errors too high."""
     wide_exponents: tuple[float, ...] = (0.5, 0.1)
-    """Powers of the weights that give the targets of the wider kernels. Not measured."""
+    """Powers of the weights that give the targets of the wider kernels. For the posterior of eggbox, 0.7 and
+    0.2 give an efficiency of 0.897 instead of 0.884. While weights are tempered, they were not measured."""
     negligible: float = 25.0
     """Draws whose log weight is this far below the largest are left out: e^-25 of it cannot matter."""
     regressed: float = 60.0
