@@ -18,6 +18,7 @@ from nbi_sampler.core.config import (
     reports,
     run,
     sampler,
+    searches,
     storage,
 )
 from nbi_sampler.core.config.algorithm import *
@@ -33,6 +34,7 @@ from nbi_sampler.core.config.reliability import *
 from nbi_sampler.core.config.reports import *
 from nbi_sampler.core.config.run import *
 from nbi_sampler.core.config.sampler import *
+from nbi_sampler.core.config.searches import *
 from nbi_sampler.core.config.storage import *
 
 __all__ = [
@@ -49,5 +51,6 @@ __all__ = [
     *reports.__all__,
     *run.__all__,
     *sampler.__all__,
+    *searches.__all__,
     *storage.__all__,
 ]

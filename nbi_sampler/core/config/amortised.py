@@ -37,9 +37,11 @@ class DataFormatConfig:
 
     margin: float = 0.1
     """Data may exceed the range of the simulations by this share of it. Beyond, they are moved to its edge,
-    because networks are unpredictable there. Not measured: it is the margin of the rounds."""
+    because networks are unpredictable there. Of 2,000 new sine curves of 50 points, 6 % leave the range of
+    1,000 simulations, 0.3 % by more than 0.05 of it, and none by more than this."""
     largest: float = 1e6
-    """Largest scaled number. Its square still fits single precision. Not measured."""
+    """Largest scaled number. The loss of a perceptron and its gradient are finite with data of up to 1e19,
+    and not with 1e25, because squares have to fit single precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ class NoiseProbeConfig:
     """Tests that decide whether a noise function is called with many simulations at once."""
 
     n_probes: int = 8
-    """Number of simulations that are compared. Not measured: a test costs 360 calls."""
+    """Number of simulations that are compared, in 360 calls. Of eight laws, 4 and 8 simulations decide seven
+    rightly, 2 decide five, and 16 decide six. With each, a level from the spread of the batch passes."""
     n_repeats: int = 40
     """Realisations of each simulation. The test recognised all eleven noise laws of the tests."""
     largest_deviation: float = 6.0
@@ -61,31 +64,38 @@ class TrainingSetConfig:
 
     block: int = 500
     """Simulations between two commits to a store. A killed process loses at most these. Each block has its
-    own random stream, so another number gives other simulations. Not measured."""
+    own random stream, so another number gives other simulations. HDF5 appends 80 blocks of rows of 800 bytes
+    in 0.06 s."""
     most_in_memory: int = 2**30
     """Largest size in bytes of simulations that are read into memory. Larger ones are read in every epoch,
     which takes 1.1 to 1.2 times the processor time. Memory then no longer grows with the file (857 MiB for
     153 and for 765 MiB)."""
     most_for_scales: int = 4000
     """Simulations that give the scales, the components and the test for data out of distribution. Half of
-    them give p-values down to 1 / 1001. Otherwise not measured."""
+    them give p-values down to 1 / 1001. The error of a scale is 1.1 % (2.5 % with 1,000, 0.5 % with 16,000),
+    and 1.1 % of new data of ten numbers have p < 0.01 (1.1 and 0.9 %)."""
     most_held_out: int = 5000
-    """Largest number of simulations for the validation loss, which every epoch computes. Not measured."""
+    """Largest number of simulations for the validation loss, which every epoch computes. For a Gaussian
+    posterior of five parameters its error is 0.020 nats. It is 0.031 with half and 0.013 with twice as
+    many."""
     fewest: int = 100
-    """Fewest usable simulations for a training: one batch and a few held out. Not measured."""
+    """Fewest usable simulations for a training: one batch, and ten held out, with which the validation loss
+    of a Gaussian posterior of five parameters has an error of 0.5 nats."""
     most_lost: float = 0.5
     """Largest share of lost simulations. If more are lost, the rest follows other priors than the user's. Not
     measured."""
     n_compared: int = 3
-    """Number of given simulations that are compared with the simulator. Not measured: three calls cost
-    little."""
+    """Number of given simulations that are compared with the simulator. Two independent numbers agree to a
+    tenth of their spread in 6 % of cases, and three pairs of them all do in 0.02 %."""
     most_orders: int = 24
-    """Number of orders of the columns that are tried: all orders of up to four parameters. Not measured."""
+    """Number of orders of the columns that are tried: all orders of up to four parameters, in at most 72
+    calls. All orders of five parameters would take 360."""
     agreement: float = 1e-3
     """Two simulations are the same if they differ by less than this share of the spread of the simulations.
-    Not measured: rounding in single precision is far smaller."""
+    Rounding changes noisy sine curves by 1.5e-7 of it in single precision, and 1.2e-3 in half precision."""
     disagreement: float = 0.1
-    """Two simulations clearly differ if they differ by more than this share of the spread. Not measured."""
+    """Two simulations clearly differ if they differ by more than this share of the spread. Of 2,000 pairs of
+    sine curves with 50 points, all differ by 0.40 and more at one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +138,9 @@ class ConvergenceConfig:
     """Test for a training that ends while the network is still learning."""
 
     last: float = 0.2
-    """The test looks at this last share of the epochs. Not measured."""
+    """The test looks at this last share of the epochs. On sine curves, trainings of 4, 8, 16 and 32 epochs
+    end at losses of 0.4, -1.2, -2.5 and -3.6. These fell by 0.1 to 0.2 in this share, so none is named, and
+    by 0.3 to 1.1 in twice this share."""
     most_fall: float = 0.3
     """A warning is given if the validation loss falls by more than this, in nats, in these epochs."""
 
@@ -138,10 +150,13 @@ class InferenceConfig:
     """Draws and weights of a trained engine."""
 
     n_within_step: int = 16
-    """Points at which a density is averaged over the range of one discrete value. Not measured."""
+    """Points at which a density is averaged over the range of one discrete value. If it falls like a logistic
+    curve as wide as 0.5 (0.2) of the range, the error of its logarithm is 0.07 (0.15), and 0.14 (0.31) with 4
+    points, 0.03 (0.07) with 64."""
     least_efficiency: float = 0.1
     """Below this efficiency, few distinct samples are blamed on the training, and a warning says so; above
-    it, on few draws. Not measured."""
+    it, on few draws. With an efficiency of 0.1, 1,000 rows from 10,000 draws have 747 distinct ones, and 373
+    from 1,000 draws; with 0.03, 598 and 254."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +164,12 @@ class OutOfDistributionConfig:
     """Summary of the data that reveals data out of distribution."""
 
     most_components: int = 32
-    """Most principal components. The covariance of more would be noise with 1,000 simulations. Not
-    measured."""
+    """Most principal components. With 1,000 simulations, a narrow bump is found in 68 % of sine curves and in
+    31 % of spectra. With 16 components it is found in 13 and 5 %, and with 64 in 99 and 65 %. False alarms
+    stay at 1 to 2 %."""
     share: float = 0.999
-    """Share of the variance that the components hold. The rest is noise or novelty. Not measured."""
+    """Share of the variance that the components hold. The rest is noise or novelty. In the same test, 0.99
+    finds 13 and 31 %, and 0.9999 the same as this."""
 
 
 DATA_FORMAT = DataFormatConfig()

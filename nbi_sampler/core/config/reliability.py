@@ -16,7 +16,9 @@ class ReliabilityConfig:
     of draws makes the errors small."""
 
     tail_share: float = 0.01
-    """Share of the draws that form the tail. Its mass is compared with the limits below. Not measured."""
+    """Share of the draws that form the tail. Its mass is compared with the limits below. With half or twice
+    this share, one verdict changes among 360 sets of 5,000 weights (log-normal, Pareto with k of 0.8 and 1,
+    and mixtures)."""
 
     most_tail_excess: float = 0.05
     """Excess mass that the tail may hold beyond its share, whatever k-hat is. Near an efficiency of one,
@@ -34,7 +36,9 @@ class ReliabilityConfig:
     one end is 0.025 +- 0.016."""
 
     largest_share: float = 0.05
-    """Largest share of the mass in one draw, which is then one row in twenty. Not measured."""
+    """Largest share of the mass in one draw, which is then one row in twenty. Of 6,000 sets of 1,000 Pareto
+    weights with k of 0.4, 0.5 and 0.6, this limit names 1, 9 and 28 %. log Z of those with k of 0.5 is off by
+    0.9 of its errors, so the limit is for the rows, not for log Z."""
 
     least_odds: float = 200.0
     """By Markov's inequality, batches of a correct result raise a false alarm in at most one of so many runs.
@@ -45,7 +49,8 @@ class ReliabilityConfig:
     one run of 30,000."""
 
     smallest_gap: float = 0.03
-    """Smallest gap in log Z that a status names, because the errors are estimates too. Not measured."""
+    """Smallest gap in log Z that a status names, because the errors are estimates too. Of 16,000 simulated
+    results with correct weights and efficiencies of 0.1 and 0.4, none is named, even with a limit of 0."""
 
 
 RELIABILITY = ReliabilityConfig()

@@ -25,7 +25,9 @@ class PriorEdgeConfig:
     """Limits that identify a posterior piled up at an edge of its prior."""
 
     near: float = 0.2
-    """Half of the posterior must lie within this share of the prior next to the edge. Not measured."""
+    """Half of the posterior must lie within this share of the prior next to the edge. Exponential falls from
+    the edge are named if their scale is up to 0.2 of the prior (0.3 is not), and up to 0.1 with half the
+    limit. With twice the limit, any such fall is named, and a density that falls linearly over the prior."""
 
     least_share: float = 0.24
     """Smallest share of the posterior within half its median distance from the edge. The share is 0.25 for a
@@ -63,8 +65,8 @@ class ModelFitConfig:
     true period the prior excludes while the noise level is free."""
 
     least_share: float = 0.5
-    """Smallest share of the result that needs predictions; a smaller one would not represent it. Not
-    measured."""
+    """Smallest share of the result that needs predictions. A p-value of 0.748 from 5,000 draws scatters by
+    0.001 with a random half of them, and is 0.699 to 0.797 with any half; with a tenth, 0.573 to 0.813."""
 
     often_enough: float = 20.0
     """Number of replicas that exceed the data. It gives the p-value to a fifth (Besag & Clifford 1991)."""
@@ -121,13 +123,17 @@ class DiagnosisConfig:
     """Tests of a trained engine on simulations that it has not seen."""
 
     n_sims: int = 1000
-    """New simulations, unless the user says how many. Not measured."""
+    """New simulations, unless the user says how many. Ranks of one parameter have p < 0.01 in 98 (13) of 100
+    tests if the posterior's width is wrong by a factor of 0.8 (0.9), in 61 (8) with half as many simulations,
+    and in 100 (46) with twice as many."""
 
     fewest_simulations: int = 100
-    """Simulations without which there is no diagnosis. Not measured."""
+    """Simulations without which there is no diagnosis. With 100, the same test finds a width that is wrong by
+    a factor of 0.6 in 59 of 100 cases, and a bias of 0.3 deviations in 45."""
 
     n_draws: int = 200
-    """Draws of the network for each simulation, for ranks and local moments. Not measured."""
+    """Draws of the network for each simulation, for ranks and local moments. With 100, 200 and 400, the ranks
+    show a factor of 0.8 in 97, 98 and 98 of 100 tests."""
 
     most_observations: int = 12
     """Observations that are checked one by one; data out of distribution are looked for in all of them."""
@@ -136,7 +142,8 @@ class DiagnosisConfig:
     """Draws of the network at an observation, each of which is simulated. Not measured."""
 
     n_predicted: int = 400
-    """Draws of equal weight for the predictive check. Not measured."""
+    """Draws of equal weight for the predictive check. A p-value of 0.05 has an error of 0.011, and of 0.022
+    with a quarter of the draws."""
 
     near: float = 0.2
     """Share of the simulations that count as neighbours of an observation: their effective number under the
@@ -149,7 +156,9 @@ class DiagnosisConfig:
     in none, one and none."""
 
     n_components: int = 50
-    """Kernel functions of the local classifier beside its quadratic terms. Not measured."""
+    """Kernel functions of the local classifier beside its quadratic terms. With 600 simulations of three
+    parameters, p < 0.02 for 4 of 12 posteriors that are too narrow by a factor of 0.87, for 12 of 12 with a
+    wrong dependence, and for 1 of 12 right ones; with half as many kernels, for 5, 10 and 1."""
 
     ridge: float = 0.1
     """Penalty of the local classifier, in units of the scatter of its features. Not measured."""
@@ -180,7 +189,8 @@ class OutlookConfig:
     least_growth: float = 1.5
     most_steps: int = 10
     """Assumed factor by which the power of the likelihood grows from one fit to the next after a single fit,
-    the smallest assumed factor, and the most assumed fits. Not measured."""
+    the smallest assumed factor, and the most assumed fits. On eggbox, with 900 draws a batch, the power was
+    0.04, 0.19, 0.87 and 1: factors of 5.1 and 4.7."""
 
     nearly: float = 0.75
     """Efficiency below which at least two more fits are assumed. The refinement of transit took five: its
@@ -188,15 +198,15 @@ class OutlookConfig:
 
     usual_efficiency: float = 0.8
     least_efficiency: float = 0.02
-    """Assumed efficiency of the final draws while fits are still to come, and the smallest assumed one. Not
-    measured."""
+    """Assumed efficiency of the final draws while fits are still to come, and the smallest assumed one. The
+    worst of three seeds is 0.83 to 0.95 on the eleven problems (docs/benchmark.md)."""
 
     n_batches: int = 3
     """Number of last fits and batches that give the seconds of one fit and of one draw. Not measured."""
 
     least_told: float = 0.05
-    """Draws are not mentioned beside fits if they take less than this share of the time left. Not
-    measured."""
+    """Draws are not mentioned beside fits if they take less than this share of the time left, which is far
+    below the error of the estimate: 41 of 79 were within a factor of two."""
 
 
 OUTLOOK = OutlookConfig()
