@@ -126,8 +126,8 @@ class Approximation:
 
     def thinned(
         self, proposal: MixtureProposal, log_weights: Array, rng: np.random.Generator
-    ) -> ThinnedProposal:
-        """A proposal whose draws are thinned by the approximation.
+    ) -> tuple[ThinnedProposal, float]:
+        """A proposal whose draws are thinned by the approximation, and its efficiency there.
 
         More draws than those with the given log weights are made where the share that is kept requires it.
         """
@@ -158,7 +158,7 @@ def approximate_proposal(
     highest: Array,
     fitting: Fitting,
     observer: Observer,
-) -> tuple[MixtureProposal, tuple[TrainingInfo, ...], float]:
+) -> tuple[MixtureProposal, tuple[TrainingInfo, ...], float | None]:
     """Proposal that is fitted to the approximate posterior, and whose draws are thinned by it.
 
     Parameters
@@ -178,16 +178,23 @@ def approximate_proposal(
     -------
     MixtureProposal
     tuple of TrainingInfo
-    float
-        Its efficiency in the approximation.
+    float, optional
+        Its efficiency in the approximation, if no mixture has joined it.
     """
-    proposal = start
+    proposal, expected = start, None
     trainings: tuple[TrainingInfo, ...] = ()
     if proposal is None or not any(isinstance(each, ThinnedProposal) for each in proposal.members):
-        thin, trainings = _fitted(evaluator, start, highest, fitting, observer)
+        thin, expected, trainings = _fitted(evaluator, start, highest, fitting, observer)
         proposal = MixtureProposal.single(thin)
     if target.exponent < 1.0:
-        return proposal, trainings, THINNING.efficiency
+        return proposal, trainings, expected
+    return _joined(proposal, target, evaluator, fitting), trainings, None
+
+
+def _joined(
+    proposal: MixtureProposal, target: Target, evaluator: Evaluator, fitting: Fitting
+) -> MixtureProposal:
+    """A proposal and a mixture that is fitted to weighted draws, with shares by those held out."""
     usual, _ = MixtureFit(target, evaluator.space.periodic, fitting).proposal(with_flow=False)
     tested = target.tested
     assert tested.log_target is not None
@@ -195,7 +202,7 @@ def approximate_proposal(
     by_efficiency = shares_by_efficiency(densities, tested.weights, tested.log_target, np.zeros(2))
     share = float(np.clip(by_efficiency[0], *APPROXIMATION.share))
     shares = np.concatenate([share * proposal.shares, (1.0 - share) * usual.shares])
-    return MixtureProposal((*proposal.members, *usual.members), shares), trainings, THINNING.efficiency
+    return MixtureProposal((*proposal.members, *usual.members), shares)
 
 
 def _fitted(
@@ -204,7 +211,7 @@ def _fitted(
     highest: Array,
     fitting: Fitting,
     observer: Observer,
-) -> tuple[ThinnedProposal, tuple[TrainingInfo, ...]]:
+) -> tuple[ThinnedProposal, float, tuple[TrainingInfo, ...]]:
     """Thinned version of a proposal that its own draws teach, with weights by the approximation."""
     approximation, periodic = Approximation(evaluator, highest), evaluator.space.periodic
     networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
@@ -223,4 +230,4 @@ def _fitted(
         if efficiency(now) > efficiency(log_weights):
             log_weights, proposal = now, refitted
         trainings += more
-    return approximation.thinned(proposal, log_weights, fitting.rng), trainings
+    return *approximation.thinned(proposal, log_weights, fitting.rng), trainings

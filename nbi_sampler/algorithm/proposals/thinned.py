@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.proposal import CHUNK, MixtureProposal
 from nbi_sampler.core.config import THINNING
@@ -95,11 +96,14 @@ def log_probability(log_weights: Array, log_threshold: float, floor: float) -> A
     >>> np.exp(log_probability(np.log([0.5, 2.0]), 0.0, 0.1)).round(3)
     array([0.55, 1.  ])
     """
-    return np.log(floor + (1.0 - floor) * np.exp(np.minimum(log_weights - log_threshold, 0.0)))
+    with np.errstate(divide="ignore"):
+        return np.log(floor + (1.0 - floor) * np.exp(np.minimum(log_weights - log_threshold, 0.0)))
 
 
-def thinned(proposal: MixtureProposal, approximation: Approximate, log_weights: Array) -> ThinnedProposal:
-    """The thinned version of a proposal whose effective samples cost least.
+def thinned(
+    proposal: MixtureProposal, approximation: Approximate, log_weights: Array
+) -> tuple[ThinnedProposal, float]:
+    """The thinned version of a proposal whose effective samples cost least, and its efficiency.
 
     A larger threshold makes the kept draws more efficient in the approximation, and takes more draws of the
     proposal for each of them.
@@ -112,20 +116,24 @@ def thinned(proposal: MixtureProposal, approximation: Approximate, log_weights: 
         Log weights of draws of the proposal in the approximation.
     """
     highest = log_weights.max()
-    weights = np.exp(log_weights - highest)
-    thresholds = np.linspace(np.log(weights.mean()), 0.0, THINNING.n_thresholds)
-    best = min(thresholds, key=lambda threshold: _cost(weights, np.minimum(weights / np.exp(threshold), 1.0)))
-    floor = THINNING.floor * float(np.minimum(weights / np.exp(best), 1.0).mean())
-    log_threshold = float(best + highest)
-    probability = np.exp(log_probability(log_weights, log_threshold, floor))
-    mean = float(probability.mean())
-    error = float(probability.std()) / (mean * np.sqrt(len(probability)))
-    return ThinnedProposal(proposal, approximation, log_threshold, floor, float(np.log(mean)), error)
+    log_mean = float(np.log(np.exp(log_weights - highest).mean()))
+    thresholds = highest + np.linspace(log_mean, 0.0, THINNING.n_thresholds)
+
+    def cost(log_threshold: float) -> float:
+        log_kept = log_probability(log_weights, log_threshold, 0.0)
+        return (1.0 + THINNING.draw / np.exp(log_kept).mean()) / _kept_efficiency(log_weights, log_kept)
+
+    best = float(min(thresholds, key=cost))
+    floor = THINNING.floor * float(np.exp(log_probability(log_weights, best, 0.0)).mean())
+    log_kept = log_probability(log_weights, best, floor)
+    probability = np.exp(log_kept)
+    error = float(probability.std() / (probability.mean() * np.sqrt(len(probability))))
+    thin = ThinnedProposal(proposal, approximation, best, floor, float(np.log(probability.mean())), error)
+    return thin, _kept_efficiency(log_weights, log_kept)
 
 
-def _cost(weights: Array, probability: Array) -> float:
-    """Cost of an effective sample, in calls of the likelihood, if draws are kept with a probability."""
-    alive = weights > 0.0
-    squares = np.sum(weights[alive] ** 2 / probability[alive])
-    efficiency = weights.sum() ** 2 / (probability.sum() * squares)
-    return float((1.0 + THINNING.draw / probability.mean()) / efficiency)
+def _kept_efficiency(log_weights: Array, log_kept: Array) -> float:
+    """Efficiency of draws that are kept with a probability, from the weights of all draws."""
+    alive = np.isfinite(log_weights)
+    log_sums = logsumexp(log_weights[alive]), logsumexp(2.0 * log_weights[alive] - log_kept[alive])
+    return float(np.exp(2.0 * log_sums[0] - log_sums[1] - logsumexp(log_kept)))
