@@ -193,7 +193,7 @@ class _Survey:
         try:
             with without_warnings_of_bilby():
                 forward = make_forward_model(likelihood, self._plan.space, self._plan.settings)
-            given = () if self._observed is None else self._observed(likelihood)
+                given = () if self._observed is None else self._observed(likelihood)
             data = observed_by(self._plan.estimator, forward, *given)
             digest = _digest(data)
         # Likelihood and function are the user's code. Other targets must not be affected.
