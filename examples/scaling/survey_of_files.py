@@ -1,13 +1,14 @@
 """A survey of files on a dask cluster: train once, then one row of a table for every light curve.
 
-``python survey_of_files.py [--files 1000] [--workers 2] [--cluster tcp://scheduler:8786] [--refine 10]``
+``python survey_of_files.py [--files 1000] [--workers 2] [--cluster tcp://scheduler:8786]
+[--draws 4000] [--effective 300] [--refine 10]``
 
 It writes light curves of stellar flares, each with its own times and number of points, and everything else,
 to build/flares/. End it at any moment, also by kill -9, and start it again: it goes on with the training and
 with the light curves that are missing in the table. It reads one file after the other.
 
-This first pass takes 4,000 draws of the network for each light curve. What is not "ok" after it needs fits of
-its own, which take a hundred times as long: ``--refine 10`` makes them for the first ten.
+This first pass takes ``--draws`` draws of the network for each light curve. What is not "ok" after it needs
+fits of its own, which take a hundred times as long: ``--refine 10`` makes them for the first ten.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cluster", help="address of a scheduler")
+    parser.add_argument("--draws", type=int, default=4000)
+    parser.add_argument("--effective", type=int, default=300)
     parser.add_argument("--refine", type=int, default=0)
     parser.add_argument("--simulations", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=20)
@@ -138,9 +141,9 @@ def main() -> None:
             OUTDIR / "survey.h5",
             observed=for_network,
             pool=client.get_executor(),
-            n_sims=4000,
-            n_effective=300,
-            max_likelihood_calls=4000,
+            n_sims=given.draws,
+            n_effective=given.effective,
+            max_likelihood_calls=given.draws,
             n_samples=200,
             seed=3,
         )

@@ -1,4 +1,4 @@
-"""Importance weighting: the user's own likelihood of a target's data, or Gaussian errors on them."""
+"""Likelihoods for the importance weights: a function of the user, or Gaussian errors."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def target_likelihood(
     observation: Observation,
     x_obs: ArrayLike,
 ) -> tuple[LogLikelihood, list[Observation]]:
-    """Log-likelihood of simulations, and the data of every target as it takes them.
+    """Return the log-likelihood of simulations, and the data of each target in the form that it takes.
 
     Parameters
     ----------
     function : callable, optional
-        The user's: ``function(x, y, observation) -> ndarray, shape (n,)``; Gaussian errors without.
+        The user's ``function(x, y, observation) -> ndarray, shape (n,)``. Without it, errors are Gaussian.
     data_format : DataFormat
     model : UserModel
-        Of which the simulations are.
+        The model that makes the simulations.
     observation : Observation
-        Checked data of all targets, with uncertainties where no function is given.
+        Checked data of all targets. They need uncertainties if there is no function.
     x_obs : array_like
-        Data as given, of which the function may take missing points as they are.
+        Data as the user passed them. The function gets missing points unchanged.
 
     Raises
     ------
     ValueError
-        Without a function, where simulations have another shape than data.
+        If there is no function, and simulations and data differ in shape.
     """
     x, x_err, mask = observation
     if function is not None:
@@ -78,20 +78,20 @@ def target_likelihood(
 def target_model(
     setup: Setup, given: Observation, function: Callable[..., ArrayLike] | None = None
 ) -> TargetModel:
-    """One target as sequential rounds take it: points that are missing are left out of data and simulations.
+    """Return a target for sequential rounds, with missing points removed from its data and simulations.
 
     Parameters
     ----------
     setup : Setup
     given : Observation
-        Numbers as a user gives them.
+        Data as the user passed them.
     function : callable, optional
         The user's log-likelihood.
 
     Raises
     ------
     ValueError
-        Without a simulator, or anything that gives a likelihood.
+        If there is no simulator, if nothing gives a likelihood, or if no point is usable.
     """
     if setup.simulator is None:
         raise ValueError("simulator: expected one for sequential rounds, got None; n_rounds=1 is amortised")
@@ -125,12 +125,12 @@ def target_model(
 
 
 def errors_of_noise(noise: Any) -> Array:
-    """Uncertainties of all data where the noise of an engine is a number or an array.
+    """Return the noise of an engine, a number or an array, as the uncertainties of all data.
 
     Raises
     ------
     ValueError
-        For any other noise.
+        If the noise is None or a function.
     """
     if noise is None or callable(noise):
         raise ValueError(
@@ -143,13 +143,13 @@ def errors_of_noise(noise: Any) -> Array:
 def _at_points(
     simulator: Callable[[Any], ArrayLike], present: NDArray[np.bool_], parameters: Any
 ) -> NDArray[Any]:
-    """A simulation at the points that are present, shape (..., n_present)."""
+    """Simulate the points that are present, shape (..., n_present)."""
     return np.asarray(simulator(parameters))[..., present]
 
 
 def _by_user(
     function: Callable[..., ArrayLike], observation: Observation, x: NDArray[Any], y: Array
 ) -> ArrayLike:
-    """The user's log-likelihoods of simulations at the points that are present, shape (n,)."""
+    """Call the user's log-likelihood for simulations of the points that are present, shape (n,)."""
     with users_settings(), users_errors():
         return function(x, y, observation)

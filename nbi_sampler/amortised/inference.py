@@ -1,6 +1,6 @@
-"""Exact answers from proposals: draws, weights by the likelihood, evidence and a verdict for every target.
+"""Importance sampling for many targets: draws, weights, evidence and a status for each.
 
-The importance sampler of the sampler, for many targets at once; simulations for several of them are made
+This is the importance sampling of a run, applied to many targets. Simulations for several targets are made
 together.
 """
 
@@ -31,9 +31,9 @@ __all__ = [
 Array = NDArray[np.float64]
 LogLikelihood = Callable[[Array, Array, Observation], ArrayLike]
 
-# Numbers of simulated data held at a time, which bounds memory.
+# Most numbers of simulated data in memory at a time.
 MOST_NUMBERS = 5_000_000
-# Targets, and parameters of each, in a summary of many.
+# Most targets in a printed summary, and most parameters of each.
 MOST_SHOWN, MOST_NAMED = 10, 4
 # Smaller errors are written with a power of ten.
 MOST_SHOWN_DECIMALS = 8
@@ -46,23 +46,23 @@ class Inference:
     Attributes
     ----------
     names : tuple of str
-        Parameters.
+        Names of the parameters.
     samples : ndarray, shape (n_samples, n_dim)
     weights : ndarray, shape (n_samples,)
-        Summing to 1; NaN where no likelihood was finite.
+        They sum to 1, and are NaN if no likelihood was finite.
     log_likelihood : ndarray, shape (n_samples,)
     log_weights : ndarray, shape (n_samples,)
         ``log L + log prior - log q``.
     log_evidence, log_evidence_err : float
     ess, efficiency, k_hat : float
     p_value : float
-        Chance that a simulation is as unlike the others as the data are.
+        Share of simulations that are at least as unusual as the data.
     status : str
         "ok", "few distinct samples", "unreliable weights" or "no finite likelihood".
     message : str
-        The remedy.
+        What to do if the status is not "ok".
     mean, standard_deviation : ndarray, shape (n_dim,)
-        Of the weighted samples.
+        Moments of the weighted samples.
     """
 
     names: tuple[str, ...]
@@ -81,12 +81,12 @@ class Inference:
 
     @property
     def mean(self) -> Array:
-        """Weighted mean of every parameter, shape (n_dim,)."""
+        """Weighted mean of each parameter, shape (n_dim,)."""
         return np.asarray(self.weights @ self.samples)
 
     @property
     def standard_deviation(self) -> Array:
-        """Weighted standard deviation of every parameter, shape (n_dim,)."""
+        """Weighted standard deviation of each parameter, shape (n_dim,)."""
         return np.asarray(np.sqrt(self.weights @ (self.samples - self.mean) ** 2))
 
     def __repr__(self) -> str:
@@ -154,25 +154,31 @@ def infer(
     entropy: int,
     on_target: Callable[[], None] | None = None,
 ) -> Inferences:
-    """Draw from every proposal, simulate, weigh.
+    """Draw from the proposal of each target, simulate the draws, and weight them.
 
     Parameters
     ----------
     proposals : sequence of Proposal
+        One for each target.
     observations : sequence of Observation
         Data of the targets.
     p_values : ndarray, shape (n_targets,)
+        See `Inference`.
     evaluator : Evaluator
-        Whose predictions are simulations.
+        Its predictions are simulations.
     log_likelihood : callable
-        ``(x, y, observation) -> ndarray, shape (n,)`` with simulations x, shape (n, n_data), of parameters y,
-        shape (n, n_dim).
+        ``(x, y, observation) -> ndarray, shape (n,)`` for simulations x, shape (n, n_data), and their
+        parameters y, shape (n, n_dim).
     n_samples : int
-        For each target.
+        Number of draws for each target.
     entropy : int
         Seed.
     on_target : callable, optional
-        Called after every target.
+        Called after each target.
+
+    Returns
+    -------
+    Inferences
     """
     results = Inferences()
     for group in _groups(len(proposals), n_samples, evaluator):
@@ -194,7 +200,7 @@ def infer(
 
 
 def _groups(n_targets: int, n_samples: int, evaluator: Evaluator) -> Iterator[range]:
-    """Targets whose simulations are made together."""
+    """Yield groups of targets whose simulations are made together."""
     assert evaluator.forward is not None
     size = max(1, MOST_NUMBERS // (n_samples * max(len(evaluator.forward.observed), 1)))
     for first in range(0, n_targets, size):
@@ -238,11 +244,11 @@ def _judged(
 
 
 class UnreliableWeightsWarning(UserWarning):
-    """Weighted samples do not represent the posterior; `NBI.infer` tells more."""
+    """The weighted samples do not represent the posterior; `NBI.infer` shows why."""
 
 
 def warn_of_weights(found: Sequence[Inference]) -> None:
-    """Warn on behalf of the caller's caller where weights are bad, as the status of an `Inference` says.
+    """Warn if the status of an `Inference` says that its weights are bad; the warning names the user's line.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
-"""The noise of a survey: predictions in, observed data with uncertainties and masks out.
+"""The noise of a survey, which turns predictions into observed data with uncertainties and masks.
 
-One law for many simulations at once, of what a user gives as ``noise=``: drawn as tensors where it is known,
-else a function, called in batches where a probe finds that it treats rows of a batch as independent, else row
-by row.
+`NoiseLaw` applies ``noise=`` of the user to many simulations. Known laws are drawn as tensors. A function is
+called with many rows at once if a probe finds that it treats them as independent, and row by row if not.
 """
 
 from __future__ import annotations
@@ -30,32 +29,32 @@ Array = NDArray[np.float64]
 
 
 class NoiseLaw:
-    """Noise put on many predictions.
+    """A law that adds noise to many predictions.
 
     Parameters
     ----------
     noise : float, ndarray, TensorNoise, callable or None
-        Standard deviation of Gaussian noise; or a law of tensors; or ``noise(x, rng)`` that returns x,
-        (x, x_err) or (x, x_err, mask), of whatever shape, or another that `NoiseFunction` understands; or
-        None where simulations have their noise already.
+        The standard deviation of Gaussian noise, a law of tensors, or a function ``noise(x, rng)``. The
+        function returns x, (x, x_err) or (x, x_err, mask) of any shape, or has another signature that
+        `NoiseFunction` understands. None means that simulations already have noise.
     predictions : ndarray, shape (n, *shape)
-        Some of those that it will be put on, for the probe; real or complex.
+        Examples of predictions for the probe, real or complex.
     theta : ndarray, shape (n, n_dim), optional
-        Their parameters.
+        Parameters of the predictions.
 
     Attributes
     ----------
     of_tensors : TensorNoise or None
-        The law, where it can be drawn on any device.
+        The law, if it can be drawn on any device.
     batched : bool
-        True where the function is called with many predictions at once.
+        True if the function is called with many predictions at once.
     takes_parameters : bool
-        True where it is called with parameters, one simulation at a time.
+        True if the function is called with one simulation and its parameters at a time.
 
     Raises
     ------
     TypeError, ValueError
-        For what is no noise, or a function that returns something else.
+        If ``noise`` has another type, or if its function returns something else.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class NoiseLaw:
         self.takes_parameters = self._function.takes_parameters
         first = None if theta is None else theta[0]
         if len(predictions) and self.of_tensors is None:
-            # What the function returns is checked once before it is tried in other ways.
+            # A single call shows errors of the function before the probe calls it in other ways.
             self._read(predictions[0], np.random.default_rng(0), first)
         self.batched = self.of_tensors is not None or (
             not self.takes_parameters and _treats_rows_alike(self._read, predictions)
@@ -79,7 +78,7 @@ class NoiseLaw:
     def __call__(
         self, predictions: Array, rng: np.random.Generator, theta: Array | None = None
     ) -> Observation:
-        """Data of as many targets as there are predictions, shape (n, *shape), of parameters (n, n_dim)."""
+        """Add noise to each prediction, shape (n, *shape); ``theta`` has shape (n, n_dim)."""
         if self.batched:
             return self._read(predictions, rng)
         given = [None] * len(predictions) if theta is None else theta
@@ -89,15 +88,15 @@ class NoiseLaw:
         return Observation(*parts)
 
     def draw(self, predictions: Tensor, generator: torch.Generator) -> Observation:
-        """The same as tensors, on the device of the predictions, where the law is one `of_tensors`."""
+        """Add noise to tensors on the device of the predictions; needs a law `of_tensors`."""
         assert self.of_tensors is not None
-        # The law may be the user's.
+        # The law may be the user's own class.
         with users_settings(), users_errors():
             made = self.of_tensors.draw(predictions, generator)
         return Observation(*made) if isinstance(made, tuple) else Observation(made)
 
     def _read(self, x: Array, rng: np.random.Generator, theta: Array | None = None) -> Observation:
-        # A copy, because a function may add its noise in place.
+        # A copy, because a function may add noise in place.
         parts = self._function(x.copy(), rng, None if theta is None else theta.copy())
         names = [f"{part} of noise(...)" for part in ("x", "x_err", "mask")]
         x, x_err, mask = (*parts, None, None)[:3]
@@ -122,11 +121,11 @@ def _known(noise: float | ArrayLike | None, shape: tuple[int, ...]) -> TensorNoi
 
 
 def _treats_rows_alike(read: Callable[..., Observation], predictions: Array) -> bool:
-    """Return whether rows of a batch get the law of single calls, independent of each other.
+    """Return whether rows of a batch are independent and follow the same law as single calls.
 
-    A function may run on a batch and be wrong: one noise level drawn for all rows, or one taken from all of
-    them. So means and spreads of several statistics are compared with those of single calls, and
-    statistics of different rows are correlated.
+    A function may accept a batch and still be wrong. It may draw one noise level for all rows, or compute one
+    from all of them. The means and spreads of several statistics are therefore compared with those of single
+    calls, and the statistics of different rows are tested for correlation.
     """
     rng = np.random.default_rng(0)
     rows = predictions[: NOISE_PROBE.n_probes]
@@ -137,7 +136,7 @@ def _treats_rows_alike(read: Callable[..., Observation], predictions: Array) -> 
         together = [read(rows, rng) for _ in range(NOISE_PROBE.n_repeats)]
         with np.errstate(all="ignore"):
             batch = np.stack([_rows_of(observation, len(rows)) for observation in together])
-    # This is user code, and an array may make it raise anything; row by row it works.
+    # The function is user code, and a batch may make it raise any error. Row by row it works.
     except Exception:
         return False
     if batch.shape != single.shape or not np.isfinite(batch).all():
@@ -153,7 +152,7 @@ def _rows_of(observation: Observation, n: int) -> Array:
 
 
 def _statistics(observation: Observation) -> Array:
-    """Numbers that tell one realisation of the noise from another, and every shape from others."""
+    """Numbers that differ between realisations of the noise, and between shapes, shape (n_statistics,)."""
     columns: list[float] = []
     for part in observation:
         if part is not None:
@@ -173,7 +172,7 @@ def _same_law(single: Array, batch: Array) -> bool:
         <= NOISE_PROBE.largest_deviation * spread * np.sqrt(2.0 / NOISE_PROBE.n_repeats) + tolerance
     )
     first, second = single.std(0), batch.std(0)
-    # Of heavy tails the spread is uncertain by far more than for a normal law.
+    # If tails are heavy, the spread is far more uncertain than for a normal law.
     ratio = np.maximum(first, second) <= 4.0 * np.minimum(first, second) + tolerance
     return bool(shift.all() and ratio.all())
 
@@ -187,7 +186,7 @@ def _independent(batch: Array) -> bool:
         return True
     scaled = deviation[:, :, varies] / spread[:, varies]
     n_rows = scaled.shape[1]
-    # Of independent rows the mean over rows has a variance of 1 / n_rows.
+    # If rows are independent, their mean has a variance of 1 / n_rows.
     inflation = n_rows * (scaled.mean(1) ** 2).mean(0)
     return bool(
         (inflation < 1.0 + NOISE_PROBE.largest_deviation * np.sqrt(2.0 / NOISE_PROBE.n_repeats)).all()
@@ -195,38 +194,38 @@ def _independent(batch: Array) -> bool:
 
 
 class TensorNoise(ABC):
-    """Noise on many predictions at once; also a noise function of arrays, like those that users write."""
+    """Noise for many predictions at once; an object is also a noise function of arrays."""
 
     @abstractmethod
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor | tuple[Tensor, ...]:
-        """Data of as many targets as there are predictions.
+        """Draw data for each prediction.
 
         Parameters
         ----------
         x : Tensor, shape (n, *shape) or (*shape)
-            Predictions, float64 or complex128; a copy, which may be changed.
+            Predictions, float64 or complex128. This is a copy, which may be changed.
         generator : torch.Generator
-            Source of every random number, on the device of x, where all tensors have to be made.
+            The only source of random numbers. It is on the device of x, and so must be all tensors.
 
         Returns
         -------
         Tensor or tuple of Tensor
-            ``x``, ``(x, x_err)`` or ``(x, x_err, mask)``, as of a noise function.
+            ``x``, ``(x, x_err)`` or ``(x, x_err, mask)``, as a noise function returns them.
         """
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array | tuple[Array, ...]:
-        """The same of arrays."""
+        """Draw data as arrays."""
         kind = torch.complex128 if np.iscomplexobj(x) else torch.float64
-        # Whatever device and type are the user's defaults, which are in force here.
+        # Type and device are named, because the user's defaults of torch are in force here.
         made = self.draw(torch.tensor(x, dtype=kind, device="cpu"), torch_generator(rng))
         return tuple(part.numpy() for part in made) if isinstance(made, tuple) else made.numpy()
 
 
 class NoNoise(TensorNoise):
-    """Simulations that have their noise already."""
+    """No further noise, for simulations that already have noise."""
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The simulations as they are."""
+        """Return the simulations unchanged."""
         return x
 
 
@@ -236,8 +235,8 @@ class WhiteNoise(TensorNoise):
     Parameters
     ----------
     sigma : array_like
-        Standard deviation, of complex data that of the real and of the imaginary part each; broadcasts to a
-        simulation.
+        Standard deviation, which broadcasts to a simulation. If data are complex, it is that of the real
+        part and of the imaginary part.
     """
 
     def __init__(self, sigma: ArrayLike) -> None:
@@ -248,22 +247,22 @@ class WhiteNoise(TensorNoise):
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `TensorNoise.draw`."""
         if self._here.device != x.device:
-            # Once, not with every batch.
+            # The copy is made once, not for every batch.
             self._here = self._here.to(x.device)
         return x + self._here * _normal_like(x, generator)
 
 
 class NoiseLevels(TensorNoise):
-    """Gaussian noise of a level of its own for every target, and channel, which networks see as uncertainty.
+    """Gaussian noise with its own level for each target and channel; networks see it as uncertainty.
 
-    Of images, shape (n, n_channels, height, width), every band has one.
+    In images, shape (n, n_channels, height, width), each band has its own level.
 
     Parameters
     ----------
     low, high : float
         Range of the standard deviation.
     logarithmic : bool
-        True where it is uniform in its logarithm.
+        True if the logarithm of the standard deviation is uniform.
 
     Examples
     --------
@@ -284,7 +283,7 @@ class NoiseLevels(TensorNoise):
     def draw(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See `TensorNoise.draw`."""
         kind = x.real.dtype
-        # A band of an image has one level, as a row of a series has.
+        # A band of an image has one level, like a row of a series.
         axes = (*x.shape[:2], 1, 1) if x.ndim > 3 else (*x.shape[:-1], 1)
         share = torch.rand(axes, generator=generator, device=x.device, dtype=kind)
         if self.logarithmic:
@@ -295,7 +294,7 @@ class NoiseLevels(TensorNoise):
 
 
 def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Normal numbers in single precision, which are quicker to draw and precise enough for noise."""
+    """Normal numbers in single precision, which is faster and precise enough for noise."""
     if x.is_complex():
         parts = torch.randn((*x.shape, 2), generator=generator, device=x.device, dtype=torch.float32)
         return torch.view_as_complex(parts)

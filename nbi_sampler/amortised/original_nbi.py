@@ -1,6 +1,6 @@
-"""Arguments of the authors' package nbi: translated, without effect, or refused with what to use instead.
+"""Arguments of the authors' package nbi, which are translated, ignored or refused.
 
-Scripts for it work with the import changed, or stop with a sentence that says what to change.
+A script for nbi works after a change of its import, or stops with a sentence that says what to change.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["METHODS", "FormerMethods", "understands"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# The sampler's, whose lines people see.
+# The logger of the sampler, whose lines users see.
 logger = logging.getLogger("bilby")
 
-# By method: names here of arguments that mean the same.
+# For each method, arguments with another name here and the same meaning.
 RENAMED = {"predict": {"x": "x_obs"}, "sample": {"x": "x_obs", "n": "n_samples"}}
 
-# Settings of the training, which `fit` takes as a mapping.
+# Settings of the training, which `fit` takes in a mapping.
 TRAINING = {
     "batch_size": "batch_size",
     "lr": "learning_rate",
@@ -35,7 +35,7 @@ TRAINING = {
     "early_stop_patience": "patience",
 }
 
-# By method and argument: why it has no effect here.
+# For each method, arguments without effect here, and the reason.
 IDLE = {
     "__init__": {
         "path": "no folder is needed; fit(store=) keeps simulations in a file, and save() the networks",
@@ -56,7 +56,7 @@ _LIKELIHOOD = (
     "no file is read"
 )
 _PLOT = "pass samples and weights to corner.corner(samples, weights=weights)"
-# By method and argument: values that ask for nothing else than what happens here, and the remedy for others.
+# For each method and argument, values that ask for what happens here anyway, and the remedy for other values.
 REFUSED: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
     "__init__": {
         "state_dict": ((None,), "write a file by engine.save(path), and read it by NBI.load(path)"),
@@ -91,7 +91,7 @@ REFUSED: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
     "sample": {"corner": ((False,), _PLOT)},
 }
 
-# Methods and attributes that engines of that package have: what to use instead.
+# Methods and attributes of nbi's engine, and what to use instead.
 METHODS = {
     "best_params": "save(path) writes the networks of the best epoch, NBI.load(path) reads them",
     "save_params": "save(path)",
@@ -113,16 +113,16 @@ METHODS = {
 
 
 class FormerMethods:
-    """Errors that say what to use in place of methods of the authors' package."""
+    """A base class whose errors say what replaces a method of the authors' package."""
 
     def __getattr__(self, name: str) -> Any:
-        """Say what there is here; only asked for names that an engine does not have."""
+        """Raise an error with the replacement; Python calls this only for missing attributes."""
         remedy = f"; of nbi's engine, here: {METHODS[name]}" if name in METHODS else ""
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}{remedy}")
 
 
 def understands(method: str) -> Callable[[Function], Function]:
-    """Let a method take the arguments of the authors' package too.
+    """Make a decorator that lets a method take the arguments of the authors' package too.
 
     Parameters
     ----------
@@ -130,9 +130,9 @@ def understands(method: str) -> Callable[[Function], Function]:
 
     Notes
     -----
-    ``noise=`` of ``fit`` becomes that of the engine. ``seed=`` of ``predict`` is the seed of the draws.
-    ``neff_min=`` draws as many samples of one target as have this effective size, where the efficiency is at
-    least ``f_accept_min``.
+    ``noise=`` of ``fit`` becomes the noise of the engine. ``seed=`` of ``predict`` is the seed of the draws.
+    With ``neff_min=``, ``predict`` draws enough samples of a target for this effective sample size, if the
+    efficiency is above ``f_accept_min``.
     """
 
     def decorate(function: Function) -> Function:
@@ -162,7 +162,7 @@ def understands(method: str) -> Callable[[Function], Function]:
 
 
 def _translated(method: str, former: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of this package; all but those that the caller deals with are taken out of ``former``."""
+    """Translate arguments, and remove them from ``former``, which keeps those that the caller handles."""
     remaining = {"fit": {"noise"}, "predict": {"seed", "neff_min", "f_accept_min"}}.get(method, set())
     made: dict[str, Any] = {}
     training = dict(given.get("training") or {})
@@ -183,7 +183,7 @@ def _translated(method: str, former: dict[str, Any], given: Mapping[str, Any]) -
 
 
 def _check_value(name: str, value: Any, allowed: tuple[Any, ...], remedy: str) -> None:
-    """Refuse what cannot be done here."""
+    """Raise an error for a value that is not allowed."""
     if not any(value is each or (np.isscalar(value) and value == each) for each in allowed):
         shown = f"{value!r}" if isinstance(value, str | int | float) else type(value).__name__
         raise TypeError(
@@ -201,7 +201,7 @@ def _refuse_paths(x: Any) -> None:
 
 
 def _seeded(engine: Any, seed: int | None) -> Any:
-    """The engine with another seed for its draws; the engine itself stays as it is."""
+    """Return a copy of the engine with another seed for its draws."""
     if seed is None:
         return engine
     other = copy.copy(engine)
@@ -212,13 +212,13 @@ def _seeded(engine: Any, seed: int | None) -> Any:
 def _enough(
     predict: Callable[..., Any], given: dict[str, Any], found: Any, wanted: float, least: float
 ) -> Any:
-    """Draw again, as many samples as have the effective size, if that can be."""
+    """Draw enough samples for the effective sample size ``wanted``, if the efficiency allows it."""
     weights = found[1]
     if weights.ndim > 1:
         raise ValueError("neff_min: expected one target, got several; pass n_samples= for these")
     ess = 1.0 / float(np.square(weights).sum())
     if not ess < wanted or not ess / len(weights) > least:
         return found
-    # A tenth more, as the efficiency is itself uncertain.
+    # A tenth more, because the efficiency is uncertain.
     n_samples = math.ceil(1.1 * wanted * len(weights) / ess)
     return predict(**{**given, "n_samples": n_samples})

@@ -1,6 +1,6 @@
-"""Files of trained engines: arrays and JSON, so that reading one executes no code.
+"""Files of trained engines, which consist of arrays and JSON, so that reading executes no code.
 
-A file holds an estimator for all targets, the posterior that rounds have found of one, or both.
+A file contains an estimator for all targets, the posterior of one target from sequential rounds, or both.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ FORMAT_VERSION = 1
 
 KINDS = (*PROPOSAL_KINDS, DataFormat, DataSummary, OutOfDistributionTest, SequentialPosterior, RoundRecord)
 
-# Of the header, whatever was learnt; and what it has besides where that is an estimator.
+# Types of the entries of every header. A header with an estimator has those of OF_ESTIMATOR besides.
 FIELDS: dict[str, Any] = {
     **{"version": str, "names": list[str], "priors": dict[str, dict[str, Any]] | None},
     **{"probes": list[list[float]], "objects": list[dict[str, Any]], "about": dict[str, Any]},
@@ -90,22 +90,22 @@ PARTS = {
 
 
 class UnknownPrior(ArchiveError, NotPortable):
-    """A file asks for a prior of a class that no file may ask for."""
+    """A file contains a prior of a class that files may not contain."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """Content of a file.
+    """The content of a file.
 
     Attributes
     ----------
     priors : PriorDict
     estimator : Estimator, optional
-        For all targets.
+        The posterior of any target.
     sequential : SequentialPosterior, optional
-        For one.
+        The posterior of one target.
     about : dict
-        More about them, of types that JSON can hold.
+        Further information, in types that JSON can hold.
     """
 
     priors: PriorDict
@@ -115,7 +115,7 @@ class Learnt:
 
 
 def save_learnt(path: str | Path, learnt: Learnt) -> None:
-    """Write what was learnt in place of the file before."""
+    """Write a file, which replaces an existing one."""
     packer = Packer(KINDS)
     space = ParameterSpace(learnt.priors)
     sequential = learnt.sequential and replace(learnt.sequential, function=None)
@@ -143,30 +143,35 @@ def load_learnt(
     flow: Any = None,
     device: torch.device | str = "cpu",
 ) -> Learnt:
-    """Read what was learnt.
+    """Read a file.
 
     Parameters
     ----------
     path : str or pathlib.Path
     priors : bilby.core.prior.PriorDict, optional
-        Needed where the file could not hold those of the training; must be the same.
+        Priors of the training. They are needed if the file could not hold them.
     featurizer, flow : nn.Module, optional
-        The user's own, where such were trained.
+        The user's own networks, if such were trained.
     device : torch.device or str
+
+    Returns
+    -------
+    Learnt
 
     Raises
     ------
+    FileNotFoundError
     ArchiveError
-        The file is of another kind or version, or damaged; names file and field.
+        If the file is of another kind or version, or damaged. The message names the file and the field.
     ValueError
-        Priors or networks have to be given, or differ from those of the training.
+        If priors or networks are missing, or differ from those of the training.
     """
     with _naming(Path(path)):
         return _load(Path(path), priors, featurizer, flow, torch.device(device))
 
 
 def parameters_in(path: str | Path) -> list[str]:
-    """Names of the parameters in a file, in their order; an `ArchiveError` where it is none."""
+    """Names of the parameters in a file, in their order; raises `ArchiveError` for another file."""
     with _naming(Path(path)):
         header, _ = read_archive(Path(path))
         check_field("names", header.get("names"), list[str])
@@ -207,7 +212,7 @@ def load_estimator(path: str | Path, *, priors: PriorDict | None = None) -> Esti
     Raises
     ------
     ArchiveError
-        Also for a file of rounds for one target.
+        Also if the file contains only rounds for one target.
     """
     estimator = load_learnt(path, priors=priors).estimator
     if estimator is None:
@@ -232,7 +237,7 @@ def _network(
     shape: tuple[int, int],
     own: Any,
 ) -> Featurizer:
-    """The featurizer, made from its recipe or the user's module, with the state in the file."""
+    """Make the featurizer from its recipe or from the user's module, with the state in the file."""
     recipe = header["featurizer"]
     if not recipe and own is None:
         _missing("featurizer")()
@@ -242,7 +247,7 @@ def _network(
     with reading_field("featurizer"):
         make = featurizer_factory(_as_saved(recipe) or own)
         n_values = sum(tensor.numel() for tensor in state.values())
-        # What it starts from is overwritten; no global generator may move.
+        # Initial values are overwritten. The seed keeps global generators unchanged.
         with seeded_modules(np.random.default_rng(0)):
             with bounded_modules(recipe, n_values) if recipe else nullcontext():
                 network = make(shape, space.n_dim)
@@ -251,7 +256,7 @@ def _network(
 
 
 def _as_saved(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe with the settings that have come since, as they were for all networks before."""
+    """Complete an older recipe with newer settings, at the values that all networks had then."""
     settings = dict(recipe)
     if settings.get("type") in ("resnet-gru", "resnet", "gru"):
         settings.setdefault("linear_trunk", False)
@@ -272,7 +277,7 @@ def _portable(priors: PriorDict) -> dict[str, Any] | None:
 def _priors_and_space(
     header: Mapping[str, Any], priors: PriorDict | None
 ) -> tuple[PriorDict, ParameterSpace]:
-    """The priors given, or those in the file, which have to be those of the training."""
+    """Return the given priors or those in the file, after a check that they are those of the training."""
     if priors is not None:
         space = ParameterSpace(priors)
         _check_priors(header, space)
@@ -303,7 +308,7 @@ def _check_priors(header: Mapping[str, Any], space: ParameterSpace) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Within this block, errors about a file name it; it has to be there."""
+    """Name the file in all errors within this block; raise `FileNotFoundError` if it does not exist."""
     if not path.is_file():
         raise FileNotFoundError(f"path: expected a file of NBI.save, got {str(path)!r}, which is none")
     try:
@@ -325,13 +330,18 @@ def _missing(argument: str) -> Any:
 
 
 def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[str, Any]]:
-    """Read what an engine has learnt, and the arguments to make the like of it.
+    """Read a file, and return its content with the arguments for an equal engine.
 
     Parameters
     ----------
     path : str or pathlib.Path
     given : mapping
-        Arguments that the file cannot hold, or that may be others now.
+        Arguments that the file cannot hold, or that replace those of the file.
+
+    Returns
+    -------
+    learnt : Learnt
+    arguments : dict
     """
     priors, flow, featurizer = (given.get(name) for name in ("priors", "flow", "featurizer"))
     device = find_device(given.get("device", "auto"))
@@ -345,7 +355,7 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
     frozen = all(isinstance(prior, FrozenPrior) for prior in learnt.priors.values())
     arguments = {
         **_networks(learnt, flow, featurizer),
-        # Their simulator takes a vector, and that of a dictionary a mapping.
+        # With a list of priors the simulator takes a vector, and with a dictionary a mapping.
         "priors": [prior.distribution for prior in learnt.priors.values()] if frozen else learnt.priors,
         "labels": list(learnt.priors) if frozen else None,
         "seed": about["entropy"],
@@ -356,7 +366,7 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
 
 
 def _networks(learnt: Learnt, flow: Any, featurizer: Any) -> dict[str, Any]:
-    """Flow, featurizer and channels: as trained, or as asked for where rounds alone were saved."""
+    """Flow, featurizer and channels as trained, or as requested if only rounds were saved."""
     about = learnt.about
     if learnt.estimator is None:
         return {
@@ -367,14 +377,14 @@ def _networks(learnt: Learnt, flow: Any, featurizer: Any) -> dict[str, Any]:
     recipes = dict(learnt.estimator.flow.recipe), dict(learnt.estimator.featurizer.recipe)
     n_ensemble = 1
     if recipes[0].get("type") == "ensemble":
-        # A further training makes members like these.
+        # Further training makes members of the same kind.
         n_ensemble = len(recipes[0]["members"])
         recipes = dict(recipes[0]["members"][0]), dict(recipes[1]["members"][0])
     return {
         "n_ensemble": n_ensemble,
         "flow": {key: value for key, value in recipes[0].items() if key != "n_context"} or flow,
         "featurizer": recipes[1] or featurizer,
-        # Those of complex data are values, and half as many.
+        # Complex data have twice as many channels here as for the user, and all are values.
         "channels": None
         if learnt.estimator.data_format.is_complex
         else learnt.estimator.data_format.channels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,13 +130,20 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
 def _tail_of_products(products: Array, n_data: int, sequences: Sequences) -> Array:
     """Probabilities of larger products of neighbours, shape (n,)."""
     shape = (n_data * (n_data + 2) / _number_of_pairs(sequences) - 1.0) / 2.0
+    squares, mass = _sums_of_squares(n_data)
+    correlations = np.clip(products[:, None] / squares, -1.0, 1.0)
+    # The distribution is symmetric. `scipy.stats` takes ten times as long for the same digits.
+    return np.asarray(betainc(shape, shape, (1.0 - correlations) / 2.0) @ mass)
+
+
+@lru_cache(maxsize=100)
+def _sums_of_squares(n_data: int) -> tuple[Array, Array]:
+    """Sums of squares of residuals and their probabilities, shape (n_nodes,), for a quadrature."""
     low, high = chi2.ppf(RESIDUALS.negligible, n_data), chi2.isf(RESIDUALS.negligible, n_data)
     nodes, shares = np.polynomial.legendre.leggauss(RESIDUALS.n_nodes)
     squares = low + (high - low) * (nodes + 1.0) / 2.0
     mass = shares * chi2.pdf(squares, n_data)
-    correlations = np.clip(products[:, None] / squares, -1.0, 1.0)
-    # The distribution is symmetric. `scipy.stats` takes ten times as long for the same digits.
-    return np.asarray(betainc(shape, shape, (1.0 - correlations) / 2.0) @ (mass / mass.sum()))
+    return squares, mass / mass.sum()
 
 
 def has_neighbours(sequences: Sequences) -> bool:

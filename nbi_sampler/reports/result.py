@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -183,10 +183,7 @@ def finished_run(
         ),
         "seed": config.seed,
         "tier": note,
-        "versions": {
-            "nbi_sampler": __version__,
-            **{name: version(name) for name in ("torch", "bilby", "numpy")},
-        },
+        "versions": {"nbi_sampler": __version__, **_versions_of_packages()},
     }
     statistics = {
         "nlikelihood": state.n_calls,
@@ -238,6 +235,12 @@ def _fields(
         "log_evidence_err": error,
         "information_gain": gain,
     }
+
+
+@cache
+def _versions_of_packages() -> dict[str, str]:
+    """Versions of the packages that affect the numbers; reading them takes milliseconds."""
+    return {name: version(name) for name in ("torch", "bilby", "numpy")}
 
 
 def _verdict(

@@ -8,6 +8,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ from nbi_sampler.storage.archive import ArchiveError
 from nbi_sampler.storage.objects import Packer
 
 __all__ = ["ModelCheck", "check_priors", "digest_of", "estimator_of", "observed_by", "start_at"]
+
+# No query changes an estimator, and each target of a survey asks for the digest.
+_digests: WeakKeyDictionary[Estimator, str] = WeakKeyDictionary()
 
 
 def estimator_of(model: object, priors: PriorDict) -> Estimator:
@@ -129,6 +133,12 @@ def start_at(estimator: Estimator, observed: Observation, forward: ForwardModel 
 
 def digest_of(estimator: Estimator) -> str:
     """Digest of a trained model, from the state of its networks and from its scales."""
+    if estimator not in _digests:
+        _digests[estimator] = _made_digest(estimator)
+    return _digests[estimator]
+
+
+def _made_digest(estimator: Estimator) -> str:
     packer = Packer(KINDS)
     packed = packer.pack((estimator.data_format, estimator.flow, estimator.affine))
     for name, tensor in estimator.featurizer.state_dict().items():

@@ -27,7 +27,7 @@ from nbi_sampler.reports.progress import SurveyProgress
 from nbi_sampler.sampler.keywords import DEFAULTS, translate
 from nbi_sampler.sampler.problem import make_forward_model
 from nbi_sampler.sampler.survey.table import Survey, finished_targets, opened_table, stored
-from nbi_sampler.sampler.survey.target import Plan, Target, failure
+from nbi_sampler.sampler.survey.target import Plan, Target, failure, without_warnings_of_bilby
 from nbi_sampler.sampler.survey.workers import PackedTarget, TargetDispatcher
 from nbi_sampler.sampler.trained_model import check_priors, digest_of, estimator_of, observed_by
 from nbi_sampler.storage.appendable_table import AppendableTable
@@ -191,8 +191,9 @@ class _Survey:
     def _target(self, index: int, name: str, likelihood: Likelihood) -> Target | None:
         """Prepare a target; None if it is done or cannot be run."""
         try:
-            forward = make_forward_model(likelihood, self._plan.space, self._plan.settings)
-            given = () if self._observed is None else self._observed(likelihood)
+            with without_warnings_of_bilby():
+                forward = make_forward_model(likelihood, self._plan.space, self._plan.settings)
+                given = () if self._observed is None else self._observed(likelihood)
             data = observed_by(self._plan.estimator, forward, *given)
             digest = _digest(data)
         # Likelihood and function are the user's code. Other targets must not be affected.

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,7 +30,7 @@ from nbi_sampler.sampler.keywords import Settings, read_settings
 from nbi_sampler.sampler.problem import make_forward_model, make_problem
 from nbi_sampler.sampler.trained_model import start_at
 
-__all__ = ["Plan", "Target", "failure"]
+__all__ = ["Plan", "Target", "failure", "without_warnings_of_bilby"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +75,7 @@ class Plan:
         """Run one target and return its row; the status is "failed" if anything was raised."""
         start = time.perf_counter()
         try:
-            with warnings.catch_warnings():
-                # bilby's own likelihoods cause these warnings. They should not appear for every target.
-                warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
+            with without_warnings_of_bilby():
                 values = self._inferred(target)
         # The likelihood is the user's code and may raise any error. Other targets must not be affected.
         except Exception as error:
@@ -109,6 +108,14 @@ class Plan:
             "samples": theta[chosen],
             "log_likelihood": draws["log_likelihood"].to_numpy()[chosen],
         }
+
+
+@contextmanager
+def without_warnings_of_bilby() -> Iterator[None]:
+    """Silence the warnings that bilby's own likelihoods cause, which would appear for every target."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Parameter attribute queried", FutureWarning)
+        yield
 
 
 def failure(error: BaseException) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import types
@@ -97,6 +98,39 @@ def test_the_original_package_is_brought_back_to_the_parameters(line, monkeypatc
     assert given.facts["epochs"] == 3
 
 
+class FakeWorkflow:
+    """What the adapter uses of bayesflow 2.0: a Gaussian at the first two data."""
+
+    def __init__(self, inference_variables, inference_conditions, standardize):
+        assert (inference_variables, inference_conditions, standardize) == ("theta", "x", "all")
+        self.approximator = types.SimpleNamespace(count_params=lambda: 7)
+        self.rng = np.random.default_rng(0)
+
+    def fit_offline(self, data, epochs, verbose):
+        assert {len(each) for each in data.values()} == {200} and not verbose
+        return types.SimpleNamespace(history={"loss": [2.0] * epochs})
+
+    def log_prob(self, data):
+        residual = data["theta"] - data["x"][:, :2]
+        return (-0.5 * residual**2 - 0.5 * np.log(2 * np.pi)).sum(1)
+
+    def sample(self, num_samples, conditions):
+        means = conditions["x"][:, None, :2]
+        return {"theta": means + self.rng.normal(size=(len(means), num_samples, 2))}
+
+
+def test_bayesflow_is_asked_in_blocks(line, monkeypatch):
+    seeds = []
+    utils = types.SimpleNamespace(set_random_seed=seeds.append)
+    monkeypatch.setitem(sys.modules, "keras", types.SimpleNamespace(utils=utils))
+    monkeypatch.setitem(sys.modules, "bayesflow", types.SimpleNamespace(BasicWorkflow=FakeWorkflow))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    options = {"training": {"epochs": 3}, "workflow": {"standardize": "all"}}
+    _, _, given = answered(line, PACKAGES["bayesflow"].adapter, False, options, n_sims=200)
+    is_normalised(given)
+    assert given.facts["epochs"] == 3 and seeds and os.environ["KERAS_BACKEND"] == "torch"
+
+
 def wheel(folder):
     """A package of one empty module."""
     path = folder / "onlyhere-1.0-py3-none-any.whl"
@@ -139,6 +173,7 @@ def test_every_package_has_an_adapter_and_the_torch_of_this_one():
     [
         ("sbi-maf", {"training": {"max_num_epochs": 10}}),
         ("sbi-nsf", {"training": {"max_num_epochs": 5}, "embedding": "fc", "noise_draws": 2}),
+        ("bayesflow", {"training": {"epochs": 3}}),
         ("original-nbi", {"training": {"n_epochs": 3}}),
     ],
 )

@@ -54,6 +54,9 @@ _ALL = (
     ),
     Package(name="sbi-maf", options={"density_estimator": "maf"}, **_SBI),  # type: ignore[arg-type]
     Package(name="sbi-nsf", options={"density_estimator": "nsf"}, **_SBI),  # type: ignore[arg-type]
+    Package(
+        name="bayesflow", adapter=ADAPTERS / "bayesflow_npe.py", requirements=("bayesflow==2.0.12", TORCH)
+    ),
     Package(name="original-nbi", adapter=ADAPTERS / "original_nbi.py", requirements=("nbi==0.4.1", TORCH)),
 )
 PACKAGES: dict[str, Package] = {package.name: package for package in _ALL}

@@ -166,7 +166,7 @@ def _since(start: tuple[float, float]) -> dict[str, float]:
 def _versions() -> dict[str, str]:
     """Versions of the relevant packages that are installed."""
     found = {}
-    for name in ("sbi", "nbi", "nbi-sampler", "torch", "numpy"):
+    for name in ("sbi", "nbi", "bayesflow", "keras", "nbi-sampler", "torch", "numpy"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
