@@ -17,7 +17,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config import APPROXIMATION, TAUGHT_TRAINING, SnpeConfig
+from nbi_sampler.core.config import APPROXIMATION, TAUGHT_TRAINING, THINNING, SnpeConfig
 from nbi_sampler.importance.weights import efficiency, log_evidence
 from nbi_sampler.storage.archive import ArchiveError
 from nbi_sampler.storage.checkpoint import Checkpoint, load, save
@@ -34,6 +34,7 @@ def small(monkeypatch):
     for each in (module, walkers):
         monkeypatch.setattr(each, "APPROXIMATION", SMALL)
     monkeypatch.setattr("nbi_sampler.algorithm.first_draws.APPROXIMATION", SMALL)
+    monkeypatch.setattr(module, "THINNING", replace(THINNING, error=0.02))
     monkeypatch.setattr(module, "TAUGHT_TRAINING", replace(TAUGHT_TRAINING, n_epochs=10))
     monkeypatch.setattr(module, "TAUGHT_FLOW", {"type": "maf", "num_blocks": 2, "flow_hidden": 32})
 

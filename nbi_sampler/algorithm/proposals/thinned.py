@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -96,8 +97,8 @@ def log_probability(log_weights: Array, log_threshold: float, floor: float) -> A
     >>> np.exp(log_probability(np.log([0.5, 2.0]), 0.0, 0.1)).round(3)
     array([0.55, 1.  ])
     """
-    with np.errstate(divide="ignore"):
-        return np.log(floor + (1.0 - floor) * np.exp(np.minimum(log_weights - log_threshold, 0.0)))
+    log_ratio = np.minimum(log_weights - log_threshold, 0.0)
+    return np.logaddexp(math.log(floor), math.log1p(-floor) + log_ratio) if floor else log_ratio
 
 
 def thinned(
