@@ -176,7 +176,9 @@ class RunProgress(Progress):
         if self._is_fitting:
             if self._power is not None and not self._epoch:
                 return f"{text}: exploring an approximate likelihood, at its power {self._power:.2f}"
-            most = f" of {self._n_epochs} at most" if self._n_epochs and self._epoch <= self._n_epochs else ""
+            # Fits to walkers have another limit.
+            limited = self._n_epochs and self._epoch <= self._n_epochs and self._power is None
+            most = f" of {self._n_epochs} at most" if limited else ""
             return f"{text}: training" + (f", epoch {self._epoch}{most}" if self._epoch else "")
         if self._n_batch:
             return f"{text}: {self._n_unfinished:,} of {self._n_batch:,} draws evaluated"

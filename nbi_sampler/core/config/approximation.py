@@ -83,7 +83,7 @@ class ApproximationConfig:
 class ThinningConfig:
     """Settings of draws that are thinned by their weights in an approximation."""
 
-    draw: float = 0.05
+    draw: float = 0.01
     n_thresholds: int = 40
     """Cost of a draw of the unthinned proposal, in calls of the likelihood, and number of thresholds of the
     weights from which the cheapest is taken."""
