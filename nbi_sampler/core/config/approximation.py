@@ -67,7 +67,8 @@ class ApproximationConfig:
     in the approximation after 0.05 and 0.10. Without steps it was 0.04 to 0.42."""
     good: float = 0.1
     most_fits: int = 4
-    """Efficiency in the approximation that suffices, and most fits on the way there."""
+    """Efficiency in the approximation that suffices, and most fits on the way there. Thinned draws of such a
+    proposal are as efficient as the approximation is accurate."""
     holds: float = 0.5
     """Share of this efficiency that the draws of the likelihood have to reach for the refinement to end. A
     black hole with a signal-to-noise ratio of 10 has 0.25 of 0.42 expected. Not measured by itself."""
@@ -86,14 +87,17 @@ class ThinningConfig:
     draw: float = 0.01
     n_thresholds: int = 40
     """Cost of a draw of the unthinned proposal, in calls of the likelihood, and number of thresholds of the
-    weights from which the cheapest is taken."""
+    weights from which the cheapest is taken. With 0.05, 82 % of the kept draws for the black hole are
+    effective, with k-hat 0.74 (seed 1). A fixed efficiency of 95 % in the approximation gave 88 % and k-hat
+    0.40 for an edge-on binary, and kept one draw in 500 where the fit had a heavy tail."""
     floor: float = 0.1
     """Least probability to keep a draw, in units of the mean one: about this share of the kept draws does not
-    depend on the approximation."""
+    depend on the approximation. It reaches what an approximation lacks (half of a posterior, in a test)."""
     error: float = 0.007
-    """Error of the estimated share of draws that are kept."""
+    """Error of the estimated share of draws that are kept. It makes an error of log Z of 0.02 larger by 6 %,
+    and takes 100,000 draws for a proposal with an efficiency of 0.2."""
     most_draws: int = 400_000
-    """Most draws for this estimate."""
+    """Most draws for this estimate: two to three minutes for black holes."""
 
 
 APPROXIMATION = ApproximationConfig()
