@@ -67,3 +67,17 @@ class AtTheCentre:
 
     def time_delay_from_geocenter(self, *place):
         return 0.0
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [("tilted", 21.5), ("face_on", 29.9), ("faint", 9.9), ("from_the_side", 12.6), ("edge_on", 17.9)],
+)
+def test_signal_to_noise_ratios_of_the_five_black_holes_are_those_of_the_tables(examples, case, expected):
+    from binary_black_hole import detectors, waveforms
+    from five_black_holes import CASES
+
+    squares = [
+        each.meta_data["optimal_SNR"] ** 2 for each in detectors(waveforms("IMRPhenomPv2"), *CASES[case])
+    ]
+    assert np.sqrt(sum(squares)) == pytest.approx(expected, abs=0.1)
