@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from setuptools import setup
-
 HERE = Path(__file__).parent
 LINK = re.compile(r"(?P<mark>!?)\[(?P<words>[^]]*)\](?:\((?P<target>[^)]+)\)|\[(?P<name>[^]]*)\])")
 DEFINITION = re.compile(r"^\[([^]]+)\]: (\S+)\n", re.MULTILINE)
@@ -51,6 +49,8 @@ def description(readme: str, site: str | None) -> str:
 
 
 if __name__ == "__main__":
+    from setuptools import setup
+
     site = SITE.search((HERE / "setup.cfg").read_text(encoding="utf-8"))
     setup(
         long_description=description((HERE / "README.md").read_text(encoding="utf-8"), site and site[1]),

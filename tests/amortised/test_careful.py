@@ -398,7 +398,9 @@ def test_the_status_of_an_inference_can_be_stored_as_any_text(trained, x, tmp_pa
 def test_an_inference_prints_a_summary(trained, x):
     (one,) = found = trained.infer(x, n_samples=2000)
     assert len(str(found)) < 600
-    for text in (one.status, f"{one.ess:,.0f}", f"{one.log_evidence:.3f}", f"{one.mean[0]:.6g}", "m ", "c "):
+    # Both to the digits of the error, which is a few tenths.
+    slope = f"m {one.mean[0]:.2f} +- {one.standard_deviation[0]:.2f}"
+    for text in (one.status, f"{one.ess:,.0f}", f"{one.log_evidence:.3f}", slope, "c "):
         assert text in str(found) and text in str(one)
     many = trained.infer(np.stack([x] * 30), n_samples=100)
     assert isinstance(many, list) and len(str(many)) < 2500 and "20 more" in str(many)
