@@ -72,7 +72,8 @@ class ThinnedProposal:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
         kept, missing = [], n
-        while missing > 0:
+        # A mixture may ask for no draws.
+        while missing > 0 or not kept:
             wanted = 1.1 * missing * np.exp(-self.log_acceptance) + 100.0
             z = self.proposal.sample(int(min(wanted, CHUNK)), rng)
             kept.append(z[np.log(rng.random(len(z))) < self._log_probability(z, self.proposal.log_ratio(z))])

@@ -70,6 +70,11 @@ def test_what_the_approximation_lacks_is_drawn_at_the_floor():
     assert share == pytest.approx(0.5 * THINNING.floor, abs=0.01)
 
 
+def test_no_draws_have_the_shape_of_draws():
+    rng = np.random.default_rng(6)
+    assert made(Approximation(), rng).sample(0, rng).shape == (0, N_DIM)
+
+
 @pytest.mark.slow
 def test_the_error_of_its_normalisation_is_the_one_it_states():
     pulls = []
