@@ -71,7 +71,8 @@ class ThinnedProposal:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
-        kept, missing = [], n
+        kept: list[Array] = []
+        missing = n
         # A mixture may ask for no draws.
         while missing > 0 or not kept:
             wanted = 1.1 * missing * np.exp(-self.log_acceptance) + 100.0
