@@ -15,18 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
-from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, log_ratios
+from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, log_ratios
 from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
 from nbi_sampler.algorithm.proposals.thinned import ThinnedProposal, thinned
 from nbi_sampler.algorithm.proposals.walkers import Walkers
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config import APPROXIMATION, TAUGHT_FLOW, TAUGHT_TRAINING, THINNING
+from nbi_sampler.core.config import (
+    APPROXIMATION,
+    MIXTURE,
+    TAUGHT_BY_DRAWS,
+    TAUGHT_BY_STATES,
+    TAUGHT_FLOW,
+    THINNING,
+    TrainingConfig,
+)
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import ForwardModel
-from nbi_sampler.importance.weights import efficiency, normalised_weights, systematic_indices
+from nbi_sampler.importance.weights import efficiency
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -100,29 +108,15 @@ class Approximation:
         states = list(walkers.moved(approximation, self._scaled(settings.n_steps_at_end), rng))
         return approximation, _taught(states[:: -max(len(states) // settings.n_kept, 1)])
 
-    def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> tuple[Array, Target]:
-        """Log weights of draws from a proposal, and walkers that start from these draws.
-
-        There are as many draws as the number of walkers requires, within limits. A few steps separate walkers
-        that start from one draw of large weight.
-        """
-        settings, last = APPROXIMATION, APPROXIMATION.flattened
-        n, n_taught = self._scaled(settings.n_draws), self._scaled(settings.n_taught)
-        z, log_weights = self.weighted(proposal, n, rng)
-        missing = min(n_taught / max(efficiency(log_weights), 1.0 / n), self._scaled(settings.most_draws)) - n
-        if missing > 0:
-            more, of_more = self.weighted(proposal, int(missing), rng)
-            z, log_weights = np.concatenate([z, more]), np.concatenate([log_weights, of_more])
-        rows = systematic_indices(normalised_weights(log_weights), n_taught, rng)
-        start = Walkers(z[rows], self(z[rows]), self.evaluator.space.periodic, last)
-        *_, walkers = start.moved(self, settings.n_steps_apart, rng)
-        logger.debug("efficiency %.4f in the approximation, %d draws", efficiency(log_weights), len(z))
-        return log_weights, replace(_taught([walkers]), members=proposal.members)
-
-    def weighted(self, proposal: MixtureProposal, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Draws from a proposal, and their log weights for the flattened approximation."""
+    def weighted(self, proposal: MixtureProposal, n: int, rng: np.random.Generator) -> Target:
+        """Draws from a proposal with weights for the flattened approximation."""
         z = proposal.sample(n, rng)
-        return z, self.flattened(z) - proposal.log_ratio(z)
+        values = self.flattened(z)
+        return Target.of_samples(WeightedDraws(z, values - proposal.log_ratio(z)), values)
+
+    def drawn(self, proposal: MixtureProposal, rng: np.random.Generator) -> Target:
+        """As many weighted draws as teach the next proposal."""
+        return self.weighted(proposal, self._scaled(APPROXIMATION.n_draws), rng)
 
     def thinned(
         self, proposal: MixtureProposal, log_weights: Array, rng: np.random.Generator
@@ -134,7 +128,7 @@ class Approximation:
         n_draws = 1.0 / (THINNING.error**2 * efficiency(log_weights))
         missing = int(min(n_draws, THINNING.most_draws)) - len(log_weights)
         if missing > 0:
-            log_weights = np.concatenate([log_weights, self.weighted(proposal, missing, rng)[1]])
+            log_weights = np.concatenate([log_weights, self.weighted(proposal, missing, rng).log_weights])
         return thinned(proposal, self, log_weights)
 
     def flattened(self, z: Array) -> Array:
@@ -146,9 +140,23 @@ class Approximation:
 
 
 def _taught(states: Sequence[Walkers]) -> Target:
+    """States of walkers at several times as a target. All states of a walker are held out, or none."""
     z = np.concatenate([each.z for each in states])
     log_target = np.concatenate([each.power * each.log_likelihood for each in states])
-    return Target.of_samples(WeightedDraws(z, np.zeros(len(z))), log_target)
+    target = Target.of_samples(WeightedDraws(z, np.zeros(len(z))), log_target)
+    return replace(target, held_out=np.tile(one_in_so_many(len(states[0].z)), len(states)))
+
+
+def _capped(draws: Target) -> Target:
+    """Draws of which a few have equal weights instead of the largest, so that these do not teach alone.
+
+    References
+    ----------
+    Ionides (2008), J. Comput. Graph. Stat. 17, 295 (truncated importance sampling).
+    """
+    rank = max(round(APPROXIMATION.capped * len(draws.z)), 1)
+    largest = np.partition(draws.log_weights, -rank)[-rank]
+    return replace(draws, log_weights=np.minimum(draws.log_weights, largest))
 
 
 def approximate_proposal(
@@ -213,21 +221,28 @@ def _fitted(
     observer: Observer,
 ) -> tuple[ThinnedProposal, float, tuple[TrainingInfo, ...]]:
     """Thinned version of a proposal that its own draws teach, with weights by the approximation."""
-    approximation, periodic = Approximation(evaluator, highest), evaluator.space.periodic
-    networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
-    larger = fitting._replace(networks=networks, config=TAUGHT_TRAINING)
-    proposal = start
-    trainings: tuple[TrainingInfo, ...] = ()
+    approximation, rng = Approximation(evaluator, highest), fitting.rng
+
+    def taught(target: Target, config: TrainingConfig) -> tuple[MixtureProposal, TrainingInfo]:
+        networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
+        fit = MixtureFit(target, evaluator.space.periodic, fitting._replace(networks=networks, config=config))
+        flow, info = fit.flow()
+        shares = np.array([1.0 - MIXTURE.prior_share, MIXTURE.prior_share])
+        return MixtureProposal((flow, PriorProposal(evaluator.space.n_dim)), shares), info
+
+    proposal, trainings = start, []
     if proposal is None:
-        approximation, taught = approximation.explored(fitting.rng, observer)
-        proposal, trainings = MixtureFit(taught, periodic, larger).proposal()
-    log_weights, taught = approximation.drawn(proposal, fitting.rng)
+        approximation, states = approximation.explored(rng, observer)
+        proposal, info = taught(states, TAUGHT_BY_STATES)
+        trainings.append(info)
+    draws = approximation.drawn(proposal, rng)
     for _ in range(APPROXIMATION.most_fits):
-        if efficiency(log_weights) >= APPROXIMATION.good:
+        logger.debug("efficiency %.4f in the approximation", efficiency(draws.log_weights))
+        if efficiency(draws.log_weights) >= APPROXIMATION.good:
             break
-        refitted, more = MixtureFit(taught, periodic, larger).proposal()
-        now, taught = approximation.drawn(refitted, fitting.rng)
-        if efficiency(now) > efficiency(log_weights):
-            log_weights, proposal = now, refitted
-        trainings += more
-    return *approximation.thinned(proposal, log_weights, fitting.rng), trainings
+        refitted, info = taught(_capped(draws), TAUGHT_BY_DRAWS)
+        now = approximation.drawn(refitted, rng)
+        trainings.append(info)
+        if efficiency(now.log_weights) > efficiency(draws.log_weights):
+            draws, proposal = now, refitted
+    return *approximation.thinned(proposal, draws.log_weights, rng), tuple(trainings)

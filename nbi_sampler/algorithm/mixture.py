@@ -7,7 +7,7 @@ kernels in one of the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -102,7 +102,7 @@ class MixtureFit:
         if with_flow and (target.located or target.exponent == 1.0):
             latest = target.members[target.n_retired :]
             former = [each for each in self._flows_in(latest) if each.context is None]
-            flow, info = self._flow(former)
+            flow, info = self.flow(former)
             flows, trainings = [flow, *former[::-1][: MIXTURE.most_flows - 1]], (info,)
         smooth, chart = self._mixtures_in_charts()
         gaussian = self._gaussian()
@@ -120,7 +120,7 @@ class MixtureFit:
             proposal = target.surface.with_guided_kernels(proposal, wider, chart, self.cut, rng)
         return proposal, trainings
 
-    def _flow(self, former: list[FlowProposal]) -> tuple[FlowProposal, TrainingInfo]:
+    def flow(self, former: Sequence[FlowProposal] = ()) -> tuple[FlowProposal, TrainingInfo]:
         """A flow for the target. It starts from a former one that is close to it, if there is one."""
         target, z = self.target, self.z
         networks, config, rng, on_epoch = self.fitting

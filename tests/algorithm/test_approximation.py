@@ -17,7 +17,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config import APPROXIMATION, TAUGHT_TRAINING, THINNING, SnpeConfig
+from nbi_sampler.core.config import APPROXIMATION, TAUGHT_BY_STATES, THINNING, SnpeConfig
 from nbi_sampler.importance.weights import efficiency, log_evidence
 from nbi_sampler.storage.archive import ArchiveError
 from nbi_sampler.storage.checkpoint import Checkpoint, load, save
@@ -25,7 +25,7 @@ from nbi_sampler.storage.checkpoint import Checkpoint, load, save
 SMALL = replace(
     APPROXIMATION,
     **dict(fewest_dimensions=1, full_dimensions=1, n_first=500, n_walkers=400, n_steps=8, n_steps_at_end=10),
-    **dict(n_draws=1000, most_draws=4000, n_taught=800),
+    n_draws=2000,
 )
 
 
@@ -35,7 +35,8 @@ def small(monkeypatch):
         monkeypatch.setattr(each, "APPROXIMATION", SMALL)
     monkeypatch.setattr("nbi_sampler.algorithm.first_draws.APPROXIMATION", SMALL)
     monkeypatch.setattr(module, "THINNING", replace(THINNING, error=0.02))
-    monkeypatch.setattr(module, "TAUGHT_TRAINING", replace(TAUGHT_TRAINING, n_epochs=10))
+    for name in ("TAUGHT_BY_STATES", "TAUGHT_BY_DRAWS"):
+        monkeypatch.setattr(module, name, replace(TAUGHT_BY_STATES, n_epochs=10))
     monkeypatch.setattr(module, "TAUGHT_FLOW", {"type": "maf", "num_blocks": 2, "flow_hidden": 32})
 
 
@@ -99,7 +100,7 @@ def fitted(problem, start=None, observer=None):
     history = history.extended(Draws(z, whole.log_ratio(z), evaluator(z)), whole)
     target = choose_target(history, 3, located=False)
     highest = history.z[history.log_likelihood.argmax()]
-    fitting = Fitting(problem.networks, TAUGHT_TRAINING, rng, None)
+    fitting = Fitting(problem.networks, TAUGHT_BY_STATES, rng, None)
     return approximate_proposal(evaluator, target, start, highest, fitting, observer or Observer())
 
 
