@@ -13,8 +13,9 @@ from torch import nn
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Networks, Step
 from nbi_sampler.core.config import BATCHES, REFINEMENT, SnpeConfig, TrainingConfig
@@ -103,10 +104,9 @@ def fit_to_simulations(
         If too few predictions are finite.
     """
     z, theta, predictions = _usable(batches)
-    uniform = np.full(len(z), 1.0 / len(z))
-    cut = thinnest_cut(z, uniform, space.periodic)
+    cut = WeightedDraws(z, np.zeros(len(z))).thinnest_cut(space.periodic)
     z = apply_cut(z, cut)
-    affine = AffineMap.standardising(z, uniform)
+    affine = AffineMap.standardising(z, np.full(len(z), 1.0 / len(z)))
     y = torch.as_tensor(affine.backward(z), dtype=torch.float32)
     data = NoisyData(forward, predictions, space.columns(theta), networks.device)
     with seeded_modules(rng):

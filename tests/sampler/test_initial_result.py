@@ -234,7 +234,7 @@ class TestOtherParameters:
         )
         space = ParameterSpace(priors)
         former = samples_for({"a": np.linspace(0.1, 0.9, 200)}, priors, space)
-        theta = space.to_theta(former.z)
+        theta = space.to_theta(former.draws.z)
         columns = dict(zip(space.names, theta.T, strict=True))
         np.testing.assert_allclose(np.sort(columns["a"]), np.linspace(0.1, 0.9, 200), atol=1e-9)
         assert np.all((columns["b"] >= columns["a"]) & (columns["b"] <= columns["a"] + 0.1))
@@ -266,7 +266,7 @@ class TestOtherParameters:
         priors = PriorDict({"chirp_mass": Uniform(10, 50), "mass_ratio": Uniform(0.1, 1)})
         space = ParameterSpace(priors)
         former = samples_for({"mass_1": heavy, "mass_2": light}, priors, space)
-        columns = dict(zip(space.names, space.to_theta(former.z).T, strict=True))
+        columns = dict(zip(space.names, space.to_theta(former.draws.z).T, strict=True))
         np.testing.assert_allclose(np.sort(columns["mass_ratio"]), np.sort(light / heavy), rtol=1e-7)
         expected = (heavy * light) ** 0.6 / (heavy + light) ** 0.2
         np.testing.assert_allclose(np.sort(columns["chirp_mass"]), np.sort(expected), rtol=1e-7)
@@ -286,7 +286,7 @@ class TestOtherParameters:
         space = ParameterSpace(priors)
         former = samples_for({"phase": phase}, priors, space)
         np.testing.assert_allclose(
-            np.sort(space.to_theta(former.z)[:, 0]), np.sort(phase % (2 * np.pi)), atol=1e-9
+            np.sort(space.to_theta(former.draws.z)[:, 0]), np.sort(phase % (2 * np.pi)), atol=1e-9
         )
 
 
