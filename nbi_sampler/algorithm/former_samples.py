@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.mode_search import began_with_samples
@@ -24,8 +23,6 @@ from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
 from nbi_sampler.importance.weights import systematic_indices
 
 __all__ = ["compared", "completed", "defended", "fit_to_samples"]
-
-Array = NDArray[np.float64]
 
 
 def compared(step: Step) -> State:

@@ -36,13 +36,13 @@ from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS, MIXTURE, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.networks.training.objectives import WeightedObjective
 
 __all__ = ["Fitting", "MixtureFit", "flows_in"]
 
-Array = NDArray[np.float64]
 FlowsIn = Callable[[tuple[Proposal, ...]], list[FlowProposal]]
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from nbi_sampler.algorithm.history import Draws
@@ -20,6 +19,7 @@ from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Networks, Step
 from nbi_sampler.core.config import BATCHES, REFINEMENT, SnpeConfig, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.training.fit import OnEpoch, fit
@@ -29,8 +29,6 @@ from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["fit_to_simulations", "n_learnt_from", "simulate_and_train"]
-
-Array = NDArray[np.float64]
 
 
 def simulate_and_train(step: Step) -> tuple[State, str]:

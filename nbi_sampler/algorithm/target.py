@@ -16,6 +16,7 @@ from nbi_sampler.algorithm.proposals.local_regression import Surface
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Target", "Tested", "choose_target"]
-
-Array = NDArray[np.float64]
 
 
 class Tested(NamedTuple):

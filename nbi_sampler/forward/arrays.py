@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.core.types import Array
+
 __all__ = [
     "Array",
     "as_mask",
@@ -24,8 +26,6 @@ __all__ = [
     "robust_scale",
     "to_channels",
 ]
-
-Array = NDArray[np.float64]
 
 # Standard deviation of a normal law in units of its median absolute deviation.
 _NORMAL_MAD = 1.4826

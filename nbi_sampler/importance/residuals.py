@@ -11,6 +11,7 @@ from scipy.special import betainc
 from scipy.stats import chi2, norm
 
 from nbi_sampler.core.config import RESIDUALS
+from nbi_sampler.core.types import Array
 
 __all__ = [
     "CHI_SQUARED",
@@ -25,7 +26,6 @@ __all__ = [
     "tail_probabilities",
 ]
 
-Array = NDArray[np.float64]
 Sequences = Sequence[NDArray[np.intp]]
 
 CHI_SQUARED, LARGEST, NEIGHBOURS = "chi_squared", "largest_residual", "neighbouring_residuals"

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
+from nbi_sampler.core.types import Array
+
 __all__ = [
     "Evidence",
     "effective_sample_size",
@@ -27,8 +29,6 @@ __all__ = [
     "weighted_quantiles",
     "whole_samples",
 ]
-
-Array = NDArray[np.float64]
 
 # Decimal logarithm of the smallest exponent of tempered weights that differs from zero in floating point.
 LEAST_EXPONENT = -300.0

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from nbi_sampler.core.config import PRIORS
+from nbi_sampler.core.types import Array
 
 __all__ = ["DiscreteParts", "flat_intervals"]
 
-Array = NDArray[np.float64]
 States = NDArray[np.int64]
 
 # Guards against rounding: the smallest quantile with a normal coordinate, more bisections than a double has

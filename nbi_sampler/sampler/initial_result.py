@@ -16,14 +16,13 @@ from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.core.config import FORMER, REFINEMENT
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import systematic_indices
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.result import log_prior_density
 from nbi_sampler.sampler.former_table import ARGUMENT, FormerTable, read_table
 
 __all__ = ["samples_for"]
-
-Array = NDArray[np.float64]
 
 
 def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> FormerSamples:

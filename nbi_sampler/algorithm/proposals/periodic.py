@@ -7,12 +7,11 @@ each periodic parameter. The prior is uniform in its quantiles, so it is N(0, I)
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-__all__ = ["apply_cut", "remove_cut"]
+from nbi_sampler.core.types import Array
 
-Array = NDArray[np.float64]
+__all__ = ["apply_cut", "remove_cut"]
 
 # Keeps quantiles of the normal distribution away from 0 and 1.
 SMALLEST = 1e-15

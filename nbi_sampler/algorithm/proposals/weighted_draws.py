@@ -17,6 +17,7 @@ from nbi_sampler.algorithm.proposals.kernels import Chart, LatentKernels, UnitCu
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import INITIAL, MIXTURE, KernelConfig
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["WeightedDraws"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
+
+from nbi_sampler.core.types import Array
 
 __all__ = [
     "Coverage",
@@ -29,8 +31,6 @@ __all__ = [
     "tarp_ranks",
     "uniformity",
 ]
-
-Array = NDArray[np.float64]
 
 
 def exceedance(scores: ArrayLike, reference: Array) -> Array:
