@@ -92,10 +92,6 @@ def fit_to_simulations(
     on_epoch : callable, optional
         See `training.fit`.
 
-    Returns
-    -------
-    FlowProposal, FitInfo
-
     Raises
     ------
     ValueError

@@ -175,10 +175,6 @@ def infer(
         Seed.
     on_target : callable, optional
         Called after each target.
-
-    Returns
-    -------
-    Inferences
     """
     results = Inferences()
     for group in _groups(len(proposals), n_samples, evaluator):
@@ -248,12 +244,7 @@ class UnreliableWeightsWarning(UserWarning):
 
 
 def warn_of_weights(found: Sequence[Inference]) -> None:
-    """Warn if the status of an `Inference` says that its weights are bad; the warning names the user's line.
-
-    Parameters
-    ----------
-    found : sequence of Inference
-    """
+    """Warn if the status of an `Inference` says that weights are bad; the warning names the user's line."""
     bad = [
         each
         for each in found

@@ -59,12 +59,7 @@ class SimulationCounts:
 
 
 class UsableRows:
-    """Find usable simulations, batch by batch, and count the others.
-
-    Parameters
-    ----------
-    space : ParameterSpace
-    """
+    """Find usable simulations in a parameter space, batch by batch, and count the others."""
 
     def __init__(self, space: ParameterSpace) -> None:
         self._space = space

@@ -90,7 +90,7 @@ DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {
 
 
 def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Array]:
-    r"""Probabilities of larger test quantities than those of each row, if residuals are N(0, I).
+    r"""Probabilities of larger test quantities than those of each row, if residuals are N(0, I), shape (n,).
 
     The results for chi-squared and for the largest residual are exact. The products of neighbours divided by
     the sum of squares have, in good approximation, a beta distribution on [-1, 1] with the exact variance
@@ -101,10 +101,6 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
     residuals : ndarray, shape (n, n_residuals)
     sequences : sequence of ndarray of int
         See `neighbours`. With fewer than eight pairs, neighbours are not tested.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n,)
 
     References
     ----------

@@ -111,7 +111,7 @@ def normalised_weights(log_weights: Array) -> Array:
 
 
 def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
-    r"""Density of the mixture of all proposals: the balance heuristic.
+    r"""Log density of the mixture of all proposals (the balance heuristic), shape (n_samples,).
 
     .. math:: \log \frac{q_{mix}}{p}(z_i) = \log \sum_k \frac{n_k}{N} \frac{q_k}{p}(z_i)
 
@@ -121,10 +121,6 @@ def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
         ``log q_k - log prior`` of every proposal at every draw.
     counts : ndarray, shape (n_proposals,)
         Number of draws from each proposal.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
 
     References
     ----------

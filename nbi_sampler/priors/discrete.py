@@ -96,7 +96,7 @@ class DiscreteParts:
         return np.flatnonzero(state == 0)
 
     def reduced(self, z: Array, state: States) -> Array:
-        """Coordinates of the continuous parameters of draws in one state.
+        """Coordinates of the continuous parameters of draws in one state, shape (n, n_continuous).
 
         They are N(0, I) under the prior: each parameter gets its quantile among the remaining ones.
 
@@ -105,10 +105,6 @@ class DiscreteParts:
         z : ndarray, shape (n, n_dim)
             Draws in this state.
         state : ndarray of int, shape (n_dim,)
-
-        Returns
-        -------
-        ndarray, shape (n, n_continuous)
         """
         kept = self.continuous(state)
         y = z[:, kept].copy()

@@ -40,12 +40,7 @@ class Proposal(Protocol):
 
 
 class PriorProposal:
-    """The prior itself.
-
-    Parameters
-    ----------
-    n_dim : int
-    """
+    """The prior itself, of ``n_dim`` parameters."""
 
     def __init__(self, n_dim: int) -> None:
         self.n_dim = n_dim
