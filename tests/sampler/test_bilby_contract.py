@@ -1,4 +1,4 @@
-"""What scripts written for bilby's samplers rely on: constraints, files, caches, names, versions of bilby."""
+"""The contract with scripts for bilby's samplers: constraints, files, caches, names, versions of bilby."""
 
 from __future__ import annotations
 
