@@ -172,7 +172,7 @@ class TestWhereStepsAreCaptured:
 
 
 def looks_at_a_value(objective):
-    """Return whether the next loss needs more than the shapes of tensors, so that a host would wait for it."""
+    """Return whether the next loss needs more than the shapes of tensors, for which a host would wait."""
     rows = next(objective.rows())
     objective.loss_of(rows).backward()
     with FakeTensorMode(allow_non_fake_inputs=True):
