@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from nbi_sampler.core.types import Array
 
 __all__ = [
-    "Array",
     "as_mask",
     "as_numbers",
     "as_observed",

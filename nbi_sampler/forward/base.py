@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, channels_and_length
+from nbi_sampler.core.types import Array
+from nbi_sampler.forward.arrays import channels_and_length
 from nbi_sampler.plugins.manager import Plugin
 
 __all__ = ["ForwardModel"]
