@@ -183,8 +183,8 @@ class TestForms:
         (path,) = tmp_path.glob("former_result.*")
         space = ParameterSpace(lines.priors())
         read, given = (samples_for(each, lines.priors(), space) for each in (str(path), result))
-        np.testing.assert_allclose(read.z, given.z, atol=1e-9)
-        assert len(read.z) == 600 and read.log_likelihood is not None
+        np.testing.assert_allclose(read.draws.z, given.draws.z, atol=1e-9)
+        assert len(read.draws.z) == 600 and read.log_likelihood is not None
 
     def test_frames_and_dictionaries_are_the_same(self):
         frame, space = posterior(lines.likelihood()), ParameterSpace(lines.priors())
@@ -257,7 +257,7 @@ class TestOtherParameters:
         renamed = {"m": frame["m"].to_numpy(), "sum": (frame["m"] + frame["c"]).to_numpy()}
         space = ParameterSpace(lines.priors())
         made, plain = (samples_for(each, priors, space) for each in (renamed, frame[["m", "c"]]))
-        np.testing.assert_allclose(made.z, plain.z, atol=1e-9)
+        np.testing.assert_allclose(made.draws.z, plain.draws.z, atol=1e-9)
         assert made.about["converted"] == ["c"]
 
     def test_masses_become_chirp_mass_and_ratio(self):
