@@ -24,7 +24,7 @@ X = np.linspace(0.0, 1.0, 30)
 
 
 def in_worker():
-    """Whether this is a process of a pool."""
+    """Return whether this is a process of a pool."""
     return multiprocessing.parent_process() is not None
 
 
@@ -190,7 +190,7 @@ class Unreadable:
 
 
 def process_state():
-    """What a worker is like."""
+    """Properties of a worker."""
     import torch
 
     handlers = {name: signal.getsignal(getattr(signal, name)).name for name in ("SIGINT", "SIGTERM")}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nbi_sampler.algorithm.history import History
@@ -24,10 +23,9 @@ from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import ASCENT, MODE_SEARCH
+from nbi_sampler.core.types import Array
 
 __all__ = ["ascend", "ascent_is_due", "kernels_upwards"]
-
-Array = NDArray[np.float64]
 
 
 def ascent_is_due(step: Step, state: State) -> bool:

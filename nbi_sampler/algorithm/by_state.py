@@ -21,13 +21,12 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.proposals.shares import shares_by_likelihood
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import BY_STATE, MIXTURE
+from nbi_sampler.core.types import Array
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.discrete import States
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["StateFit", "StatesFit"]
-
-Array = NDArray[np.float64]
 
 
 class StateFit(NamedTuple):

@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
-from nbi_sampler.algorithm.proposals.periodic import thinnest_cut
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
@@ -21,13 +19,10 @@ from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
 from nbi_sampler.importance.weights import systematic_indices
 
 __all__ = ["compared", "completed", "defended", "fit_to_samples"]
-
-Array = NDArray[np.float64]
 
 
 def compared(step: Step) -> State:
@@ -41,7 +36,7 @@ def compared(step: Step) -> State:
     former = step.problem.start
     assert isinstance(former, FormerSamples)
     rows = np.unique(systematic_indices(former.draws.weights, INITIAL.n_checked, step.generator("check")))
-    evaluation = step.problem.evaluator(former.z[rows])
+    evaluation = step.problem.evaluator(former.draws.z[rows])
     now = evaluation.log_likelihood
     if not np.isfinite(now).any():
         raise ValueError(
@@ -86,9 +81,8 @@ def fit_to_samples(step: Step) -> tuple[MixtureProposal, FitInfo]:
     former, space = problem.start, problem.evaluator.space
     assert isinstance(former, FormerSamples)
     fitting = Fitting(problem.networks, problem.refinement_training, rng, step.observer.epoch_finished)
-    log_likelihood = former.shifted(step.state.former_offset).log_likelihood
-    fitted, info = fit_to_weights(Target.of_samples(former.draws, log_likelihood), space, fitting)
-    cut = thinnest_cut(former.z, former.draws.weights, space.periodic)
+    fitted, info = fit_to_weights(former.target(step.state.former_offset), space, fitting)
+    cut = former.draws.thinnest_cut(space.periodic)
     kernels, _ = former.draws.kernels(LatentKernels, cut, rng, LOCAL_KERNELS)
     assert isinstance(kernels, LatentKernels)
     wide = tuple(_widened(kernels, factor) for factor in INITIAL.wide_factors)

@@ -14,12 +14,11 @@ from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal, log_ratios
 from nbi_sampler.core.config import BATCHES
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import Evaluation, Predicted
 from nbi_sampler.importance.weights import log_evidence, mixture_log_ratio, normalised_weights
 
 __all__ = ["Draws", "History"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

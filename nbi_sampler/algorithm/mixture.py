@@ -21,7 +21,7 @@ from torch import nn
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, LatentKernels
 from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
-from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import (
     FlowProposal,
     MixtureProposal,
@@ -36,13 +36,13 @@ from nbi_sampler.algorithm.step import Networks
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS, MIXTURE, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.networks.training.objectives import WeightedObjective
 
 __all__ = ["Fitting", "MixtureFit", "flows_in"]
 
-Array = NDArray[np.float64]
 FlowsIn = Callable[[tuple[Proposal, ...]], list[FlowProposal]]
 
 
@@ -81,7 +81,7 @@ class MixtureFit:
     ) -> None:
         self.target = target
         self.fitting = fitting
-        self.cut = thinnest_cut(target.z, target.weights, periodic)
+        self.cut = target.thinnest_cut(periodic)
         # Cut coordinates of the draws, and the log density of the target in them where it is known.
         self.z = apply_cut(target.z, self.cut)
         self.log_density = None if target.log_target is None else target.log_target + log_normal(self.z)

@@ -16,13 +16,12 @@ from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixturePropos
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import BY_STATE, REFINEMENT
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
 __all__ = ["OneState", "gaussian_kernels"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

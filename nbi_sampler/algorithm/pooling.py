@@ -10,10 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nbi_sampler.core.config import POOLING, REFINEMENT, RELIABILITY
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.reliability import contradicting_evidence, reliable, summarise
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, efficiency, log_evidence
 
@@ -31,8 +29,6 @@ __all__ = [
     "overlooks_mass",
     "unreliable",
 ]
-
-Array = NDArray[np.float64]
 
 
 def counts(best: float, expected: float) -> bool:

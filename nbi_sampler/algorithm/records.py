@@ -131,12 +131,7 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one. They are told in order.
-
-    Parameters
-    ----------
-    *observers : Observer
-    """
+    """Several observers as one. They are told in order."""
 
     def __init__(self, *observers: Observer) -> None:
         def telling(event: str) -> Callable[..., None]:

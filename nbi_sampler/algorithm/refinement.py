@@ -105,7 +105,7 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     target = choose_target(state.history, space.n_dim, located or refined)
     former, offset = problem.start, state.former_offset
     if isinstance(former, FormerSamples) and offset is not None and target.exponent == 1.0:
-        target = target.joined(former.shifted(offset), state.history)
+        target = target.joined(former.target(offset), state.history)
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     # If draws from the explored approximation are no good, the weighted ones lead on by themselves.

@@ -8,17 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.periodic import apply_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Networks, Step
 from nbi_sampler.core.config import BATCHES, REFINEMENT, SnpeConfig, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.training.fit import OnEpoch, fit
@@ -28,8 +29,6 @@ from nbi_sampler.networks.training.objectives import NllObjective
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["fit_to_simulations", "n_learnt_from", "simulate_and_train"]
-
-Array = NDArray[np.float64]
 
 
 def simulate_and_train(step: Step) -> tuple[State, str]:
@@ -93,20 +92,15 @@ def fit_to_simulations(
     on_epoch : callable, optional
         See `training.fit`.
 
-    Returns
-    -------
-    FlowProposal, FitInfo
-
     Raises
     ------
     ValueError
         If too few predictions are finite.
     """
     z, theta, predictions = _usable(batches)
-    uniform = np.full(len(z), 1.0 / len(z))
-    cut = thinnest_cut(z, uniform, space.periodic)
+    cut = WeightedDraws(z, np.zeros(len(z))).thinnest_cut(space.periodic)
     z = apply_cut(z, cut)
-    affine = AffineMap.standardising(z, uniform)
+    affine = AffineMap.standardising(z, np.full(len(z), 1.0 / len(z)))
     y = torch.as_tensor(affine.backward(z), dtype=torch.float32)
     data = NoisyData(forward, predictions, space.columns(theta), networks.device)
     with seeded_modules(rng):

@@ -14,10 +14,9 @@ from nbi_sampler.algorithm.proposals.local_regression import n_terms
 from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MODE_SEARCH
+from nbi_sampler.core.types import Array
 
 __all__ = ["Starts", "first_starts", "kernels_around", "moved"]
-
-Array = NDArray[np.float64]
 
 
 class Starts(NamedTuple):

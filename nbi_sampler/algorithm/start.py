@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
+from nbi_sampler.algorithm.target import Target
 
 __all__ = ["FormerSamples", "Start"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,7 @@ class FormerSamples:
 
     Attributes
     ----------
-    z : ndarray, shape (n, n_dim)
-    log_weights : ndarray, shape (n,)
+    draws : WeightedDraws
     log_likelihood : ndarray, shape (n,), optional
         Values of the former run, up to a constant. None if they are unknown for the prior of now.
     digest : str
@@ -60,24 +57,13 @@ class FormerSamples:
         What was made of them, for people.
     """
 
-    z: Array
-    log_weights: Array
-    log_likelihood: Array | None
+    draws: WeightedDraws
+    log_likelihood: NDArray[np.float64] | None
     digest: str
     about: dict[str, Any]
 
-    @cached_property
-    def draws(self) -> WeightedDraws:
-        """The samples as weighted draws of the former posterior."""
-        return WeightedDraws(self.z, self.log_weights)
-
-    @property
-    def held_out(self) -> NDArray[np.bool_]:
-        """Samples from which no fit learns, shape (n,): the same fraction as of draws."""
-        return one_in_so_many(len(self.z))
-
-    def shifted(self, offset: float | None) -> FormerSamples:
-        """The samples with the log-likelihood of now, the former one plus a constant; unknown without it."""
+    def target(self, offset: float | None) -> Target:
+        """The samples as a target, with the former log-likelihood plus a constant; unknown without it."""
         former = self.log_likelihood
         now = None if offset is None or former is None else former + offset
-        return replace(self, log_likelihood=now)
+        return Target.of_samples(self.draws, now)

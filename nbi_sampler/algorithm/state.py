@@ -10,17 +10,15 @@ from itertools import takewhile
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.history import Draws, History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import PartialBatch
 from nbi_sampler.networks.training.fit import TrainingInfo
 
 __all__ = ["Best", "FitInfo", "Pending", "State"]
-
-Array = NDArray[np.float64]
 
 Reason = Literal["mode reached", "falls short", "ess dropped", "unreliable"]
 

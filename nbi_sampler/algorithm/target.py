@@ -14,9 +14,9 @@ from scipy.special import logsumexp
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.local_regression import Surface
 from nbi_sampler.algorithm.proposals.proposal import Proposal
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
-from nbi_sampler.algorithm.start import FormerSamples
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import BATCHES, MIXTURE, REFINEMENT
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size, tempering_exponent
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Target", "Tested", "choose_target"]
-
-Array = NDArray[np.float64]
 
 
 class Tested(NamedTuple):
@@ -72,7 +70,8 @@ class Target(WeightedDraws):
     @classmethod
     def of_samples(cls, samples: WeightedDraws, log_target: Array | None) -> Target:
         """Samples of a posterior as a target. They tell of no wider distribution than themselves."""
-        held_out, wider = one_in_so_many(len(samples.z)), (samples, samples)
+        every, wider = BATCHES.held_out, (samples, samples)
+        held_out = np.arange(len(samples.z)) % every == every - 1
         return cls(samples.z, samples.log_weights, held_out, 1.0, log_target, wider, located=True)
 
     @cached_property
@@ -105,26 +104,26 @@ class Target(WeightedDraws):
         wider = tuple(wide.of_columns(columns) for wide in self.wider)
         return replace(super().of_columns(columns), wider=wider, surface=None)
 
-    def joined(self, former: FormerSamples, history: History) -> Target:
-        """The target with former samples added, or without them if they lack some of its mass.
+    def joined(self, samples: Target, history: History) -> Target:
+        """The target with samples of a former posterior added, or without them if they lack some of its mass.
 
         Draws and samples represent one posterior, so each set has a mass of its effective size. The samples
         come with the log-likelihood of now.
         """
         if self.overlooked_by(history.proposals[0]):
             return self
-        assert self.log_target is not None and former.log_likelihood is not None
+        assert self.log_target is not None and samples.log_target is not None
         first = int(np.flatnonzero((history.z == self.z[0]).all(axis=1))[0])
         constant = float(self.log_target[0] - history.log_likelihood[first])
         log_weights = [
-            each + logsumexp(each) - logsumexp(2.0 * each) for each in (self.log_weights, former.log_weights)
+            each + logsumexp(each) - logsumexp(2.0 * each) for each in (self.log_weights, samples.log_weights)
         ]
         return replace(
             self,
-            z=np.concatenate([self.z, former.z]),
-            held_out=np.concatenate([self.held_out, former.held_out]),
+            z=np.concatenate([self.z, samples.z]),
+            held_out=np.concatenate([self.held_out, samples.held_out]),
             log_weights=np.concatenate(log_weights),
-            log_target=np.concatenate([self.log_target, former.log_likelihood + constant]),
+            log_target=np.concatenate([self.log_target, samples.log_target + constant]),
         )
 
 

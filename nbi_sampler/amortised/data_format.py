@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from nbi_sampler.core.config import DATA_FORMAT, nearest
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import (
     as_mask,
     as_numbers,
@@ -30,8 +31,6 @@ from nbi_sampler.forward.arrays import (
 from nbi_sampler.networks.featurizers.base import zero_and_unit
 
 __all__ = ["ROLES", "DataFormat", "Observation", "one_mask"]
-
-Array = NDArray[np.float64]
 
 ROLES = ("value", "time", "band")
 

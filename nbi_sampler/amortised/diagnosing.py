@@ -25,6 +25,7 @@ from nbi_sampler.amortised.training_set import TrainingSet
 from nbi_sampler.amortised.usable import UsableRows, by_name
 from nbi_sampler.core.config import DIAGNOSIS, PRIOR_EDGES
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.importance.residuals import chi_squared, correlation, tail_probabilities
@@ -35,8 +36,6 @@ from nbi_sampler.reports.diagnostics.local import local_calibration
 from nbi_sampler.reports.model_fit import ModelFit
 
 __all__ = ["Targets", "diagnose"]
-
-Array = NDArray[np.float64]
 
 # Of which draws are made together, which bounds memory.
 TARGETS_AT_ONCE = 50

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from nbi_sampler.algorithm.records import Observers
@@ -30,12 +30,12 @@ from nbi_sampler.core.config import TrainingConfig, build
 from nbi_sampler.core.config.building import require_count
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.reports.progress import TrainingProgress
 
 __all__ = ["NBI", "OutOfDistributionWarning", "UnreliableWeightsWarning"]
 
-Array = NDArray[np.float64]
 LogLikelihood = Callable[..., ArrayLike]
 
 # The sampler's, whose lines people see.

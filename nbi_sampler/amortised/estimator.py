@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from torch import Tensor
 
@@ -19,14 +19,13 @@ from nbi_sampler.algorithm.proposals.proposal import FlowProposal
 from nbi_sampler.amortised.data_format import DataFormat, Observation
 from nbi_sampler.amortised.out_of_distribution import DataSummary, OutOfDistributionTest
 from nbi_sampler.core.config import INFERENCE
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.networks.featurizers import Featurizer
 from nbi_sampler.networks.flows import Density
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["Estimator"]
-
-Array = NDArray[np.float64]
 
 # Targets of which features are computed at once, which bounds memory.
 ROWS_AT_ONCE = 1000

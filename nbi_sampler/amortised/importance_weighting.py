@@ -14,12 +14,11 @@ from nbi_sampler.amortised.inference import LogLikelihood
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.simulator import TargetModel, gaussian_log_likelihood
 from nbi_sampler.core.guarded import users_errors, users_settings
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
 
 __all__ = ["errors_of_noise", "target_likelihood", "target_model"]
-
-Array = NDArray[np.float64]
 
 
 def target_likelihood(

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.amortised.data_format import Observation
 from nbi_sampler.core.config import INFERENCE
 from nbi_sampler.core.guarded import warn_user
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.importance.reliability import Status, judge, summarise
@@ -28,7 +29,6 @@ __all__ = [
     *("Inference", "Inferences", "LogLikelihood", "UnreliableWeightsWarning", "infer", "warn_of_weights"),
 ]
 
-Array = NDArray[np.float64]
 LogLikelihood = Callable[[Array, Array, Observation], ArrayLike]
 
 # Most numbers of simulated data in memory at a time.
@@ -175,10 +175,6 @@ def infer(
         Seed.
     on_target : callable, optional
         Called after each target.
-
-    Returns
-    -------
-    Inferences
     """
     results = Inferences()
     for group in _groups(len(proposals), n_samples, evaluator):
@@ -248,12 +244,7 @@ class UnreliableWeightsWarning(UserWarning):
 
 
 def warn_of_weights(found: Sequence[Inference]) -> None:
-    """Warn if the status of an `Inference` says that its weights are bad; the warning names the user's line.
-
-    Parameters
-    ----------
-    found : sequence of Inference
-    """
+    """Warn if the status of an `Inference` says that weights are bad; the warning names the user's line."""
     bad = [
         each
         for each in found

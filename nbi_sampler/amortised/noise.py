@@ -12,20 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from nbi_sampler.amortised.data_format import Observation
 from nbi_sampler.core.config import NOISE_PROBE
 from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import torch_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
 
 __all__ = ["NoNoise", "NoiseLaw", "NoiseLevels", "TensorNoise", "WhiteNoise"]
-
-
-Array = NDArray[np.float64]
 
 
 class NoiseLaw:

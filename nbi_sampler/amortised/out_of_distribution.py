@@ -16,12 +16,11 @@ from sklearn.covariance import ledoit_wolf
 from nbi_sampler.amortised.data_format import DataFormat, Observation
 from nbi_sampler.core.config import OOD_THRESHOLD, OUT_OF_DISTRIBUTION
 from nbi_sampler.core.guarded import warn_user
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.reports.diagnostics.ranks import exceedance
 
 __all__ = ["DataSummary", "OutOfDistributionTest", "OutOfDistributionWarning", "warn_out_of_distribution"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

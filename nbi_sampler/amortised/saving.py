@@ -143,7 +143,7 @@ def load_learnt(
     flow: Any = None,
     device: torch.device | str = "cpu",
 ) -> Learnt:
-    """Read a file.
+    """Read what an engine has learnt from a file.
 
     Parameters
     ----------
@@ -153,10 +153,6 @@ def load_learnt(
     featurizer, flow : nn.Module, optional
         The user's own networks, if such were trained.
     device : torch.device or str
-
-    Returns
-    -------
-    Learnt
 
     Raises
     ------
@@ -337,11 +333,6 @@ def reopened(path: str | Path, given: Mapping[str, Any]) -> tuple[Learnt, dict[s
     path : str or pathlib.Path
     given : mapping
         Arguments that the file cannot hold, or that replace those of the file.
-
-    Returns
-    -------
-    learnt : Learnt
-    arguments : dict
     """
     priors, flow, featurizer = (given.get(name) for name in ("priors", "flow", "featurizer"))
     device = find_device(given.get("device", "auto"))

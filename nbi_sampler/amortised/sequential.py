@@ -23,12 +23,11 @@ from nbi_sampler.amortised.inference import Inferences, infer
 from nbi_sampler.amortised.setup import Setup, qualified_name
 from nbi_sampler.amortised.simulator import target_evaluator
 from nbi_sampler.core.config import SnpeConfig, TrainingConfig
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.importance.weights import normalised_weights
 
 __all__ = ["SequentialPosterior", "fit_sequentially", "infer_sequentially"]
-
-Array = NDArray[np.float64]
 
 # Effective samples asked of a run: with refinement it goes on until its calls are spent, while the paper's
 # rounds would be followed by draws that nobody has asked for yet.

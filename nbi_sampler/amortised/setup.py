@@ -220,8 +220,8 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
     Parameters
     ----------
     featurizer : str, dict, list or nn.Module
-        ``"auto"`` is ``"resnet2d"`` for images, and else decided by `automatic_featurizer`; ``dim_in`` is the
-        number of rows of x, as in the paper.
+        ``"auto"`` is decided by `automatic_featurizer`; ``dim_in`` is the number of rows of x, as in the
+        paper.
     data_format : DataFormat
 
     Raises
@@ -234,9 +234,7 @@ def suited_to(featurizer: Any, data_format: DataFormat) -> Any:
     settings = {"type": featurizer} if isinstance(featurizer, str) else dict(featurizer)
     if settings.setdefault("type", "auto") == "auto":
         is_image = data_format.image_size is not None
-        settings["type"] = (
-            "resnet2d" if is_image else automatic_featurizer(data_format.roles, data_format.shape)
-        )
+        settings["type"] = automatic_featurizer(data_format.roles, data_format.shape, is_image)
     if settings["type"] == "resnet2d" and data_format.image_size is None:
         raise ValueError(
             "featurizer: expected data of shape (channels, height, width) for 'resnet2d', got "

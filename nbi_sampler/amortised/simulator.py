@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.forward import UserModel
@@ -26,8 +27,6 @@ __all__ = [
     "simulating_evaluator",
     "target_evaluator",
 ]
-
-Array = NDArray[np.float64]
 
 
 class VectorSimulator:

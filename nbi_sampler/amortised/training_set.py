@@ -24,6 +24,7 @@ from nbi_sampler.amortised.noise import NoiseLaw
 from nbi_sampler.amortised.usable import SimulationCounts, UsableRows
 from nbi_sampler.core.config import TRAINING_SET, TrainingConfig
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
@@ -37,7 +38,6 @@ from nbi_sampler.storage.simulation_store import Simulations, SimulationStore, S
 
 __all__ = ["Examples", "OnChunk", "SimulatedTargets", "StoredSet", "TrainingSet"]
 
-Array = NDArray[np.float64]
 OnChunk = Callable[[int], None]
 
 # Simulations of a batch of the pass over a whole file, which bounds its memory.

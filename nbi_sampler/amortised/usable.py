@@ -19,14 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from nbi_sampler.core.config import TRAINING_SET
 from nbi_sampler.core.guarded import users_errors, users_settings, warn_user
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["SimulationCounts", "UsableRows", "by_name", "check_given"]
 
 logger = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,7 @@ class SimulationCounts:
 
 
 class UsableRows:
-    """Find usable simulations, batch by batch, and count the others.
-
-    Parameters
-    ----------
-    space : ParameterSpace
-    """
+    """Find usable simulations in a parameter space, batch by batch, and count the others."""
 
     def __init__(self, space: ParameterSpace) -> None:
         self._space = space

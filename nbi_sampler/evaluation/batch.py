@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "listed",
 ]
 
-Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 

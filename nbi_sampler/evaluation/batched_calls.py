@@ -14,16 +14,15 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.core.config import EVALUATION
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.numpy_by_jax import NumpyByJax
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.column_function import agree
 
 __all__ = ["BatchFunction", "agrees", "batched_likelihoods", "batched_models"]
 
-Array = NDArray[np.float64]
 BatchFunction: TypeAlias = Callable[[dict[str, Array]], Array]
 
 

@@ -18,6 +18,7 @@ from bilby.core.likelihood import Likelihood
 from numpy.typing import NDArray
 
 from nbi_sampler.core.guarded import users_errors, users_settings
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import LikelihoodError
 from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees
 from nbi_sampler.forward import ForwardModel
@@ -25,8 +26,6 @@ from nbi_sampler.priors.names import named_columns, named_row
 
 __all__ = ["Calls", "Done", "as_number", "likelihood_function", "quiet_about_state"]
 
-
-Array = NDArray[np.float64]
 
 Rows = NDArray[np.intp]
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.core.config import EVALUATION
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import Batch, Evaluation, EvaluationError, PartialBatch, listed
 from nbi_sampler.evaluation.calls import Calls, Done
 from nbi_sampler.evaluation.parallel.dispatch import Chunk, ChunkDispatcher
@@ -24,8 +24,6 @@ from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["Evaluator"]
-
-Array = NDArray[np.float64]
 
 # Draws that cost less than this many seconds are evaluated faster than they are sent to another process. No
 # result depends on this number.

@@ -14,16 +14,14 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.core.guarded import users_errors, users_settings
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batched_calls import BatchFunction, agrees, batched_likelihoods, batched_models
 from nbi_sampler.evaluation.calls import Calls
 from nbi_sampler.priors.column_function import works_at_once
 
 __all__ = ["Probe", "probe"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbi_sampler.core.types import Array
+
 __all__ = [
-    "Array",
     "as_mask",
     "as_numbers",
     "as_observed",
@@ -24,8 +25,6 @@ __all__ = [
     "robust_scale",
     "to_channels",
 ]
-
-Array = NDArray[np.float64]
 
 # Standard deviation of a normal law in units of its median absolute deviation.
 _NORMAL_MAD = 1.4826

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, channels_and_length
+from nbi_sampler.core.types import Array
+from nbi_sampler.forward.arrays import channels_and_length
 from nbi_sampler.plugins.manager import Plugin
 
 __all__ = ["ForwardModel"]
@@ -141,7 +142,7 @@ class ForwardModel(ABC):
         return None
 
     def simulate_batch(self, columns: Mapping[str, Array]) -> Array:
-        """Noiseless predictions of many draws by one broadcasting call of the user's model function.
+        """Noiseless predictions by one broadcasting call of the user's model function, shape (n, n_data).
 
         The function gets parameters of shape ``(n, 1)``. The caller has to test that it broadcasts: a few
         rows must agree with `simulate`, and any exception means that it does not.
@@ -149,10 +150,6 @@ class ForwardModel(ABC):
         Parameters
         ----------
         columns : mapping of str to ndarray, shape (n,)
-
-        Returns
-        -------
-        ndarray, shape (n, n_data)
 
         Raises
         ------
@@ -239,7 +236,7 @@ class ForwardModel(ABC):
 
     @abstractmethod
     def stabilise(self, data: Tensor) -> Tensor:
-        """Variance-stabilised and whitened data for the networks, relative to the observed data.
+        """Variance-stabilised and whitened data, relative to the observed data, shape (n, n_data).
 
         In the result, the noise has a scale of about one and the observed data are zero. Only the second is
         guaranteed. If single precision does not resolve the offset or scale of the data, pass float64 and
@@ -249,10 +246,6 @@ class ForwardModel(ABC):
         ----------
         data : Tensor, shape (n, n_data)
             Observed or synthetic data, or noiseless predictions.
-
-        Returns
-        -------
-        Tensor, shape (n, n_data)
         """
 
     def white_noise_scale(self, columns: Mapping[str, Tensor]) -> Tensor | None:

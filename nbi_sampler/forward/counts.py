@@ -11,7 +11,8 @@ from bilby.core.likelihood import Multinomial, PoissonLikelihood
 from scipy.special import bdtr, bdtrc, gammaln, pdtr, pdtrc, xlogy
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, as_observed
+from nbi_sampler.core.types import Array
+from nbi_sampler.forward.arrays import as_observed
 from nbi_sampler.forward.base import ForwardModel
 from nbi_sampler.forward.draws import multinomial, normal_scores, poisson
 from nbi_sampler.forward.function import FunctionModel

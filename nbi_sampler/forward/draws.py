@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array
+from nbi_sampler.core.types import Array
 
 __all__ = [
     "exponential_like",

@@ -10,7 +10,7 @@ from bilby.core.likelihood import ExponentialLikelihood
 from torch import Tensor
 
 from nbi_sampler.core.config import FORWARD
-from nbi_sampler.forward.arrays import Array
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.draws import exponential_like, normal_scores
 from nbi_sampler.forward.function import FunctionModel
 

@@ -11,7 +11,8 @@ from bilby.core.likelihood import Analytical1DLikelihood
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, as_observed
+from nbi_sampler.core.types import Array
+from nbi_sampler.forward.arrays import as_observed
 from nbi_sampler.forward.base import ForwardModel
 from nbi_sampler.forward.compat import parameter_or_known
 

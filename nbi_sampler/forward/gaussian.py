@@ -9,7 +9,8 @@ import torch
 from bilby.core.likelihood import GaussianLikelihood
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, robust_scale
+from nbi_sampler.core.types import Array
+from nbi_sampler.forward.arrays import robust_scale
 from nbi_sampler.forward.compat import known_value, parameter_or_known
 from nbi_sampler.forward.draws import normal_like
 from nbi_sampler.forward.function import FunctionModel

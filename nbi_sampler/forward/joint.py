@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.base import ForwardModel
 
 __all__ = ["JointModel"]

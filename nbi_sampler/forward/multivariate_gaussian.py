@@ -17,7 +17,8 @@ from bilby.core.likelihood import (
 )
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array, as_observed
+from nbi_sampler.core.types import Array
+from nbi_sampler.forward.arrays import as_observed
 from nbi_sampler.forward.base import ForwardModel
 from nbi_sampler.forward.draws import normal_like
 

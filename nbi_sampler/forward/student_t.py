@@ -10,7 +10,7 @@ from bilby.core.likelihood import StudentTLikelihood
 from scipy.special import gammaln, stdtr
 from torch import Tensor
 
-from nbi_sampler.forward.arrays import Array
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.compat import known_value
 from nbi_sampler.forward.draws import gamma, normal_like, normal_scores
 from nbi_sampler.forward.function import FunctionModel

@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-__all__ = ["pareto_k", "tail_size"]
+from nbi_sampler.core.types import Array
 
-Array = NDArray[np.float64]
+__all__ = ["pareto_k", "tail_size"]
 
 
 def pareto_k(log_weights: Array) -> float:

@@ -11,6 +11,7 @@ from scipy.special import betainc
 from scipy.stats import chi2, norm
 
 from nbi_sampler.core.config import RESIDUALS
+from nbi_sampler.core.types import Array
 
 __all__ = [
     "CHI_SQUARED",
@@ -25,7 +26,6 @@ __all__ = [
     "tail_probabilities",
 ]
 
-Array = NDArray[np.float64]
 Sequences = Sequence[NDArray[np.intp]]
 
 CHI_SQUARED, LARGEST, NEIGHBOURS = "chi_squared", "largest_residual", "neighbouring_residuals"
@@ -90,7 +90,7 @@ DISCREPANCIES: dict[str, Callable[[Array, Sequences], Array]] = {
 
 
 def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Array]:
-    r"""Probabilities of larger test quantities than those of each row, if residuals are N(0, I).
+    r"""Probabilities of larger test quantities than those of each row, if residuals are N(0, I), shape (n,).
 
     The results for chi-squared and for the largest residual are exact. The products of neighbours divided by
     the sum of squares have, in good approximation, a beta distribution on [-1, 1] with the exact variance
@@ -101,10 +101,6 @@ def tail_probabilities(residuals: Array, sequences: Sequences) -> dict[str, Arra
     residuals : ndarray, shape (n, n_residuals)
     sequences : sequence of ndarray of int
         See `neighbours`. With fewer than eight pairs, neighbours are not tested.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n,)
 
     References
     ----------

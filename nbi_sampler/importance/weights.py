@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
+from nbi_sampler.core.types import Array
+
 __all__ = [
     "Evidence",
     "effective_sample_size",
@@ -27,8 +29,6 @@ __all__ = [
     "weighted_quantiles",
     "whole_samples",
 ]
-
-Array = NDArray[np.float64]
 
 # Decimal logarithm of the smallest exponent of tempered weights that differs from zero in floating point.
 LEAST_EXPONENT = -300.0
@@ -111,7 +111,7 @@ def normalised_weights(log_weights: Array) -> Array:
 
 
 def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
-    r"""Density of the mixture of all proposals: the balance heuristic.
+    r"""Log density of the mixture of all proposals (the balance heuristic), shape (n_samples,).
 
     .. math:: \log \frac{q_{mix}}{p}(z_i) = \log \sum_k \frac{n_k}{N} \frac{q_k}{p}(z_i)
 
@@ -121,10 +121,6 @@ def mixture_log_ratio(log_ratios: Array, counts: Array) -> Array:
         ``log q_k - log prior`` of every proposal at every draw.
     counts : ndarray, shape (n_proposals,)
         Number of draws from each proposal.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,)
 
     References
     ----------

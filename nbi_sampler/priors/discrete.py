@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from nbi_sampler.core.config import PRIORS
+from nbi_sampler.core.types import Array
 
 __all__ = ["DiscreteParts", "flat_intervals"]
 
-Array = NDArray[np.float64]
 States = NDArray[np.int64]
 
 # Guards against rounding: the smallest quantile with a normal coordinate, more bisections than a double has
@@ -96,7 +96,7 @@ class DiscreteParts:
         return np.flatnonzero(state == 0)
 
     def reduced(self, z: Array, state: States) -> Array:
-        """Coordinates of the continuous parameters of draws in one state.
+        """Coordinates of the continuous parameters of draws in one state, shape (n, n_continuous).
 
         They are N(0, I) under the prior: each parameter gets its quantile among the remaining ones.
 
@@ -105,10 +105,6 @@ class DiscreteParts:
         z : ndarray, shape (n, n_dim)
             Draws in this state.
         state : ndarray of int, shape (n_dim,)
-
-        Returns
-        -------
-        ndarray, shape (n, n_continuous)
         """
         kept = self.continuous(state)
         y = z[:, kept].copy()

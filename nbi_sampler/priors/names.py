@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from nbi_sampler.core.types import Array
 
 __all__ = ["check_names", "named_columns", "named_row"]
-
-Array = NDArray[np.float64]
 
 # Columns that the result adds to the parameters.
 COLUMNS = ("log_likelihood", "log_prior", "weights")

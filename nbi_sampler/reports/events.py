@@ -13,17 +13,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.records import Observer, RoundRecord
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.plugins.manager import Plugin, installed
 
 __all__ = ["Epoch", "Outcome", "Run", "RunEvents", "Simulations"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

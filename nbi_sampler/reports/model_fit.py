@@ -20,6 +20,7 @@ from torch import Tensor
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.core.config import MODEL_FIT
 from nbi_sampler.core.randomness import stage_generator, torch_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.importance.residuals import (
     CHI_SQUARED,
@@ -35,7 +36,6 @@ from nbi_sampler.priors.space import ParameterSpace
 
 __all__ = ["LEAST_P_VALUES", "ModelFit", "check_fit"]
 
-Array = NDArray[np.float64]
 # Predictions and parameters of some draws.
 Block: TypeAlias = tuple[Tensor, dict[str, Tensor]]
 

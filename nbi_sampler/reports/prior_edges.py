@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from bilby.core.prior import JointPrior, Prior, PriorDict
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nbi_sampler.core.config import PRIOR_EDGES
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import normalised_weights, weighted_quantiles
 
 __all__ = ["Edge", "piled_up_edges"]
-
-Array = NDArray[np.float64]
 
 
 class Edge(NamedTuple):

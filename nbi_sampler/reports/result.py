@@ -21,6 +21,7 @@ from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.importance.reliability import (
     Verdict,
@@ -43,8 +44,6 @@ from nbi_sampler.reports.events import Outcome
 from nbi_sampler.reports.findings import Findings, find
 
 __all__ = ["FinishedRun", "ResultDraws", "finished_run", "in_order", "log_prior_density"]
-
-Array = NDArray[np.float64]
 
 # Rows at which densities of many rows in one call are compared with single ones.
 N_COMPARED = 3

@@ -13,12 +13,11 @@ from bilby.core.prior import PriorDict
 from bilby.core.result import Result
 from numpy.typing import NDArray
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.html.contents import field_of
 from nbi_sampler.reports.html.source import source_of
 
 __all__ = ["FormerTable", "priors_of", "read_table"]
-
-Array = NDArray[np.float64]
 
 ARGUMENT = "initial_result"
 # Columns that are not parameters: bilby's, ours, and the names that packages give to weights.

@@ -11,18 +11,18 @@ from bilby.core.prior import PriorDict
 from bilby.core.utils import logger
 from numpy.typing import NDArray
 
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.core.config import FORMER, REFINEMENT
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.core.randomness import stage_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import systematic_indices
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.result import log_prior_density
 from nbi_sampler.sampler.former_table import ARGUMENT, FormerTable, read_table
 
 __all__ = ["samples_for"]
-
-Array = NDArray[np.float64]
 
 
 def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> FormerSamples:
@@ -73,7 +73,7 @@ def samples_for(given: object, priors: PriorDict, space: ParameterSpace) -> Form
     _say(about)
     digest = hashlib.sha256(z.tobytes() + log_weights.tobytes())
     digest.update(b"" if values is None else values.tobytes())
-    return FormerSamples(z, log_weights, values, digest.hexdigest()[:16], about)
+    return FormerSamples(WeightedDraws(z, log_weights), values, digest.hexdigest()[:16], about)
 
 
 def _chosen(weights: Array, rng: np.random.Generator) -> tuple[NDArray[np.intp], Array]:

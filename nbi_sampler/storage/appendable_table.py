@@ -222,7 +222,7 @@ class AppendableTable:
     def read(
         self, rows: slice | ArrayLike = slice(None), columns: Iterable[str] | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Read rows in the given order.
+        """Read rows in the given order: an array of shape (n, ...) for each column.
 
         Parameters
         ----------
@@ -230,10 +230,6 @@ class AppendableTable:
             Indices of committed rows; repeats are allowed.
         columns : iterable of str, optional
             The default is all columns.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (n, ...)
 
         Raises
         ------

@@ -28,12 +28,7 @@ UNABLE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV)
 
 
 class UnmarkedFile(io.FileIO):
-    """A file to read, whose superblock then shows no writer, with its true end.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    """
+    """A file to read, whose superblock then shows no writer, with its true end."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "r")

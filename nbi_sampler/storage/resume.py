@@ -52,7 +52,7 @@ def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, l
     if isinstance(beginning, Start):
         first = f", first draws from model {beginning.digest}, p-value {beginning.p_value:.2g}"
     elif beginning is not None:
-        first = f", first draws from a fit to {len(beginning.z):,} former samples ({beginning.digest})"
+        first = f", first draws from a fit to {len(beginning.draws.z):,} former samples ({beginning.digest})"
     elif config.refine and has_approximation(problem.evaluator.space, problem.evaluator.forward):
         first = ", an approximation of the likelihood is explored first"
     log.info(

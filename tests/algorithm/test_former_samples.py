@@ -12,6 +12,7 @@ from toys import drawn, student
 from nbi_sampler.algorithm.former_samples import compared, completed, defended
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.start import FormerSamples
@@ -30,11 +31,11 @@ def former(centre, width, n=400, offset=0.0, seed=3, with_values=True):
     z = np.random.default_rng(seed).normal(shrunk * centre, width * np.sqrt(shrunk), (n, len(centre)))
     function, _ = toys.bump(centre, width)
     values = function(z) + offset if with_values else None
-    return FormerSamples(z, np.zeros(n), values, "digest", {})
+    return FormerSamples(WeightedDraws(z, np.zeros(n)), values, "digest", {})
 
 
 def step_of(function, samples):
-    problem = replace(toys.likelihood_only(function, samples.z.shape[1]), start=samples)
+    problem = replace(toys.likelihood_only(function, samples.draws.z.shape[1]), start=samples)
     return Step(State(), problem, SnpeConfig(seed=1), 1, Observer())
 
 
@@ -60,7 +61,7 @@ def test_samples_and_draws_count_as_many_as_they_are_worth():
         drawn(proposal, function, 1000, np.random.default_rng(1)), MixtureProposal.single(proposal)
     )
     target, samples = choose_target(history, 2, True), former([0.5, 0.5], 0.2, offset=7.0)
-    joined = target.joined(samples.shifted(-7.0), history)
+    joined = target.joined(samples.target(-7.0), history)
     old = joined.weights[len(target.z) :].sum()
     ess = effective_sample_size(target.log_weights)
     assert old == pytest.approx(400 / (400 + ess), rel=1e-6)
@@ -139,5 +140,5 @@ def test_samples_that_lack_a_mode_teach_no_more(lacks_a_mode):
     history = History().extended(drawn(proposal, function, 12_000, np.random.default_rng(1)), proposal)
     target = choose_target(history, 2, True)
     assert target.exponent == 1.0
-    made = target.joined(former([0.9, 0.9], 0.15), history)
+    made = target.joined(former([0.9, 0.9], 0.15).target(0.0), history)
     assert (made is target) == lacks_a_mode

@@ -19,14 +19,14 @@ class TestMissedMode:
     """Two modes of equal mass, a proposal on one of them only."""
 
     CENTRE, WIDTH = 1.5, 0.2
+    LEFT, RIGHT = toys.bump([-CENTRE], WIDTH), toys.bump([CENTRE], WIDTH)
 
     def log_likelihood(self, theta):
-        left, right = (toys.bump([c], self.WIDTH)[0](theta) for c in (-self.CENTRE, self.CENTRE))
-        return np.logaddexp(left, right) - np.log(2.0)
+        return np.logaddexp(self.LEFT[0](theta), self.RIGHT[0](theta)) - np.log(2.0)
 
     @property
     def evidence(self):
-        return toys.bump([self.CENTRE], self.WIDTH)[1]
+        return self.RIGHT[1]
 
     def ready_to_draw(self, share_of_prior):
         """A run that has come as far as its final draws, none of which happened to fall on the other mode."""

@@ -174,8 +174,9 @@ class TestShares:
         assert all(member in flows for member in former)
 
 
-def test_same_seed_same_proposal_and_another_seed_another(easy):
+def test_same_seed_same_proposal_and_another_seed_another(easy, fit_of_easy):
     z = np.random.default_rng(1).normal(size=(50, 2))
-    first, again, other = (fitted(easy[0], False, seed=seed)[0].log_ratio(z) for seed in (0, 0, 1))
+    first = fit_of_easy[0].log_ratio(z)
+    again, other = (fitted(easy[0], False, seed=seed)[0].log_ratio(z) for seed in (0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)

@@ -1,4 +1,4 @@
-"""What an engine is given: priors, from files too, arguments that mean nothing, data out of distribution."""
+"""Arguments of an engine: priors, from files too, arguments without a meaning, data out of distribution."""
 
 from __future__ import annotations
 

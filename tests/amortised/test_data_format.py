@@ -1,4 +1,4 @@
-"""What networks see of the data of many targets, and which networks suit them."""
+"""The data of many targets as networks see them, and the networks that suit them."""
 
 from __future__ import annotations
 

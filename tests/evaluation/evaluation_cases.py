@@ -51,7 +51,7 @@ def constrained():
 
 
 def probes_below(space, rng, limit):
-    """Whether a generator, used for the first time, gives probes that do not fail; leaves it unused."""
+    """Return whether the first use of a generator gives probes that do not fail; leave it unused."""
     state = rng.bit_generator.state
     below = (space.to_theta(rng.normal(size=(48, 2)))[:, 0] < limit).all()
     rng.bit_generator.state = state

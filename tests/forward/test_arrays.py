@@ -1,4 +1,4 @@
-"""What users hand over as numbers, and noise functions of either signature, in the forward models."""
+"""Numbers from users, and noise functions of either signature, in the forward models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which likelihoods are recognised, and what is refused because it would be silently wrong."""
+"""The likelihoods that are recognised, and those that are refused because they would be silently wrong."""
 
 from __future__ import annotations
 

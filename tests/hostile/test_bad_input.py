@@ -1,4 +1,4 @@
-"""What cannot work: one clear error before it costs a call."""
+"""Input that cannot work gives one clear error before it costs a call."""
 
 from __future__ import annotations
 

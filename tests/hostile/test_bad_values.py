@@ -1,4 +1,4 @@
-"""What goes wrong in a run: no draw is lost, and the result is a status with a remedy."""
+"""Runs in which something goes wrong lose no draw, and their result is a status with a remedy."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as arrays
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap, spread_of
 from nbi_sampler.algorithm.proposals.kernels import CHARTS, LatentKernels
-from nbi_sampler.algorithm.proposals.local_regression import local_regression
-from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.local_regression import Surface
+from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.search_starts import first_starts, kernels_around, moved
@@ -115,7 +115,7 @@ def test_spread_of_any_points_is_positive_and_finite(z):
 def test_regression_through_any_points_predicts_no_more_than_it_knows(z, data):
     values = data.draw(arrays.arrays(float, len(z), elements=ANY))
     wanted = data.draw(arrays.arrays(float, (5, z.shape[1]), elements=LATENT))
-    predicted = local_regression(z, values, np.concatenate([wanted, z[:2]]))
+    predicted = Surface(z, values, 0.0).predicted(np.concatenate([wanted, z[:2]]))
     assert np.isfinite(predicted).all()
     assert (predicted <= values.max() + 3.0).all()
 
@@ -160,7 +160,7 @@ def test_the_affine_map_of_any_points_goes_there_and_back(case):
 @given(weighted_points())
 def test_any_points_on_a_circle_can_be_cut(case):
     z, log_weights, _ = case
-    cut = thinnest_cut(z, normalised_weights(log_weights), np.ones(z.shape[1], dtype=bool))
+    cut = WeightedDraws(z, log_weights).thinnest_cut(np.ones(z.shape[1], dtype=bool))
     assert ((cut >= 0.0) & (cut < 1.0)).all()
     assert np.isfinite(remove_cut(apply_cut(z, cut), cut)).all()
 

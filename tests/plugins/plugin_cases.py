@@ -135,5 +135,5 @@ def fit(outdir, likelihood=None, **keywords):
 
 
 def found():
-    """What the installed distributions give."""
+    """The plugins of the installed distributions."""
     return Plugins(metadata.entry_points(group="nbi_sampler"))

@@ -1,4 +1,4 @@
-"""What a broken plugin does not break: it is named, and left out."""
+"""A broken plugin is named and left out, and breaks nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugins are told about a run, and that it changes nothing."""
+"""Plugins are told about a run, which changes nothing in it."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_names_on_the_page_exist(page):
 
 
 def found(name):
-    """Whether a dotted name leads to something; names of attributes that only instances have count too."""
+    """Return whether a dotted name leads to something; attributes that only instances have count too."""
     parts = name.split(".")
     for n_parts in range(len(parts), 0, -1):
         try:

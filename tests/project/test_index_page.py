@@ -1,4 +1,4 @@
-"""What a package index shows: the README with links that lead somewhere, and the facts of setup.cfg."""
+"""The page of a package index: the README with links that lead somewhere, and the facts of setup.cfg."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Python's own tools show of the package: names for people, and a hint where one is misspelt."""
+"""The package in Python's own tools: names for people, and a hint where one is misspelt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger does first: install, import, read the README, run the example."""
+"""A stranger's first steps: install, import, read the README, run the example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is uploaded: a source distribution that holds all it needs, and a wheel made of it that runs."""
+"""The files to upload: a source distribution with all that it needs, and a wheel made of it that runs."""
 
 from __future__ import annotations
 

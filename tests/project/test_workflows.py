@@ -1,4 +1,4 @@
-"""What runs on GitHub: files that parse, and agree with setup.cfg, the Makefile and the folders here."""
+"""Workflows of GitHub parse, and agree with setup.cfg, the Makefile and the folders here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the model fits: p-values of every noise law, how often they are wrong, and what a misfit says."""
+"""The fit of the model: p-values of every noise law, how often they are wrong, and what a misfit says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which posteriors pile up at an edge of their prior, and which only look like it."""
+"""Posteriors that pile up at an edge of their prior, and those that only look like it."""
 
 from __future__ import annotations
 

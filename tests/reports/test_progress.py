@@ -1,4 +1,4 @@
-"""What every kind of progress does alike, and the table at the end of a run."""
+"""Properties that all kinds of progress share, and the table at the end of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says: lines that a log can keep, a bar on a terminal and in a notebook only."""
+"""Messages of a run: lines that a log can keep, a bar on a terminal and in a notebook only."""
 
 from __future__ import annotations
 

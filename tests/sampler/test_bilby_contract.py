@@ -1,6 +1,9 @@
-"""What scripts written for bilby's samplers rely on: constraints, files, caches, names, versions of bilby."""
+"""The contract with scripts for bilby's samplers: constraints, files, caches, names, versions of bilby."""
 
 from __future__ import annotations
+
+import copy
+import shutil
 
 import bilby
 import matplotlib
@@ -58,7 +61,7 @@ class TestConstraints:
 
     def test_the_answer_does_not_rest_on_bilbys_prior_density(self, tmp_path, monkeypatch):
         # In one version of bilby it forgets the constraints where every value is finite.
-        usual = run_nbi(Peak(), self.priors(), tmp_path, max_likelihood_calls=1200)
+        usual = run_nbi(Peak(), self.priors(), tmp_path, n_effective=100, max_likelihood_calls=300)
 
         def forgetful(self, sample, axis=None, normalized=True):
             terms = [self[key].ln_prob(sample[key]) for key in sample if key in self.non_fixed_keys]
@@ -66,10 +69,17 @@ class TestConstraints:
 
         monkeypatch.setattr(PriorDict, "ln_prob", forgetful)
         assert np.isfinite(self.priors().ln_prob({"a": -1.9, "b": -1.9}))
-        again = run_nbi(Peak(), self.priors(), tmp_path, max_likelihood_calls=1200)
+        again = run_nbi(Peak(), self.priors(), tmp_path, n_effective=100, max_likelihood_calls=300)
         assert again.log_evidence == usual.log_evidence
         assert np.array_equal(again.samples, usual.samples)
         assert np.array_equal(again.log_prior_evaluations, usual.log_prior_evaluations)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The result of one run, and the folder with its file."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run_nbi(Peak(), box(), folder, save="json", label="fit"), folder
 
 
 class TestFilesAndCaches:
@@ -102,11 +112,11 @@ class TestFilesAndCaches:
         ],
     )
     def test_the_answer_to_another_question_is_not_returned(
-        self, tmp_path, bilby_log, what, likelihood, priors
+        self, tmp_path, bilby_log, finished, what, likelihood, priors
     ):
-        run_nbi(Peak(), box(), tmp_path, save="json")
+        shutil.copytree(finished[1], tmp_path, dirs_exist_ok=True)
         priors.conversion_function = lambda parameters: {"c": 0.0, **parameters}
-        second = run_nbi(likelihood, priors, tmp_path)
+        second = run_nbi(likelihood, priors, tmp_path, label="fit")
         assert f"was made with another {what}; the sampler runs again" in bilby_log.text
         width = priors["a"].maximum + 2
         expected = exact(centre=likelihood.centre).log_evidence - np.log(width / 4)
@@ -114,7 +124,7 @@ class TestFilesAndCaches:
         # The switch is the user's own word that the files are what is wanted.
         bilby_log.clear()
         command_line_args.use_cached = True
-        run_nbi(likelihood, priors, tmp_path)
+        run_nbi(likelihood, priors, tmp_path, label="fit")
         assert "Using cached result" in bilby_log.text
 
     def test_more_effective_samples_than_the_result_was_to_have_are_drawn(self, tmp_path):
@@ -122,8 +132,8 @@ class TestFilesAndCaches:
         second = run_nbi(Peak(), box(), tmp_path, n_effective=600)
         assert first.meta_data["nbi"]["ess"] < 600 <= second.meta_data["nbi"]["ess"]
 
-    def test_the_result_of_another_sampler_is_kept_and_not_returned(self, tmp_path, bilby_log):
-        theirs = run_nbi(Peak(), box(), tmp_path, save="json", label="fit")
+    def test_the_result_of_another_sampler_is_kept_and_not_returned(self, tmp_path, bilby_log, finished):
+        theirs = copy.copy(finished[0])
         theirs.sampler = "dynesty"
         theirs.save_to_file(extension="json", outdir=str(tmp_path), overwrite=True)
         run_nbi(Peak(), box(), tmp_path, save="json", label="fit")
@@ -143,9 +153,9 @@ class TestFilesAndCaches:
         assert result.injection_parameters == injected
         assert (tmp_path / "fit_corner.png").stat().st_size > 0
 
-    def test_runs_combine(self, tmp_path):
+    def test_runs_combine(self, tmp_path, finished):
         bilby.core.utils.random.seed(5)
-        results = [run_nbi(Peak(), box(), tmp_path, seed=seed) for seed in (1, 2)]
+        results = [finished[0], run_nbi(Peak(), box(), tmp_path, seed=2)]
         combined = ResultList(results).combine()
         mean = np.logaddexp(*[result.log_evidence for result in results]) - np.log(2)
         assert combined.log_evidence == pytest.approx(mean)

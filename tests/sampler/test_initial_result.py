@@ -183,8 +183,8 @@ class TestForms:
         (path,) = tmp_path.glob("former_result.*")
         space = ParameterSpace(lines.priors())
         read, given = (samples_for(each, lines.priors(), space) for each in (str(path), result))
-        np.testing.assert_allclose(read.z, given.z, atol=1e-9)
-        assert len(read.z) == 600 and read.log_likelihood is not None
+        np.testing.assert_allclose(read.draws.z, given.draws.z, atol=1e-9)
+        assert len(read.draws.z) == 600 and read.log_likelihood is not None
 
     def test_frames_and_dictionaries_are_the_same(self):
         frame, space = posterior(lines.likelihood()), ParameterSpace(lines.priors())
@@ -234,7 +234,7 @@ class TestOtherParameters:
         )
         space = ParameterSpace(priors)
         former = samples_for({"a": np.linspace(0.1, 0.9, 200)}, priors, space)
-        theta = space.to_theta(former.z)
+        theta = space.to_theta(former.draws.z)
         columns = dict(zip(space.names, theta.T, strict=True))
         np.testing.assert_allclose(np.sort(columns["a"]), np.linspace(0.1, 0.9, 200), atol=1e-9)
         assert np.all((columns["b"] >= columns["a"]) & (columns["b"] <= columns["a"] + 0.1))
@@ -257,7 +257,7 @@ class TestOtherParameters:
         renamed = {"m": frame["m"].to_numpy(), "sum": (frame["m"] + frame["c"]).to_numpy()}
         space = ParameterSpace(lines.priors())
         made, plain = (samples_for(each, priors, space) for each in (renamed, frame[["m", "c"]]))
-        np.testing.assert_allclose(made.z, plain.z, atol=1e-9)
+        np.testing.assert_allclose(made.draws.z, plain.draws.z, atol=1e-9)
         assert made.about["converted"] == ["c"]
 
     def test_masses_become_chirp_mass_and_ratio(self):
@@ -266,7 +266,7 @@ class TestOtherParameters:
         priors = PriorDict({"chirp_mass": Uniform(10, 50), "mass_ratio": Uniform(0.1, 1)})
         space = ParameterSpace(priors)
         former = samples_for({"mass_1": heavy, "mass_2": light}, priors, space)
-        columns = dict(zip(space.names, space.to_theta(former.z).T, strict=True))
+        columns = dict(zip(space.names, space.to_theta(former.draws.z).T, strict=True))
         np.testing.assert_allclose(np.sort(columns["mass_ratio"]), np.sort(light / heavy), rtol=1e-7)
         expected = (heavy * light) ** 0.6 / (heavy + light) ** 0.2
         np.testing.assert_allclose(np.sort(columns["chirp_mass"]), np.sort(expected), rtol=1e-7)
@@ -286,7 +286,7 @@ class TestOtherParameters:
         space = ParameterSpace(priors)
         former = samples_for({"phase": phase}, priors, space)
         np.testing.assert_allclose(
-            np.sort(space.to_theta(former.z)[:, 0]), np.sort(phase % (2 * np.pi)), atol=1e-9
+            np.sort(space.to_theta(former.draws.z)[:, 0]), np.sort(phase % (2 * np.pi)), atol=1e-9
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run says of the model and the priors: whether the model fits, edges of priors, idle constraints."""
+"""Messages of a run on the model and the priors: the fit of the model, edges of priors, idle constraints."""
 
 from __future__ import annotations
 

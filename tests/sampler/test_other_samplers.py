@@ -191,7 +191,7 @@ def test_a_keyword_of_another_sampler_is_no_error_however_close_to_ours(name, bi
 
 
 class Plugin:
-    """What an installed sampler may look like to one who only reads its class."""
+    """An installed sampler as it may look to one who only reads its class."""
 
     frobnication_equiv_kwargs = ("frobnicate",)
 

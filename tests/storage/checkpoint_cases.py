@@ -1,4 +1,4 @@
-"""How the tests of checkpoints look for one, and write one."""
+"""Helpers of the tests of checkpoints, which look for one and write one."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def wait_for(path, seconds=120.0):
 
 
 def answer_in(folder):
-    """What a run that is complete has left."""
+    """The result that a complete run has left."""
     values = json.loads((folder / "answer.json").read_text())
     return Answer(**{**values, "calls": (folder / "calls.txt").read_text().splitlines()})
 

@@ -1,4 +1,4 @@
-"""When a checkpoint is used, and what is said of one that is not."""
+"""Conditions for the use of a checkpoint, and the message on one that is not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a checkpoint is written, and what of the batch in flight."""
+"""Times at which a checkpoint is written, and the batch in flight in it."""
 
 from __future__ import annotations
 

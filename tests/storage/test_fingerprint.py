@@ -1,4 +1,4 @@
-"""What a run was a run of: every change that matters is named, and no other."""
+"""The fingerprint of a run: every change that matters is named, and no other."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def test_only_allowed_classes_are_made():
 
 
 def test_one_seed_draws_on_as_before_after_any_state():
-    """What is random about a step is told by the seed and the number of records alone."""
+    """The seed and the number of records alone decide all that is random in a step."""
     problem = likelihood_only(bump([0.5], 0.3)[0], 1, QUICK)
     config = SnpeConfig(n_effective=300, n_sims=300)
     seen = []

@@ -40,7 +40,7 @@ def created(path, n=0, length=40):
 
 
 def rows_of(index, length=40):
-    """What the writer puts into the rows ``index``."""
+    """The values that the writer puts into the rows ``index``."""
     index = np.asarray(index, dtype=float)
     return np.stack([index, -index], 1), np.repeat(index[:, None], length, 1), index[:, None] % 2 == [0, 1, 0]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from nbi_sampler.core.types import Array
 
 __all__ = ["AffineMap", "spread_of"]
-
-Array = NDArray[np.float64]
 
 
 def spread_of(points: Array) -> Array:

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.proposals.proposal import Proposal
+from nbi_sampler.core.types import Array
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
 __all__ = ["IndependentStates", "StateMixture", "SubspaceProposal", "rows_by_state"]
-
-Array = NDArray[np.float64]
 
 
 class StateMixture:

@@ -19,10 +19,9 @@ from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
 from nbi_sampler.algorithm.proposals.proposal import log_normal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MIXTURE
+from nbi_sampler.core.types import Array
 
 __all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels"]
-
-Array = NDArray[np.float64]
 
 
 class LatentKernels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,9 @@ from nbi_sampler.algorithm.proposals.kernels import Chart
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, Proposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import REGRESSION, REGRESSION_KERNELS
+from nbi_sampler.core.types import Array
 
-__all__ = ["LOWEST", "Surface", "local_regression", "n_terms", "terms"]
-
-Array = NDArray[np.float64]
+__all__ = ["LOWEST", "Surface", "n_terms", "terms"]
 
 # Guards of rounding and memory: points so many spreads away are all equally far, values so far below their
 # neighbours all equally low, and so many candidates have their neighbours' terms in the cache of a processor.
@@ -80,8 +79,8 @@ class Surface:
         source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
         n_candidates = int(REGRESSION.n_candidates / max(1.0, n_dim / REGRESSION.full_until) ** 2)
         z = source.sample(n_candidates, rng)
-        known, wanted = chart.coordinates(self.z, cut), chart.coordinates(z, cut)
-        predicted = local_regression(known, self.log_target, wanted)
+        in_chart = replace(self, z=chart.coordinates(self.z, cut))
+        predicted = in_chart.predicted(chart.coordinates(z, cut))
         log_weights = predicted - source.log_ratio(z)
         relevant = np.flatnonzero(log_weights > log_weights.max() - REGRESSION.negligible)
         excess = predicted[relevant] - proposal.log_ratio(z[relevant]) - self.log_norm
@@ -100,61 +99,59 @@ class Surface:
             (*proposal.members, kernels), np.append((1.0 - share) * proposal.shares, share)
         )
 
+    def predicted(self, wanted: Array) -> Array:
+        """Predict the log density by a polynomial of second degree through the nearest draws.
 
-def local_regression(known: Array, values: Array, wanted: Array) -> Array:
-    r"""Predict a smooth function by a polynomial of second degree through the nearest known points.
+        Weighted least squares, with weights that fall to a tenth at the farthest neighbour. There have to be
+        as many draws as the polynomial has terms, with finite values.
 
-    Weighted least squares, with weights that fall to a tenth at the farthest neighbour.
+        Parameters
+        ----------
+        wanted : ndarray, shape (m, n_dim)
 
-    Parameters
-    ----------
-    known : ndarray, shape (n, n_dim)
-        At least as many as the polynomial has terms.
-    values : ndarray, shape (n,)
-        Finite.
-    wanted : ndarray, shape (m, n_dim)
+        Returns
+        -------
+        ndarray, shape (m,)
+            Predictions, at most three above the largest value of the neighbours.
 
-    Returns
-    -------
-    ndarray, shape (m,)
-        Predictions, at most three above the largest value of the neighbours.
+        References
+        ----------
+        Cleveland & Devlin (1988), JASA 83, 596.
 
-    References
-    ----------
-    Cleveland & Devlin (1988), JASA 83, 596.
-
-    Examples
-    --------
-    >>> x = np.linspace(-1, 1, 21)[:, None]
-    >>> local_regression(x, 1 - 3 * x[:, 0] ** 2, np.array([[0.33]])).round(4)
-    array([0.6733])
-    """
-    n_neighbours = int(REGRESSION.neighbours_per_term * n_terms(known.shape[1]))
-    n_neighbours = min(n_neighbours + REGRESSION.more_neighbours, len(known))
-    centre, spread = known[0], spread_of(known)
-    known, wanted = (known - centre) / spread, np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
-    distance, index = cKDTree(known).query(wanted, k=n_neighbours)
-    distance, index = distance.reshape(len(wanted), -1), index.reshape(len(wanted), -1)
-    predicted = np.empty(len(wanted))
-    for start in range(0, len(wanted), CHUNK):
-        part = slice(start, start + CHUNK)
-        near, reach = index[part], distance[part, -1:]
-        # Zero if all neighbours lie at the point itself. The prediction is then their mean.
-        reach = np.where(reach > 0.0, reach, 1.0)
-        offsets = (known[near] - wanted[part, None]) / reach[:, :, None]
-        columns = terms(offsets, *np.triu_indices(known.shape[1]))
-        weighted = columns * np.exp(-REGRESSION.fading * (distance[part] / reach) ** 2)[:, :, None]
-        normal = weighted.transpose(0, 2, 1) @ columns
-        diagonal = np.einsum("mtt->mt", normal)
-        diagonal += 1e-6
-        # Relative to the largest of the neighbours, so that large numbers keep their differences.
-        top = values[near].max(axis=1)
-        below = np.maximum(values[near] - top[:, None], LOWEST)
-        right = np.einsum("mkt,mk->mt", weighted, below)
-        # The constant term is the value at the point itself.
-        fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
-        predicted[part] = top + np.minimum(fitted, REGRESSION.most_beyond)
-    return predicted
+        Examples
+        --------
+        >>> x = np.linspace(-1, 1, 21)[:, None]
+        >>> Surface(x, 1 - 3 * x[:, 0] ** 2, 0.0).predicted(np.array([[0.33]])).round(4)
+        array([0.6733])
+        """
+        values = self.log_target
+        n_neighbours = int(REGRESSION.neighbours_per_term * n_terms(self.z.shape[1]))
+        n_neighbours = min(n_neighbours + REGRESSION.more_neighbours, len(values))
+        centre, spread = self.z[0], spread_of(self.z)
+        known = (self.z - centre) / spread
+        wanted = np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
+        distance, index = cKDTree(known).query(wanted, k=n_neighbours)
+        distance, index = distance.reshape(len(wanted), -1), index.reshape(len(wanted), -1)
+        predicted = np.empty(len(wanted))
+        for start in range(0, len(wanted), CHUNK):
+            part = slice(start, start + CHUNK)
+            near, reach = index[part], distance[part, -1:]
+            # Zero if all neighbours lie at the point itself. The prediction is then their mean.
+            reach = np.where(reach > 0.0, reach, 1.0)
+            offsets = (known[near] - wanted[part, None]) / reach[:, :, None]
+            columns = terms(offsets, *np.triu_indices(known.shape[1]))
+            weighted = columns * np.exp(-REGRESSION.fading * (distance[part] / reach) ** 2)[:, :, None]
+            normal = weighted.transpose(0, 2, 1) @ columns
+            diagonal = np.einsum("mtt->mt", normal)
+            diagonal += 1e-6
+            # Relative to the largest of the neighbours, so that large numbers keep their differences.
+            top = values[near].max(axis=1)
+            below = np.maximum(values[near] - top[:, None], LOWEST)
+            right = np.einsum("mkt,mk->mt", weighted, below)
+            # The constant term is the value at the point itself.
+            fitted = np.linalg.solve(normal, right[:, :, None])[:, 0, 0]
+            predicted[part] = top + np.minimum(fitted, REGRESSION.most_beyond)
+        return predicted
 
 
 def n_terms(n_dim: int) -> int:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.local_regression import LOWEST, n_terms, terms
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MIXTURE, MODE_SEARCH
+from nbi_sampler.core.types import Array
 
 __all__ = ["gaussian_by_regression", "newton_step", "paraboloid", "triangle"]
-
-Array = NDArray[np.float64]
 
 
 def paraboloid(

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
@@ -20,11 +19,10 @@ from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
 from nbi_sampler.core.config import MIXTURE
 from nbi_sampler.core.randomness import torch_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.networks.flows import Density
 
 __all__ = ["FlowProposal", "MixtureProposal", "PriorProposal", "Proposal", "log_normal", "log_ratios"]
-
-Array = NDArray[np.float64]
 
 # Rows at a time, to limit the memory. A GPU has room for more, and fewer would not be faster.
 CHUNK = 20_000
@@ -42,12 +40,7 @@ class Proposal(Protocol):
 
 
 class PriorProposal:
-    """The prior itself.
-
-    Parameters
-    ----------
-    n_dim : int
-    """
+    """The prior itself, of ``n_dim`` parameters."""
 
     def __init__(self, n_dim: int) -> None:
         self.n_dim = n_dim

@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.core.config import MIXTURE
+from nbi_sampler.core.types import Array
 
 __all__ = ["shares_by_efficiency", "shares_by_likelihood"]
-
-Array = NDArray[np.float64]
 
 
 def shares_by_likelihood(

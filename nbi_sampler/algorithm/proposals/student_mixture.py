@@ -6,18 +6,16 @@ import math
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.core.config import MIXTURE
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size
 
 __all__ = ["StudentMixture", "fitted_by_em"]
-
-Array = NDArray[np.float64]
 
 # Coordinates that are standardised at a time. So many stay in the cache of a processor.
 CACHED = 100_000

@@ -10,26 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import ndtr
 
 from nbi_sampler.algorithm.proposals.affine import spread_of
 from nbi_sampler.algorithm.proposals.kernels import Chart, LatentKernels, UnitCubeKernels
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.core.config import BATCHES, INITIAL, KernelConfig
+from nbi_sampler.core.config import INITIAL, MIXTURE, KernelConfig
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["WeightedDraws", "one_in_so_many"]
-
-Array = NDArray[np.float64]
-
-
-def one_in_so_many(n: int) -> NDArray[np.bool_]:
-    """Samples from which no fit learns, shape (n,): the same fraction as of draws."""
-    return np.arange(n) % BATCHES.held_out == BATCHES.held_out - 1
+__all__ = ["WeightedDraws"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +75,19 @@ class WeightedDraws:
         """True if a proposal is thinner than the prior at too much of the weight; z are uncut here."""
         thin = proposal.log_ratio(self.z) < 0.0
         return float(self.weights @ thin) > INITIAL.most_elsewhere
+
+    def thinnest_cut(self, periodic: NDArray[np.bool_]) -> Array:
+        """Quantile of each periodic parameter at which the draws are thinnest, shape (n_dim,).
+
+        It is the middle of the longest run of empty bins, and zero for the other parameters. `periodic` has
+        shape (n_dim,), and z are uncut here.
+        """
+        cut, n_bins = np.zeros(len(periodic)), MIXTURE.cut_bins
+        for d in np.flatnonzero(periodic):
+            mass, _ = np.histogram(ndtr(self.z[:, d]), n_bins, (0.0, 1.0), weights=self.weights)
+            smooth = mass + 0.5 * (np.roll(mass, 1) + np.roll(mass, -1))
+            cut[d] = (_middle_of_longest_run(smooth <= smooth.min() + 1e-3 / n_bins) + 0.5) / n_bins % 1.0
+        return cut
 
     def kernels(
         self, chart: Chart, cut: Array, rng: np.random.Generator, settings: KernelConfig
@@ -145,3 +153,15 @@ def _neighbourhoods(centres: Array, pool: Array) -> Array:
     diagonal = np.einsum("mii->mi", covariance)
     diagonal += 1e-3 * diagonal.copy() + 1e-6 * spread**2
     return np.asarray(np.linalg.cholesky(covariance))
+
+
+def _middle_of_longest_run(empty: NDArray[np.bool_]) -> float:
+    """Index at the middle of the longest circular run of True."""
+    if empty.all():
+        return -0.5
+    first = int(np.argmin(empty))
+    rolled = np.roll(empty, -first)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], rolled, [False]]).astype(int)))
+    starts, ends = edges[::2], edges[1::2]
+    longest = int(np.argmax(ends - starts))
+    return (starts[longest] + ends[longest] - 1) / 2.0 + first

@@ -20,8 +20,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError, listed
-from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
+from nbi_sampler.evaluation.calls import Calls, Done, Rows
 from nbi_sampler.evaluation.parallel.pools import Pool
 from nbi_sampler.evaluation.parallel.worker_process import Answer
 

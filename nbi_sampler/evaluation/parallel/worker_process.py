@@ -23,8 +23,9 @@ import numpy as np
 import threadpoolctl
 import torch
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
-from nbi_sampler.evaluation.calls import Array, Calls, Done, Rows
+from nbi_sampler.evaluation.calls import Calls, Done, Rows
 
 __all__ = ["Answer", "end_with", "evaluate", "packed", "prepare_process", "remembered", "turn"]
 

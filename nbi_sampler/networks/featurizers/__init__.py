@@ -99,7 +99,9 @@ _OWN = {
 FEATURIZERS = Registry("featurizers", "featurizer", FeaturizerKind, _OWN)
 
 
-def automatic_featurizer(roles: Sequence[str] | None = None, shape: Sequence[int] = ()) -> str:
+def automatic_featurizer(
+    roles: Sequence[str] | None = None, shape: Sequence[int] = (), is_image: bool = False
+) -> str:
     """Name of the featurizer that ``"auto"`` selects.
 
     Parameters
@@ -110,9 +112,13 @@ def automatic_featurizer(roles: Sequence[str] | None = None, shape: Sequence[int
         (None), principal components of its simulations are.
     shape : sequence of int, optional
         Shape of the data of one target, as networks see them.
+    is_image : bool
+        True for images, for which the two-dimensional ResNet is selected.
     """
     if roles is None:
         return "pca"
+    if is_image:
+        return "resnet2d"
     if {"mask", "time"} & set(roles):
         return "attention"
     return "mlp" if shape and math.prod(shape) <= FEATURES.longest_vector else "resnet-gru"

@@ -75,10 +75,6 @@ class CapturedStep:
     gradient_norm : float
         Norm to which gradients are clipped.
     graph : Graph
-
-    Attributes
-    ----------
-    objective : ByRows
     """
 
     def __init__(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.diagnostics.ranks import (
     calibration_ranks,
     highest_density_ranks,
@@ -16,8 +17,6 @@ from nbi_sampler.reports.diagnostics.ranks import (
 )
 
 __all__ = ["Assessment", "assess"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

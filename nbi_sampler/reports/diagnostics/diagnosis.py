@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from nbi_sampler.core.config import CALIBRATION, OOD_THRESHOLD
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.diagnostics.assessment import Assessment
 from nbi_sampler.reports.diagnostics.diagnosis_page import rendered
 from nbi_sampler.reports.diagnostics.local import LocalCalibration
@@ -22,8 +22,6 @@ from nbi_sampler.reports.html.offline import framed, written
 from nbi_sampler.reports.model_fit import ModelFit
 
 __all__ = ["Diagnosis", "ObservationCheck", "PanelTest", "holm"]
-
-Array = NDArray[np.float64]
 
 CALIBRATED, LOCAL, UNLIKE, PREDICTED = "calibration", "local calibration", "out of distribution", "predictive"
 

@@ -22,10 +22,9 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.preprocessing import PolynomialFeatures
 
 from nbi_sampler.core.config import DIAGNOSIS
+from nbi_sampler.core.types import Array
 
 __all__ = ["LocalCalibration", "local_calibration"]
-
-Array = NDArray[np.float64]
 
 # Relabelled classifiers at a time, which bounds memory.
 ROWS_AT_ONCE = 1000

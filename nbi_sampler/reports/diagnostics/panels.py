@@ -7,9 +7,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.diagnostics.assessment import Assessment
 from nbi_sampler.reports.diagnostics.local import LocalCalibration
 from nbi_sampler.reports.diagnostics.predictive import PredictiveCheck
@@ -23,8 +23,6 @@ __all__ = [
     *("draw_calibration", "draw_coverage", "draw_p_values", "draw_predictive", "draw_scores"),
     "rounded_p_value",
 ]
-
-Array = NDArray[np.float64]
 
 DASHES = ("-", "--", ":", "-.")
 MOST_IN_LEGEND = 12
@@ -132,6 +130,6 @@ def _styles() -> cycle[tuple[str, str]]:
     return cycle([(colour, dash) for dash in DASHES for colour in COLOURS])
 
 
-def rounded_p_value(p_value: float | NDArray[np.float64]) -> str:
+def rounded_p_value(p_value: float | Array) -> str:
     """A p-value for people."""
     return f"{float(p_value):.2g}"

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
 
 __all__ = ["Discrepancy", "PredictiveCheck", "chi_squared", "predictive_check"]
 
-Array = NDArray[np.float64]
 Discrepancy = Callable[[Array, Array], Array]
 
 

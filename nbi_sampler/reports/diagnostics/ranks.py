@@ -16,8 +16,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
+
+from nbi_sampler.core.types import Array
 
 __all__ = [
     "Coverage",
@@ -29,8 +31,6 @@ __all__ = [
     "tarp_ranks",
     "uniformity",
 ]
-
-Array = NDArray[np.float64]
 
 
 def exceedance(scores: ArrayLike, reference: Array) -> Array:
@@ -171,7 +171,7 @@ def highest_density_ranks(
     *,
     rng: np.random.Generator,
 ) -> Array:
-    r"""Level of the smallest highest-density region that holds the truth.
+    r"""Level of the smallest highest-density region that holds the truth, shape (n_targets,).
 
     .. math:: u = P_q\left( q(\theta | x) > q(\theta_0 | x) \right)
 
@@ -183,10 +183,6 @@ def highest_density_ranks(
         The same at the truth, with the same constant.
     weights, truth_weights, rng
         See `fractional_ranks`.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
 
     References
     ----------
@@ -205,7 +201,7 @@ def tarp_ranks(
     references: ArrayLike | None = None,
     rng: np.random.Generator,
 ) -> Array:
-    """Posterior mass of the ball around a random point whose surface contains the truth.
+    """Posterior mass of the ball around a random point whose surface contains the truth, shape (n_targets,).
 
     It reveals errors of the joint posterior, including correlations. Posteriors are right if and only if the
     coverage is right for every distribution of reference points. If the points surround the posterior, a bias
@@ -222,10 +218,6 @@ def tarp_ranks(
     references : array_like, shape (n_targets, n_dim), optional
         Reference points, chosen without knowledge of the truth. They may depend on the data, and must do so
         to reveal that a posterior equals the prior. The default is uniform in the box of all truths.
-
-    Returns
-    -------
-    ndarray, shape (n_targets,)
 
     References
     ----------

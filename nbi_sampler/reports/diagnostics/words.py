@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.core.config import DIAGNOSIS
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.diagnostics.local import LocalCalibration
 
 if TYPE_CHECKING:
     from nbi_sampler.reports.diagnostics.diagnosis import Diagnosis, ObservationCheck
 
 __all__ = ["calibration_in_words", "local_in_words", "problems_of"]
-
-Array = NDArray[np.float64]
 
 TRAIN = (
     "train on more simulations or for more epochs, or weight the draws with the likelihood, which calibrates "

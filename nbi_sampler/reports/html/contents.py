@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from bilby.core.result import Result
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import Evidence
 from nbi_sampler.reports.meta_data import rounds_of
 from nbi_sampler.reports.plots.view import RunView, parameter_labels
 
 __all__ = ["Contents", "Missing", "contents_of", "field_of"]
 
-Array = NDArray[np.float64]
 Value = TypeVar("Value")
 
 NUMBER = (int, float, np.number)

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 from bilby.core.prior import Constraint, DeltaFunction, JointPrior
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.html.contents import Contents
 from nbi_sampler.reports.html.numbers import Interval, Number, rounded, shortened
 from nbi_sampler.reports.meta_data import describable
 
 __all__ = ["Parameter", "fixed_of", "parameters_of"]
 
-Array = NDArray[np.float64]
 # The name of a prior does not affect a number.
 LABELS = ("name", "latex_label", "unit")
 

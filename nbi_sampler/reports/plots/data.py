@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.plots.predictive import Predictive
 from nbi_sampler.reports.plots.style import COLOURS, head, percent
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["data_figure"]
-
-Array = NDArray[np.float64]
 
 MOST_CHANNELS = 4
 # With fewer points than this, bars replace bands.

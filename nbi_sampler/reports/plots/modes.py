@@ -7,15 +7,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import weighted_quantiles
 
 __all__ = ["Mode", "modes_of"]
-
-Array = NDArray[np.float64]
 
 N_BINS = 1024
 # Ends of the histogram, as probabilities; the rest has little weight and may be far away.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.plots.modes import Mode, modes_of
 from nbi_sampler.reports.plots.style import COLOURS, KINDS, head, kind_of, percent, with_errors
 from nbi_sampler.reports.plots.view import RunView
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["parameters_figure"]
-
-Array = NDArray[np.float64]
 
 POSTERIOR = COLOURS[4]
 # Characters of source text, most of which are those of the errors.

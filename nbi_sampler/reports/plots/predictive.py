@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nbi_sampler.core.randomness import stage_generator, torch_generator
+from nbi_sampler.core.types import Array
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.plots.style import percent
 
 __all__ = ["Curves", "Predictive", "abscissa", "axis_labels", "predict"]
-
-Array = NDArray[np.float64]
 
 N_PREDICTIONS = 200
 # Noise is cheap, so each prediction gets this many draws of it, within a limit of numbers.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 
+from nbi_sampler.core.types import Array
 from nbi_sampler.reports.plots.style import COLOURS, head
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["residuals_figure"]
-
-Array = NDArray[np.float64]
 
 BINS = (8, 40)
 SHADES = ((2.0, "0.93"), (1.0, "0.86"))

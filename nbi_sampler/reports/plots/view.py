@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nbi_sampler.algorithm.records import RoundRecord
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.pareto import pareto_k
 from nbi_sampler.importance.weights import Evidence, normalised_weights, weighted_quantiles
 from nbi_sampler.reports.meta_data import rounds_of
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from nbi_sampler.algorithm.state import State
 
 __all__ = ["RunView", "parameter_labels", "parameter_units"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

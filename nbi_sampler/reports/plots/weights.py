@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.core.config import RELIABILITY
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.pareto import tail_size
 from nbi_sampler.reports.plots.style import COLOURS, MOST_COLUMNS, head, percent, say
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_tail", "draw_weights"]
-
-Array = NDArray[np.float64]
 
 # Relative to the mean; the first bin also counts smaller weights.
 SMALLEST = 1e-4

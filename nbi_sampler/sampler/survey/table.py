@@ -14,6 +14,7 @@ from bilby.core.result import Result
 from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.records import QUANTILES
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.sampler.survey.export import as_result, flat_table, write_table
 from nbi_sampler.storage.appendable_table import AppendableTable
@@ -21,8 +22,6 @@ from nbi_sampler.storage.fingerprint import differences
 from nbi_sampler.storage.place import writing_to
 
 __all__ = ["Survey", "columns_of", "finished_targets", "opened_table", "stored"]
-
-Array = NDArray[np.float64]
 
 NAME_BYTES, STATUS_BYTES, MESSAGE_BYTES, DIGEST_BYTES = 100, 40, 500, 16
 _TEXTS = {"name": NAME_BYTES, "status": STATUS_BYTES, "message": MESSAGE_BYTES, "data": DIGEST_BYTES}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Parameter attribute queried:Futu
 
 
 def is_normalised(given):
-    """Whether densities are those of the draws: the mean of p over q is one, whatever density p is."""
+    """Check that densities are those of the draws: the mean of p over q is one for any density p."""
     for draws, log_q in zip(given.draws, given.draws_log_q, strict=True):
         # A Gaussian well within the draws.
         within = multivariate_normal(draws.mean(0), 0.25 * np.cov(draws.T))
@@ -58,7 +58,7 @@ class Network:
 
 
 class FakeNBI:
-    """What the adapter uses of nbi 0.4.1."""
+    """The part of nbi 0.4.1 that the adapter uses."""
 
     def __init__(self, flow, featurizer, path):
         assert flow["n_dims"] == 2 and featurizer["type"] == "resnet-gru"
@@ -99,7 +99,7 @@ def test_the_original_package_is_brought_back_to_the_parameters(line, monkeypatc
 
 
 class FakeWorkflow:
-    """What the adapter uses of bayesflow 2.0: a Gaussian at the first two data."""
+    """The part of bayesflow 2.0 that the adapter uses: a Gaussian at the first two data."""
 
     def __init__(self, inference_variables, inference_conditions, standardize):
         assert (inference_variables, inference_conditions, standardize) == ("theta", "x", "all")

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run is what the result says of it; and no log is no trouble."""
+"""TensorBoard shows the same of a run as its result, and a run without a log works."""
 
 from __future__ import annotations
 

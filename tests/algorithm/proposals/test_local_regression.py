@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
-from nbi_sampler.algorithm.proposals.local_regression import Surface, local_regression
+from nbi_sampler.algorithm.proposals.local_regression import Surface
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import REGRESSION
@@ -56,13 +56,13 @@ def test_the_regression_is_exact_for_what_it_is_made_of(n_dim):
         return 1.0 + x.sum(axis=1) + (x**2) @ curvature
 
     known, wanted = rng.uniform(-1, 1, size=(800, n_dim)), rng.uniform(-0.5, 0.5, size=(50, n_dim))
-    found = local_regression(known, polynomial(known), wanted)
+    found = Surface(known, polynomial(known), 0.0).predicted(wanted)
     assert np.abs(found - polynomial(wanted)).max() < 1e-3
 
 
 def test_a_prediction_is_not_believed_far_beyond_its_neighbours():
     known = np.linspace(0, 1, 50)[:, None]
-    assert local_regression(known, 100 * known[:, 0], np.array([[3.0]]))[0] <= 103.0
+    assert Surface(known, 100 * known[:, 0], 0.0).predicted(np.array([[3.0]]))[0] <= 103.0
 
 
 def test_kernels_reach_the_end_that_no_proposal_covers():

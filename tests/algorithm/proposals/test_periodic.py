@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut, thinnest_cut
+from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 
 
 def on_circle(rng, centre, width, n=4000):
@@ -49,7 +50,7 @@ class TestThinnestCut:
     @pytest.mark.parametrize("centre", [0.0, 0.1, 0.48, 0.77, 0.99])
     def test_a_mode_is_not_cut_in_two(self, rng, centre):
         z = on_circle(rng, centre, 0.04)
-        cut = thinnest_cut(z, np.full(len(z), 1 / len(z)), np.array([True]))
+        cut = WeightedDraws(z, np.zeros(len(z))).thinnest_cut(np.array([True]))
         turned = ndtr(apply_cut(z, cut))
         assert 0.25 < turned.min() < turned.max() < 0.75
         assert np.std(turned) == pytest.approx(0.04, rel=0.1)
@@ -59,22 +60,22 @@ class TestThinnestCut:
 
     def test_two_modes_are_parted_in_the_wider_gap(self, rng):
         z = np.concatenate([on_circle(rng, 0.9, 0.02), on_circle(rng, 0.2, 0.02)])
-        cut = thinnest_cut(z, np.full(len(z), 1 / len(z)), np.array([True]))
+        cut = WeightedDraws(z, np.zeros(len(z))).thinnest_cut(np.array([True]))
         assert cut[0] == pytest.approx(0.55, abs=0.05)
 
     def test_weights_decide_and_not_the_number_of_draws(self, rng):
         z = np.concatenate([on_circle(rng, 0.0, 0.03, 1000), rng.normal(size=(20_000, 1))])
-        weights = np.where(np.arange(len(z)) < 1000, 1e-3, 0.0)
-        assert thinnest_cut(z, weights, np.array([True]))[0] == pytest.approx(0.5, abs=0.1)
+        draws = WeightedDraws(z, np.where(np.arange(len(z)) < 1000, 0.0, -np.inf))
+        assert draws.thinnest_cut(np.array([True]))[0] == pytest.approx(0.5, abs=0.1)
 
     def test_only_periodic_parameters_are_cut(self, rng):
         z = np.concatenate([on_circle(rng, 0.0, 0.03)] * 3, axis=1)
-        cut = thinnest_cut(z, np.full(len(z), 1 / len(z)), np.array([False, True, False]))
+        cut = WeightedDraws(z, np.zeros(len(z))).thinnest_cut(np.array([False, True, False]))
         assert cut[0] == cut[2] == 0.0
         assert 0.3 < cut[1] < 0.7
 
     def test_an_even_circle_and_a_single_draw_give_a_cut_in_range(self, rng):
         even = ndtri((np.arange(2400) + 0.5) / 2400)[:, None]
-        assert 0 <= thinnest_cut(even, np.full(2400, 1 / 2400), np.array([True]))[0] < 1
-        single = thinnest_cut(np.array([[0.0]]), np.array([1.0]), np.array([True]))
+        assert 0 <= WeightedDraws(even, np.zeros(len(even))).thinnest_cut(np.array([True]))[0] < 1
+        single = WeightedDraws(np.zeros((1, 1)), np.zeros(1)).thinnest_cut(np.array([True]))
         assert abs(ndtr(apply_cut(np.array([[0.0]]), single))[0, 0] - 0.5) < 0.1

@@ -172,7 +172,7 @@ class TestWhereStepsAreCaptured:
 
 
 def looks_at_a_value(objective):
-    """Whether computing the next loss takes more than the shapes of tensors, which a host would wait for."""
+    """Return whether the next loss needs more than the shapes of tensors, for which a host would wait."""
     rows = next(objective.rows())
     objective.loss_of(rows).backward()
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -38,7 +38,7 @@ class PageParser(HTMLParser):
 
     @property
     def text(self):
-        """What is to be read, with single spaces."""
+        """The text of a page, with single spaces."""
         return " ".join("".join(self.texts).split())
 
     def all(self, tag):

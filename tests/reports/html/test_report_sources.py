@@ -1,4 +1,4 @@
-"""Where a page is from and where it goes: files of all formats, the command, errors, the call to repeat."""
+"""Sources and targets of a page: files of all formats, the command, errors, the call to repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves in figures, and that none of them costs a run."""
+"""A run leaves figures, and none of them costs a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What figures are made from: the records and draws of a result, saved or not."""
+"""Figures are made from the records and draws of a result, saved or not."""
 
 from __future__ import annotations
 
