@@ -1,8 +1,9 @@
 """Proposals that an approximate likelihood teaches, where the forward model has one.
 
 A population of walkers follows the prior times a growing power of the approximate likelihood, which takes
-little time and no call of the likelihood. Its last states teach a proposal. The weights of the draws come
-from the likelihood itself, so errors of the approximation cost draws and do not bias the result.
+little time and no call of the likelihood. Its last states teach a flow, and weighted draws of this flow teach
+the next one. The weights of the result come from the likelihood itself, so errors of the approximation cost
+draws and do not bias the result.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.proposals.shares import shares_by_efficiency
 from nbi_sampler.algorithm.proposals.thinned import ThinnedProposal, thinned
 from nbi_sampler.algorithm.proposals.walkers import Walkers
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws, one_in_so_many
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import (
@@ -29,7 +30,6 @@ from nbi_sampler.core.config import (
     TAUGHT_BY_STATES,
     TAUGHT_FLOW,
     THINNING,
-    TrainingConfig,
 )
 from nbi_sampler.core.guarded import users_settings
 from nbi_sampler.evaluation.evaluator import Evaluator
@@ -140,11 +140,10 @@ class Approximation:
 
 
 def _taught(states: Sequence[Walkers]) -> Target:
-    """States of walkers at several times as a target. All states of a walker are held out, or none."""
+    """States of walkers at several times as a target."""
     z = np.concatenate([each.z for each in states])
     log_target = np.concatenate([each.power * each.log_likelihood for each in states])
-    target = Target.of_samples(WeightedDraws(z, np.zeros(len(z))), log_target)
-    return replace(target, held_out=np.tile(one_in_so_many(len(states[0].z)), len(states)))
+    return Target.of_samples(WeightedDraws(z, np.zeros(len(z))), log_target, len(states[0].z))
 
 
 def _capped(draws: Target) -> Target:
@@ -220,29 +219,30 @@ def _fitted(
     fitting: Fitting,
     observer: Observer,
 ) -> tuple[ThinnedProposal, float, tuple[TrainingInfo, ...]]:
-    """Thinned version of a proposal that its own draws teach, with weights by the approximation."""
+    """Thinned version of a flow that states of walkers teach first, and then the draws of the flow before."""
     approximation, rng = Approximation(evaluator, highest), fitting.rng
-
-    def taught(target: Target, config: TrainingConfig) -> tuple[MixtureProposal, TrainingInfo]:
-        networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
-        fit = MixtureFit(target, evaluator.space.periodic, fitting._replace(networks=networks, config=config))
-        flow, info = fit.flow()
-        shares = np.array([1.0 - MIXTURE.prior_share, MIXTURE.prior_share])
-        return MixtureProposal((flow, PriorProposal(evaluator.space.n_dim)), shares), info
-
     proposal, trainings = start, []
     if proposal is None:
         approximation, states = approximation.explored(rng, observer)
-        proposal, info = taught(states, TAUGHT_BY_STATES)
+        proposal, info = _learnt(states, evaluator.space, fitting._replace(config=TAUGHT_BY_STATES))
         trainings.append(info)
+    by_draws = fitting._replace(config=TAUGHT_BY_DRAWS)
     draws = approximation.drawn(proposal, rng)
     for _ in range(APPROXIMATION.most_fits):
         logger.debug("efficiency %.4f in the approximation", efficiency(draws.log_weights))
         if efficiency(draws.log_weights) >= APPROXIMATION.good:
             break
-        refitted, info = taught(_capped(draws), TAUGHT_BY_DRAWS)
+        refitted, info = _learnt(_capped(draws), evaluator.space, by_draws)
         now = approximation.drawn(refitted, rng)
         trainings.append(info)
         if efficiency(now.log_weights) > efficiency(draws.log_weights):
             draws, proposal = now, refitted
     return *approximation.thinned(proposal, draws.log_weights, rng), tuple(trainings)
+
+
+def _learnt(target: Target, space: ParameterSpace, fitting: Fitting) -> tuple[MixtureProposal, TrainingInfo]:
+    """A flow that learns from a target, with a small share of the prior."""
+    networks = replace(fitting.networks, refinement_flows=(flow_factory(TAUGHT_FLOW),))
+    flow, info = MixtureFit(target, space.periodic, fitting._replace(networks=networks)).flow()
+    shares = np.array([1.0 - MIXTURE.prior_share, MIXTURE.prior_share])
+    return MixtureProposal((flow, PriorProposal(space.n_dim)), shares), info

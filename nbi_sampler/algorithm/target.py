@@ -68,10 +68,17 @@ class Target(WeightedDraws):
     surface: Surface | None = None
 
     @classmethod
-    def of_samples(cls, samples: WeightedDraws, log_target: Array | None) -> Target:
-        """Samples of a posterior as a target. They tell of no wider distribution than themselves."""
+    def of_samples(
+        cls, samples: WeightedDraws, log_target: Array | None, n_chains: int | None = None
+    ) -> Target:
+        """Samples of a posterior as a target. They tell of no wider distribution than themselves.
+
+        They may be states of chains, all at one time after the other. A chain is then held out with all its
+        states, because states of one chain resemble each other.
+        """
         every, wider = BATCHES.held_out, (samples, samples)
-        held_out = np.arange(len(samples.z)) % every == every - 1
+        chain = np.arange(len(samples.z)) % (n_chains or len(samples.z))
+        held_out = chain % every == every - 1
         return cls(samples.z, samples.log_weights, held_out, 1.0, log_target, wider, located=True)
 
     @cached_property

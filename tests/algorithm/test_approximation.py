@@ -14,9 +14,10 @@ from nbi_sampler.algorithm.history import Draws, History
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals import walkers
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.algorithm.target import choose_target
+from nbi_sampler.algorithm.target import Target, choose_target
 from nbi_sampler.core.config import APPROXIMATION, TAUGHT_BY_STATES, THINNING, SnpeConfig
 from nbi_sampler.importance.weights import efficiency, log_evidence
 from nbi_sampler.storage.archive import ArchiveError
@@ -127,6 +128,21 @@ def test_a_good_start_takes_no_walkers():
     told.clear()
     again, trainings, _ = fitted(problem, start=first, observer=Listening())
     assert not told and not trainings and again is first
+
+
+def test_a_walker_is_held_out_with_all_its_states():
+    """Otherwise fits are judged by copies of what they learnt."""
+    z = np.repeat(np.arange(20.0)[None], 3, axis=0).reshape(-1, 1)
+    target = Target.of_samples(WeightedDraws(z, np.zeros(60)), None, n_chains=20)
+    held_out, learnt = (set(z[rows, 0]) for rows in (target.held_out, ~target.held_out))
+    assert held_out == {7.0, 15.0} and not held_out & learnt
+
+
+def test_few_largest_weights_do_not_teach_alone(monkeypatch):
+    monkeypatch.setattr(module, "APPROXIMATION", replace(SMALL, capped=0.02))
+    log_weights = np.append(np.linspace(-1.0, 0.0, 99), 50.0)
+    capped = module._capped(Target.of_samples(WeightedDraws(np.zeros((100, 1)), log_weights), None))
+    np.testing.assert_array_equal(capped.log_weights, np.append(log_weights[:99], 0.0))
 
 
 def test_points_outside_the_prior_have_no_likelihood():

@@ -22,7 +22,17 @@ import numpy as np
 from bilby.core.prior import PriorDict, Sine, Uniform
 from bilby.gw.detector import InterferometerList
 
-__all__ = ["MASSES_AND_PLACE", "arguments_of", "detectors", "located", "problem", "run", "waveforms"]
+__all__ = [
+    "MASSES_AND_PLACE",
+    "arguments_of",
+    "detectors",
+    "located",
+    "marginalised",
+    "problem",
+    "run",
+    "waveforms",
+    "with_noise",
+]
 
 MASSES_AND_PLACE = dict(
     chirp_mass=28.0,
@@ -81,13 +91,17 @@ def detectors(
 ) -> InterferometerList:
     """Detectors with the signal and noise at design sensitivity."""
     bilby.core.utils.random.seed(88170235)
+    made = with_noise(names, truth["geocent_time"] - 2)
+    made.inject_signal(waveform_generator=generator, parameters=dict(truth))
+    return made
+
+
+def with_noise(names: Sequence[str], start_time: float) -> InterferometerList:
+    """Detectors with noise at design sensitivity, which bilby's generator draws."""
     made = InterferometerList(list(names))
     for detector in made:
         detector.minimum_frequency, detector.maximum_frequency = BAND
-    made.set_strain_data_from_power_spectral_densities(
-        SAMPLING_FREQUENCY, DURATION, start_time=truth["geocent_time"] - 2
-    )
-    made.inject_signal(waveform_generator=generator, parameters=dict(truth))
+    made.set_strain_data_from_power_spectral_densities(SAMPLING_FREQUENCY, DURATION, start_time=start_time)
     return made
 
 
@@ -149,7 +163,14 @@ def problem(
     generator = waveforms(approximant)
     observed = detectors(generator, truth, names)
     prior = located(spins, observed, truth)
-    likelihood = bilby.gw.GravitationalWaveTransient(
+    return marginalised(observed, generator, prior), prior
+
+
+def marginalised(
+    observed: InterferometerList, generator: bilby.gw.WaveformGenerator, prior: PriorDict
+) -> bilby.gw.GravitationalWaveTransient:
+    """Likelihood with distance and phase integrated out. Both become fixed in the priors."""
+    return bilby.gw.GravitationalWaveTransient(
         interferometers=observed,
         waveform_generator=generator,
         priors=prior,
@@ -158,7 +179,6 @@ def problem(
         reference_frame="H1L1",
         time_reference="H1",
     )
-    return likelihood, prior
 
 
 def arguments_of(description: str, outdir: str, **defaults: object) -> argparse.Namespace:
