@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import EntryPoint, entry_points
@@ -41,6 +43,8 @@ OWN = {
     "losses": ("nll", "apt"),
 }
 
+# Fewest letters of a line in the last column of the list of plugins.
+NARROWEST = 30
 _COMMANDS = "nbi_sampler.commands"
 # Commands of this project that are installed with a separate distribution.
 _ELSEWHERE = {"benchmark": "nbi-sampler-benchmark"}
@@ -225,8 +229,13 @@ def _table(rows: list[dict[str, Any]]) -> str:
             lines.append((*who, hook, what if isinstance(what, str) else ", ".join(what)))
             who = ("", "")
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
-    padded = [[*map(str.ljust, line[:-1], widths), line[-1]] for line in lines]
-    return "\n".join("  ".join(line).rstrip() for line in padded)
+    padded = ["  ".join([*map(str.ljust, line[:-1], widths), line[-1]]).rstrip() for line in lines]
+    # Where no terminal has a width, a line stays one line.
+    terminal = shutil.get_terminal_size((10_000, 24)).columns
+    start = sum(widths) + 2 * len(widths)
+    width = max(terminal, start + NARROWEST)
+    wrap = textwrap.TextWrapper(width, subsequent_indent=" " * start, break_on_hyphens=False)
+    return "\n".join(map(wrap.fill, padded))
 
 
 if __name__ == "__main__":

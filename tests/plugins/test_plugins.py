@@ -235,6 +235,14 @@ class TestCommand:
         assert ["flows", "mine-maf"] in lines and ["losses", "mine-nll"] in lines
         assert ["simulating", "forward_model  Gaussian noise of our own."] in lines
 
+    def test_a_terminal_wraps_the_last_column(self, monkeypatch, capsys):
+        monkeypatch.setenv("COLUMNS", "100")
+        assert main(["plugins"]) == 0
+        head, *lines = capsys.readouterr().out.splitlines()
+        assert all(len(line) <= 100 for line in lines)
+        start = head.index("provides")
+        assert all(line[start - 1 : start] in ("", " ") for line in lines)
+
     def test_json_and_broken_plugins(self, install_plugin, monkeypatch, capsys):
         install_plugin("aaa", GOOD.replace("run_started", "run_start"))
         monkeypatch.setattr("nbi_sampler.plugins.manager.installed", found)
