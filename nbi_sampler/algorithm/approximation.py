@@ -123,13 +123,16 @@ class Approximation:
     ) -> tuple[ThinnedProposal, float]:
         """A proposal whose draws are thinned by the approximation, and its efficiency there.
 
-        More draws than those with the given log weights are made where the share that is kept requires it.
+        The given log weights of draws choose the threshold. As many more draws are made as the error of the
+        share that is kept requires.
         """
-        n_draws = 1.0 / (THINNING.error**2 * efficiency(log_weights))
+        kept, expected = thinned(proposal, self, log_weights)
+        n_draws = len(log_weights) * (kept.log_ratio_error / THINNING.error) ** 2
         missing = int(min(n_draws, THINNING.most_draws)) - len(log_weights)
         if missing > 0:
-            log_weights = np.concatenate([log_weights, self.weighted(proposal, missing, rng).log_weights])
-        return thinned(proposal, self, log_weights)
+            more = self.weighted(proposal, missing, rng).log_weights
+            kept = kept.with_acceptance(np.concatenate([log_weights, more]))
+        return kept, expected
 
     def flattened(self, z: Array) -> Array:
         """The last power of the approximation that walkers follow, shape (n,)."""
@@ -229,13 +232,15 @@ def _fitted(
     by_draws = fitting._replace(config=TAUGHT_BY_DRAWS)
     draws = approximation.drawn(proposal, rng)
     for _ in range(APPROXIMATION.most_fits):
-        logger.debug("efficiency %.4f in the approximation", efficiency(draws.log_weights))
-        if efficiency(draws.log_weights) >= APPROXIMATION.good:
+        capped = _capped(draws)
+        shares = efficiency(draws.log_weights), efficiency(capped.log_weights)
+        logger.debug("efficiency %.4f in the approximation, %.4f with capped weights", *shares)
+        if shares[1] >= APPROXIMATION.good:
             break
-        refitted, info = _learnt(_capped(draws), evaluator.space, by_draws)
+        refitted, info = _learnt(capped, evaluator.space, by_draws)
         now = approximation.drawn(refitted, rng)
         trainings.append(info)
-        if efficiency(now.log_weights) > efficiency(draws.log_weights):
+        if efficiency(_capped(now).log_weights) > shares[1]:
             draws, proposal = now, refitted
     return *approximation.thinned(proposal, draws.log_weights, rng), tuple(trainings)
 

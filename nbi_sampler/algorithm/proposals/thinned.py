@@ -69,6 +69,13 @@ class ThinnedProposal:
         self.log_acceptance = log_acceptance
         self.log_ratio_error = log_ratio_error
 
+    def with_acceptance(self, log_weights: Array) -> ThinnedProposal:
+        """The same proposal, with the mean probability by draws of the other one with these log weights."""
+        kept = np.exp(log_probability(log_weights, self.log_threshold, self.floor))
+        error = float(kept.std() / (kept.mean() * np.sqrt(len(kept))))
+        rule = self.proposal, self.approximation, self.log_threshold, self.floor
+        return ThinnedProposal(*rule, float(np.log(kept.mean())), error)
+
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
         kept: list[Array] = []
@@ -128,11 +135,8 @@ def thinned(
 
     best = float(min(thresholds, key=cost))
     floor = THINNING.floor * float(np.exp(log_probability(log_weights, best, 0.0)).mean())
-    log_kept = log_probability(log_weights, best, floor)
-    probability = np.exp(log_kept)
-    error = float(probability.std() / (probability.mean() * np.sqrt(len(probability))))
-    thin = ThinnedProposal(proposal, approximation, best, floor, float(np.log(probability.mean())), error)
-    return thin, _kept_efficiency(log_weights, log_kept)
+    thin = ThinnedProposal(proposal, approximation, best, floor, 0.0, 0.0).with_acceptance(log_weights)
+    return thin, _kept_efficiency(log_weights, log_probability(log_weights, best, floor))
 
 
 def _kept_efficiency(log_weights: Array, log_kept: Array) -> float:
