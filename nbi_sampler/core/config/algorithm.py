@@ -263,7 +263,8 @@ class RegressionConfig:
     fading: float = 2.3
     most_beyond: float = 3.0
     """The farthest neighbour has a tenth of the weight. A prediction may exceed the best neighbour by this
-    much. Not measured."""
+    much. rosenbrock with 2,000 effective samples, seeds 1 and 2, takes 11,567 and 10,254 calls; with 1.5 it
+    takes 10,540 and 10,182, and with 6 10,912 and 10,561. eggbox makes no such kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,18 +310,22 @@ class MixtureConfig:
     """Shares of wider kernels and of the prior, which bound the weights. Without the prior, a second mode of
     equal mass is missed under "ok"; with it, the mode is found."""
     exploring_share: float = 0.15
-    """Share of the local kernels while the weights are tempered. Not measured."""
+    """Share of the local kernels while the weights are tempered. 2,000 effective samples, seeds 1 and 2, with
+    0.07, 0.15 and 0.3: 37,535, 37,482 and 37,591 calls for eggbox, 20,968, 21,821 and 21,298 for
+    rosenbrock; log Z is off by at most 2.6 errors with each."""
     high_weight_shares: tuple[float, float] = (0.03, 0.3)
     """Limits of the share of high-weight kernels, which is otherwise the mass of their draws. Larger limits
     did not help rosenbrock."""
     smallest_share: float = 0.004
     share_steps: int = 50
     """Members with a smaller share are left out, because each costs a density at every draw. The second
-    number is that of the steps of the fit: with half as many, a fit to eggbox has 0.881 instead of 0.884. The
-    share was not measured."""
+    number is that of the steps of the fit: with half as many, a fit to eggbox has 0.881 instead of 0.884.
+    With half and twice the share, eggbox (2,000 effective samples, two seeds) takes 0.1 and 0.3 % fewer
+    calls, rosenbrock 4.6 % fewer and 1.8 % more."""
     fewest_tested: float = 8.0
-    """Fewest effective held-out draws for the fit of the shares; with fewer, all draws are used. Not
-    measured."""
+    """Fewest effective held-out draws for the fit of the shares; with fewer, all draws are used. With 4
+    and 16 eggbox (seeds 1 and 2) has the same digits. Three switches, of which rare states have less,
+    take 5,882 and 6,094 calls with 4, 6,062 and 7,259 with 8, and 6,092 and 6,105 with 16."""
     stretched: float = 1.5
     least_stretched: float = 0.01
     resolved: float = 6.0
@@ -363,20 +368,24 @@ class ByStateConfig:
     least_mass: float = 0.003
     most_flows: int = 2
     least_for_flow: float = 0.1
-    """Most states with shares, with mixture proposals and with flows, and the smallest masses of these. Not
-    measured."""
+    """Most states with shares, with mixture proposals and with flows, and the smallest masses of these. Three
+    switches (eight states), seeds 1 and 2, take 6,062 and 7,259 calls. With four mixture proposals they take
+    5,932 and 6,200; with one flow 6,049 and 7,411, with four 6,062 and 7,453; without flows 6,062 and 6,180,
+    in 0.6 of the seconds, as their posteriors are Gaussian. Half and twice the masses change at most 2 %."""
     wide_shares: tuple[float, ...] = (0.1, 0.05)
     least_share: float = 0.01
     """Shares come from masses under smaller powers, with a lower limit, because a state may have too few
     draws."""
     rare_shares: tuple[float, float] = (0.02, 0.5)
-    """Limits of the share of all states without a mixture proposal, which is otherwise their mass. Not
-    measured."""
+    """Limits of the share of all states without a mixture proposal, which is otherwise their mass. The three
+    switches take 5,908 and 6,088 calls with a lower limit of 0.01, and 6,200 and 6,089 with 0.04. An upper
+    limit of 0.25 changes no digit."""
     prior_weight: float = 1.0
-    """Weight of an unseen state: this many effective draws of its parameter's prior. Not measured."""
+    """Weight of an unseen state: this many effective draws of its parameter's prior. The three switches take
+    5,919 and 6,125 calls with half, and 5,922 and 6,181 with twice this weight."""
     well_covered: float = 0.9
-    """Mass of the states with mixture proposals from which no proposal for all states is needed. Not
-    measured."""
+    """Mass of the states with mixture proposals from which no proposal for all states is needed. With 0.8 and
+    0.95 the three switches have the same digits."""
 
 
 BATCHES, REFINEMENT, POOLING, MIXTURE = BatchConfig(), RefinementConfig(), PoolingConfig(), MixtureConfig()

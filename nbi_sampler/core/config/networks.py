@@ -251,7 +251,10 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesConfig:
-    """Sizes of feature vectors, and numbers of simulations that featurizers use. Nothing was measured."""
+    """Sizes of feature vectors, and numbers of simulations that featurizers use.
+
+    Only the figures given below were measured.
+    """
 
     per_parameter: int = 16
     """Features for each parameter. The total is rounded up to a multiple."""
@@ -260,9 +263,12 @@ class FeaturesConfig:
     longest_vector: int = 32
     """Numbers in the data of a target up to which ``"auto"`` is a perceptron. 1,000 simulations of sbibm's
     tasks, nats gained about held-out parameters: 2.87 instead of 1.52 for ten numbers (gaussian_linear) and
-    2.36 instead of 2.13 for eight (slcp), in 0.3 to 0.5 of the seconds. Above 20 numbers not measured."""
+    2.36 instead of 2.13 for eight (slcp), in 0.3 to 0.5 of the seconds. Of 24 and 32 numbers, with 20 epochs
+    and two seeds each, a perceptron gains 0.43 and 0.70 nats more for a linear model without an order, and
+    0.64 and 0.67 fewer for a sine curve, in 0.3 of the seconds."""
     least: int = 64
-    """Smallest number of features."""
+    """Smallest number of features. A perceptron of 32 numbers of a sine curve gains 5.74 nats with 32 and
+    5.85 with 64; of a linear model 8.00 and 7.99 (1,000 simulations, 20 epochs, two seeds)."""
     most: int = 256
     """Largest number of features. It bounds the context of a flow."""
     most_rows_pca: int = 3000
@@ -275,7 +281,9 @@ class FeaturesConfig:
     """A pixel that is farther from zero than this, in noise scales, is clipped for the scale of its
     channel."""
     first_share: float = 0.25
-    """Initial size of a residual block's addition to its shortcut, in units of its scale. Not measured."""
+    """Initial size of a residual block's addition to its shortcut, in units of its scale. For 1,000
+    simulations of 40 numbers (20 epochs, two seeds), nats gained with 0.125, 0.25, 0.5 and 1 are 6.62, 6.65,
+    6.48 and 5.90 for a sine curve, and 7.91, 7.97, 7.95 and 7.62 for a linear model."""
     n_seeds: int = 4
     """Learnt tokens of attention that summarise the points."""
     largest: float = 1e6

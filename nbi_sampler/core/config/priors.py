@@ -37,8 +37,9 @@ class PriorConfig:
     """Quantiles at which a prior is searched for values of finite probability. Narrower parts count as
     continuous: of 200 parts each, all with 2 / 1024 of the probability are found, and none with 1 / 1024."""
     most_parts: int = 32
-    """Largest number of such values. If there are more, they are a grid for a continuous parameter. Not
-    measured."""
+    """Largest number of such values. If there are more, they are a grid for a continuous parameter. A number
+    of 24 values beside a continuous parameter, two seeds: efficiencies of 0.89 and 0.87 with its states, 0.94
+    and 0.95 as a grid. Of 48 values: 0.96 and 0.97 as a grid, in 0.6 of the seconds, 0.94 with states."""
     narrowest_part: float = 1e-7
     """Half the width, in quantiles, of the narrowest part whose value is found. A spike with a probability of
     2.5e-7 is found, and one with 1.5e-7 is not. With twice this width it has to have 5e-7."""
