@@ -100,7 +100,7 @@ class Calls:
 
     def number(self, theta_row: Array) -> float:
         """Log-likelihood of one draw."""
-        return self._called(self._checked_number, theta_row)
+        return self._called(lambda parameters: as_number(self.log_likelihood(parameters)), theta_row)
 
     def prediction(self, theta_row: Array) -> Array:
         """Prediction of one draw, shape (n_data,)."""
@@ -150,9 +150,6 @@ class Calls:
     @staticmethod
     def _each(function: Callable[[Array], Any], theta: Array) -> Array:
         return np.array([function(row) for row in theta])
-
-    def _checked_number(self, parameters: dict[str, float]) -> float:
-        return as_number(self.log_likelihood(parameters))
 
     def _called(self, function: Callable[[dict[str, float]], Any], theta_row: Array) -> Any:
         try:

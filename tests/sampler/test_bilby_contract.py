@@ -61,7 +61,7 @@ class TestConstraints:
 
     def test_the_answer_does_not_rest_on_bilbys_prior_density(self, tmp_path, monkeypatch):
         # In one version of bilby it forgets the constraints where every value is finite.
-        usual = run_nbi(Peak(), self.priors(), tmp_path, n_effective=100, max_likelihood_calls=300)
+        usual = run_nbi(Peak(), self.priors(), tmp_path, max_likelihood_calls=1200)
 
         def forgetful(self, sample, axis=None, normalized=True):
             terms = [self[key].ln_prob(sample[key]) for key in sample if key in self.non_fixed_keys]
@@ -69,7 +69,7 @@ class TestConstraints:
 
         monkeypatch.setattr(PriorDict, "ln_prob", forgetful)
         assert np.isfinite(self.priors().ln_prob({"a": -1.9, "b": -1.9}))
-        again = run_nbi(Peak(), self.priors(), tmp_path, n_effective=100, max_likelihood_calls=300)
+        again = run_nbi(Peak(), self.priors(), tmp_path, max_likelihood_calls=1200)
         assert again.log_evidence == usual.log_evidence
         assert np.array_equal(again.samples, usual.samples)
         assert np.array_equal(again.log_prior_evaluations, usual.log_prior_evaluations)

@@ -37,20 +37,8 @@ from nbi_sampler.core.config.sampler import *
 from nbi_sampler.core.config.searches import *
 from nbi_sampler.core.config.storage import *
 
-__all__ = [
-    *algorithm.__all__,
-    *amortised.__all__,
-    *approximation.__all__,
-    *building.__all__,
-    *evaluation.__all__,
-    *forward.__all__,
-    *importance.__all__,
-    *networks.__all__,
-    *priors.__all__,
-    *reliability.__all__,
-    *reports.__all__,
-    *run.__all__,
-    *sampler.__all__,
-    *searches.__all__,
-    *storage.__all__,
-]
+LAYERS = (
+    *(algorithm, amortised, approximation, building, evaluation, forward, importance, networks),
+    *(priors, reliability, reports, run, sampler, searches, storage),
+)
+__all__ = [name for layer in LAYERS for name in layer.__all__]

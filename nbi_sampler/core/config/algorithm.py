@@ -1,7 +1,6 @@
 """Settings of the stages of a run and of its proposals: what each number controls, and what was measured.
 
-No keyword sets these; a run uses the instances at the end of the file. "Not measured" marks a choice that was
-not compared with others.
+No keyword sets these; a run uses the instances at the end of the file.
 """
 
 from __future__ import annotations
@@ -48,7 +47,8 @@ class BatchConfig:
     round_limits: tuple[int, int] = (800, 2000)
     cost_steps: tuple[tuple[float, float], ...] = ((0.02, 1.0), (0.5, 0.7), (float("inf"), 0.5))
     """Draws of a round, and their share for calls of up to so many seconds. The steps are coarse, so runs can
-    be repeated. Not measured one by one."""
+    be repeated. With shares of 1, 0.7 and 0.5 microlensing (2,000 effective samples) takes 7,553, 6,668 and
+    5,533 calls for seed 1, and 7,286, 9,961 and 6,110 for seed 2."""
     scan: int = 216_000
     most_dimensions_spread: int = 8
     """Draws of the first scan without simulations, times the fourth power of the dimension. A mode 1e-3 wide
@@ -152,7 +152,9 @@ class RefinementConfig:
     flows, takes 22,085 calls. With half of this it takes 21,199, and log Z is 1.8 errors too high."""
     wide_exponents: tuple[float, ...] = (0.5, 0.1)
     """Powers of the weights that give the targets of the wider kernels. For the posterior of eggbox, 0.7 and
-    0.2 give an efficiency of 0.897 instead of 0.884. While weights are tempered, they were not measured."""
+    0.2 give an efficiency of 0.897 instead of 0.884. Whole runs of eggbox and rosenbrock (2,000 effective
+    samples, two seeds each), with tempered weights too, take 37,482 and 21,821 calls; with 0.7 and 0.2 they
+    take 37,523 and 21,092, and with 0.35 and 0.05 37,684 and 21,249."""
     negligible: float = 25.0
     """Draws whose log weight is this far below the largest are left out: e^-25 of it cannot matter."""
     regressed: float = 60.0
