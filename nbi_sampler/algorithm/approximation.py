@@ -156,9 +156,11 @@ def _capped(draws: Target) -> Target:
     ----------
     Ionides (2008), J. Comput. Graph. Stat. 17, 295 (truncated importance sampling).
     """
-    rank = max(round(APPROXIMATION.capped * len(draws.z)), 1)
-    largest = np.partition(draws.log_weights, -rank)[-rank]
-    return replace(draws, log_weights=np.minimum(draws.log_weights, largest))
+    finite = np.sort(draws.log_weights[np.isfinite(draws.log_weights)])
+    if not len(finite):
+        return draws
+    rank = int(np.clip(round(APPROXIMATION.capped * len(draws.z)), 1, len(finite)))
+    return replace(draws, log_weights=np.minimum(draws.log_weights, finite[-rank]))
 
 
 def approximate_proposal(
@@ -235,7 +237,7 @@ def _fitted(
         capped = _capped(draws)
         shares = efficiency(draws.log_weights), efficiency(capped.log_weights)
         logger.debug("efficiency %.4f in the approximation, %.4f with capped weights", *shares)
-        if shares[1] >= APPROXIMATION.good:
+        if shares[1] >= APPROXIMATION.good or not shares[0]:
             break
         refitted, info = _learnt(capped, evaluator.space, by_draws)
         now = approximation.drawn(refitted, rng)

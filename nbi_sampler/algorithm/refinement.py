@@ -85,7 +85,7 @@ def refine(step: Step) -> tuple[State, str]:
     if to_search and info.exponent == 1.0:
         return state, "tempering done"
     enough = REFINEMENT.converged
-    if info.expected is not None:
+    if info.expected:
         # Another exploration would take minutes, and draws from this proposal take seconds.
         enough = min(enough, APPROXIMATION.holds * info.expected)
     if not to_search and (latest.record.efficiency >= enough or _is_good_enough(step, state)):

@@ -145,6 +145,15 @@ def test_few_largest_weights_do_not_teach_alone(monkeypatch):
     np.testing.assert_array_equal(capped.log_weights, np.append(log_weights[:99], 0.0))
 
 
+def test_draws_that_the_approximation_excludes_leave_those_that_it_allows(monkeypatch):
+    """A fit once failed as fewer draws than those that count as equal had a weight at all."""
+    monkeypatch.setattr(module, "APPROXIMATION", replace(SMALL, capped=0.1))
+    log_weights = np.append(np.full(98, -np.inf), [1.0, 2.0])
+    for given, left in ((log_weights, 1.0), (np.full(100, -np.inf), -np.inf)):
+        capped = module._capped(Target.of_samples(WeightedDraws(np.zeros((100, 1)), given), None))
+        assert capped.log_weights.max() == left
+
+
 def test_points_outside_the_prior_have_no_likelihood():
     problem, _ = problem_with(allowed=lambda columns: columns["p0"] > 0.0)
     approximation = Approximation(problem.evaluator, np.array([1.0, 0.0, 0.0]))

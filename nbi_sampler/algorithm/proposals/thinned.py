@@ -106,6 +106,8 @@ def log_probability(log_weights: Array, log_threshold: float, floor: float) -> A
     >>> np.exp(log_probability(np.log([0.5, 2.0]), 0.0, 0.1)).round(3)
     array([0.55, 1.  ])
     """
+    if floor == 1.0:
+        return np.zeros(len(log_weights))
     log_ratio = np.minimum(log_weights - log_threshold, 0.0)
     return np.logaddexp(math.log(floor), math.log1p(-floor) + log_ratio) if floor else log_ratio
 
@@ -116,7 +118,7 @@ def thinned(
     """The thinned version of a proposal whose effective samples cost least, and its efficiency.
 
     A larger threshold makes the kept draws more efficient in the approximation, and takes more draws of the
-    proposal for each of them.
+    proposal for each of them. If the approximation excludes all draws, all are kept, and the efficiency is 0.
 
     Parameters
     ----------
@@ -125,6 +127,8 @@ def thinned(
     log_weights : ndarray, shape (n,)
         Log weights of draws of the proposal in the approximation.
     """
+    if not np.isfinite(log_weights).any():
+        return ThinnedProposal(proposal, approximation, 0.0, 1.0, 0.0, 0.0), 0.0
     highest = log_weights.max()
     log_mean = float(np.log(np.exp(log_weights - highest).mean()))
     thresholds = highest + np.linspace(log_mean, 0.0, THINNING.n_thresholds)

@@ -87,3 +87,12 @@ def test_the_error_of_its_normalisation_is_the_one_it_states():
         pulls.append((found.log_evidence - LOG_Z) / np.hypot(found.error, proposal.log_ratio_error))
     assert np.mean(pulls) == pytest.approx(0.0, abs=4 / np.sqrt(200))
     assert np.std(pulls) == pytest.approx(1.0, abs=4 / np.sqrt(400))
+
+
+def test_all_draws_are_kept_where_the_approximation_excludes_all():
+    rng, nothing = np.random.default_rng(3), Approximation(lacking=np.inf)
+    z = PRIOR.sample(100, rng)
+    proposal, expected = thinned(PRIOR, nothing, nothing.flattened(z))
+    assert expected == 0.0 and proposal.log_ratio_error == 0.0
+    np.testing.assert_array_equal(proposal.log_ratio(z), PRIOR.log_ratio(z))
+    assert proposal.sample(50, rng).shape == (50, N_DIM)
