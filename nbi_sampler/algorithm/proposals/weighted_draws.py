@@ -14,9 +14,8 @@ from scipy.special import ndtr
 
 from nbi_sampler.algorithm.proposals.affine import spread_of
 from nbi_sampler.algorithm.proposals.kernels import Chart, LatentKernels, UnitCubeKernels
-from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.core.config import INITIAL, MIXTURE, KernelConfig
+from nbi_sampler.core.config import MIXTURE, KernelConfig
 from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
@@ -70,11 +69,6 @@ class WeightedDraws:
         keys = self.log_weights + rng.gumbel(size=len(self.log_weights))
         n = min(n, int(np.isfinite(keys).sum()))
         return self.z[np.argsort(-keys)[:n]]
-
-    def overlooked_by(self, proposal: Proposal) -> bool:
-        """True if a proposal is thinner than the prior at too much of the weight; z are uncut here."""
-        thin = proposal.log_ratio(self.z) < 0.0
-        return float(self.weights @ thin) > INITIAL.most_elsewhere
 
     def thinnest_cut(self, periodic: NDArray[np.bool_]) -> Array:
         """Quantile of each periodic parameter at which the draws are thinnest, shape (n_dim,).
