@@ -132,14 +132,15 @@ class WeightedDraws:
         else:
             centres = pool[: settings.n_kernels]
             shares = np.full(len(centres), 1.0 / len(centres))
-        mixture = StudentMixture(shares, centres, _neighbourhoods(centres, pool), settings.degrees)
+        mixture = StudentMixture(shares, centres, _neighbourhoods(centres, pool, settings), settings.degrees)
         return chart.of(mixture, cut, rng), mass
 
 
-def _neighbourhoods(centres: Array, pool: Array) -> Array:
+def _neighbourhoods(centres: Array, pool: Array, settings: KernelConfig) -> Array:
     """Lower-triangular square roots of the spread of the nearest of ``pool`` about each centre."""
     n_dim = pool.shape[1]
-    n_neighbours = min(2 * n_dim + 12, len(pool))
+    n_neighbours = settings.neighbours_per_dimension * n_dim + settings.neighbours
+    n_neighbours = min(n_neighbours, len(pool))
     spread = np.maximum(spread_of(pool), 1e-12)
     _, index = cKDTree(pool / spread).query(centres / spread, k=n_neighbours)
     near = pool[index.reshape(len(centres), n_neighbours)] - centres[:, None]
