@@ -32,6 +32,41 @@ _MODULES = {
     "report": "nbi_sampler.reports.html",
 }
 
+# Each former name with the modules that now hold its contents. The first one that has an attribute gives it.
+_FORMER = {
+    "amortised.noise_laws": ("amortised.noise",),
+    "amortised.unreliable": ("amortised.inference",),
+    "colours": ("reports.plots.style",),
+    "config": ("core.config",),
+    "diagnostics": ("reports.diagnostics", "amortised.out_of_distribution"),
+    "diagnostics.page": ("reports.diagnostics.page",),
+    "engine": ("amortised.engine",),
+    "featurizers": ("networks.featurizers",),
+    "featurizers.base": ("networks.featurizers.base",),
+    "flows": ("networks.flows",),
+    "flows.base": ("networks.flows.base",),
+    "persistence": ("storage",),
+    "persistence.draws_file": ("storage.checkpoint",),
+    "plots": ("reports.plots",),
+    "plugins.events": ("reports.events",),
+    "proposals": ("algorithm.proposals",),
+    "proposals.proposal": ("algorithm.proposals.proposal",),
+    "reporting": ("reports",),
+    "reporting.meta_data": ("reports.meta_data",),
+    "reporting.status": ("importance.reliability",),
+    "settings": ("sampler.keywords",),
+    "settings.devices": ("networks.devices",),
+    "statistics": ("importance",),
+    "statistics.importance": ("importance.weights",),
+    "statistics.pareto": ("importance.pareto",),
+    "survey": ("sampler.survey",),
+    "training": ("networks.training",),
+    "training.fit": ("networks.training.fit",),
+    "training.losses": ("networks.training.losses",),
+    "training.noisy_data": ("networks.training.noisy_data",),
+    "training.objectives": ("networks.training.objectives",),
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module on first use."""
@@ -56,4 +91,4 @@ def _hint(name: str) -> str:
     return f"; did you mean {spelled[near[0]]!r}?" if near else ""
 
 
-keep_former_names(__name__)
+keep_former_names(__name__, _FORMER)

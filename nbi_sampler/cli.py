@@ -197,7 +197,7 @@ def _add_evidence(commands: Any) -> None:
 
 def _tell_evidence(given: argparse.Namespace) -> int:
     """Print log Z with its error, status, k-hat and calls; print an error on one line."""
-    from nbi_sampler.importance.reliability import Status
+    from nbi_sampler.importance.reliability import FINISHED
     from nbi_sampler.sampler.evidence import evidence_of
     from nbi_sampler.sampler.script import problem_of
 
@@ -214,7 +214,7 @@ def _tell_evidence(given: argparse.Namespace) -> int:
         f"log Z = {result.log_evidence:.4f} +- {result.log_evidence_err:.4f}, k-hat {own['k_hat']:.2f}, "
         f"{own['n_calls']:,} likelihood calls: {own['status']}\n{own['message']}"
     )
-    return 0 if own["status"] in (Status.OK, Status.POOR_FIT) else 1
+    return 0 if own["status"] in FINISHED else 1
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

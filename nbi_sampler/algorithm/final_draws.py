@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from nbi_sampler.algorithm.pooling import ess_dropped, falls_short, overlooks_mass, unreliable
+from nbi_sampler.algorithm.pooling import (
+    ess_dropped,
+    falls_short,
+    loses_effective_draws,
+    overlooks_mass,
+    unreliable,
+)
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.core.config import BATCHES, POOLING
@@ -31,8 +37,8 @@ def draw_final(step: Step) -> tuple[State, str]:
     n_draws = min(step.missing_draws(rate), int(BATCHES.growth * pilot[0].n_draws), step.most_at_once)
     after = step.drawn("final", state.best.proposal, n_draws, pooled=True)
     before, now = state.final_log_weights, after.final_log_weights
-    gained = effective_sample_size(now) >= effective_sample_size(before)
-    if not step.config.refine or (gained and not _falls_short(step, expected, after)):
+    poor = loses_effective_draws(before, now) or _falls_short(step, expected, after)
+    if not (step.config.refine and poor):
         return after, "holding"
     return after.restarted("ess dropped" if ess_dropped(before, now) else "falls short"), "short"
 

@@ -13,12 +13,13 @@ from scipy.special import ndtri
 from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.former_samples import compared, defended, fit_to_samples
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.pooling import first_draws_count
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config import APPROXIMATION, BATCHES, INITIAL, OOD_THRESHOLD, POOLING, REFINEMENT
+from nbi_sampler.core.config import APPROXIMATION, BATCHES, INITIAL, OOD_THRESHOLD, REFINEMENT
 
 __all__ = ["draw_from_model", "draw_from_prior", "draw_from_samples", "evenly_spread"]
 
@@ -42,7 +43,7 @@ def draw_from_model(step: Step) -> tuple[State, str]:
     trusted = _trusted(start, state.history.batches[-1], step.generator("check"))
     located, record = step.has_located(state), state.records[-1]
     cheap = step.problem.evaluator.seconds_per_call < BATCHES.cheap
-    if trusted and (record.efficiency >= POOLING.warm or (cheap and located)):
+    if trusted and first_draws_count(record.efficiency, suffices=cheap and located):
         return replace(state, best=Best(start.proposal, record)), "efficient"
     refinable = trusted and located and step.config.refine
     return state.without_result(), "located" if refinable else "unreliable"
@@ -68,7 +69,7 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
         "initial", whole, n_draws, info, pooled=True, sample=partial(_with_even_prior, proposal=whole)
     )
     record = state.records[-1]
-    if record.efficiency < POOLING.warm or not np.isfinite(record.log_evidence):
+    if not first_draws_count(record.efficiency) or not np.isfinite(record.log_evidence):
         state = state.without_result()
     if not step.config.refine:
         best = replace(state, best=Best(whole, record))

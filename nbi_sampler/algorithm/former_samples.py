@@ -11,16 +11,16 @@ import numpy as np
 
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.mode_search import began_with_samples
+from nbi_sampler.algorithm.pooling import lacks_a_mode
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import FitInfo, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.core.config import INITIAL, LOCAL_KERNELS
-from nbi_sampler.importance.weights import systematic_indices
+from nbi_sampler.importance.weights import normalised_weights, systematic_indices
 
 __all__ = ["compared", "completed", "defended", "fit_to_samples"]
 
@@ -63,7 +63,8 @@ def completed(state: State) -> State:
     if not began_with_samples(state) or state.phase not in ("mode search", "refinement", "final"):
         return state
     history = state.history
-    if not WeightedDraws(history.z, history.log_weights).overlooked_by(history.proposals[0]):
+    log_ratio = history.proposals[0].log_ratio(history.z)
+    if not lacks_a_mode(normalised_weights(history.log_weights), log_ratio):
         return state
     return replace(state.without_result(), phase="prior", best=None, n_stalls=0)
 

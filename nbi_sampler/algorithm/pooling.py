@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nbi_sampler.core.config import POOLING, REFINEMENT, RELIABILITY
+from nbi_sampler.core.config import INITIAL, POOLING, REFINEMENT, RELIABILITY
 from nbi_sampler.core.types import Array
 from nbi_sampler.importance.reliability import contradicting_evidence, reliable, summarise
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, efficiency, log_evidence
@@ -21,10 +21,13 @@ __all__ = [
     "drop_inefficient_batches",
     "ess_dropped",
     "falls_short",
+    "first_draws_count",
     "has_gained",
     "has_more_mass",
     "has_stalled",
     "is_stuck",
+    "lacks_a_mode",
+    "loses_effective_draws",
     "no_fit_can_pay",
     "overlooks_mass",
     "unreliable",
@@ -46,6 +49,40 @@ def counts(best: float, expected: float) -> bool:
         Efficiency of the next one as estimated from all draws; 0 if its target is tempered.
     """
     return best >= POOLING.warm or expected >= POOLING.expected
+
+
+def first_draws_count(efficiency: float, suffices: bool = False) -> bool:
+    """True if the draws of the first proposal, from a model or from former samples, are part of the result.
+
+    Guards against results that begin with draws from a proposal for other data or for another likelihood.
+    Measured: former samples of a bent posterior of five parameters give first draws with an efficiency of
+    0.70, or of 0.33 if the posterior has moved by a deviation, and both count.
+
+    Parameters
+    ----------
+    efficiency : float
+    suffices : bool
+        True if a call costs so little that these draws take less time than a fit, and they have located the
+        posterior.
+    """
+    return efficiency >= POOLING.warm or suffices
+
+
+def lacks_a_mode(weights: Array, log_ratio: Array) -> bool:
+    """True if samples of a former posterior miss too much mass, and the run has to start from the prior.
+
+    Guards against samples that lack a mode, and therefore perhaps more modes. Measured: eggbox without half
+    of its modes was 0.16 and 0.21 too low (23 and 19 errors) under "ok" for two of five seeds when only the
+    first batch was tested. With all draws it is right in ten of ten (within 2.0 errors).
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n,)
+        Weights of all draws; they sum to one.
+    log_ratio : ndarray, shape (n,)
+        Log density of the first proposal relative to the prior at each draw.
+    """
+    return float(weights @ (log_ratio < 0.0)) > INITIAL.most_elsewhere
 
 
 def ess_dropped(before: Array, after: Array) -> bool:
@@ -205,6 +242,21 @@ def no_fit_can_pay(rate: float, n_pooled: int, n_missing: int, n_at_best: int) -
     """
     saving, n_drawn = n_missing - n_at_best, n_pooled + n_missing
     return rate >= REFINEMENT.least_converged and saving < REFINEMENT.least_saving * n_drawn
+
+
+def loses_effective_draws(before: Array, after: Array) -> bool:
+    """True if final draws leave fewer effective draws than there were, so that the refinement continues.
+
+    Guards against a region where the proposal is too thin: one draw of large weight shows it, and the next
+    fit learns from this draw. Measured: on the eleven problems (seed 1) the effective sample size grows by a
+    factor of 1.3 and more with each batch, so the rule is a guard alone.
+
+    Parameters
+    ----------
+    before, after : ndarray, shapes (n,) and (n + m,)
+        As in `ess_dropped`.
+    """
+    return effective_sample_size(after) < effective_sample_size(before)
 
 
 def falls_short(efficiency: float, expected: float, n_returns: int, n_missing: int, n_sims: int) -> bool:

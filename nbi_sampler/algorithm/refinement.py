@@ -71,7 +71,7 @@ def refine(step: Step) -> tuple[State, str]:
             expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
     pooled = counts(best, expected) and not to_search
     missing = step.missing_draws(max(best, expected))
-    larger = min(missing // 4, step.most_at_once) if state.n_stalls else 0
+    larger = min(missing // REFINEMENT.batches_to_the_end, step.most_at_once) if state.n_stalls else 0
     n_draws = min(max(step.n_sims, larger), missing) if pooled else step.n_sims
     state = step.drawn("refinement", proposal, n_draws, info, pooled=pooled)
     latest = Best(proposal, state.records[-1])

@@ -131,7 +131,7 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
     t = np.asarray(np.linalg.solve(factor, (u - centre).T).T, dtype=np.float64)
     squares = (t**2).sum(axis=1)
     fewest, most = (round(each * n_terms(n_dim)) for each in MODE_SEARCH.draws_per_term)
-    near = np.flatnonzero(squares < n_dim + 4.0 * math.sqrt(2.0 * n_dim))
+    near = np.flatnonzero(squares < n_dim + MODE_SEARCH.most_deviations * math.sqrt(2.0 * n_dim))
     near = near[np.argsort(squares[near])[:most]]
     if len(near) < MODE_SEARCH.draws_per_term[0] * (2 * n_dim + 1):
         best = u[near[np.argmax(log_likelihood[near])]] if len(near) else centre

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.pooling import lacks_a_mode
 from nbi_sampler.algorithm.proposals.local_regression import Surface
 from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
@@ -117,7 +118,7 @@ class Target(WeightedDraws):
         Draws and samples represent one posterior, so each set has a mass of its effective size. The samples
         come with the log-likelihood of now.
         """
-        if self.overlooked_by(history.proposals[0]):
+        if lacks_a_mode(self.weights, history.proposals[0].log_ratio(self.z)):
             return self
         assert self.log_target is not None and samples.log_target is not None
         first = int(np.flatnonzero((history.z == self.z[0]).all(axis=1))[0])

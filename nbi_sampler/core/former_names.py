@@ -1,48 +1,18 @@
-"""Former names of public modules, so that old scripts which import them still work."""
+"""Former names of public modules and classes, so that old scripts which import them still work.
+
+The modules are listed in ``nbi_sampler/__init__.py``, which stands above all layers.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 __all__ = ["RENAMED", "keep_former_names"]
 
-# Each former name with the modules that now hold its contents. The first one that has an attribute gives it.
-FORMER = {
-    "amortised.noise_laws": ("amortised.noise",),
-    "amortised.unreliable": ("amortised.inference",),
-    "colours": ("reports.plots.style",),
-    "config": ("core.config",),
-    "diagnostics": ("reports.diagnostics", "amortised.out_of_distribution"),
-    "diagnostics.page": ("reports.diagnostics.page",),
-    "engine": ("amortised.engine",),
-    "featurizers": ("networks.featurizers",),
-    "featurizers.base": ("networks.featurizers.base",),
-    "flows": ("networks.flows",),
-    "flows.base": ("networks.flows.base",),
-    "persistence": ("storage",),
-    "persistence.draws_file": ("storage.checkpoint",),
-    "plots": ("reports.plots",),
-    "plugins.events": ("reports.events",),
-    "proposals": ("algorithm.proposals",),
-    "proposals.proposal": ("algorithm.proposals.proposal",),
-    "reporting": ("reports",),
-    "reporting.meta_data": ("reports.meta_data",),
-    "reporting.status": ("importance.reliability",),
-    "settings": ("sampler.keywords",),
-    "settings.devices": ("networks.devices",),
-    "statistics": ("importance",),
-    "statistics.importance": ("importance.weights",),
-    "statistics.pareto": ("importance.pareto",),
-    "survey": ("sampler.survey",),
-    "training": ("networks.training",),
-    "training.fit": ("networks.training.fit",),
-    "training.losses": ("networks.training.losses",),
-    "training.noisy_data": ("networks.training.noisy_data",),
-    "training.objectives": ("networks.training.objectives",),
-}
 # Classes that have a new name.
 RENAMED = {
     "DataLayout": "DataFormat",
@@ -51,9 +21,17 @@ RENAMED = {
 }
 
 
-def keep_former_names(package: str) -> None:
-    """Make the former names in a package importable; their contents are imported on first use."""
-    for former, present in FORMER.items():
+def keep_former_names(package: str, names: Mapping[str, tuple[str, ...]]) -> None:
+    """Make the former names in a package importable; their contents are imported on first use.
+
+    Parameters
+    ----------
+    package : str
+    names : mapping of str to tuple of str
+        Each former name with the modules that now hold its contents. The first one that has an attribute
+        gives it.
+    """
+    for former, present in names.items():
         name = f"{package}.{former}"
         module = sys.modules.setdefault(name, _Former(name, tuple(f"{package}.{each}" for each in present)))
         if "." not in former:

@@ -24,6 +24,7 @@ from nbi_sampler.importance.weights import (
 )
 
 __all__ = [
+    "FINISHED",
     "Status",
     "Verdict",
     "WeightSummary",
@@ -103,6 +104,10 @@ class Status(str, Enum):
     def severity(self) -> int:
         """Rank from harmless to severe; 0 is "ok"."""
         return list(Status).index(self)
+
+
+# Statuses of runs that reached their target; more draws would not improve the fit.
+FINISHED = (Status.OK, Status.POOR_FIT)
 
 
 class Verdict(NamedTuple):

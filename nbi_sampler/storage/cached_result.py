@@ -19,16 +19,13 @@ from bilby.core.result import FileLoadError, Result, read_in_result, result_file
 from numpy.typing import NDArray
 
 from nbi_sampler.core.config import STORAGE
-from nbi_sampler.importance.reliability import Status
+from nbi_sampler.importance.reliability import FINISHED
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.reports.meta_data import describable
 from nbi_sampler.reports.result import log_prior_density
 from nbi_sampler.storage.fingerprint import RUN_KEYWORDS, differences, settings_as_text
 
 __all__ = ["Cached", "Question", "find_result"]
-
-# Statuses of runs that reached their target; more draws would not improve the fit.
-FINISHED = (Status.OK, Status.POOR_FIT)
 
 
 @dataclass(frozen=True, kw_only=True)

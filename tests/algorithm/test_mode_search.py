@@ -67,7 +67,7 @@ def test_narrow_modes_are_found_beside_wide_ones():
         assert (offsets.min(axis=0) < 0.1 * widths).all()
 
 
-def test_tracks_that_meet_become_one():
+def test_starts_that_meet_become_one():
     starts = searched(lambda u: -0.5 * (((u - 0.4) / 0.05) ** 2).sum(axis=1), np.random.default_rng(1))
     assert starts.centres == pytest.approx(np.full((1, D), 0.4), abs=1e-6)
     assert starts.converged.all()

@@ -17,9 +17,12 @@ from nbi_sampler.algorithm.pooling import (
     drop_inefficient_batches,
     ess_dropped,
     falls_short,
+    first_draws_count,
     has_gained,
     has_stalled,
     is_stuck,
+    lacks_a_mode,
+    loses_effective_draws,
     no_fit_can_pay,
     overlooks_mass,
     unreliable,
@@ -28,7 +31,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.records import Observer, RoundRecord
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
-from nbi_sampler.core.config import POOLING, SnpeConfig
+from nbi_sampler.core.config import INITIAL, POOLING, SnpeConfig
 from nbi_sampler.importance.weights import Evidence, effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 
@@ -387,3 +390,22 @@ def test_no_fit_pays_that_saves_a_twentieth_of_the_draws(rate, n_pooled, useless
 )
 def test_final_draws_fall_short_of_half_of_what_was_expected(efficiency, n_returns, n_missing, short):
     assert falls_short(efficiency, 0.5, n_returns, n_missing, 500) == short
+
+
+@pytest.mark.parametrize("heavy, loses", [((), False), ((np.log(40.0),), True), ((np.log(5.0),), False)])
+def test_final_draws_go_back_once_the_result_loses_effective_draws(heavy, loses):
+    """500 effective draws, and 100 more, one of which outweighs all others: of 600, 186 or 585 are left."""
+    assert loses_effective_draws(log_weights(500), log_weights(600, heavy)) == loses
+
+
+@pytest.mark.parametrize(
+    "factor, suffices, count", [(0.9, False, False), (0.9, True, True), (1.0, False, True)]
+)
+def test_first_draws_count_if_they_are_efficient_or_cost_less_than_a_fit(factor, suffices, count):
+    assert first_draws_count(factor * POOLING.warm, suffices) == count
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_samples_lack_a_mode_if_the_first_proposal_is_thin_at_too_much_of_the_weight(factor):
+    mass = factor * INITIAL.most_elsewhere
+    assert lacks_a_mode(np.array([mass, 1.0 - mass]), np.array([-1.0, 0.0])) == (factor > 1.0)

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from nbi_sampler.core.former_names import FORMER
+from nbi_sampler import _FORMER
 
 DOCUMENTED = [
     ("amortised", "DataLayout", "amortised.data_format", "DataFormat"),
@@ -42,7 +42,7 @@ def test_what_documents_once_imported_is_what_has_the_name_now(before, name, now
     assert found is getattr(import_module(f"nbi_sampler.{now}"), present)
 
 
-@pytest.mark.parametrize("present", sorted({each for row in FORMER.values() for each in row}))
+@pytest.mark.parametrize("present", sorted({each for row in _FORMER.values() for each in row}))
 def test_former_names_lead_to_modules_that_exist(present):
     import_module(f"nbi_sampler.{present}")
 

@@ -58,8 +58,13 @@ def imports_of(path):
             parent = ".".join(package[: -node.level]) if node.level else ""
             module = ".".join(filter(None, (parent, node.module)))
             yield from (f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and re.fullmatch(r"nbi_sampler(\.\w+)+", str(node.value)):
-            yield node.value
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and re.fullmatch(r"\w+(\.\w+)+", node.value)
+        ):
+            # Names of modules may be written without that of the package.
+            yield f"nbi_sampler.{node.value.removeprefix('nbi_sampler.')}"
 
 
 def file_of(name):

@@ -70,6 +70,7 @@ ALLOWED = {
     "priors/discrete.py:ROUNDING": "guard against rounding",
     "priors/discrete.py:SMALLEST_QUANTILE": "guard: ends of the open unit interval",
     "priors/tails.py:*": "guards against overflow and underflow",
+    "cli.py:NARROWEST": "looks of a table",
     "evaluation/parallel/*": "waiting times and sizes of what is handed out, on which no result depends",
     "reports/plots/*": "looks of plots",
     "reports/html/*": "looks of a page",

@@ -105,7 +105,7 @@ def test_nothing_that_counts_is_never_left_without_a_reason(phase, why):
     assert "12 of 5,000 effective |" in progress.line()
 
 
-def test_the_share_of_a_stage_grows_with_time_and_begins_anew_with_the_next(clock):
+def test_the_share_of_a_stage_grows_with_time_and_restarts_with_the_next(clock):
     progress = RunProgress("none", 1000, print, n_epochs=10)
 
     def share():

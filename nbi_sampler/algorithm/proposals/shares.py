@@ -93,8 +93,8 @@ def shares_by_efficiency(log_ratios: Array, weights: Array, log_target: Array, f
         gains = log_gain - 2.0 * np.log(shares @ density)
         new = shares * np.sqrt(density @ np.exp(gains - gains.max()))
         new = np.where(free, rest * new / new[free].sum(), fixed)
-        settled = np.abs(new - shares).max() < MIXTURE.share_tolerance
+        converged = np.abs(new - shares).max() < MIXTURE.share_tolerance
         shares = new
-        if settled:
+        if converged:
             break
     return MIXTURE.efficiency_part * shares + (1.0 - MIXTURE.efficiency_part) * by_likelihood

@@ -14,9 +14,8 @@ from scipy.special import ndtr
 
 from nbi_sampler.algorithm.proposals.affine import spread_of
 from nbi_sampler.algorithm.proposals.kernels import Chart, LatentKernels, UnitCubeKernels
-from nbi_sampler.algorithm.proposals.proposal import Proposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
-from nbi_sampler.core.config import INITIAL, MIXTURE, KernelConfig
+from nbi_sampler.core.config import MIXTURE, KernelConfig
 from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import effective_sample_size, normalised_weights
 from nbi_sampler.priors.discrete import DiscreteParts, States
@@ -70,11 +69,6 @@ class WeightedDraws:
         keys = self.log_weights + rng.gumbel(size=len(self.log_weights))
         n = min(n, int(np.isfinite(keys).sum()))
         return self.z[np.argsort(-keys)[:n]]
-
-    def overlooked_by(self, proposal: Proposal) -> bool:
-        """True if a proposal is thinner than the prior at too much of the weight; z are uncut here."""
-        thin = proposal.log_ratio(self.z) < 0.0
-        return float(self.weights @ thin) > INITIAL.most_elsewhere
 
     def thinnest_cut(self, periodic: NDArray[np.bool_]) -> Array:
         """Quantile of each periodic parameter at which the draws are thinnest, shape (n_dim,).
@@ -138,14 +132,15 @@ class WeightedDraws:
         else:
             centres = pool[: settings.n_kernels]
             shares = np.full(len(centres), 1.0 / len(centres))
-        mixture = StudentMixture(shares, centres, _neighbourhoods(centres, pool), settings.degrees)
+        mixture = StudentMixture(shares, centres, _neighbourhoods(centres, pool, settings), settings.degrees)
         return chart.of(mixture, cut, rng), mass
 
 
-def _neighbourhoods(centres: Array, pool: Array) -> Array:
+def _neighbourhoods(centres: Array, pool: Array, settings: KernelConfig) -> Array:
     """Lower-triangular square roots of the spread of the nearest of ``pool`` about each centre."""
     n_dim = pool.shape[1]
-    n_neighbours = min(2 * n_dim + 12, len(pool))
+    n_neighbours = settings.neighbours_per_dimension * n_dim + settings.neighbours
+    n_neighbours = min(n_neighbours, len(pool))
     spread = np.maximum(spread_of(pool), 1e-12)
     _, index = cKDTree(pool / spread).query(centres / spread, k=n_neighbours)
     near = pool[index.reshape(len(centres), n_neighbours)] - centres[:, None]

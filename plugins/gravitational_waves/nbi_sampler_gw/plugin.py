@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 def forward_model(likelihood: object) -> StrainModel | None:
     """Return whitened strain for ``bilby.gw``, and warn about angles that should be periodic."""
     from nbi_sampler_gw import recognise
-    from nbi_sampler_gw.circles import open_circles
+    from nbi_sampler_gw.periodic import not_periodic
 
     model = recognise.forward_model(likelihood)
     if model is not None:
-        for name in open_circles(getattr(likelihood, "priors", None) or {}):
+        for name in not_periodic(getattr(likelihood, "priors", None) or {}):
             logger.warning(
                 '%s: its prior goes once around the circle; give it boundary="periodic", or modes at its '
                 "ends cost extra draws",

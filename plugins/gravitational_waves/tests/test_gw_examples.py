@@ -1,4 +1,4 @@
-"""What the examples rest on: a phase that is a factor of the wave, and priors cut without losing count."""
+"""Properties on which the examples rest: a phase that is a factor of the wave, priors cut without loss."""
 
 from __future__ import annotations
 

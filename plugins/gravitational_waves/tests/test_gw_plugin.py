@@ -26,7 +26,7 @@ def test_hooks_are_found_by_their_entry_point(detectors):
     assert thread_count("gw-pca") == 1
 
 
-def test_open_circles_are_named(detectors, caplog):
+def test_angles_that_should_be_periodic_are_named(detectors, caplog):
     changed = dict(psi=Uniform(0, np.pi), ra=Uniform(0, 2 * np.pi, boundary="periodic"))
     forward_model_for(make(detectors, changed=changed)[0])
     assert "psi: its prior goes once around the circle" in caplog.text

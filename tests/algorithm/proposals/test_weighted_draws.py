@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from nbi_sampler.algorithm.proposals.local_regression import Surface
-from nbi_sampler.algorithm.proposals.proposal import PriorProposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.target import Target
-from nbi_sampler.core.config import INITIAL
 from nbi_sampler.priors.discrete import DiscreteParts
 
 # A coin, and a continuous parameter.
@@ -23,13 +21,6 @@ def target(n=60, seed=1):
     wider = tuple(WeightedDraws(z, power * log_target) for power in (0.5, 0.1))
     surface = Surface(z, log_target, 0.0)
     return Target(z, log_target, held_out, 1.0, log_target, wider, surface=surface)
-
-
-class HalfThin(PriorProposal):
-    """A proposal that is thinner than the prior where the first coordinate is negative."""
-
-    def log_ratio(self, z):
-        return np.where(z[:, 0] < 0.0, -1.0, 0.0)
 
 
 def test_the_draws_in_a_state_are_those_with_its_value_in_all_arrays():
@@ -55,10 +46,3 @@ def test_a_sample_without_repeats_has_only_draws_with_weight():
     draws = WeightedDraws(np.arange(20.0)[:, None], np.where(np.arange(20) < 5, 0.0, -np.inf))
     sample = draws.without_repeats(12, np.random.default_rng(2))
     assert sorted(sample[:, 0]) == [0.0, 1.0, 2.0, 3.0, 4.0]
-
-
-@pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_a_proposal_overlooks_draws_if_it_is_thin_at_too_much_of_their_weight(factor):
-    mass = factor * INITIAL.most_elsewhere
-    draws = WeightedDraws(np.array([[-1.0], [1.0]]), np.log([mass, 1.0 - mass]))
-    assert draws.overlooked_by(HalfThin(1)) == (factor > 1.0)
