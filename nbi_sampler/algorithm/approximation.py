@@ -235,14 +235,14 @@ def _fitted(
     draws = approximation.drawn(proposal, rng)
     for _ in range(APPROXIMATION.most_fits):
         capped = _capped(draws)
-        shares = efficiency(draws.log_weights), efficiency(capped.log_weights)
-        logger.debug("efficiency %.4f in the approximation, %.4f with capped weights", *shares)
-        if shares[1] >= APPROXIMATION.good or not shares[0]:
+        found, but_for_few = efficiency(draws.log_weights), efficiency(capped.log_weights)
+        logger.debug("efficiency %.4f in the approximation, %.4f but for few draws", found, but_for_few)
+        if found >= APPROXIMATION.good or but_for_few >= APPROXIMATION.good_but_for_few or not found:
             break
         refitted, info = _learnt(capped, evaluator.space, by_draws)
         now = approximation.drawn(refitted, rng)
         trainings.append(info)
-        if efficiency(_capped(now).log_weights) > shares[1]:
+        if efficiency(_capped(now).log_weights) > but_for_few:
             draws, proposal = now, refitted
     return *approximation.thinned(proposal, draws.log_weights, rng), tuple(trainings)
 
