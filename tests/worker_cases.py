@@ -16,7 +16,7 @@ from bilby.core.prior import PriorDict, Uniform
 
 from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.parallel.pools import opened_pool
+from nbi_sampler.evaluation.pools import opened_pool
 from nbi_sampler.forward import forward_model_for
 from nbi_sampler.priors.space import ParameterSpace
 

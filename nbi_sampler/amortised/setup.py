@@ -20,7 +20,7 @@ from nbi_sampler.amortised.training_set import OnChunk, StoredSet, TrainingSet
 from nbi_sampler.amortised.usable import by_name, check_given
 from nbi_sampler.core.config.building import require_count
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
+from nbi_sampler.evaluation.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_real_numbers
 from nbi_sampler.forward.noise_function import NoiseFunction
 from nbi_sampler.networks.devices import find_device, thread_count

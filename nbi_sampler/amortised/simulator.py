@@ -15,7 +15,7 @@ from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.parallel.pools import Pool
+from nbi_sampler.evaluation.pools import Pool
 from nbi_sampler.forward import UserModel
 from nbi_sampler.forward.arrays import as_numbers, as_real_numbers
 from nbi_sampler.priors.space import ParameterSpace

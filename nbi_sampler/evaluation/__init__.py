@@ -1,1 +1,1 @@
-"""Log-likelihoods and predictions of draws, by single or batched calls of the user's code."""
+"""Log-likelihoods and predictions of draws: all calls of the user's code, one by one or in processes."""

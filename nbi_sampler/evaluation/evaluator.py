@@ -17,8 +17,8 @@ from nbi_sampler.core.config import EVALUATION
 from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import Batch, Evaluation, EvaluationError, PartialBatch, listed
 from nbi_sampler.evaluation.calls import Calls, Done
-from nbi_sampler.evaluation.parallel.dispatch import Chunk, ChunkDispatcher
-from nbi_sampler.evaluation.parallel.pools import Pool
+from nbi_sampler.evaluation.dispatch import Chunk, ChunkDispatcher
+from nbi_sampler.evaluation.pools import Pool
 from nbi_sampler.evaluation.probing import probe
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.priors.space import ParameterSpace

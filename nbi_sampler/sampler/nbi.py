@@ -26,7 +26,7 @@ from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.core.config import ROUNDS_TRAINING, SnpeConfig
 from nbi_sampler.core.guarded import in_own_settings
-from nbi_sampler.evaluation.parallel.pools import Pool, check_main_is_not_imported, opened_pool
+from nbi_sampler.evaluation.pools import Pool, check_main_is_not_imported, opened_pool
 from nbi_sampler.importance.reliability import Status
 from nbi_sampler.plugins.manager import Plugin
 from nbi_sampler.priors.constraints import check_constraints, idle_constraints

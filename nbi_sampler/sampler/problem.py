@@ -21,7 +21,7 @@ from nbi_sampler.core.guarded import users_errors, users_settings
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.evaluation.calls import likelihood_function
 from nbi_sampler.evaluation.evaluator import Evaluator
-from nbi_sampler.evaluation.parallel.pools import Pool
+from nbi_sampler.evaluation.pools import Pool
 from nbi_sampler.forward import ForwardModel, UserModel, forward_model_for
 from nbi_sampler.priors.space import ParameterSpace
 from nbi_sampler.sampler.initial_result import samples_for

@@ -71,7 +71,10 @@ ALLOWED = {
     "priors/discrete.py:SMALLEST_QUANTILE": "guard: ends of the open unit interval",
     "priors/tails.py:*": "guards against overflow and underflow",
     "cli.py:NARROWEST": "looks of a table",
-    "evaluation/parallel/*": "waiting times and sizes of what is handed out, on which no result depends",
+    **{
+        f"evaluation/{name}.py:*": "waiting times and sizes of what is handed out, on which no result depends"
+        for name in ("dispatch", "pools", "worker_process")
+    },
     "reports/plots/*": "looks of plots",
     "reports/html/*": "looks of a page",
     "reports/diagnostics/local.py:ROWS_AT_ONCE": "blocks of memory",

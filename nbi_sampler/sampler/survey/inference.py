@@ -20,7 +20,7 @@ from bilby.core.utils import logger
 from nbi_sampler.amortised import Observation
 from nbi_sampler.core.config import SURVEY, nearest
 from nbi_sampler.core.guarded import in_own_settings
-from nbi_sampler.evaluation.parallel.pools import Pool, opened_pool
+from nbi_sampler.evaluation.pools import Pool, opened_pool
 from nbi_sampler.forward.arrays import as_numbers
 from nbi_sampler.priors.names import check_names
 from nbi_sampler.reports.progress import SurveyProgress

@@ -9,9 +9,9 @@ from typing import Any
 
 import cloudpickle
 
-from nbi_sampler.evaluation.parallel.dispatch import Dispatcher
-from nbi_sampler.evaluation.parallel.pools import Pool
-from nbi_sampler.evaluation.parallel.worker_process import turn
+from nbi_sampler.evaluation.dispatch import Dispatcher
+from nbi_sampler.evaluation.pools import Pool
+from nbi_sampler.evaluation.worker_process import turn
 from nbi_sampler.sampler.survey.target import Plan, Target
 
 __all__ = ["PackedTarget", "TargetDispatcher", "infer_in_worker"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import worker_cases as cases
 
-from nbi_sampler.evaluation.parallel.pools import opened_pool
+from nbi_sampler.evaluation.pools import opened_pool
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def expected():
 @pytest.fixture(autouse=True)
 def no_problem_remembered():
     """Some pools of these tests run chunks in this process."""
-    from nbi_sampler.evaluation.parallel import worker_process
+    from nbi_sampler.evaluation import worker_process
 
     yield
     worker_process._problems.clear()

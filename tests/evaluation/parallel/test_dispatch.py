@@ -7,8 +7,8 @@ from concurrent.futures import BrokenExecutor, Future
 import pytest
 
 from nbi_sampler.evaluation.batch import WorkerError
-from nbi_sampler.evaluation.parallel.dispatch import Dispatcher
-from nbi_sampler.evaluation.parallel.pools import Pool
+from nbi_sampler.evaluation.dispatch import Dispatcher
+from nbi_sampler.evaluation.pools import Pool
 
 
 class Scripted(Pool):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import worker_cases as cases
 
+from nbi_sampler.evaluation import dispatch
 from nbi_sampler.evaluation.batch import WorkerError
-from nbi_sampler.evaluation.parallel import dispatch
-from nbi_sampler.evaluation.parallel.pools import opened_pool
+from nbi_sampler.evaluation.pools import opened_pool
 
 # Python counts threads of BLAS too, which look after themselves in a fork.
 pytestmark = [
@@ -58,7 +58,7 @@ class Forgetful(Executor):
         self.every, self.n_submitted, self.sizes = every, 0, []
 
     def submit(self, function, *arguments):
-        from nbi_sampler.evaluation.parallel import worker_process
+        from nbi_sampler.evaluation import worker_process
 
         self.n_submitted += 1
         if self.n_submitted % self.every == 0:

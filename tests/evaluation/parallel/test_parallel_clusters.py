@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import worker_cases as cases
 
-from nbi_sampler.evaluation.parallel.pools import opened_pool
+from nbi_sampler.evaluation.pools import opened_pool
 
 pytestmark = pytest.mark.slow
 
 MPI_SCRIPT = """
 import worker_cases as cases
 from mpi4py.futures import MPIPoolExecutor
-from nbi_sampler.evaluation.parallel.pools import opened_pool
+from nbi_sampler.evaluation.pools import opened_pool
 
 if __name__ == "__main__":
     def closure(parameters):

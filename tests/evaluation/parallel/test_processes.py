@@ -15,9 +15,9 @@ import pytest
 import torch
 import worker_cases as cases
 
+from nbi_sampler.evaluation import dispatch, pools
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError
-from nbi_sampler.evaluation.parallel import dispatch, pools
-from nbi_sampler.evaluation.parallel.pools import opened_pool
+from nbi_sampler.evaluation.pools import opened_pool
 
 # Python counts threads of BLAS too, which look after themselves in a fork.
 pytestmark = [

@@ -16,7 +16,7 @@ import bilby
 import numpy as np
 import torch
 
-from nbi_sampler.evaluation.parallel.worker_process import end_with
+from nbi_sampler.evaluation.worker_process import end_with
 from nbi_sampler.reports.meta_data import rounds_of
 from nbi_sampler_benchmark.problems.loader import describe, load_problem
 from nbi_sampler_benchmark.problems.registry import Problem

@@ -23,8 +23,8 @@ import numpy as np
 from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import LikelihoodError, WorkerError, listed
 from nbi_sampler.evaluation.calls import Calls, Done, Rows
-from nbi_sampler.evaluation.parallel.pools import Pool
-from nbi_sampler.evaluation.parallel.worker_process import Answer
+from nbi_sampler.evaluation.pools import Pool
+from nbi_sampler.evaluation.worker_process import Answer
 
 __all__ = ["Chunk", "ChunkDispatcher", "Dispatcher"]
 

@@ -28,7 +28,7 @@ import torch
 from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.batch import WorkerError
 from nbi_sampler.evaluation.calls import Calls, Rows
-from nbi_sampler.evaluation.parallel.worker_process import Answer, evaluate, packed, prepare_process
+from nbi_sampler.evaluation.worker_process import Answer, evaluate, packed, prepare_process
 
 __all__ = ["Pool", "check_main_is_not_imported", "opened_pool"]
 
