@@ -230,10 +230,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
             who = ("", "")
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
     padded = ["  ".join([*map(str.ljust, line[:-1], widths), line[-1]]).rstrip() for line in lines]
-    # Where no terminal has a width, a line stays one line.
-    terminal = shutil.get_terminal_size((10_000, 24)).columns
+    # What is not shown in a terminal keeps one line for each hook.
+    if not sys.stdout.isatty():
+        return "\n".join(padded)
     start = sum(widths) + 2 * len(widths)
-    width = max(terminal, start + NARROWEST)
+    width = max(shutil.get_terminal_size().columns, start + NARROWEST)
     wrap = textwrap.TextWrapper(width, subsequent_indent=" " * start, break_on_hyphens=False)
     return "\n".join(map(wrap.fill, padded))
 

@@ -12,7 +12,7 @@ from bilby.core.prior import PriorDict, Uniform
 from small_runs import assert_agrees, run_nbi
 
 from nbi_sampler import NBI
-from nbi_sampler.algorithm import first_draws
+from nbi_sampler.algorithm import first_draws, pooling
 from nbi_sampler.core.config import ModelStartConfig
 from nbi_sampler.sampler import trained_model
 from nbi_sampler.sampler.trained_model import digest_of
@@ -73,7 +73,7 @@ class TestAGoodModel:
 
     def test_is_refined_where_it_does_not_suffice_and_calls_are_dear(self, run, monkeypatch):
         monkeypatch.setattr(first_draws, "BATCHES", replace(first_draws.BATCHES, cheap=0.0))
-        monkeypatch.setattr(first_draws, "POOLING", replace(first_draws.POOLING, warm=0.99))
+        monkeypatch.setattr(pooling, "POOLING", replace(pooling.POOLING, warm=0.99))
         likelihood = lines.likelihood()
         result = run(likelihood, model=lines.model())
         assert phases(result)[:2] == ["model", "refinement"]

@@ -237,6 +237,7 @@ class TestCommand:
 
     def test_a_terminal_wraps_the_last_column(self, monkeypatch, capsys):
         monkeypatch.setenv("COLUMNS", "100")
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         assert main(["plugins"]) == 0
         head, *lines = capsys.readouterr().out.splitlines()
         assert all(len(line) <= 100 for line in lines)
