@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, log_ratios
@@ -32,6 +31,7 @@ from nbi_sampler.core.config import (
     THINNING,
 )
 from nbi_sampler.core.guarded import users_settings
+from nbi_sampler.core.types import Array
 from nbi_sampler.evaluation.evaluator import Evaluator
 from nbi_sampler.forward import ForwardModel
 from nbi_sampler.importance.weights import efficiency
@@ -42,8 +42,6 @@ from nbi_sampler.priors.space import ParameterSpace
 __all__ = ["Approximation", "approximate_proposal", "has_approximation"]
 
 logger = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
 
 
 def has_approximation(space: ParameterSpace, forward: ForwardModel | None) -> bool:
@@ -233,17 +231,18 @@ def _fitted(
         trainings.append(info)
     by_draws = fitting._replace(config=TAUGHT_BY_DRAWS)
     draws = approximation.drawn(proposal, rng)
+    capped = _capped(draws)
     for _ in range(APPROXIMATION.most_fits):
-        capped = _capped(draws)
         found, but_for_few = efficiency(draws.log_weights), efficiency(capped.log_weights)
         logger.debug("efficiency %.4f in the approximation, %.4f but for few draws", found, but_for_few)
         if found >= APPROXIMATION.good or but_for_few >= APPROXIMATION.good_but_for_few or not found:
             break
         refitted, info = _learnt(capped, evaluator.space, by_draws)
-        now = approximation.drawn(refitted, rng)
         trainings.append(info)
-        if efficiency(_capped(now).log_weights) > but_for_few:
-            draws, proposal = now, refitted
+        now = approximation.drawn(refitted, rng)
+        now_capped = _capped(now)
+        if efficiency(now_capped.log_weights) > but_for_few:
+            proposal, draws, capped = refitted, now, now_capped
     return *approximation.thinned(proposal, draws.log_weights, rng), tuple(trainings)
 
 

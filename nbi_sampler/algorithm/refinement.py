@@ -85,6 +85,7 @@ def refine(step: Step) -> tuple[State, str]:
     if to_search and info.exponent == 1.0:
         return state, "tempering done"
     enough = REFINEMENT.converged
+    # It is zero where the approximation excludes all draws, which promises nothing.
     if info.expected:
         # Another exploration would take minutes, and draws from this proposal take seconds.
         enough = min(enough, APPROXIMATION.holds * info.expected)

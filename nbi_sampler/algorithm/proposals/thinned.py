@@ -6,15 +6,13 @@ import math
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from nbi_sampler.algorithm.proposals.proposal import CHUNK, MixtureProposal
 from nbi_sampler.core.config import THINNING
+from nbi_sampler.core.types import Array
 
 __all__ = ["ThinnedProposal", "thinned"]
-
-Array = NDArray[np.float64]
 
 
 class Approximate(Protocol):

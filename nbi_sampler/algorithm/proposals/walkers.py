@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from nbi_sampler.core.config import APPROXIMATION
+from nbi_sampler.core.types import Array
 from nbi_sampler.importance.weights import systematic_indices, tempering_exponent
 from nbi_sampler.priors.maps import clip_unit
 
 __all__ = ["Walkers"]
 
-Array = NDArray[np.float64]
 LogLikelihood = Callable[[Array], Array]
 
 
