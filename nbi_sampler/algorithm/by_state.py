@@ -174,9 +174,10 @@ class StatesFit:
         mean = np.where(seen, mean, 0.0)
         covariance[np.diag_indices(len(mean))] = 0.0
         # Pairs from different draws need not make a covariance.
-        for share in (1.0, 0.8, 0.5):
+        for share in BY_STATE.covariance_shares:
             whole = share * covariance + np.diag(variance)
-            if np.linalg.eigvalsh(whole / np.sqrt(np.outer(variance, variance)))[0] > 1e-4:
+            correlation = whole / np.sqrt(np.outer(variance, variance))
+            if np.linalg.eigvalsh(correlation)[0] > BY_STATE.least_eigenvalue:
                 return mean, whole
         return mean, np.diag(variance)
 

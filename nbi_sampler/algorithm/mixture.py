@@ -191,7 +191,7 @@ class MixtureFit:
         densities = log_ratios(family, z)
         shares = shares_by_likelihood(densities, weights, np.zeros(len(family)))
         mixture = logsumexp(densities + np.log(shares)[:, None], axis=0)
-        return float(weights @ np.maximum(mixture, -1e3))
+        return float(weights @ np.maximum(mixture, MIXTURE.lowest))
 
     def _kernels(self, chart: Chart) -> tuple[list[Proposal], list[Proposal], Array]:
         """Local kernels; kernels with a fixed share (high-weight and wider ones); these shares."""

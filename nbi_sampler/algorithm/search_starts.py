@@ -135,7 +135,7 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
     near = near[np.argsort(squares[near])[:most]]
     if len(near) < MODE_SEARCH.draws_per_term[0] * (2 * n_dim + 1):
         best = u[near[np.argmax(log_likelihood[near])]] if len(near) else centre
-        return _Move(best, 0.5 * factor, False)
+        return _Move(best, MODE_SEARCH.shrinking * factor, False)
     full = len(near) >= fewest
     gradient, curvature, residual = paraboloid(t[near], log_likelihood[near], full=full)
     fits = residual < 1.0

@@ -74,7 +74,7 @@ class Surface:
         cut : ndarray, shape (n_dim,)
         """
         n_dim = self.z.shape[1]
-        if n_dim > REGRESSION.most_dimensions or len(self.z) < 2 * n_terms(n_dim):
+        if n_dim > REGRESSION.most_dimensions or len(self.z) < REGRESSION.draws_per_term * n_terms(n_dim):
             return proposal
         source = MixtureProposal(tuple(wider), np.full(len(wider), 1.0 / len(wider)))
         n_candidates = int(REGRESSION.n_candidates / max(1.0, n_dim / REGRESSION.full_until) ** 2)
@@ -143,7 +143,7 @@ class Surface:
             weighted = columns * np.exp(-REGRESSION.fading * (distance[part] / reach) ** 2)[:, :, None]
             normal = weighted.transpose(0, 2, 1) @ columns
             diagonal = np.einsum("mtt->mt", normal)
-            diagonal += 1e-6
+            diagonal += REGRESSION.ridge
             # Relative to the largest of the neighbours, so that large numbers keep their differences.
             top = values[near].max(axis=1)
             below = np.maximum(values[near] - top[:, None], LOWEST)

@@ -93,7 +93,7 @@ def fitted_by_em(y: Array, weights: Array, n_kernels: int, rng: np.random.Genera
     mean, spread = points.mean(axis=0), points.std(axis=0) + 1e-12
     mixture = GaussianMixture(
         min(n_kernels, len(np.unique(points, axis=0))),
-        reg_covar=1e-5,
+        reg_covar=MIXTURE.em_ridge,
         tol=MIXTURE.em_tolerance,
         random_state=int(rng.integers(2**31)),
     )

@@ -80,7 +80,8 @@ class WeightedDraws:
         for d in np.flatnonzero(periodic):
             mass, _ = np.histogram(ndtr(self.z[:, d]), n_bins, (0.0, 1.0), weights=self.weights)
             smooth = mass + 0.5 * (np.roll(mass, 1) + np.roll(mass, -1))
-            cut[d] = (_middle_of_longest_run(smooth <= smooth.min() + 1e-3 / n_bins) + 0.5) / n_bins % 1.0
+            empty = smooth <= smooth.min() + MIXTURE.cut_slack / n_bins
+            cut[d] = (_middle_of_longest_run(empty) + 0.5) / n_bins % 1.0
         return cut
 
     def kernels(
@@ -146,7 +147,7 @@ def _neighbourhoods(centres: Array, pool: Array, settings: KernelConfig) -> Arra
     near = pool[index.reshape(len(centres), n_neighbours)] - centres[:, None]
     covariance = np.einsum("mki,mkj->mij", near, near) / max(n_neighbours - 1, 1)
     diagonal = np.einsum("mii->mi", covariance)
-    diagonal += 1e-3 * diagonal.copy() + 1e-6 * spread**2
+    diagonal += settings.ridge * diagonal.copy() + settings.least_variance * spread**2
     return np.asarray(np.linalg.cholesky(covariance))
 
 

@@ -12,8 +12,10 @@ from nbi_sampler.core.config import (
     evaluation,
     forward,
     importance,
+    network_rules,
     networks,
     priors,
+    proposals,
     reliability,
     reports,
     run,
@@ -28,8 +30,10 @@ from nbi_sampler.core.config.building import *
 from nbi_sampler.core.config.evaluation import *
 from nbi_sampler.core.config.forward import *
 from nbi_sampler.core.config.importance import *
+from nbi_sampler.core.config.network_rules import *
 from nbi_sampler.core.config.networks import *
 from nbi_sampler.core.config.priors import *
+from nbi_sampler.core.config.proposals import *
 from nbi_sampler.core.config.reliability import *
 from nbi_sampler.core.config.reports import *
 from nbi_sampler.core.config.run import *
@@ -38,7 +42,7 @@ from nbi_sampler.core.config.searches import *
 from nbi_sampler.core.config.storage import *
 
 LAYERS = (
-    *(algorithm, amortised, approximation, building, evaluation, forward, importance, networks),
-    *(priors, reliability, reports, run, sampler, searches, storage),
+    *(algorithm, amortised, approximation, building, evaluation, forward, importance, network_rules),
+    *(networks, priors, proposals, reliability, reports, run, sampler, searches, storage),
 )
 __all__ = [name for layer in LAYERS for name in layer.__all__]

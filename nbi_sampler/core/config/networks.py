@@ -1,4 +1,4 @@
-"""Settings of flows, featurizers and their training."""
+"""Settings of flows, featurizers and their training, which users may choose."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 from nbi_sampler.core.config.building import require, require_count, require_counts
 
 __all__ = [
-    "FEATURES",
-    "FIT",
     "AttentionConfig",
     "EnsembleConfig",
-    "FeaturesConfig",
-    "FitConfig",
     "GmmConfig",
     "ImageConfig",
     "JoinedConfig",
@@ -247,86 +243,3 @@ class TrainingConfig:
         require_count("n_atoms", self.n_atoms, minimum=2)
         require(0 < self.validation_share < 1, "validation_share", "a share in (0, 1)", self.validation_share)
         require(self.learning_rate > 0, "learning_rate", "a positive number", self.learning_rate)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
-    """Sizes of feature vectors, and numbers of simulations that featurizers use.
-
-    Only the figures given below were measured.
-    """
-
-    per_parameter: int = 16
-    """Features for each parameter. The total is rounded up to a multiple."""
-    multiple: int = 32
-    """The number of features is a multiple of this, which suits vector units."""
-    longest_vector: int = 32
-    """Numbers in the data of a target up to which ``"auto"`` is a perceptron. 1,000 simulations of sbibm's
-    tasks, nats gained about held-out parameters: 2.87 instead of 1.52 for ten numbers (gaussian_linear) and
-    2.36 instead of 2.13 for eight (slcp), in 0.3 to 0.5 of the seconds. Of 24 and 32 numbers, with 20 epochs
-    and two seeds each, a perceptron gains 0.43 and 0.70 nats more for a linear model without an order, and
-    0.64 and 0.67 fewer for a sine curve, in 0.3 of the seconds."""
-    least: int = 64
-    """Smallest number of features. A perceptron of 32 numbers of a sine curve gains 5.74 nats with 32 and
-    5.85 with 64; of a linear model 8.00 and 7.99 (1,000 simulations, 20 epochs, two seeds)."""
-    most: int = 256
-    """Largest number of features. It bounds the context of a flow."""
-    most_rows_pca: int = 3000
-    """Simulations that give the principal components: many more than the 64 components."""
-    most_rows_attention: int = 1000
-    """Simulations that give the scales of attention's channels. Each contributes all its points."""
-    most_rows_image: int = 1000
-    """Simulated images that give the scales of their channels. Each contributes all its pixels."""
-    largest_deviation: float = 1e4
-    """A pixel that is farther from zero than this, in noise scales, is clipped for the scale of its
-    channel."""
-    first_share: float = 0.25
-    """Initial size of a residual block's addition to its shortcut, in units of its scale. For 1,000
-    simulations of 40 numbers (20 epochs, two seeds), nats gained with 0.125, 0.25, 0.5 and 1 are 6.62, 6.65,
-    6.48 and 5.90 for a sine curve, and 7.91, 7.97, 7.95 and 7.62 for a linear model."""
-    n_seeds: int = 4
-    """Learnt tokens of attention that summarise the points."""
-    largest: float = 1e6
-    """Data are clipped at this many noise scales, so that their squares fit single precision."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Rules of a fit that users do not set. Only the figures given below were measured."""
-
-    least_gain: float = 1e-4
-    """Smallest fall of the validation loss that counts as progress. The error of the loss is far larger."""
-    warm_up: float = 0.1
-    """Share of the steps in which the learning rate rises."""
-    least_batch: int = 32
-    """Smallest batch if there are few simulations."""
-    regression: float = 5.0
-    """Weight of the regression on the log density in a refinement's loss. With it, seven problems with two
-    seeds each take 2.9 % fewer calls, and transit takes 7 % fewer."""
-    passes: float = 4.0
-    """Draws in an epoch of weighted draws, in units of their effective sample size."""
-    least_batches: int = 8
-    """Fewest batches in such an epoch."""
-    most_batches: int = 24
-    """Most batches in such an epoch. It bounds the time of a refinement."""
-    most_in_a_set: int = 512
-    """Held-out simulations in one evaluation of the loss. The cost of a loss with atoms grows with their
-    square."""
-    worth_a_capture: int = 100
-    """Fewest steps that are worth a CUDA graph. This is an estimate: the first steps gain nothing, one is
-    computed twice to check the graph, and building the graph costs about ten."""
-    n_warm_up: int = 3
-    """Steps without the graph that come first, as torch requires. Libraries initialise themselves in them."""
-    tolerance: float = 1e-3
-    """Largest relative difference in the first loss of a graph. Arithmetic in another order stays far below;
-    stale numbers exceed it."""
-    most_threads: int = 4
-    """Threads for networks that gain from more than one."""
-    worth_threads: int = 1000
-    """Fewest numbers in the data of a target that are worth a second thread. A step of the ResNet-GRU on
-    series of 50 points takes 0.03 s with one thread, and up to 0.7 s with two on a machine that does other
-    work."""
-
-
-FEATURES = FeaturesConfig()
-FIT = FitConfig()

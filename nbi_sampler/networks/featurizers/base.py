@@ -130,7 +130,7 @@ class SequenceInputs(Featurizer):
         """Learn mean and spread of every data point, including noise."""
         noise = 1.0 if data.scale is None else float(data.scale.median())
         self.mean.copy_(data.signal.median(0).values)
-        deviation = (data.signal - self.mean).abs().clamp(max=1e4)
+        deviation = (data.signal - self.mean).abs().clamp(max=FEATURES.largest_deviation)
         self.spread.copy_((deviation.mean(0) ** 2 + noise**2).sqrt())
 
     def reduce(self, data: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class PrincipalComponents(Featurizer):
 
     def make_network(self, n_inputs: int) -> nn.Sequential:
         """Make the trainable part; its first layer is an ``nn.Linear`` with ``n_inputs``."""
-        return perceptron(n_inputs, self.n_features, self.config.hidden, 2)
+        return perceptron(n_inputs, self.n_features, self.config.hidden, FEATURES.depth_pca)
 
     def reduce(self, data: Tensor) -> Tensor:
         """Scaled coefficients of whitened relative data, shape (n, n_components [+ 1])."""
@@ -143,7 +143,7 @@ class PrincipalComponents(Featurizer):
         if not self.with_residual:
             return inputs
         n_left = self.n_data - coefficients.shape[1]
-        log_scale = 1.5 * torch.log(residual_square / n_left + 1e-12)
+        log_scale = FEATURES.residual_scale * torch.log(residual_square / n_left + 1e-12)
         return torch.cat([inputs, log_scale[:, None]], 1)
 
 
@@ -179,9 +179,10 @@ def _leading_components(
     Halko, Martinsson & Tropp (2011), SIAM Review 53, 217, algorithm 4.4.
     """
     n_rows, n_data = sample.shape
-    if n_data > 4 * n_components:
-        basis = sample.T @ (sample @ rng.normal(size=(n_data, min(n_components + 16, *sample.shape))))
-        for _ in range(2):
+    if n_data > FEATURES.long_pca * n_components:
+        n_wanted = min(n_components + FEATURES.more_pca, *sample.shape)
+        basis = sample.T @ (sample @ rng.normal(size=(n_data, n_wanted)))
+        for _ in range(FEATURES.iterations_pca):
             basis, _ = np.linalg.qr(basis)
             basis = sample.T @ (sample @ basis)
         basis, _ = np.linalg.qr(basis)

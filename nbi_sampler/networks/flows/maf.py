@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nbi_sampler.core.config import MafConfig
+from nbi_sampler.core.config import FLOW_START, MafConfig
 from nbi_sampler.networks.flows.base import Density
 
 __all__ = ["MaskedAutoregressiveFlow"]
@@ -57,8 +57,8 @@ class MaskedAutoregressiveFlow(Density):
         if n_mog > 1:
             with torch.no_grad():
                 bias = self.mixture.output.bias.view(n_dims, 3, n_mog)
-                bias[:, 0] = torch.linspace(-1.5, 1.5, n_mog)
-                bias[:, 1] = -0.3
+                bias[:, 0] = torch.linspace(-FLOW_START.farthest, FLOW_START.farthest, n_mog)
+                bias[:, 1] = FLOW_START.log_width
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Log density, shape (n,), in one pass; see `Density.log_prob`."""
@@ -145,7 +145,7 @@ class MaskedNetwork(nn.Module):
         out_degrees = torch.arange(n_dims).repeat_interleave(n_outputs)
         self.register_buffer("mask_output", (out_degrees[:, None] > degrees[-1][None]).float())
         nn.init.zeros_(self.output.weight)
-        nn.init.normal_(self.output.bias, std=0.01)
+        nn.init.normal_(self.output.bias, std=FLOW_START.spread)
         self.context_hidden = nn.Linear(n_context, widths[1], bias=False) if n_context else None
         self.context_output = nn.Linear(n_context, n_dims * n_outputs, bias=False) if n_context else None
         if self.context_output is not None:

@@ -124,7 +124,7 @@ class NllObjective(ByRows):
         total = sum(len(index) * loss for index, loss in zip(rows, losses, strict=True))
         return total / len(self._held_out)
 
-    def example_inputs(self, n: int = 2000) -> Tensor:
+    def example_inputs(self, n: int = FIT.n_examples) -> Tensor:
         """Noisy inputs of the first training simulations, which give their range."""
         return self.featurizer.inputs(self.data, self._training[:n], self.generator)
 
