@@ -16,8 +16,8 @@ class ForwardConfig:
     datum. For a spectrum over eight decades, simulated logarithms have a standard deviation of 1.76 with
     values from 1e-4 to 0.01, and a simulated zero becomes -28 (-30 with 1e-4, -25 with 0.01)."""
     n_scale_draws: int = 64
-    """Data sets that are drawn from a user's noise function to learn the noise scale to about ten per
-    cent."""
+    """Data sets that are drawn from a user's noise function to learn the noise scale: to 9 % for Gaussian
+    noise, and to 12 % with half as many."""
 
 
 FORWARD = ForwardConfig()

@@ -47,7 +47,7 @@ class PriorConfig:
     """Smallest share of the prior that satisfies the constraints. Draws that violate them cost no call. A
     million draws of two parameters take 0.3 s, so 1,000 draws in this share take 6 s."""
     n_allowed: int = 100
-    """The test of constraints ends after this many draws satisfy them. They give the share to a tenth."""
+    """The test of constraints ends after this many draws satisfy them. They give the share to 10 %."""
     n_tested: int = 1_000_000
     """Most draws in that test. With the smallest share, 50 of them are expected to satisfy the
     constraints."""
