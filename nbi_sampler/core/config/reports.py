@@ -58,7 +58,9 @@ class ModelFitConfig:
     100 data, the largest has to exceed 4.9 standard deviations."""
 
     neighbours: float = 1e-3
-    """P-value of the products of neighbouring residuals below which their correlation is reported."""
+    """P-value of the products of neighbouring residuals below which their correlation is reported. A
+    correlation of 0.5 is found in 30 (81) % of 4,000 sets of 40 (100) residuals, and one of 0.3 in 7 (31) %;
+    with 1e-2, in 54 (94) and 21 (58) %."""
 
     most_correlated: float = 0.5
     """Correlation of neighbours above which the model is wrong. Below it, the noise is correlated. It is 0.32
@@ -102,7 +104,8 @@ class ReportConfig:
     """Most parameters in the corner plot, so that it is legible on a page of 1,100 pixels."""
 
     most_rows: int = 20_000
-    """Most draws in the corner plot. More would not change a contour visibly."""
+    """Most draws in the corner plot. The ends of an interval of 95 % are then known to 0.02 standard
+    deviations, and to 0.01 with four times as many, which is less than a line is wide."""
 
 
 REPORT = ReportConfig()
