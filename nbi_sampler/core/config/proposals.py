@@ -166,7 +166,9 @@ class MixtureConfig:
     circle wide, 0.0011 (0.0074) of the mass is near the cut, 0.0011 (0.0072) with 12 bins, and 0.0013
     (0.0078) with 48."""
     cut_slack: float = 1e-3
-    """Bins count as empty if they hold this much of the mean mass of a bin more than the emptiest."""
+    """Bins count as empty if they hold this much of the mean mass of a bin more than the emptiest. For 50
+    sets of 2,000 draws of two modes, the mass near the cut is the same with half and twice this, and 3 % less
+    with ten times."""
 
 
 @dataclass(frozen=True, kw_only=True)

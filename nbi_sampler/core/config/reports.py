@@ -95,10 +95,13 @@ class ReportConfig:
     """Limits of alarming values on the page of a result, and sizes of its corner plot."""
 
     least_agreement: float = 1e-3
-    """P-value of the scatter of log Z between batches below which the page says that they disagree."""
+    """P-value of the scatter of log Z between batches below which the page says that they disagree. Of 4,000
+    sets of five batches with log-normal weights, 0.2, 0.3 and 0.7 % fall below it if the errors of log Z are
+    0.05, 0.1 and 0.2, and 1.4, 1.8 and 3.4 % below 0.01."""
 
     largest_error: float = 0.3
-    """A batch with a larger error of log Z is not compared, because its errors are far from normal."""
+    """A batch with a larger error of log Z is not compared, because its errors are far from normal:
+    of such sets with errors of 0.3, 0.5 and 1, 1.1, 1.9 and 4.2 % seem to disagree."""
 
     most_in_corner: int = 8
     """Most parameters in the corner plot, so that it is legible on a page of 1,100 pixels."""
