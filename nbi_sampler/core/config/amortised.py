@@ -126,7 +126,8 @@ class AnnealingConfig:
     """End of a training for all targets that early stopping has ended before its learning rate had fallen."""
 
     n_epochs: int = 15
-    """Most epochs, from the best networks so far; those before them count in the limit of the training."""
+    """Most epochs, from the best networks so far; those before them count in the limit of the
+    training. For slcp (1,000 simulations, seed 1), 8 and 30 epochs both gain 0.02 nats more than 15."""
     share: float = 0.1
     """Largest learning rate, in units of that of the training. Nats gained about held-out parameters of tasks
     of sbibm beyond one fit, for two seeds each: 0.22, 0 (gaussian_linear), 0.10, 0.07 (slcp), 0, 0.08
@@ -143,7 +144,9 @@ class ConvergenceConfig:
     end at losses of 0.4, -1.2, -2.5 and -3.6. These fell by 0.1 to 0.2 in this share, so none is named, and
     by 0.3 to 1.1 in twice this share."""
     most_fall: float = 0.3
-    """A warning is given if the validation loss falls by more than this, in nats, in these epochs."""
+    """A warning is given if the validation loss falls by more than this, in nats, in these epochs. Trainings
+    of a perceptron on sine curves and on a linear model (5, 10, 20 and 40 epochs each) fall by 0 to 0.17. One
+    of the eight would be named with half the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)

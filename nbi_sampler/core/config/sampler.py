@@ -89,7 +89,9 @@ class SpellingConfig:
     letter, and takes none of 40 names of other samplers for ours."""
 
     closer: float = 0.9
-    """Smallest similarity to a name of another sampler that wins if it is closer than ours."""
+    """Smallest similarity to a name of another sampler that wins if it is closer than ours. With 0.85, 0.9
+    and 0.95 alike, 49 of 50 of our names with one wrong letter are found, and one of 82 names of other
+    samplers with a wrong letter is taken for ours."""
 
 
 MODEL_START, SURVEY, SPELLING = ModelStartConfig(), SurveyConfig(), SpellingConfig()
