@@ -114,7 +114,7 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     evaluator = step.problem.evaluator
     n_dim = evaluator.space.n_dim
     approximate = step.config.refine and has_approximation(evaluator.space, evaluator.forward)
-    first = min(step.n_sims, APPROXIMATION.n_first) if approximate else 2 * step.n_sims
+    first = min(step.n_sims, APPROXIMATION.n_first) if approximate else BATCHES.first_rounds * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
         first = max(step.n_exploring, BATCHES.scan // max(n_dim, 2) ** 4)
     prior = MixtureProposal.single(PriorProposal(n_dim))

@@ -138,7 +138,7 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
         return _Move(best, MODE_SEARCH.shrinking * factor, False)
     full = len(near) >= fewest
     gradient, curvature, residual = paraboloid(t[near], log_likelihood[near], full=full)
-    fits = residual < 1.0
+    fits = residual < MODE_SEARCH.most_residual
     widening, reach = MODE_SEARCH.widening[fits], MODE_SEARCH.reach[fits]
     move, length, curvatures, vectors = newton_step(gradient, curvature, widening, reach)
     # The error of the paraboloid grows with the third power of the width.

@@ -39,6 +39,8 @@ class BatchConfig:
     """Draws of a round, and their share for calls of up to so many seconds. The steps are coarse, so runs can
     be repeated. With shares of 1, 0.7 and 0.5 microlensing (2,000 effective samples) takes 7,553, 6,668 and
     5,533 calls for seed 1, and 7,286, 9,961 and 6,110 for seed 2."""
+    first_rounds: int = 2
+    """Draws of the first batch from the prior, in rounds, if there are simulations."""
     scan: int = 216_000
     most_dimensions_spread: int = 8
     """Draws of the first scan without simulations, times the fourth power of the dimension. A mode 1e-3 wide

@@ -36,6 +36,8 @@ class ModeSearchConfig:
     """Limits for the motion, widening and narrowing of a start, in its widths; larger if it fits. All 23
     modes are found with about half and twice the first four, and with narrowing from 1e-4 to 0.1, in 8,000 to
     9,200 calls. They take 10,400 calls if a start that fits moves by at most 10."""
+    most_residual: float = 1.0
+    """Largest scatter of log L about a paraboloid that fits."""
     shrinking: float = 0.5
     """Factor of the width of a start with too few draws near it for a paraboloid."""
     fading: float = 2.0
