@@ -76,11 +76,16 @@ class FitConfig:
     """Rules of a fit that users do not set. Only the figures given below were measured."""
 
     least_gain: float = 1e-4
-    """Smallest fall of the validation loss that counts as progress. The error of the loss is far larger."""
+    """Smallest fall of the validation loss that counts as progress. The error of the loss is far larger: 0.02
+    nats and more (`TrainingSetConfig.most_held_out`)."""
     warm_up: float = 0.1
-    """Share of the steps in which the learning rate rises."""
+    """Share of the steps in which the learning rate rises. A perceptron (1,000 simulations, 20 epochs, seed
+    1) gains as many nats with half and twice of it for a linear model, and 0.02 fewer and 0.04 more for
+    slcp."""
     least_batch: int = 32
-    """Smallest batch if there are few simulations."""
+    """Smallest batch if there are few simulations. With 300 of them and 16 instead, a perceptron gains 0.29
+    nats more for a linear model and 0.21 more for slcp, in 1.5 and 1.9 times the seconds; with 64, 1.17 fewer
+    and 0.05 more, in 0.6 of the seconds (20 epochs, seed 1)."""
     regression: float = 5.0
     """Weight of the regression on the log density in a refinement's loss. With it, seven problems with two
     seeds each take 2.9 % fewer calls, and transit takes 7 % fewer."""
