@@ -65,7 +65,9 @@ class BatchConfig:
     spare: int = 20
     fewest: int = 200
     least_rate: float = 1e-4
-    """Excess of the draws that should complete a result, so that another batch is rarely needed."""
+    """Excess of the draws that should complete a result, fewest draws, and smallest assumed efficiency, so
+    that another batch is rarely needed. With an efficiency of 0.9, none of 900 simulated batches for 200 to
+    5,000 effective draws is too small, and 16 % are without an excess; with 0.18, 10 to 19 % are."""
     growth: float = 2.0
     """Growth of final batches. A small batch makes its proposal look two to three times better than it is
     (dingo #265)."""

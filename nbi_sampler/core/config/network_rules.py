@@ -27,7 +27,9 @@ class FeaturesConfig:
     """
 
     per_parameter: int = 16
-    """Features for each parameter. The total is rounded up to a multiple."""
+    """Features for each parameter. The total is rounded up to a multiple. For a sine curve of 40 points with
+    three parameters (500 simulations, 10 epochs, seed 1), a ResNet-GRU gains 4.73, 5.08 and 5.28 nats with
+    32, 64 and 128 features, and attention 3.27, 4.05 and 4.36."""
     multiple: int = 32
     """The number of features is a multiple of this, which suits vector units."""
     longest_vector: int = 32
@@ -66,7 +68,8 @@ class FeaturesConfig:
     simulations of 40 numbers (20 epochs, two seeds), nats gained with 0.125, 0.25, 0.5 and 1 are 6.62, 6.65,
     6.48 and 5.90 for a sine curve, and 7.91, 7.97, 7.95 and 7.62 for a linear model."""
     n_seeds: int = 4
-    """Learnt tokens of attention that summarise the points."""
+    """Learnt tokens of attention that summarise the points. In the same test, attention gains 0.28 nats more
+    with half and 0.24 more with twice as many."""
     largest: float = 1e6
     """Data are clipped at this many noise scales, so that their squares fit single precision."""
 

@@ -29,7 +29,8 @@ class StorageConfig:
     take 0.06 s to write and 0.02 s to read; with a sixteenth of this size, they take 0.11 and 0.07 s."""
     buffer_bytes: int = 2**25
     """Size of the buffer in which blocks of simulations are shuffled. This is as fast as reading in order,
-    and random enough if neighbours are independent draws."""
+    and random enough if neighbours are independent draws: 100,000 rows of 800 bytes take 0.4 to 0.6 s of a
+    processor, and 0.4 s in order; with a quarter of the size 0.4 to 0.5 s, with four times 0.4 to 0.7 s."""
 
 
 STORAGE = StorageConfig()
