@@ -37,9 +37,11 @@ class ModeSearchConfig:
     modes are found with about half and twice the first four, and with narrowing from 1e-4 to 0.1, in 8,000 to
     9,200 calls. They take 10,400 calls if a start that fits moves by at most 10."""
     most_residual: float = 1.0
-    """Largest scatter of log L about a paraboloid that fits."""
+    """Largest scatter of log L about a paraboloid that fits. With 0.5 and 2, the same 23 modes are found in
+    as many calls (8,400)."""
     shrinking: float = 0.5
-    """Factor of the width of a start with too few draws near it for a paraboloid."""
+    """Factor of the width of a start with too few draws near it for a paraboloid. With 0.25 and 0.7, the same
+    23 modes are found in as many calls."""
     fading: float = 2.0
     """Log of the weight of the lowest draw in a fit relative to the highest. With 1 and 4, the same 23 modes
     are found in 8,400 and 8,800 calls."""
