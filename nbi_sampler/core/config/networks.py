@@ -27,7 +27,7 @@ __all__ = [
 class MafConfig:
     """Masked autoregressive flow: affine layers, then ``n_mog`` Gaussians for each coordinate.
 
-    The figures of this flow and of the next two are nats gained about held-out parameters beyond the
+    The figures are nats gained about held-out parameters beyond the
     defaults: 1,000 simulations, 20 epochs and a perceptron, for a linear model of 40 numbers and for slcp
     (seed 1). With seed 2, the defaults gain 0.01 nats more and 0.27 fewer.
     """
@@ -64,11 +64,17 @@ class NsfConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GmmConfig:
-    """Mixture density network (zuko): a mixture of full-covariance Gaussians."""
+    """Mixture density network (zuko): a mixture of full-covariance Gaussians.
+
+    The figures are those of slcp, as for `MafConfig`.
+    """
 
     flow_hidden: int = 64
+    """Width of the hidden layers. With 32 and 128: -0.26, 0.24."""
     num_layers: int = 2
+    """Hidden layers. With 1 and 4: 0.08, -0.23."""
     n_mog: int = 8
+    """Gaussians. With 4 and 16: 0.27, -0.06."""
 
     def __post_init__(self) -> None:
         require_counts(self, "flow_hidden", "num_layers", "n_mog")
@@ -208,18 +214,24 @@ class AttentionConfig:
 class ImageConfig:
     """Residual convolutions on images.
 
-    If height and width are None, the data give them, or the image is a square. The first stage has
-    ``dim_conv`` channels, and each later stage has twice as many as the one before, up to ``dim_conv_max``.
-    If ``dim_out`` and ``depth`` are None, they follow from the number of parameters and the size of the
-    images.
+    The figures are nats gained about held-out parameters beyond the defaults: a round source in images of
+    16 x 16 pixels, 500 simulations and 10 epochs (seed 1).
     """
 
     height: int | None = None
     width: int | None = None
+    """Size in pixels. If they are None, the data give them, or the image is a square."""
     dim_out: int | None = None
+    """Number of features; if it is None, it follows from the number of parameters. With 32 and 128 instead of
+    64: -0.05, -0.06."""
     depth: int | None = None
+    """Number of stages after the first, each of which may halve the sides and has twice as many channels as
+    the one before. If it is None, a side is left with 4 to 7 pixels."""
     dim_conv: int = 8
+    """Channels of the first stage. With 4 and 16: -0.21, -0.01."""
     dim_conv_max: int = 64
+    """Most channels of a stage. The images have the same digits with 16 and 32, because their stages are
+    narrower."""
 
     def __post_init__(self) -> None:
         require_counts(self, "dim_conv", "dim_conv_max")
