@@ -95,11 +95,16 @@ class FitConfig:
     n_examples: int = 2000
     """Simulations whose inputs give the range to which the observed inputs of a round are clipped."""
     passes: float = 4.0
-    """Draws in an epoch of weighted draws, in units of their effective sample size."""
+    """Draws in an epoch of weighted draws, in units of their effective sample size. A flow for a bent normal
+    law in five dimensions, fitted to 12,000 draws (3,154 effective), has efficiencies of 0.990 and 0.971
+    (seeds 1 and 2)."""
     least_batches: int = 8
-    """Fewest batches in such an epoch."""
+    """Fewest batches in such an epoch. Fitted to 2,000 draws (518 effective), the same flow has 0.944 and
+    0.980; with twice as many batches, and so with twice as many passes, 0.946 and 0.919 in 1.5 times the
+    seconds."""
     most_batches: int = 24
-    """Most batches in such an epoch. It bounds the time of a refinement."""
+    """Most batches in such an epoch. It bounds the time of a refinement. With half as many, the flow of
+    12,000 draws has 0.989 and 0.969, in 0.65 of the seconds."""
     most_in_a_set: int = 512
     """Held-out simulations in one evaluation of the loss. The cost of a loss with atoms grows with their
     square."""

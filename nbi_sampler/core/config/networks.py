@@ -27,9 +27,9 @@ __all__ = [
 class MafConfig:
     """Masked autoregressive flow: affine layers, then ``n_mog`` Gaussians for each coordinate.
 
-    The figures are nats gained about held-out parameters beyond the
-    defaults: 1,000 simulations, 20 epochs and a perceptron, for a linear model of 40 numbers and for slcp
-    (seed 1). With seed 2, the defaults gain 0.01 nats more and 0.27 fewer.
+    The figures are nats gained about held-out parameters beyond the defaults: 1,000 simulations, 20 epochs
+    and a perceptron, for a linear model of 40 numbers and for slcp (seed 1). With seed 2, the defaults gain
+    0.01 nats more and 0.27 fewer.
     """
 
     flow_hidden: int = 64
@@ -225,8 +225,8 @@ class ImageConfig:
     """Number of features; if it is None, it follows from the number of parameters. With 32 and 128 instead of
     64: -0.05, -0.06."""
     depth: int | None = None
-    """Number of stages after the first, each of which may halve the sides and has twice as many channels as
-    the one before. If it is None, a side is left with 4 to 7 pixels."""
+    """Number of stages, each of which halves sides of 8 pixels or more and has twice as many channels as the
+    one before. If it is None, sides are left with 4 to 7 pixels."""
     dim_conv: int = 8
     """Channels of the first stage. With 4 and 16: -0.21, -0.01."""
     dim_conv_max: int = 64
