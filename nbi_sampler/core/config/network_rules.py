@@ -14,9 +14,11 @@ class FlowStartConfig:
     farthest: float = 1.5
     log_width: float = -0.3
     """Means of the Gaussians of a coordinate, from minus the first number to it, and the logarithm of their
-    widths."""
+    widths. For slcp (1,000 simulations, 20 epochs, seed 1), half and twice the first gain 0.09 and -0.37
+    nats, and -1 and 0 instead of the second 0.01 and -0.04."""
     spread: float = 0.01
-    """Standard deviation of the other first biases of the outputs."""
+    """Standard deviation of the other first biases of the outputs. A tenth and ten times of it gain 0.02 and
+    -0.11 nats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ class FeaturesConfig:
     most_rows_pca: int = 3000
     """Simulations that give the principal components: many more than the 64 components."""
     depth_pca: int = 2
-    """Hidden layers of the perceptron on the components."""
+    """Hidden layers of the perceptron on the components. Of a sine curve of 40 points (1,000 simulations, 20
+    epochs, seed 1), one and four gain -0.16 and -0.66 nats."""
     residual_scale: float = 1.5
     """Factor of the logarithm of the variance of what the components leave, an input of this perceptron."""
     long_pca: int = 4
@@ -93,7 +96,8 @@ class FitConfig:
     """Weight of the regression on the log density in a refinement's loss. With it, seven problems with two
     seeds each take 2.9 % fewer calls, and transit takes 7 % fewer."""
     n_examples: int = 2000
-    """Simulations whose inputs give the range to which the observed inputs of a round are clipped."""
+    """Simulations whose inputs give the range to which the observed inputs of a round are clipped. The rounds
+    of a run have at most as many, unless the user says how many."""
     passes: float = 4.0
     """Draws in an epoch of weighted draws, in units of their effective sample size. A flow for a bent normal
     law in five dimensions, fitted to 12,000 draws (3,154 effective), has efficiencies of 0.990 and 0.971
@@ -104,7 +108,8 @@ class FitConfig:
     seconds."""
     most_batches: int = 24
     """Most batches in such an epoch. It bounds the time of a refinement. With half as many, the flow of
-    12,000 draws has 0.989 and 0.969, in 0.65 of the seconds."""
+    12,000 draws has 0.989 and 0.969, in 0.65 of the seconds; with twice as many 0.997 and 0.969, in 1.6 times
+    the seconds."""
     most_in_a_set: int = 512
     """Held-out simulations in one evaluation of the loss. The cost of a loss with atoms grows with their
     square."""

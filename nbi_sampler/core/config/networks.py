@@ -51,12 +51,20 @@ class MafConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NsfConfig:
-    """Neural spline flow (zuko): autoregressive rational-quadratic splines."""
+    """Neural spline flow (zuko): autoregressive rational-quadratic splines.
+
+    Instead of `MafConfig`, with 10,000 simulations and one seed, it gains -0.11 (gaussian_linear) and 0.11
+    (slcp) nats. Its fields were not measured one by one.
+    """
 
     flow_hidden: int = 64
+    """Width of the hidden layers."""
     num_blocks: int = 3
+    """Layers of splines."""
     num_layers: int = 2
+    """Hidden layers of each network."""
     bins: int = 8
+    """Pieces of each spline."""
 
     def __post_init__(self) -> None:
         require_counts(self, "flow_hidden", "num_blocks", "num_layers", "bins")
