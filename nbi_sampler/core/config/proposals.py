@@ -73,13 +73,15 @@ class RegressionConfig:
     draws_per_term: int = 2
     """Fewest draws for each term of the regression, without which there are no such kernels."""
     negligible: float = 12.0
-    """Candidates whose log weight is this far below the largest are left out."""
+    """Candidates whose log weight is this far below the largest are left out: e^-12 is 6e-6 of it. With 6 and
+    24 a fit to eggbox, which makes no such kernels, has the same digits."""
     most_dimensions: int = 8
     neighbours_per_term: float = 1.7
     more_neighbours: int = 5
     """Neighbours in a regression. In nine dimensions it would need 98, which are no longer local."""
     ridge: float = 1e-6
-    """Penalty of the regression, in units of the weight of one neighbour."""
+    """Penalty of the regression, in units of the weight of one neighbour. With twice of it, the efficiency of
+    a fit to eggbox, 0.884, changes by 5e-6."""
     fading: float = 2.3
     most_beyond: float = 3.0
     """The farthest neighbour has a tenth of the weight. A prediction may exceed the best neighbour by this
