@@ -235,7 +235,7 @@ def _fitted(
     for _ in range(APPROXIMATION.most_fits):
         found, but_for_few = efficiency(draws.log_weights), efficiency(capped.log_weights)
         logger.debug("efficiency %.4f in the approximation, %.4f but for few draws", found, but_for_few)
-        if found >= APPROXIMATION.good or but_for_few >= APPROXIMATION.good_but_for_few or not found:
+        if but_for_few >= APPROXIMATION.good or not found:
             break
         refitted, info = _learnt(capped, evaluator.space, by_draws)
         trainings.append(info)
