@@ -14,6 +14,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from nbi_sampler.algorithm.history import History
+from nbi_sampler.algorithm.mode_search import began_with_samples
+from nbi_sampler.algorithm.pooling import leads_nowhere
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
 from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
@@ -52,9 +54,13 @@ def ascend(step: Step) -> tuple[State, str]:
     state = step.drawn("ascent", proposal, ASCENT.draws_per_term * n_terms(n_dim))
     n_batches = next(len(list(group)) for _, group in groupby(r.phase for r in reversed(state.records)))
     arrived = kernels is None or choose_target(state.history, n_dim, False).exponent == 1.0
+    from_samples = began_with_samples(state) and not state.count("mode search")
+    if from_samples and leads_nowhere([record.efficiency for record in state.records[-n_batches:]]):
+        return state, "lost"
     if not arrived and n_batches < ASCENT.most_batches:
         return state, "on the way"
-    return state.restarted("mode reached"), "mode reached"
+    # Former samples may lack modes, so the search for these follows.
+    return state.restarted("mode reached"), "samples left" if from_samples else "mode reached"
 
 
 def _upwards(history: History, rng: np.random.Generator) -> UnitCubeKernels | None:

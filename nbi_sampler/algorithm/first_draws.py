@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from nbi_sampler.algorithm.approximation import has_approximation
-from nbi_sampler.algorithm.former_samples import compared, defended, fit_to_samples
+from nbi_sampler.algorithm.former_samples import can_ascend, compared, defended, fit_to_samples, wide_proposal
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.pooling import first_draws_count
+from nbi_sampler.algorithm.proposals.local_regression import n_terms
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config import APPROXIMATION, BATCHES, INITIAL, OOD_THRESHOLD, REFINEMENT
+from nbi_sampler.core.config import APPROXIMATION, ASCENT, BATCHES, INITIAL, OOD_THRESHOLD, REFINEMENT
 
 __all__ = ["draw_from_model", "draw_from_prior", "draw_from_samples", "evenly_spread"]
 
@@ -53,12 +54,15 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     """Draw the first batch from a fit to former samples, with enough draws from the prior to show modes.
 
     The samples may lack a mode, or belong to another likelihood. Proposals therefore always learn from this
-    batch. It is part of the result if it is efficient. If the posterior is too far from the samples, the run
-    takes the whole way from the prior (see also `former_samples.completed`).
+    batch. It is part of the result if it is efficient. If the posterior has moved, an ascent leads there from
+    a small batch about the samples, or the run starts from the prior. If the posterior turns out to be too
+    far from the samples, the run takes the whole way too (see also `former_samples.completed`).
     """
     n_dim = step.problem.evaluator.space.n_dim
     if step.state.pending is None:
         step = replace(step, state=compared(step))
+    if step.state.has_moved:
+        return _draw_about_samples(step) if can_ascend(step) else draw_from_prior(step)
     n_draws = step.n_sims + INITIAL.prior_draws
     proposal, info = step.fitted("initial", lambda: fit_to_samples(step))
     # The proposal of an interrupted run has its share of the prior already.
@@ -80,6 +84,17 @@ def draw_from_samples(step: Step) -> tuple[State, str]:
     if exponent == 1.0:
         return state, "not tempered"
     return state, "located" if exponent >= INITIAL.least_exponent else "unreliable"
+
+
+def _draw_about_samples(step: Step) -> tuple[State, str]:
+    n_dim, pending = step.problem.evaluator.space.n_dim, step.state.pending
+    n_draws = INITIAL.prior_draws + ASCENT.draws_per_term * n_terms(n_dim)
+    if pending is None:
+        whole = defended(wide_proposal(step), n_draws, INITIAL.prior_draws, n_dim)
+    else:
+        whole = pending.proposal
+    state = step.drawn("initial", whole, n_draws, sample=partial(_with_even_prior, proposal=whole))
+    return state, "moved" if np.isfinite(state.records[-1].log_evidence) else "unreliable"
 
 
 def _with_even_prior(n: int, rng: np.random.Generator, proposal: MixtureProposal) -> NDArray[np.float64]:

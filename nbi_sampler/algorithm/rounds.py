@@ -115,7 +115,11 @@ def fit_to_simulations(
 
 
 def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
-    """Coordinates, parameters and predictions of the rows with a finite prediction."""
+    """Coordinates, parameters and predictions of the rows with a finite prediction.
+
+    Batches before a restart from the prior have no predictions any more.
+    """
+    batches = [batch for batch in batches if batch.evaluation.predictions is not None]
     z = np.concatenate([batch.z for batch in batches])
     theta = np.concatenate([batch.evaluation.theta for batch in batches])
     made = [part for batch in batches if (part := batch.evaluation.predictions) is not None]

@@ -33,23 +33,27 @@ class Stage(NamedTuple):
     then: Mapping[str, str]
 
 
+AFTER_PRIOR = {
+    "nothing finite": "done",
+    "too few finite": "prior",
+    "efficient": "final",
+    "simulated": "rounds",
+    "approximated": "refinement",
+    "likelihood only": "refinement",
+}
 STAGES = {
     "model": Stage(draw_from_model, {"efficient": "final", "located": "refinement", "unreliable": "prior"}),
     "initial": Stage(
         draw_from_samples,
-        {"efficient": "final", "not tempered": "mode search", "located": "refinement", "unreliable": "prior"},
-    ),
-    "prior": Stage(
-        draw_from_prior,
         {
-            "nothing finite": "done",
-            "too few finite": "prior",
-            "efficient": "final",
-            "simulated": "rounds",
-            "approximated": "refinement",
-            "likelihood only": "refinement",
+            **AFTER_PRIOR,
+            "not tempered": "mode search",
+            "located": "refinement",
+            "moved": "ascent",
+            "unreliable": "prior",
         },
     ),
+    "prior": Stage(draw_from_prior, AFTER_PRIOR),
     "rounds": Stage(simulate_and_train, {"gaining": "rounds", "located": "refinement", "ended": "final"}),
     "refinement": Stage(
         refine,
@@ -61,7 +65,15 @@ STAGES = {
             "stuck": "done",
         },
     ),
-    "ascent": Stage(ascend, {"on the way": "ascent", "mode reached": "refinement"}),
+    "ascent": Stage(
+        ascend,
+        {
+            "on the way": "ascent",
+            "mode reached": "refinement",
+            "samples left": "mode search",
+            "lost": "prior",
+        },
+    ),
     "mode search": Stage(search_modes, {"on the way": "mode search", "modes reached": "refinement"}),
     "final": Stage(draw_final, {"holding": "final", "short": "refinement"}),
 }

@@ -104,6 +104,8 @@ class State:
         Number of former samples at which the likelihood was compared with the former one.
     former_offset : float, optional
         Log-likelihood minus that of the former run, if the difference is the same at all of these samples.
+    has_moved : bool
+        True if the posterior has moved so far from the former one that an ascent leads to it.
     """
 
     history: History = field(default_factory=History)
@@ -117,6 +119,7 @@ class State:
     pending: Pending | None = None
     n_checked: int = 0
     former_offset: float | None = None
+    has_moved: bool = False
 
     @property
     def n_calls(self) -> int:

@@ -324,10 +324,13 @@ class Nbi(BilbySampler):
                 **self._start.about,
                 "n_checked": state.n_checked,
                 "same_likelihood": state.former_offset is not None,
+                "has_moved": state.has_moved,
             }
             if self._start.log_likelihood is not None:
                 is_former = "the former one: its values teach the proposals, and no call is repeated"
                 is_other = "not the former one, whose values are not used"
+                if state.has_moved:
+                    is_other += ", and hardly any of these samples counts in the posterior of now"
                 logger.info(
                     f"nbi: at {state.n_checked} former samples the likelihood is "
                     f"{is_other if state.former_offset is None else is_former}"

@@ -9,7 +9,7 @@ import pytest
 import toys
 from toys import drawn, student
 
-from nbi_sampler.algorithm.former_samples import compared, completed, defended
+from nbi_sampler.algorithm.former_samples import can_ascend, compared, completed, defended
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
@@ -142,3 +142,85 @@ def test_samples_that_lack_a_mode_teach_no_more(lacks_a_mode):
     assert target.exponent == 1.0
     made = target.joined(former([0.9, 0.9], 0.15).target(0.0), history)
     assert (made is target) == lacks_a_mode
+
+
+class TestAPosteriorThatHasMoved:
+    """Data of another night, whose posterior is several deviations away from the former one."""
+
+    WIDTH = 0.1
+
+    def run_to_the_end(self, function, n_dim, observer=None, **changes):
+        samples = former([0.0] * n_dim, self.WIDTH, **changes)
+        problem = replace(toys.likelihood_only(function, n_dim), start=samples)
+        return run(problem, SnpeConfig(seed=1, n_effective=1000), 1, observer or Observer())
+
+    @pytest.mark.parametrize("n_deviations, has_moved", [(0.3, False), (3.0, True)])
+    def test_is_recognised_at_the_compared_samples(self, n_deviations, has_moved):
+        function, _ = toys.bump([n_deviations * self.WIDTH] * 2, self.WIDTH)
+        assert compared(step_of(function, former([0.0] * 2, self.WIDTH))).has_moved == has_moved
+        without = former([0.0] * 2, self.WIDTH, with_values=False)
+        assert not compared(step_of(function, without)).has_moved
+
+    def test_is_reached_by_an_ascent_and_costs_less_than_a_start_from_the_prior(self):
+        function, evidence = toys.bump([3.0 * self.WIDTH] * 4, self.WIDTH)
+        state = self.run_to_the_end(function, 4)
+        phases = [record.phase for record in state.records]
+        assert phases[:2] == ["initial", "ascent"] and "prior" not in phases
+        assert phases[phases.count("ascent") + 1] == "mode search"
+        found = log_evidence(state.final_log_weights)
+        assert found.log_evidence == pytest.approx(evidence, abs=4.0 * found.error)
+        assert found.error < 0.05
+        scratch = run(toys.likelihood_only(function, 4), SnpeConfig(seed=1, n_effective=1000), 1, Observer())
+        assert state.n_calls < 0.7 * scratch.n_calls
+
+    def test_of_a_bent_shape_is_reached_from_the_prior(self):
+        """The steps of a paraboloid lead along an arc for long."""
+
+        def function(theta):
+            bend = theta.T[1] - 1.5 + 2.0 * (theta.T[0] - 0.5) ** 2
+            return -0.5 * (bend / 0.02) ** 2 - 0.5 * ((theta.T[2] - 1.0) / 0.1) ** 2
+
+        state = self.run_to_the_end(function, 3)
+        phases = [record.phase for record in state.records]
+        assert phases.count("ascent") == INITIAL.most_ascending
+        assert phases[INITIAL.most_ascending + 1] == "prior"
+        x = np.linspace(-6.0, 6.0, 20_001)
+        y = 1.5 - 2.0 * (x - 0.5) ** 2
+        arc = np.trapezoid(np.exp(-0.5 * x**2 - 0.5 * y**2 / (1.0 + 0.02**2)), x) / (2.0 * np.pi)
+        variance = 0.1**2 + 1.0
+        evidence = (
+            np.log(arc * 0.02 * np.sqrt(2.0 * np.pi)) + np.log(0.1) - 0.5 * np.log(variance) - 0.5 / variance
+        )
+        found = log_evidence(state.final_log_weights)
+        assert found.log_evidence == pytest.approx(evidence, abs=4.0 * found.error)
+
+    def test_is_not_sought_by_an_ascent_if_it_had_two_modes(self):
+        """It would find one of them."""
+        z = np.concatenate([former([c, c], self.WIDTH, n=300).draws.z for c in (-1.0, 1.0)])
+        (left, _), (right, _) = (toys.bump([c, c], self.WIDTH) for c in (-1.0, 1.0))
+        samples = FormerSamples(
+            WeightedDraws(z, np.zeros(600)), np.logaddexp(left(z), right(z)), "digest", {}
+        )
+        assert not can_ascend(step_of(left, samples))
+        assert can_ascend(step_of(left, former([1.0, 0.2], self.WIDTH)))
+        function, _ = toys.bump([1.4, 1.4], self.WIDTH)
+        problem = replace(toys.likelihood_only(function, 2), start=samples)
+        state = run(problem, SnpeConfig(seed=1, n_effective=200, max_likelihood_calls=20_000), 1, Observer())
+        assert state.has_moved and state.records[0].phase == "prior"
+        assert state.n_calls == INITIAL.n_checked + sum(record.n_calls for record in state.records)
+
+    def test_goes_on_after_an_interruption_as_if_there_was_none(self):
+        function, _ = toys.bump([3.0 * self.WIDTH] * 2, self.WIDTH)
+        states = []
+
+        class Kept(Observer):
+            def state_changed(self, state):
+                states.append(state)
+
+        whole = self.run_to_the_end(function, 2, Kept())
+        samples = former([0.0] * 2, self.WIDTH)
+        for phase in ("initial", "ascent"):
+            stopped = next(state for state in states if state.phase == phase and state.pending)
+            problem = replace(toys.likelihood_only(function, 2), start=samples)
+            again = run(problem, SnpeConfig(seed=1, n_effective=1000), 1, Observer(), stopped)
+            np.testing.assert_array_equal(again.final_log_weights, whole.final_log_weights)

@@ -71,8 +71,8 @@ class ApproximationConfig:
     most_fits: int = 4
     """Efficiency that suffices, if the largest weights count as equal, and most fits on the way there. Flows
     for this binary have 0.14, 0.37 and 0.54. Flows with 0.31 to 0.46 for four other binaries gave a k-hat of
-    0.27 to 0.82, and one with 0.34 made the result start again. Flows with 0.55 to 0.93 for nine binaries gave
-    at most 0.46."""
+    0.27 to 0.82, and one with 0.34 made the result start again. Flows with 0.55 to 0.93, for nine binaries,
+    gave at most 0.46."""
     holds: float = 0.5
     """Share of this efficiency that the draws of the likelihood have to reach for the refinement to end. A
     black hole with a signal-to-noise ratio of 10 has 0.25 of 0.42 expected. Not measured by itself."""
