@@ -6,6 +6,7 @@ rounds are those of `snpe`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,7 @@ def fit_sequentially(
         max_likelihood_calls=(config["n_rounds"] + 2) * config["n_sims"],
         **config,
     )
-    networks = setup.networks(setup.featurizer, training.n_threads)
+    networks = setup.networks(setup.featurizer, training.n_threads, math.prod(model.shape))
     with setup.opened_pool() as pool:
         problem = Problem(target_evaluator(model, setup.space, pool), networks, training)
         state = run(problem, asked, setup.entropy, observer or Observer())

@@ -75,8 +75,8 @@ class Settings:
         Fields of `TrainingConfig` that are changed.
     refinement_flows : tuple of callable
         See `rounds.Networks`.
-    n_threads : int
-        Threads of torch during training and sampling.
+    threads : callable
+        Threads of torch during training and sampling, for data of so many numbers.
     check_point_delta_t : float
         Interval in seconds.
     plot_format : tuple of str
@@ -97,7 +97,7 @@ class Settings:
     x_mask: Any
     vectorized: Literal["auto"] | bool
     device: torch.device
-    n_threads: int
+    threads: Callable[[int], int]
     npool: int
     resume: bool
     check_point_delta_t: float
@@ -166,7 +166,7 @@ def read_settings(keywords: Mapping[str, Any]) -> Settings:
         refinement_flows=refinement_flows(flow),
         **{name: given[name] for name in _AS_GIVEN},
         device=find_device(given["device"]),
-        n_threads=training.get("n_threads") or thread_count(given["featurizer"]),
+        threads=lambda n_numbers: training.get("n_threads") or thread_count(given["featurizer"], n_numbers),
         npool=given["npool"] or 1,
         check_point_delta_t=float(given["check_point_delta_t"]),
         plot_format=plot_formats(given["plot_format"]),

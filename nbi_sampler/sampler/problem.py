@@ -6,6 +6,7 @@ run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -94,8 +95,9 @@ def make_problem(
     evaluator = Evaluator(
         space, function, forward, rng, offset, settings.vectorized, pool, between_calls, simulating
     )
+    n_threads = settings.threads(0 if forward is None else math.prod(forward.shape))
     networks = Networks(
-        settings.featurizer, settings.flow, settings.refinement_flows, settings.device, settings.n_threads
+        settings.featurizer, settings.flow, settings.refinement_flows, settings.device, n_threads
     )
     problem = Problem(evaluator, networks, start=start)
     return replace(
