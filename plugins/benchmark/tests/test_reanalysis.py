@@ -126,7 +126,7 @@ def test_a_run_without_an_evidence_has_a_row_and_no_pull():
     assert table.endswith("No pulls.")
 
 
-def test_the_weights_of_aspire_are_kept(monkeypatch):
+def test_the_weights_and_the_evidence_of_aspire_are_kept(monkeypatch):
     class Aspire:
         def add_samples_to_result(self, samples):
             self.given = samples
@@ -135,9 +135,11 @@ def test_the_weights_of_aspire_are_kept(monkeypatch):
     monkeypatch.setitem(sys.modules, "aspire_bilby.plugin", SimpleNamespace(Aspire=Aspire))
     add = Aspire.add_samples_to_result
     samples = SimpleNamespace(x=np.ones((2, 2)), log_w=np.log([300.0, 100.0]), log_likelihood=np.zeros(2))
+    samples.log_evidence, samples.log_evidence_error = np.array(5.0), np.array(0.5)
     result = result_of(3)
     with PEERS["aspire"].afterwards() as complete:
         Aspire().add_samples_to_result(samples)
         complete(result)
     np.testing.assert_allclose(result.nested_samples["weights"], [0.75, 0.25])
+    assert (result.log_evidence, result.log_evidence_err) == (5.0, 0.5)
     assert Aspire.add_samples_to_result is add

@@ -48,7 +48,10 @@ def _weights_of_pocomc() -> Iterator[Callable[[Result], None]]:
 
 @contextmanager
 def _weights_of_aspire() -> Iterator[Callable[[Result], None]]:
-    """Keep the weighted draws of aspire's importance sampler, because its plugin returns a part of them."""
+    """Keep the weighted draws of aspire's importance sampler, because its plugin returns part of them.
+
+    The plugin loses their evidence as well.
+    """
     from aspire_bilby.plugin import Aspire
 
     kept: list[Any] = []
@@ -69,6 +72,8 @@ def _weights_of_aspire() -> Iterator[Callable[[Result], None]]:
         result.nested_samples = draws.assign(
             log_likelihood=np.asarray(samples.log_likelihood), weights=weights / weights.sum()
         )
+        result.log_evidence = float(samples.log_evidence)
+        result.log_evidence_err = float(samples.log_evidence_error)
 
     Aspire.add_samples_to_result = keeping
     try:
