@@ -112,6 +112,12 @@ def test_several_seeds_start_from_one_result_of_dynesty(no_runs, tmp_path):
     assert [run.n_effective for run in no_runs] == [2500, 2500]
 
 
+def test_a_former_run_that_failed_is_not_tried_for_every_seed(no_runs, tmp_path, capsys):
+    words = ["reanalysis", "--out", str(tmp_path / "r.jsonl"), "--folder", str(tmp_path / "former")]
+    assert main([*words, "--problems", "sine", "--former-seed", "1", "--seeds", "1,2,3"]) == 1
+    assert capsys.readouterr().err.count("sine, nbi, seed 1: failed") == 1 and not no_runs
+
+
 def test_a_sampler_that_is_not_installed_is_said(no_runs, monkeypatch, capsys):
     monkeypatch.setattr(command, "missing", lambda name: "not installed" if name == "aspire" else None)
     assert main(["reanalysis", "--problems", "linear", "--sampler", "aspire"]) == 1

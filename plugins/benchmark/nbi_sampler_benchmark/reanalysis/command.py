@@ -58,19 +58,21 @@ def measure_reanalysis(given: argparse.Namespace) -> int:
     if given.sampler in absent:
         return 1
     seconds = None if given.minutes is None else 60.0 * given.minutes
-    runs = []
-    n_failed = 0
+    runs: list[Run] = []
+    failures: dict[Path, str] = {}
     for former, seed in _asked(given):
         path = file_of(former, given.folder)
+        if path in failures:
+            continue
         failure = None if path.exists() else _made(former, path, seconds)
         if failure is None:
             runs.append(_run(given, path, former.problem, seed))
         else:
-            n_failed += 1
+            failures[path] = failure
             print(f"{former.problem}, {former.sampler}, seed {former.seed}: {failure}", file=sys.stderr)
-    n_failed += len(run_all(runs, given.out, n_processes=given.processes, seconds=seconds))
+    failed = run_all(runs, given.out, n_processes=given.processes, seconds=seconds)
     print(reanalysis_table([record for record in read_records(given.out) if run_of(record) in runs]))
-    return 1 if n_failed else 0
+    return 1 if failed or failures else 0
 
 
 def _asked(given: argparse.Namespace) -> Iterator[tuple[Former, int]]:
