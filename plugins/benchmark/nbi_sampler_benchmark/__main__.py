@@ -13,6 +13,7 @@ nbi-sampler benchmark pp microlensing --injections 100 --processes 2
 nbi-sampler benchmark sbibm --tasks two_moons,sir --observations 1,2,3
 nbi-sampler benchmark networks --tasks two_moons,slcp --n-sims 1000,10000
 nbi-sampler benchmark shapes --shapes funnel10,shells10 --seeds 1,2,3,4,5
+nbi-sampler benchmark reanalysis --problems linear,sine --former dynesty --rows 0
 nbi-sampler benchmark scaling --what dimension,length,draws --figure build/scaling.png
 """
 
@@ -34,6 +35,8 @@ from nbi_sampler_benchmark.packages.command import add_package_arguments, compar
 from nbi_sampler_benchmark.problems.loader import ProblemError
 from nbi_sampler_benchmark.problems.random_mixtures import EVEN, UNEVEN, search_table
 from nbi_sampler_benchmark.problems.registry import CALIBRATION_PROBLEMS, PROBLEMS
+from nbi_sampler_benchmark.reanalysis.command import add_arguments as add_reanalysis_arguments
+from nbi_sampler_benchmark.reanalysis.command import measure_reanalysis
 from nbi_sampler_benchmark.reports.calibration import calibration_table
 from nbi_sampler_benchmark.reports.required import benchmark_table
 from nbi_sampler_benchmark.runs.runner import Run, read_records, run_all, run_of
@@ -66,6 +69,7 @@ COMMANDS = (
     "sbibm",
     "networks",
     "shapes",
+    "reanalysis",
 )
 # Former names of commands, which still work.
 FORMER = {"growth": "scaling", "horizontal": "packages"}
@@ -123,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     add_network_arguments(commands.add_parser("networks", help=help_))
     shapes = commands.add_parser("shapes", help="run samplers on hard shapes of known evidence")
     add_shape_arguments(shapes)
+    reanalysis = commands.add_parser("reanalysis", help="start runs from former results")
+    add_reanalysis_arguments(reanalysis)
     compare = commands.add_parser("compare", help="run several samplers on one problem and compare them")
     add_arguments(compare)
     return parser
@@ -162,6 +168,8 @@ def _done(arguments: list[str] | None) -> int:
         return compare_networks(given)
     if given.command == "shapes":
         return run_shapes(given)
+    if given.command == "reanalysis":
+        return measure_reanalysis(given)
     if given.command == "compare":
         return side_by_side(given)
     if given.command == "packages":

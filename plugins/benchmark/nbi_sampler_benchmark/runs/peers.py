@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import bilby
+import numpy as np
 import pandas as pd
 from bilby.core.likelihood import Likelihood
 from bilby.core.prior import PriorDict
@@ -43,6 +44,42 @@ def _weights_of_pocomc() -> Iterator[Callable[[Result], None]]:
         yield fill
     finally:
         pocomc.Sampler.posterior = posterior
+
+
+@contextmanager
+def _weights_of_aspire() -> Iterator[Callable[[Result], None]]:
+    """Keep the weighted draws of aspire's importance sampler, because its plugin returns part of them.
+
+    The plugin loses their evidence as well.
+    """
+    from aspire_bilby.plugin import Aspire
+
+    kept: list[Any] = []
+    add = Aspire.add_samples_to_result
+
+    def keeping(self: Any, samples: Any) -> None:
+        kept[:] = [samples]
+        add(self, samples)
+
+    def fill(result: Result) -> None:
+        [samples] = kept
+        log_weights = getattr(samples, "log_w", None)
+        if log_weights is None:
+            return
+        log_weights = np.asarray(log_weights, dtype=np.float64)
+        weights = np.exp(log_weights - log_weights.max())
+        draws = pd.DataFrame(np.asarray(samples.x), columns=result.search_parameter_keys)
+        result.nested_samples = draws.assign(
+            log_likelihood=np.asarray(samples.log_likelihood), weights=weights / weights.sum()
+        )
+        result.log_evidence = float(samples.log_evidence)
+        result.log_evidence_err = float(samples.log_evidence_error)
+
+    Aspire.add_samples_to_result = keeping
+    try:
+        yield fill
+    finally:
+        Aspire.add_samples_to_result = add
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +130,12 @@ PEERS: dict[str, Peer] = {
         modules=("ultranest", "ultranest_bilby"),
         install="ultranest ultranest-bilby",
         options={"resume": False, "show_status": False},
+    ),
+    "aspire": Peer(
+        modules=("aspire", "aspire_bilby"),
+        install='"aspire-inference[torch,minipcn]" aspire-bilby',
+        options={"resume": False, "enable_checkpointing": False},
+        afterwards=_weights_of_aspire,
     ),
 }
 
