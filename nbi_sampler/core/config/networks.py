@@ -54,17 +54,18 @@ class NsfConfig:
     """Neural spline flow (zuko): autoregressive rational-quadratic splines.
 
     Instead of `MafConfig`, with 10,000 simulations and one seed, it gains -0.11 (gaussian_linear) and 0.11
-    (slcp) nats. Its fields were not measured one by one.
+    (slcp) nats. The figures of the fields are nats gained about held-out parameters of slcp beyond the
+    defaults (500 simulations, 10 epochs, seed 1). With seed 2, the defaults gain 0.13 more.
     """
 
     flow_hidden: int = 64
-    """Width of the hidden layers."""
+    """Width of the hidden layers. With 32 and 128: -0.02, 0.25."""
     num_blocks: int = 3
-    """Layers of splines."""
+    """Layers of splines. With 2 and 6: -0.05, 0.10."""
     num_layers: int = 2
-    """Hidden layers of each network."""
+    """Hidden layers of each network. With 1 and 4: 0.23, -0.14."""
     bins: int = 8
-    """Pieces of each spline."""
+    """Pieces of each spline. With 4 and 16: -0.01, -0.10."""
 
     def __post_init__(self) -> None:
         require_counts(self, "flow_hidden", "num_blocks", "num_layers", "bins")
