@@ -55,12 +55,14 @@ def ascend(step: Step) -> tuple[State, str]:
     n_batches = next(len(list(group)) for _, group in groupby(r.phase for r in reversed(state.records)))
     arrived = kernels is None or choose_target(state.history, n_dim, False).exponent == 1.0
     from_samples = began_with_samples(state) and not state.count("mode search")
-    if from_samples and leads_nowhere([record.efficiency for record in state.records[-n_batches:]]):
-        return state, "lost"
-    if not arrived and n_batches < ASCENT.most_batches:
+    ended = n_batches >= ASCENT.most_batches
+    if from_samples and not arrived:
+        efficiencies = [record.efficiency for record in state.records[-n_batches:]]
+        return state, "leads nowhere" if ended or leads_nowhere(efficiencies) else "on the way"
+    if not (arrived or ended):
         return state, "on the way"
     # Former samples may lack modes, so the search for these follows.
-    return state.restarted("mode reached"), "samples left" if from_samples else "mode reached"
+    return state.restarted("mode reached"), "mode reached from samples" if from_samples else "mode reached"
 
 
 def _upwards(history: History, rng: np.random.Generator) -> UnitCubeKernels | None:

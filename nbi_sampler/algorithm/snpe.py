@@ -34,44 +34,27 @@ class Stage(NamedTuple):
 
 
 AFTER_PRIOR = {
-    "nothing finite": "done",
-    "too few finite": "prior",
-    "efficient": "final",
-    "simulated": "rounds",
-    "approximated": "refinement",
-    "likelihood only": "refinement",
+    **{"nothing finite": "done", "too few finite": "prior", "efficient": "final", "simulated": "rounds"},
+    **{"approximated": "refinement", "likelihood only": "refinement"},
 }
+AFTER_SAMPLES = {"not tempered": "mode search", "located": "refinement", "moved": "ascent"}
 STAGES = {
     "model": Stage(draw_from_model, {"efficient": "final", "located": "refinement", "unreliable": "prior"}),
-    "initial": Stage(
-        draw_from_samples,
-        {
-            **AFTER_PRIOR,
-            "not tempered": "mode search",
-            "located": "refinement",
-            "moved": "ascent",
-            "unreliable": "prior",
-        },
-    ),
+    "initial": Stage(draw_from_samples, {**AFTER_PRIOR, **AFTER_SAMPLES, "unreliable": "prior"}),
     "prior": Stage(draw_from_prior, AFTER_PRIOR),
     "rounds": Stage(simulate_and_train, {"gaining": "rounds", "located": "refinement", "ended": "final"}),
     "refinement": Stage(
         refine,
         {
-            "gaining": "refinement",
-            "outrun by a few draws": "ascent",
-            "tempering done": "mode search",
-            "converged": "final",
-            "stuck": "done",
+            **{"gaining": "refinement", "outrun by a few draws": "ascent", "tempering done": "mode search"},
+            **{"converged": "final", "stuck": "done"},
         },
     ),
     "ascent": Stage(
         ascend,
         {
-            "on the way": "ascent",
-            "mode reached": "refinement",
-            "samples left": "mode search",
-            "lost": "prior",
+            **{"on the way": "ascent", "mode reached": "refinement"},
+            **{"mode reached from samples": "mode search", "leads nowhere": "prior"},
         },
     ),
     "mode search": Stage(search_modes, {"on the way": "mode search", "modes reached": "refinement"}),
