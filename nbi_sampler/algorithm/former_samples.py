@@ -6,6 +6,7 @@ The proposal that they were drawn from is unknown. They train proposals, but the
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -77,7 +78,8 @@ def can_ascend(step: Step) -> bool:
         return False
     u = UnitCubeKernels.coordinates(former.draws.z[rows], former.draws.thinnest_cut(space.periodic))
     values = former.log_likelihood[rows]
-    *_, residual = paraboloid((u - u.mean(axis=0)) / u.std(axis=0), values, np.ones(len(rows)))
+    t = (u - u.mean(axis=0)) / (u.std(axis=0) + 1e-15)
+    *_, residual = paraboloid(t, values, np.ones(len(rows)))
     return resembles_a_paraboloid(residual, float(values.std()))
 
 
@@ -92,9 +94,10 @@ def completed(state: State) -> State:
         return state
     history = state.history
     log_ratio = history.proposals[0].log_ratio(history.z)
-    if state.count("ascent") and state.has_moved:
-        ascended = history.proposals[state.count("ascent")]
-        log_ratio = np.maximum(log_ratio, ascended.log_ratio(history.z))
+    # Only where the posterior has moved, an ascent follows the first batch.
+    n_ascents = len(tuple(takewhile(lambda record: record.phase == "ascent", state.records[1:])))
+    if n_ascents:
+        log_ratio = np.maximum(log_ratio, history.proposals[n_ascents].log_ratio(history.z))
     if not lacks_a_mode(normalised_weights(history.log_weights), log_ratio):
         return state
     return replace(state.without_result(), phase="prior", best=None, n_stalls=0)

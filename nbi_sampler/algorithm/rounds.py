@@ -119,10 +119,10 @@ def _usable(batches: Sequence[Draws]) -> tuple[Array, Array, Array]:
 
     Batches before a restart from the prior have no predictions any more.
     """
-    batches = [batch for batch in batches if batch.evaluation.predictions is not None]
-    z = np.concatenate([batch.z for batch in batches])
-    theta = np.concatenate([batch.evaluation.theta for batch in batches])
-    made = [part for batch in batches if (part := batch.evaluation.predictions) is not None]
+    simulated = [(batch, part) for batch in batches if (part := batch.evaluation.predictions) is not None]
+    z = np.concatenate([batch.z for batch, _ in simulated])
+    theta = np.concatenate([batch.evaluation.theta for batch, _ in simulated])
+    made = [part for _, part in simulated]
     # Predictions of long data take most of the memory, so they are copied only if rows are left out.
     predictions = made[0] if len(made) == 1 else np.concatenate(made)
     finite = np.asarray(np.isfinite(predictions).all(axis=1))

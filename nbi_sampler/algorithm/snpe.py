@@ -46,15 +46,20 @@ STAGES = {
     "refinement": Stage(
         refine,
         {
-            **{"gaining": "refinement", "outrun by a few draws": "ascent", "tempering done": "mode search"},
-            **{"converged": "final", "stuck": "done"},
+            "gaining": "refinement",
+            "outrun by a few draws": "ascent",
+            "tempering done": "mode search",
+            "converged": "final",
+            "stuck": "done",
         },
     ),
     "ascent": Stage(
         ascend,
         {
-            **{"on the way": "ascent", "mode reached": "refinement"},
-            **{"mode reached from samples": "mode search", "leads nowhere": "prior"},
+            "on the way": "ascent",
+            "mode reached": "refinement",
+            "mode reached from samples": "mode search",
+            "leads nowhere": "prior",
         },
     ),
     "mode search": Stage(search_modes, {"on the way": "mode search", "modes reached": "refinement"}),

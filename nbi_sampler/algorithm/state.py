@@ -105,7 +105,7 @@ class State:
     former_offset : float, optional
         Log-likelihood minus that of the former run, if the difference is the same at all of these samples.
     has_moved : bool
-        True if the posterior has moved so far from the former one that an ascent leads to it.
+        True if the posterior has moved so far from the former one that its samples propose no draws of it.
     """
 
     history: History = field(default_factory=History)

@@ -11,15 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import bilby
-import numpy as np
-import torch
-
-from nbi_sampler.evaluation.worker_process import end_with
 from nbi_sampler_benchmark.problems.loader import load_problem
 from nbi_sampler_benchmark.runs.metering import Meter
 from nbi_sampler_benchmark.runs.peers import run_peer
 from nbi_sampler_benchmark.runs.records import stored
+from nbi_sampler_benchmark.runs.single import serve_one_sampler
 
 __all__ = ["Former", "file_of", "main", "make"]
 
@@ -93,13 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--parent", type=int, help="process whose end also ends this one")
     given = parser.parse_args(arguments)
-    if given.parent is not None:
-        end_with(given.parent)
     former = Former(**given.former)
-    bilby.core.utils.random.seed(former.seed)
-    np.random.seed(former.seed)
-    torch.manual_seed(former.seed)
-    torch.set_num_threads(1)
+    serve_one_sampler(former.seed, given.parent)
     make(former, given.path)
 
 

@@ -25,7 +25,7 @@ from nbi_sampler_benchmark.runs.peers import run_peer
 from nbi_sampler_benchmark.runs.records import posterior_weights, save_draws, stored, weighted_size
 from nbi_sampler_benchmark.runs.runner import Run
 
-__all__ = ["main", "measure", "run_problem"]
+__all__ = ["main", "measure", "run_problem", "serve_one_sampler"]
 
 PHASES = ("simulating", "training", "sampling")
 
@@ -133,6 +133,19 @@ def _total(rounds: list[dict[str, Any]], key: str) -> float | None:
     return sum(values) if values else None
 
 
+def serve_one_sampler(seed: int, parent: int | None) -> None:
+    """Prepare this process for one sampler only, and end it with its parent.
+
+    Some samplers ignore their seed and draw from the global generators.
+    """
+    if parent is not None:
+        end_with(parent)
+    bilby.core.utils.random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line of one run, which writes its record as JSON."""
     name = "python -m nbi_sampler_benchmark.runs.single"
@@ -143,15 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--calls", type=Path)
     parser.add_argument("--parent", type=int, help="process whose end also ends this one")
     given = parser.parse_args(arguments)
-    if given.parent is not None:
-        end_with(given.parent)
     run = Run(**given.run)
-    # Some samplers ignore their seed and draw from the global generators. This process serves one sampler
-    # only.
-    bilby.core.utils.random.seed(run.seed)
-    np.random.seed(run.seed)
-    torch.manual_seed(run.seed)
-    torch.set_num_threads(1)
+    serve_one_sampler(run.seed, given.parent)
     record = run_problem(run, given.draws, given.calls)
     given.record.write_text(json.dumps(record, default=float), encoding="utf-8")
 
