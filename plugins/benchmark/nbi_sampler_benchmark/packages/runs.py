@@ -5,7 +5,6 @@ A run that is in the file is not repeated.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nbi_sampler_benchmark.json_values import without_unknown
+from nbi_sampler_benchmark.json_values import digest_of, without_unknown
 from nbi_sampler_benchmark.packages.catalogue import Package
 from nbi_sampler_benchmark.packages.inside import worker
 from nbi_sampler_benchmark.packages.scoring import held_out_log_q, make_task, score
@@ -88,8 +87,7 @@ class PackageRun:
     @property
     def name(self) -> str:
         """A word for file names that is equal for equal runs."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
-        return f"{self.package}-{self.n_sims}-{self.seed}-{digest}"
+        return f"{self.package}-{self.n_sims}-{self.seed}-{digest_of(asdict(self))}"
 
 
 def records_of(runs: Sequence[PackageRun], folder: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from nbi_sampler_benchmark.json_values import digest_of
 from nbi_sampler_benchmark.problems.loader import load_problem
 from nbi_sampler_benchmark.runs.metering import Meter
 from nbi_sampler_benchmark.runs.peers import run_peer
@@ -46,7 +46,7 @@ class Former:
 
 def file_of(former: Former, folder: Path) -> Path:
     """Path of the result of a former run, which is equal for equal runs."""
-    digest = hashlib.sha256(json.dumps(asdict(former), sort_keys=True).encode()).hexdigest()[:8]
+    digest = digest_of(asdict(former))[:8]
     return folder / f"{Path(former.problem).stem}-{former.sampler}-{former.seed}-{digest}_result.json"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from nbi_sampler_benchmark.json_values import digest_of
 from nbi_sampler_benchmark.runs.progress import RunsProgress
 
 __all__ = ["Run", "append_record", "draws_file", "failure_of", "read_records", "run_all", "run_of"]
@@ -110,8 +110,7 @@ def run_all(
 
 def draws_file(run: Run) -> str:
     """Name of the file with the draws of one run, which is equal for equal runs."""
-    digest = hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
-    return f"{Path(run.problem).stem}-{run.sampler}-{run.seed}-{digest}.npz"
+    return f"{Path(run.problem).stem}-{run.sampler}-{run.seed}-{digest_of(asdict(run))}.npz"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

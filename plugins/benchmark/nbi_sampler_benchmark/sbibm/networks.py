@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.priors.space import ParameterSpace
+from nbi_sampler_benchmark.json_values import digest_of
 from nbi_sampler_benchmark.packages.catalogue import PACKAGES
 from nbi_sampler_benchmark.packages.environments import python_for
 from nbi_sampler_benchmark.packages.inside import worker
@@ -134,8 +134,7 @@ def _answer(
     question: worker.Task, package: Any, environments: Path, folder: Path, job: Mapping[str, Any]
 ) -> worker.Answer | str:
     """Answer of a package in a process of its own with one thread, or what went wrong."""
-    digest = hashlib.sha256(json.dumps(dict(job), sort_keys=True).encode()).hexdigest()[:12]
-    exchange = folder / "exchange" / digest
+    exchange = folder / "exchange" / digest_of(job)
     shutil.rmtree(exchange, ignore_errors=True)
     exchange.mkdir(parents=True)
     try:

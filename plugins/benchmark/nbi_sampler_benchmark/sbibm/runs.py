@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ import bilby
 import numpy as np
 
 from nbi_sampler.networks.devices import limited_threads
+from nbi_sampler_benchmark.json_values import digest_of
 from nbi_sampler_benchmark.sbibm.tasks import TASKS
 from nbi_sampler_benchmark.sbibm.two_sample import c2st
 from nbi_sampler_benchmark.sbibm.wheel import Wheel
@@ -121,5 +120,4 @@ def _seed(job: Mapping[str, Any]) -> int:
 
 def _draws_file(run: Mapping[str, Any]) -> str:
     """Name of the file with the draws of one run, which is equal for equal runs."""
-    digest = hashlib.sha256(json.dumps(dict(run), sort_keys=True).encode()).hexdigest()[:12]
-    return f"{run['task']}-{run['observation']}-{digest}.npz"
+    return f"{run['task']}-{run['observation']}-{digest_of(run)}.npz"
