@@ -120,6 +120,12 @@ def test_regression_through_any_points_predicts_no_more_than_it_knows(z, data):
     assert (predicted <= values.max() + 3.0).all()
 
 
+def test_regression_through_draws_at_the_smallest_number_reaches_points_at_one():
+    """Their spread is 2e-323, and one divided by it is no number of double precision."""
+    equal = Surface(np.full((12, 1), np.finfo(float).tiny), np.zeros(12), 0.0)
+    assert np.isfinite(equal.predicted(np.ones((5, 1)))).all()
+
+
 @bounded
 @given(weighted_points())
 def test_kernels_on_any_points_have_a_density_and_draws(case):

@@ -129,7 +129,8 @@ class Surface:
         n_neighbours = min(n_neighbours + REGRESSION.more_neighbours, len(values))
         centre, spread = self.z[0], spread_of(self.z)
         known = (self.z - centre) / spread
-        wanted = np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
+        with np.errstate(over="ignore"):
+            wanted = np.clip((wanted - centre) / spread, -FARTHEST, FARTHEST)
         distance, index = cKDTree(known).query(wanted, k=n_neighbours)
         distance, index = distance.reshape(len(wanted), -1), index.reshape(len(wanted), -1)
         predicted = np.empty(len(wanted))
