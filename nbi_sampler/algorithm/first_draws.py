@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.former_samples import can_ascend, compared, defended, fit_to_samples, wide_proposal
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.pooling import first_draws_count
@@ -126,10 +125,9 @@ def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:
 
 def draw_from_prior(step: Step) -> tuple[State, str]:
     """Draw the first batch from the prior, again and larger if too few log-likelihoods are finite."""
-    evaluator = step.problem.evaluator
+    evaluator, approximates = step.problem.evaluator, step.problem.approximates
     n_dim = evaluator.space.n_dim
-    approximate = step.config.refine and has_approximation(evaluator.space, evaluator.forward)
-    first = min(step.n_sims, APPROXIMATION.n_first) if approximate else BATCHES.first_rounds * step.n_sims
+    first = min(step.n_sims, APPROXIMATION.n_first) if approximates else BATCHES.first_rounds * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
         first = max(step.n_exploring, BATCHES.scan // max(n_dim, 2) ** 4)
     prior = MixtureProposal.single(PriorProposal(n_dim))
@@ -149,7 +147,7 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
         return replace(state, best=Best(prior, state.records[-1])), "efficient"
     if evaluator.forward is None:
         return state, "likelihood only"
-    return state, "approximated" if approximate else "simulated"
+    return state, "approximated" if approximates else "simulated"
 
 
 def evenly_spread(n: int, rng: np.random.Generator, n_dim: int) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ from itertools import takewhile
 
 import numpy as np
 
-from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.pooling import lacks_a_mode, posterior_has_moved, resembles_a_paraboloid
@@ -18,7 +17,6 @@ from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKerne
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
 from nbi_sampler.algorithm.proposals.paraboloid import paraboloid
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal, Proposal
-from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.refinement import fit_to_weights
 from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import FitInfo, State
@@ -69,7 +67,7 @@ def can_ascend(step: Step) -> bool:
     """
     former, space = step.problem.start, step.problem.evaluator.space
     assert isinstance(former, FormerSamples) and former.log_likelihood is not None
-    if space.discrete or has_approximation(space, step.problem.evaluator.forward):
+    if space.discrete or step.problem.approximates:
         return False
     rows = np.unique(
         systematic_indices(former.draws.weights, INITIAL.most_in_paraboloid, step.generator("check"))
@@ -145,10 +143,4 @@ def _wide_kernels(
     cut = former.draws.thinnest_cut(space.periodic)
     kernels, _ = former.draws.kernels(LatentKernels, cut, rng, LOCAL_KERNELS)
     assert isinstance(kernels, LatentKernels)
-    return tuple(_widened(kernels, factor) for factor in INITIAL.wide_factors)
-
-
-def _widened(kernels: LatentKernels, factor: float) -> LatentKernels:
-    own = kernels.mixture
-    mixture = StudentMixture(own.shares, own.centres, factor * own.factors, own.degrees)
-    return LatentKernels(mixture, kernels.cut)
+    return tuple(LatentKernels(kernels.mixture.widened(factor), cut) for factor in INITIAL.wide_factors)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nbi_sampler.algorithm.approximation import approximate_proposal, has_approximation
+from nbi_sampler.algorithm.approximation import approximate_proposal
 from nbi_sampler.algorithm.ascent import ascent_is_due
 from nbi_sampler.algorithm.by_state import StatesFit
 from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
@@ -100,9 +100,8 @@ def refine(step: Step) -> tuple[State, str]:
 def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     state, problem = step.state, step.problem
     space = problem.evaluator.space
-    approximate = has_approximation(space, problem.evaluator.forward)
     located = not state.count("prior") or state.count("rounds") > 0
-    refined = approximate and state.count("refinement") > 0
+    refined = problem.approximates and state.count("refinement") > 0
     target = choose_target(state.history, space.n_dim, located or refined)
     former, offset = problem.start, state.former_offset
     if isinstance(former, FormerSamples) and offset is not None and target.exponent == 1.0:
@@ -110,7 +109,7 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     config, rng = problem.refinement_training, step.generator("train")
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     # If draws from the explored approximation are no good, the weighted ones lead on by themselves.
-    if not approximate or (target.exponent < 1.0 and refined):
+    if not problem.approximates or (target.exponent < 1.0 and refined):
         return fit_to_weights(target, space, fitting)
     highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
     start = None

@@ -73,6 +73,8 @@ class Problem:
     training, refinement_training : TrainingConfig
     start : Start or FormerSamples, optional
         The prior by default.
+    approximates : bool
+        True if the run explores an approximation of the likelihood, in place of rounds of simulations.
     """
 
     evaluator: Evaluator
@@ -80,6 +82,7 @@ class Problem:
     training: TrainingConfig = ROUNDS_TRAINING
     refinement_training: TrainingConfig = REFINEMENT_TRAINING
     start: Start | FormerSamples | None = None
+    approximates: bool = False
 
 
 def budget(config: SnpeConfig) -> int:

@@ -15,14 +15,13 @@ from bilby.core.prior import PriorDict
 from numpy.typing import NDArray
 
 from nbi_sampler import __version__
-from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.history import Draws
 from nbi_sampler.algorithm.mode_search import began_with_samples
 from nbi_sampler.algorithm.state import State
+from nbi_sampler.algorithm.step import Problem
 from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.core.randomness import stage_generator
 from nbi_sampler.core.types import Array
-from nbi_sampler.forward import ForwardModel
 from nbi_sampler.importance.reliability import (
     Verdict,
     WeightSummary,
@@ -127,11 +126,9 @@ class FinishedRun(NamedTuple):
 
 def finished_run(
     state: State,
+    problem: Problem,
     config: SnpeConfig,
-    space: ParameterSpace,
     priors: PriorDict,
-    forward: ForwardModel | None,
-    note: str,
     seconds: float = 0.0,
     is_constant: bool = False,
 ) -> FinishedRun:
@@ -141,26 +138,23 @@ def finished_run(
     ----------
     state : State
         The final state.
+    problem : Problem
     config : SnpeConfig
         The seed of the run, which decides which draws become rows of equal weight.
-    space : ParameterSpace
     priors : bilby.core.prior.PriorDict
-    forward : ForwardModel, optional
-        Fit of the model.
-    note : str
-        Description of the calls of the likelihood.
     seconds : float
         Duration of the whole run.
     is_constant : bool
         True if the likelihood is known to be constant.
     """
     assert config.seed is not None
+    space = problem.evaluator.space
     draws = ResultDraws.of(state, space.n_dim)
     rows, weights = draws.equal_weight_rows(config.seed), summarise(draws.log_weights)
-    findings = find(state, forward, space, priors, config.seed)
+    findings = find(state, problem.evaluator.forward, space, priors, config.seed)
     n_distinct = len(np.unique(rows))
     n_equal = 0 if is_constant else _n_equal(state, draws)
-    explored = state.count("prior") > 0 and config.refine and has_approximation(space, forward)
+    explored = state.count("prior") > 0 and problem.approximates
     verdict = _verdict(state, config, draws, weights, n_distinct, findings, n_equal, explored)
     trained_on = {id(each) for each in state.history.batches}
     last = tuple(each for each in draws.batches if id(each) not in trained_on) or draws.batches[-1:]
@@ -181,7 +175,7 @@ def finished_run(
             (r.out_of_distribution for r in reversed(state.records) if r.phase == "rounds"), 0.0
         ),
         "seed": config.seed,
-        "tier": note,
+        "tier": problem.evaluator.note,
         "versions": {"nbi_sampler": __version__, **_versions_of_packages()},
     }
     statistics = {

@@ -218,7 +218,7 @@ class Nbi(BilbySampler):
                     observers = Observers(writer, progress, events, plots)
                     state = run(problem, config, start.seed, observers, start.state)
                     writer.write()
-                    outcome = self._fill_result(state, config, problem.evaluator.note, writer.seconds)
+                    outcome = self._fill_result(state, problem, config, writer.seconds)
                     events.finished(outcome)
         except SystemExit:
             raise
@@ -302,39 +302,15 @@ class Nbi(BilbySampler):
             )
         )
 
-    def _fill_result(self, state: State, config: SnpeConfig, note: str, seconds: float) -> Outcome:
+    def _fill_result(self, state: State, problem: Problem, config: SnpeConfig, seconds: float) -> Outcome:
+        is_constant = isinstance(self.likelihood, ZeroLikelihood)
         fields, summary, outcome, findings = finished_run(
-            state,
-            config,
-            self._space,
-            self.priors,
-            self._forward,
-            note,
-            seconds,
-            is_constant=isinstance(self.likelihood, ZeroLikelihood),
+            state, problem, config, self.priors, seconds, is_constant
         )
         for name, value in in_order(fields, self._space.names, self.search_parameter_keys).items():
             setattr(self.result, name, value)
         self.result.sampling_time = datetime.timedelta(seconds=seconds)
-        if isinstance(self._start, Start):
-            summary["nbi"]["model"] = {"digest": self._start.digest, "p_value": self._start.p_value}
-        elif self._start is not None:
-            summary["nbi"]["initial_result"] = {
-                "digest": self._start.digest,
-                **self._start.about,
-                "n_checked": state.n_checked,
-                "same_likelihood": state.former_offset is not None,
-                "has_moved": state.has_moved,
-            }
-            if self._start.log_likelihood is not None:
-                is_former = "the former one: its values teach the proposals, and no call is repeated"
-                is_other = "not the former one, whose values are not used"
-                if state.has_moved:
-                    is_other += ", and hardly any of these samples counts in the posterior of now"
-                logger.info(
-                    f"nbi: at {state.n_checked} former samples the likelihood is "
-                    f"{is_other if state.former_offset is None else is_former}"
-                )
+        summary["nbi"].update(self._about_start(state))
         summary["nbi"]["settings"] = settings_as_text(
             self._keywords(config), bool(self.use_ratio), self.priors, self._space
         )
@@ -348,3 +324,26 @@ class Nbi(BilbySampler):
         say = logger.info if sound else logger.warning
         say(f"nbi: {outcome.status}: {outcome.message}")
         return outcome
+
+    def _about_start(self, state: State) -> dict[str, dict[str, Any]]:
+        """Entry of the meta data about a start other than the prior. A line in the log tells of samples."""
+        start = self._start
+        if start is None:
+            return {}
+        if isinstance(start, Start):
+            return {"model": {"digest": start.digest, "p_value": start.p_value}}
+        if start.log_likelihood is not None:
+            is_former = "the former one: its values teach the proposals, and no call is repeated"
+            is_other = "not the former one, whose values are not used"
+            if state.has_moved:
+                is_other += ", and hardly any of these samples counts in the posterior of now"
+            logger.info(
+                f"nbi: at {state.n_checked} former samples the likelihood is "
+                f"{is_other if state.former_offset is None else is_former}"
+            )
+        now = {
+            "n_checked": state.n_checked,
+            "same_likelihood": state.former_offset is not None,
+            "has_moved": state.has_moved,
+        }
+        return {"initial_result": {"digest": start.digest, **start.about, **now}}

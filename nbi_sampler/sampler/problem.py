@@ -91,15 +91,15 @@ def make_problem(
     with users_settings(), users_errors():
         offset = -float(likelihood.noise_log_likelihood()) if use_ratio else 0.0
     rng = probe_generator()
-    simulating = not (refine and has_approximation(space, forward))
+    approximates = refine and has_approximation(space, forward)
     evaluator = Evaluator(
-        space, function, forward, rng, offset, settings.vectorized, pool, between_calls, simulating
+        space, function, forward, rng, offset, settings.vectorized, pool, between_calls, not approximates
     )
     n_threads = settings.threads(0 if forward is None else math.prod(forward.shape))
     networks = Networks(
         settings.featurizer, settings.flow, settings.refinement_flows, settings.device, n_threads
     )
-    problem = Problem(evaluator, networks, start=start)
+    problem = Problem(evaluator, networks, start=start, approximates=approximates)
     return replace(
         problem,
         training=replace(problem.training, **settings.training),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from bilby.core.prior import PriorDict
 
-from nbi_sampler.algorithm.approximation import has_approximation
 from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem, simulations_per_round
@@ -53,7 +52,7 @@ def say_how_it_begins(start: Checkpoint, problem: Problem, config: SnpeConfig, l
         first = f", first draws from model {beginning.digest}, p-value {beginning.p_value:.2g}"
     elif beginning is not None:
         first = f", first draws from a fit to {len(beginning.draws.z):,} former samples ({beginning.digest})"
-    elif config.refine and has_approximation(problem.evaluator.space, problem.evaluator.forward):
+    elif problem.approximates:
         first = ", an approximation of the likelihood is explored first"
     log.info(
         f"nbi: {problem.evaluator.note}; device {device}, seed {start.seed}, {n_sims:,} simulations a round"

@@ -62,7 +62,7 @@ def problem_with(power=1.0, allowed=None, n_dim=3, offset=0.0):
         return of_draws
 
     forward.has_approximation, forward.approximation = True, approximation
-    return problem, evidence
+    return replace(problem, approximates=True), evidence
 
 
 @pytest.mark.parametrize("power", [1.0, 0.7, 1.4], ids=["right", "too wide", "too narrow"])

@@ -53,6 +53,10 @@ class StudentMixture:
             - np.log(np.abs(np.diagonal(factors, axis1=1, axis2=2))).sum(axis=1)
         )
 
+    def widened(self, factor: float) -> StudentMixture:
+        """The same mixture, with kernels that are wider by a factor."""
+        return StudentMixture(self.shares, self.centres, factor * self.factors, self.degrees)
+
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
         pick = rng.choice(len(self.shares), size=n, p=self.shares)

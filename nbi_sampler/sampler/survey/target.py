@@ -89,8 +89,7 @@ class Plan:
         problem = make_problem(target.likelihood, False, self.space, forward, self.settings, start=start)
         config = replace(self.settings.snpe, seed=target.seed)
         state = run(problem, config, target.seed, Observer())
-        note = problem.evaluator.note
-        finished = finished_run(state, config, self.space, self.priors, forward, note)
+        finished = finished_run(state, problem, config, self.priors)
         moments = self._moments(finished.fields["nested_samples"], target.seed)
         return {**vars(finished.outcome), "p_value": start.p_value, **moments}
 
