@@ -86,7 +86,7 @@ def observed_by(
     Raises
     ------
     ValueError
-        If the shape differs from that of the training, or if there are no data.
+        If there are no data.
     """
     data_format = estimator.data_format
     alike = forward is not None and forward.shape == data_format.channel_shape
@@ -104,12 +104,7 @@ def observed_by(
     if x_err is None and data_format.has_uncertainty and forward is not None and alike:
         errors, shape = forward.uncertainty, (1, *data_format.channel_shape)
         x_err = None if errors is None else data_format.as_errors(errors.reshape(shape))[0]
-    observed = Observation(x_obs, x_err, mask)
-    if len(estimator.observation(*observed).x) != 1:
-        raise ValueError(
-            f"x_obs: expected the data of one target, of shape {estimator.data_shape}, got {np.shape(x_obs)}"
-        )
-    return observed
+    return Observation(x_obs, x_err, mask)
 
 
 def start_at(estimator: Estimator, observed: Observation, forward: ForwardModel | None) -> Start:
@@ -117,11 +112,21 @@ def start_at(estimator: Estimator, observed: Observation, forward: ForwardModel 
 
     If the model gets the data of the likelihood, simulations of the likelihood test it.
 
+    Raises
+    ------
+    ValueError
+        If the shape of the data differs from that of the training.
+
     References
     ----------
     Hesterberg (1995), Technometrics 37, 185 (defensive mixtures).
     """
     observation = estimator.observation(*observed)
+    if len(observation.x) != 1:
+        raise ValueError(
+            f"x_obs: expected the data of one target, of shape {estimator.data_shape}, got "
+            f"{np.shape(observed.x)}"
+        )
     members = (estimator.proposals(observation)[0], PriorProposal(estimator.space.n_dim))
     proposal = MixtureProposal(members, np.array([1.0 - MODEL_START.prior_share, MODEL_START.prior_share]))
     check = None
