@@ -306,6 +306,31 @@ def judge(
             f"{misfit}; samples and evidence are right for this model and these priors, but "
             f"{Status.POOR_FIT.remedy} ({found}){lacking}"
         )
+    said |= _faults_of_weights(weights, n_effective, found, also, adapting, limits)
+    if contradiction is not None:
+        said[Status.MISSING_MASS] = (
+            f"other draws of this run give log Z = {contradiction:.2f}, which is too high for its result: a "
+            f"part of the posterior is almost missed; {Status.MISSING_MASS.remedy}"
+        )
+    if n_equal and contradiction is None:
+        said[Status.MISSING_MASS] = _constant_at(n_equal)
+    if weights.ess == 0.0:
+        status = Status.NO_FINITE_LIKELIHOOD
+        said[status] = f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; {status.remedy}"
+    worst = max(said, key=lambda status: status.severity)
+    return Verdict(worst, said[worst])
+
+
+def _faults_of_weights(
+    weights: WeightSummary,
+    n_effective: float,
+    found: str,
+    also: str,
+    adapting: bool,
+    limits: ReliabilityConfig,
+) -> dict[Status, str]:
+    """Statuses that the weights alone give, with their messages."""
+    said: dict[Status, str] = {}
     if weights.ess < n_effective:
         status = Status.N_EFFECTIVE_NOT_REACHED
         valid = (
@@ -323,18 +348,7 @@ def judge(
             f"k-hat is {weights.k_hat:.2f} (above {limits.heavy_tail}) and a few weights dominate ({found}), "
             f"so the error of log Z is not to be trusted; {Status.UNRELIABLE_WEIGHTS.remedy}"
         )
-    if contradiction is not None:
-        said[Status.MISSING_MASS] = (
-            f"other draws of this run give log Z = {contradiction:.2f}, which is too high for its result: a "
-            f"part of the posterior is almost missed; {Status.MISSING_MASS.remedy}"
-        )
-    if n_equal and contradiction is None:
-        said[Status.MISSING_MASS] = _constant_at(n_equal)
-    if weights.ess == 0.0:
-        status = Status.NO_FINITE_LIKELIHOOD
-        said[status] = f"log L was -inf or NaN at all of {n_calls:,} likelihood calls; {status.remedy}"
-    worst = max(said, key=lambda status: status.severity)
-    return Verdict(worst, said[worst])
+    return said
 
 
 def _constant_at(n_equal: int) -> str:
