@@ -55,7 +55,8 @@ def test_the_list_of_plugins_is_the_one_on_the_page(environment):
     expected = rows(OUTPUTS[0])
     assert len(expected) == 7
     # Plugins that this environment has besides come between.
-    assert [row for row in printed if row in expected] == expected
+    found = [row for row in printed if row in expected]
+    assert found == expected, "docs/plugins.md has to print what `nbi-sampler plugins` prints"
 
 
 @pytest.mark.slow

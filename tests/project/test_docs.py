@@ -59,10 +59,14 @@ def test_quickstart_begins_as_the_readme():
 
 def test_every_status_is_documented_and_no_other():
     page = (DOCS / "not_ok.md").read_text()
-    assert re.findall(r"^### `(.+)`$", page, flags=re.MULTILINE) == [str(status) for status in Status]
+    sections = re.findall(r"^### `(.+)`$", page, flags=re.MULTILINE)
+    assert sections == [str(status) for status in Status], (
+        "docs/not_ok.md: a section for each, in order"
+    )
     table = page.split("| status |")[1].split("\n\n")[0]
     of_a_result = set(Status) - {Status.FAILED, Status.INTERRUPTED}
-    assert set(re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)) == of_a_result
+    rows = set(re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE))
+    assert rows == of_a_result, "docs/not_ok.md: a row of the table for each"
 
 
 def test_thresholds_of_the_statuses_are_those_of_the_code():

@@ -57,7 +57,8 @@ def classes_of(module):
 
 
 def test_tables_have_every_likelihood_class_of_bilby():
-    assert classes_of(bl) == {*RECOGNISED, *GAUSSIAN_PROCESSES, *BASES, "ZeroLikelihood"}
+    known = {*RECOGNISED, *GAUSSIAN_PROCESSES, *BASES, "ZeroLikelihood"}
+    assert classes_of(bl) == known, "add a forward model of a new class as CONTRIBUTING.md says, and its row"
     assert classes_of(hyper) == {"Likelihood", "HyperparameterLikelihood"}
 
 

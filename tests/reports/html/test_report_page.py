@@ -104,6 +104,7 @@ def test_the_bar_within_the_prior_is_where_the_posterior_is(result, page):
 
 @pytest.mark.parametrize("status", list(Status), ids=str)
 def test_every_status_is_explained_with_its_remedy(status, result, no_figures):
+    assert status in MEANINGS, "say what it means in MEANINGS of reports/html/checks.py"
     made = report(changed(result, status=str(status), message="what the run said"))
     text = PageParser(made.html).text
     assert made.status == status
