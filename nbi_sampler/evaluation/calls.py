@@ -107,7 +107,7 @@ class Calls:
         assert self.forward is not None
         return self._called(self.forward.simulate, theta_row)
 
-    def weighed(self, predictions: Array, theta: Array) -> Array:
+    def from_predictions(self, predictions: Array, theta: Array) -> Array:
         """Log-likelihoods that follow from predictions, shape (n,), without a call of the user's code."""
         assert self.forward is not None
         with np.errstate(all="ignore"):

@@ -195,7 +195,7 @@ class Evaluator:
         assert batch.predictions is not None
         for piece in batch.pieces(EVALUATION.rows_at_once):
             rows = piece[batch.finished[piece]]
-            values[rows] = self._calls.weighed(batch.predictions[rows], batch.theta[rows])
+            values[rows] = self._calls.from_predictions(batch.predictions[rows], batch.theta[rows])
         return values
 
 

@@ -94,7 +94,7 @@ def probe(calls: Calls, theta: Array, vectorized: Literal["auto"] | bool) -> Pro
     if calls.forward is not None:
         predictions, seconds_per_draw = _timed(calls.prediction, theta)
         if calls.forward.has_log_likelihood:
-            calls = replace(calls, shared=agrees(calls.weighed(predictions, theta), values))
+            calls = replace(calls, shared=agrees(calls.from_predictions(predictions, theta), values))
         seconds_per_draw += 0.0 if calls.shared else seconds_per_call
     if vectorized is not False:
         calls = _at_once(calls, theta, predictions, values, vectorized)
