@@ -26,7 +26,7 @@ from nbi_sampler.amortised.scikit_learn import EngineBase
 from nbi_sampler.amortised.sequential import fit_sequentially, infer_sequentially
 from nbi_sampler.amortised.setup import Setup
 from nbi_sampler.amortised.training_checkpoint import TrainingCheckpoint
-from nbi_sampler.core.config import TrainingConfig, build
+from nbi_sampler.core.config import INFERENCE, TRAINING_SET, TrainingConfig, build
 from nbi_sampler.core.config.building import require_count
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.core.randomness import stage_generator
@@ -142,9 +142,9 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     @in_own_settings
     def fit(
         self,
-        n_sims: int = 1000,
+        n_sims: int = TRAINING_SET.n_sims,
         n_rounds: int = 1,
-        n_epochs: int = 100,
+        n_epochs: int = TRAINING_SET.n_epochs,
         *,
         x: ArrayLike | None = None,
         y: ArrayLike | None = None,
@@ -261,7 +261,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         x_err: ArrayLike | None = None,
         x_mask: ArrayLike | None = None,
         *,
-        n_samples: int = 2000,
+        n_samples: int = INFERENCE.n_samples,
         log_likelihood: LogLikelihood | None = None,
         on_target: Callable[[], None] | None = None,
         mask: ArrayLike | None = None,
@@ -324,7 +324,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         x_err: ArrayLike | None = None,
         x_mask: ArrayLike | None = None,
         *,
-        n_samples: int = 2000,
+        n_samples: int = INFERENCE.n_samples,
         log_likelihood: LogLikelihood | None = None,
         mask: ArrayLike | None = None,
     ) -> tuple[Array, Array]:
@@ -359,7 +359,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
         x_err: ArrayLike | None = None,
         x_mask: ArrayLike | None = None,
         *,
-        n_samples: int = 2000,
+        n_samples: int = INFERENCE.n_samples,
         mask: ArrayLike | None = None,
     ) -> Array:
         """Draw from the posterior of the network itself, without weights and without a simulation.

@@ -170,9 +170,8 @@ def _same_law(single: Array, batch: Array) -> bool:
         <= NOISE_PROBE.largest_deviation * spread * np.sqrt(2.0 / NOISE_PROBE.n_repeats) + tolerance
     )
     first, second = single.std(0), batch.std(0)
-    # If tails are heavy, the spread is far more uncertain than for a normal law.
-    ratio = np.maximum(first, second) <= 4.0 * np.minimum(first, second) + tolerance
-    return bool(shift.all() and ratio.all())
+    largest = NOISE_PROBE.largest_ratio * np.minimum(first, second) + tolerance
+    return bool(shift.all() and (np.maximum(first, second) <= largest).all())
 
 
 def _independent(batch: Array) -> bool:

@@ -71,9 +71,10 @@ class OutOfDistributionTest:
         rng : numpy.random.Generator
         """
         known = as_real_numbers(features, "features")
-        if known.ndim != 2 or len(known) < 20 or not np.isfinite(known).all():
+        fewest = OUT_OF_DISTRIBUTION.fewest
+        if known.ndim != 2 or len(known) < fewest or not np.isfinite(known).all():
             raise ValueError(
-                f"features: expected finite ones of shape (n, k) with n of at least 20, got {known.shape}"
+                f"features: expected finite ones of shape (n, k), n at least {fewest}, got {known.shape}"
             )
         known = rng.permutation(known)
         first, second = np.array_split(known, 2)

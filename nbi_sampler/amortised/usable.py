@@ -203,7 +203,7 @@ def check_given(
     if simulator is None or len(rows) < 2:
         return
     rules = TRAINING_SET
-    spread = float(np.sqrt(np.var(x[rows[:1000]], axis=0).mean()))
+    spread = float(np.sqrt(np.var(x[rows[: rules.most_for_spread]], axis=0).mean()))
     shown = rows[np.linspace(0, len(rows) - 1, min(rules.n_compared, len(rows))).astype(int)]
 
     def difference(order: tuple[int, ...]) -> float:

@@ -81,7 +81,8 @@ class Evaluator:
     ) -> None:
         self.space = space
         self.forward = forward
-        probes = space.to_theta(rng.normal(size=(8 * EVALUATION.n_probes, space.n_dim)))
+        n_tried = EVALUATION.tried_per_probe * EVALUATION.n_probes
+        probes = space.to_theta(rng.normal(size=(n_tried, space.n_dim)))
         probes = probes[space.satisfies_constraints(probes)][: EVALUATION.n_probes]
         calls = Calls(space.names, space.fixed, log_likelihood, forward, log_offset)
         found = probe(calls, probes, vectorized)

@@ -48,7 +48,9 @@ def check_constraints(space: ParameterSpace, priors: PriorDict) -> None:
     most = PRIORS.n_tested if space.constraints_at_once else PRIORS.n_tested_by_row
     n_draws = n_allowed = 0
     while n_allowed < PRIORS.n_allowed and n_draws < most:
-        theta = space.to_theta(rng.normal(size=(min(CHUNK, 1000 if not n_draws else most), space.n_dim)))
+        theta = space.to_theta(
+            rng.normal(size=(min(CHUNK, most if n_draws else PRIORS.first_tested), space.n_dim))
+        )
         n_draws += len(theta)
         n_allowed += int(space.satisfies_constraints(theta).sum())
     if n_allowed >= max(PRIORS.least_allowed * n_draws, 1.0):

@@ -209,7 +209,8 @@ class ParameterSpace:
         span = [
             float(np.max(p.maximum - p.minimum)) if b else 0.0 for p, b in zip(priors, bounded, strict=True)
         ]
-        tolerance = 1e-6 * np.maximum(np.abs(high - low), span) + np.where(bounded, 1e-12, 1e-6) * np.abs(
+        share = PRIORS.round_trip
+        tolerance = share * np.maximum(np.abs(high - low), span) + np.where(bounded, 1e-12, share) * np.abs(
             theta
         )
         return np.abs(self.to_theta(self.to_z(theta)) - theta) <= tolerance

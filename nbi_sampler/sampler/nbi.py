@@ -24,7 +24,7 @@ from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.start import Start
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Problem
-from nbi_sampler.core.config import ROUNDS_TRAINING, SnpeConfig
+from nbi_sampler.core.config import BRIEF_RUN, ROUNDS_TRAINING, SnpeConfig
 from nbi_sampler.core.guarded import in_own_settings
 from nbi_sampler.evaluation.pools import Pool, check_main_is_not_imported, opened_pool
 from nbi_sampler.importance.reliability import Status
@@ -178,10 +178,16 @@ class Nbi(BilbySampler):
 
     def _run_test(self) -> Result:
         """Run briefly, for bilby's test mode."""
-        config = self._settings.snpe
-        most = min(config.max_likelihood_calls or 2000, 2000)
+        config, brief = self._settings.snpe, BRIEF_RUN
+        most = min(config.max_likelihood_calls or brief.most_calls, brief.most_calls)
         return self._run(
-            replace(config, n_effective=100, n_sims=200, n_rounds=1, max_likelihood_calls=max(most, 100))
+            replace(
+                config,
+                n_effective=brief.n_effective,
+                n_sims=brief.n_sims,
+                n_rounds=brief.n_rounds,
+                max_likelihood_calls=most,
+            )
         )
 
     @in_own_settings

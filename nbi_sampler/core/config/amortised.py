@@ -56,12 +56,24 @@ class NoiseProbeConfig:
     largest_deviation: float = 6.0
     """Largest difference in standard errors. Some 100 comparisons reach it by chance with negligible
     probability."""
+    largest_ratio: float = 4.0
+    """Largest ratio of two spreads, which are uncertain if tails are heavy. Of 40,000 pairs from 40 repeats
+    each, none of normal noise exceeds 2.1, and 0.005, 0.5 and 4 % of Student-t noise with 5, 3 and 2 degrees
+    of freedom exceed this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSetConfig:
     """Simulations that the training uses, and the blocks in which they are made."""
 
+    n_sims: int = 1000
+    """Simulations of a training, unless the user says how many. With 500, a perceptron knows 0.21 nats less
+    about held-out parameters of a sine curve of 40 points, and with 2,000 it knows 0.31 more, and 0.03 more
+    for a linear model (three parameters, seed 1)."""
+    n_epochs: int = 100
+    """Most epochs of a training, unless the user says how many. Early stopping ends those of the sine curve
+    and of the linear model after 76 and 68. With 50, the sine curve gains 0.12 nats less; with 200, it gains
+    0.05 more, and the linear model 0.01."""
     block: int = 500
     """Simulations between two commits to a store. A killed process loses at most these. Each block has its
     own random stream, so another number gives other simulations. HDF5 appends 80 blocks of rows of 800 bytes
@@ -91,6 +103,9 @@ class TrainingSetConfig:
     most_orders: int = 24
     """Number of orders of the columns that are tried: all orders of up to four parameters, in at most 72
     calls. All orders of five parameters would take 360."""
+    most_for_spread: int = 1000
+    """Simulations that give their spread, which is then known to 2 %, far better than the limits below
+    require."""
     agreement: float = 1e-3
     """Two simulations are the same if they differ by less than this share of the spread of the simulations.
     Rounding changes noisy sine curves by 1.5e-7 of it in single precision, and 1.2e-3 in half precision."""
@@ -153,6 +168,9 @@ class ConvergenceConfig:
 class InferenceConfig:
     """Draws and weights of a trained engine."""
 
+    n_samples: int = 2000
+    """Draws for each target, unless the user says how many. With an efficiency of 0.5, the error of log Z is
+    then 0.022, and a mean is known to 0.032 standard deviations."""
     n_within_step: int = 16
     """Points at which a density is averaged over the range of one discrete value. If it falls like a logistic
     curve as wide as 0.5 (0.2) of the range, the error of its logarithm is 0.07 (0.15), and 0.14 (0.31) with 4
@@ -167,6 +185,9 @@ class InferenceConfig:
 class OutOfDistributionConfig:
     """Summary of the data that reveals data out of distribution."""
 
+    fewest: int = 20
+    """Fewest simulations for the test. Half of them give p-values down to 1 / 11, so that no target counts as
+    out of distribution."""
     most_components: int = 32
     """Most principal components. With 1,000 simulations, a narrow bump is found in 68 % of sine curves and in
     31 % of spectra. With 16 components it is found in 13 and 5 %, and with 64 in 99 and 65 %. False alarms

@@ -35,6 +35,10 @@ class PriorConfig:
     """Draws of z whose parameters identify priors. Saved models and checkpoints hold 8."""
     same_prior: float = 1e-6
     """Largest difference between two equal priors, as a share of the range of these parameters."""
+    round_trip: float = 1e-6
+    """Largest difference of a parameter that the prior allows from its value after the map to z and back, as
+    a share of the range of the prior, or of its central 95 %. Of 20,000 draws from each continuous prior of
+    bilby, the largest is 1.4e-12, of a Cauchy law."""
     single_precision: float = 1e-7
     """Largest distance from a value of a discrete prior, as a share of the range of the values. Single
     precision rounds by 6e-8."""
@@ -53,6 +57,9 @@ class PriorConfig:
     million draws of two parameters take 0.3 s, so 1,000 draws in this share take 6 s."""
     n_allowed: int = 100
     """The test of constraints ends after this many draws satisfy them. They give the share to 10 %."""
+    first_tested: int = 1_000
+    """Draws after which the test ends for constraints that exclude little. For the sum of two parameters it
+    takes 0.3 ms, and 0.3, 0.4 and 10 ms with 500, 2,000 and 50,000 draws."""
     n_tested: int = 1_000_000
     """Most draws in that test. With the smallest share, 50 of them are expected to satisfy the
     constraints."""

@@ -50,7 +50,7 @@ def infer_many(
     path: str | Path = "survey.h5",
     *,
     observed: Callable[[Likelihood], tuple[Any, ...]] | None = None,
-    n_samples: int = 500,
+    n_samples: int = SURVEY.n_samples,
     npool: int = 1,
     pool: Any = None,
     seed: int | None = None,
