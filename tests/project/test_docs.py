@@ -60,9 +60,7 @@ def test_quickstart_begins_as_the_readme():
 def test_every_status_is_documented_and_no_other():
     page = (DOCS / "not_ok.md").read_text()
     sections = re.findall(r"^### `(.+)`$", page, flags=re.MULTILINE)
-    assert sections == [str(status) for status in Status], (
-        "docs/not_ok.md: a section for each, in order"
-    )
+    assert sections == [str(status) for status in Status], "docs/not_ok.md: a section for each, in order"
     table = page.split("| status |")[1].split("\n\n")[0]
     of_a_result = set(Status) - {Status.FAILED, Status.INTERRUPTED}
     rows = set(re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE))
