@@ -10,6 +10,7 @@ import bilby
 import numpy as np
 import pytest
 import torch
+from small_runs import SMALL_FITS
 
 from nbi_sampler.plugins.manager import Plugin, installed
 
@@ -36,10 +37,24 @@ def quiet_bilby():
 
 @pytest.fixture(scope="session", autouse=True)
 def packages_listed_once():
-    """Let bilby list the installed packages once: it starts pip for it in every run, which takes as long."""
-    name = "bilby.core.sampler.env_package_list"
+    """Let bilby list packages and modules once: it starts pip for it in every run, which takes as long."""
+    sampler = bilby.core.sampler
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(name, functools.cache(bilby.core.sampler.env_package_list))
+        for name in ("env_package_list", "loaded_modules_dict"):
+            patch.setattr(sampler, name, functools.cache(getattr(sampler, name)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_fits():
+    """Fit every proposal with fewer kernels and candidates, in tests of anything but its efficiency.
+
+    A run then takes a third of the time or less. It needs more calls, and its results are right all the same.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for settings, changes in SMALL_FITS:
+            for name, value in changes.items():
+                patch.setitem(vars(settings), name, value)
         yield
 
 

@@ -7,7 +7,22 @@ from dataclasses import dataclass
 import bilby
 import numpy as np
 
+from nbi_sampler.core.config import (
+    HIGH_WEIGHT_KERNELS,
+    LOCAL_KERNELS,
+    MIXTURE,
+    REGRESSION,
+    REGRESSION_KERNELS,
+)
+
 N_SIGMA = 4.5
+# Settings of proposals that fit in a tenth of the time, for the fixture `small_fits`.
+FEW_KERNELS = {"n_kernels": 40, "n_pool": 300}
+SMALL_FITS = (
+    (MIXTURE, {"n_inside": 20_000, "em_kernels": (1, 3), "em_draws": (500, 1000)}),
+    (REGRESSION, {"n_candidates": 1000}),
+    *((kernels, FEW_KERNELS) for kernels in (LOCAL_KERNELS, HIGH_WEIGHT_KERNELS, REGRESSION_KERNELS)),
+)
 
 
 @dataclass(frozen=True)
