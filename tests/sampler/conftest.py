@@ -9,6 +9,13 @@ from bilby.core.prior import PriorDict, Uniform
 from sampler_cases import BOX, line, line_data
 
 
+@pytest.fixture(scope="module", autouse=True)
+def runs_are_quick(request):
+    """Nothing here depends on how well a proposal fits, and one module has the proposals of users all the same."""
+    if request.module.__name__ != "test_every_likelihood":
+        request.getfixturevalue("small_fits")
+
+
 @pytest.fixture
 def bowl_priors():
     return PriorDict({"a": Uniform(-BOX / 2, BOX / 2), "b": Uniform(-BOX / 2, BOX / 2)})
