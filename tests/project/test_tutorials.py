@@ -72,6 +72,7 @@ def test_notebook_is_on_the_menu_and_its_links_exist(notebook):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_fits")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_notebook_runs(notebook, monkeypatch, tmp_path):
     """All cells in order, with fewer samples, simulations and epochs."""
@@ -87,7 +88,8 @@ def test_notebook_runs(notebook, monkeypatch, tmp_path):
     statuses = []
 
     def run_quickly(*args, **kwargs):
-        result = run(*args, **{**kwargs, "n_effective": 300})
+        few = {"n_effective": 300, "n_sims": 500, "training": {"n_epochs": 5}}
+        result = run(*args, **{**kwargs, **few})
         statuses.append(result.meta_data["nbi"]["status"])
         return result
 
