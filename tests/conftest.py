@@ -10,7 +10,7 @@ import bilby
 import numpy as np
 import pytest
 import torch
-from small_runs import SMALL_FITS
+from small_runs import made_small
 
 from nbi_sampler.plugins.manager import Plugin, installed
 
@@ -45,16 +45,17 @@ def packages_listed_once():
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def small_fits():
-    """Fit every proposal with fewer kernels and candidates, in tests of anything but its efficiency.
+    """Make small fits in a test."""
+    with made_small():
+        yield
 
-    A run then takes a third of the time or less. It needs more calls, and its results are right all the same.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        for settings, changes in SMALL_FITS:
-            for name, value in changes.items():
-                patch.setitem(vars(settings), name, value)
+
+@pytest.fixture(scope="module")
+def small_fits_of_a_module():
+    """Make small fits in all tests of a module, and in the runs that they share."""
+    with made_small():
         yield
 
 

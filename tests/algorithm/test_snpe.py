@@ -21,6 +21,7 @@ from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.priors.space import ParameterSpace
 
 
+@pytest.mark.usefixtures("small_fits")
 class TestSeeds:
     @pytest.mark.parametrize("tier", ["forward model", "likelihood only"])
     def test_same_seed_same_draws_and_another_seed_others(self, tier):
@@ -77,6 +78,7 @@ def test_a_constant_moves_the_evidence_by_itself_and_leaves_the_effective_size(c
     assert abs(pull(plain, evidence)) < 4
 
 
+@pytest.mark.usefixtures("small_fits")
 class TestOddLikelihoods:
     def test_a_plateau_gives_back_the_prior(self):
         config = settings()
@@ -123,6 +125,7 @@ def rare(theta):
     return 0.0 if theta[0] < -3.0902323061678132 else -np.inf
 
 
+@pytest.mark.usefixtures("small_fits")
 @pytest.mark.parametrize("n_calls", [100, 777, 1500])
 @pytest.mark.parametrize("tier", ["forward model", "likelihood only"])
 def test_the_budget_is_kept_to_the_draw(tier, n_calls):

@@ -18,6 +18,9 @@ from nbi_sampler.sampler import trained_model
 from nbi_sampler.sampler.trained_model import digest_of
 from nbi_sampler.storage.checkpoint import read_draws
 
+# From which draws a run starts does not depend on how well its proposals fit.
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+
 
 @pytest.fixture
 def run(tmp_path):

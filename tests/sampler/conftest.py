@@ -13,7 +13,7 @@ from sampler_cases import BOX, line, line_data
 def runs_are_quick(request):
     """Nothing here depends on how well a proposal fits, and one module has the proposals of users all the same."""
     if request.module.__name__ != "test_every_likelihood":
-        request.getfixturevalue("small_fits")
+        request.getfixturevalue("small_fits_of_a_module")
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ PACKAGES = {
 GRID = """
 import json, sys
 import numpy as np
-sys.path.insert(0, {root!r})
+sys.path[:0] = [{root!r}, {tests!r}]
+from small_runs import made_small
 
 def compared(result, log_likelihood, grid, density):
     log_l = np.array([log_likelihood(point) for point in grid])
@@ -65,8 +66,9 @@ def fit():
         transient, burst, sampler="nbi", prior=priors, nlive=500, walks=100, outdir="out", label="burst",
         n_effective=500, n_sims=500, seed=1, plot=False, training={"n_epochs": 10},
     )
-fit()
-result = fit()  # redback reads it back
+with made_small():
+    fit()
+    result = fit()  # redback reads it back
 grid = [
     {"a_1": a, "peak_time": t}
     for a, t in itertools.product(np.linspace(1.2, 2.8, 41), np.linspace(10.0, 14.0, 41))
@@ -96,11 +98,12 @@ masses = rng.normal(1.0, 0.7, size=20)
 posteriors = [pd.DataFrame({"x": rng.normal(m, 0.2, size=50), "prior": np.ones(50)}) for m in masses]
 likelihood = HyperparameterLikelihood(posteriors, Model([population]), ln_evidences=np.zeros(20))
 priors = PriorDict({"mu": Uniform(-3.0, 3.0), "sigma": Uniform(0.1, 3.0)})
-result = run_sampler(
-    likelihood=likelihood, priors=priors, label="population", sampler="nbi", outdir="out",
-    injection_parameters=None, save="hdf5", exit_code=130, nlive=500, nact=2, walks=5,
-    n_effective=500, n_sims=500, seed=1, use_ratio=True, training={"n_epochs": 10},
-)
+with made_small():
+    result = run_sampler(
+        likelihood=likelihood, priors=priors, label="population", sampler="nbi", outdir="out",
+        injection_parameters=None, save="hdf5", exit_code=130, nlive=500, nact=2, walks=5,
+        n_effective=500, n_sims=500, seed=1, use_ratio=True, training={"n_epochs": 10},
+    )
 grid = [
     {"mu": m, "sigma": s}
     for m, s in itertools.product(np.linspace(0.0, 2.0, 41), np.linspace(0.3, 2.0, 35))
@@ -140,7 +143,7 @@ def test_a_fit_through_a_package_is_the_sum_over_a_grid(package, tmp_path):
     name, python = package
     script = {"redback": REDBACK, "gwpopulation": GWPOPULATION}[name]
     root = str(Path(nbi_sampler.__file__).parents[1])
-    (tmp_path / "fit.py").write_text(GRID.format(root=root) + script)
+    (tmp_path / "fit.py").write_text(GRID.format(root=root, tests=str(ROOT / "tests")) + script)
     printed = call(python, tmp_path, "-W", "ignore", "fit.py")
     answer = json.loads(printed.rpartition("ANSWER")[2])
     assert answer.pop("status") == "ok" and answer.pop("ess") >= 500

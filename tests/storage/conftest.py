@@ -16,7 +16,7 @@ from nbi_sampler.storage.checkpoint import Checkpoint, save
 
 
 @pytest.fixture(scope="module", autouse=True)
-def runs_are_quick(small_fits):
+def runs_are_quick(small_fits_of_a_module):
     """Files do not depend on how well a proposal fits."""
 
 
