@@ -10,10 +10,8 @@ from sampler_cases import BOX, line, line_data
 
 
 @pytest.fixture(scope="module", autouse=True)
-def runs_are_quick(request):
-    """Nothing here depends on how well a proposal fits, and one module has the proposals of users all the same."""
-    if request.module.__name__ != "test_every_likelihood":
-        request.getfixturevalue("small_fits_of_a_module")
+def runs_are_quick(small_fits_of_a_module):
+    """What bilby is promised does not depend on how well a proposal fits."""
 
 
 @pytest.fixture
