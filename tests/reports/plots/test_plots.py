@@ -16,6 +16,8 @@ from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of, save_figures
 
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+
 
 class TestWhatARunLeaves:
     def test_plots_are_where_and_what_the_guide_says(self, result, folder):
