@@ -31,7 +31,7 @@ SMALL = replace(
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(monkeypatch, small_fits):
     for each in (module, walkers):
         monkeypatch.setattr(each, "APPROXIMATION", SMALL)
     monkeypatch.setattr("nbi_sampler.algorithm.first_draws.APPROXIMATION", SMALL)

@@ -24,6 +24,9 @@ from nbi_sampler.core.config import INITIAL, SnpeConfig
 from nbi_sampler.importance.reliability import may_be_lacking
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 
+# What former samples tell does not depend on how well proposals fit.
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+
 
 def former(centre, width, n=400, offset=0.0, seed=3, with_values=True):
     """Samples of a Gaussian posterior under N(0, I), with log-likelihoods that are off by a constant."""

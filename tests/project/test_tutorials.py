@@ -84,7 +84,8 @@ def test_notebook_runs(notebook, monkeypatch, tmp_path):
 
     import nbi_sampler
 
-    run, fit, infer_many = bilby.run_sampler, nbi_sampler.NBI.fit, nbi_sampler.infer_many
+    run, infer_many = bilby.run_sampler, nbi_sampler.infer_many
+    fit, infer = nbi_sampler.NBI.fit, nbi_sampler.NBI.infer
     statuses = []
 
     def run_quickly(*args, **kwargs):
@@ -96,11 +97,15 @@ def test_notebook_runs(notebook, monkeypatch, tmp_path):
     def fit_quickly(self, *args, **kwargs):
         return fit(self, *args, **{**kwargs, "n_sims": 1000, "n_epochs": 10})
 
+    def infer_one_quickly(self, *args, **kwargs):
+        return infer(self, *args, **{**kwargs, "n_samples": 500})
+
     def infer_quickly(*args, **kwargs):
         return infer_many(*args, **{**kwargs, "n_effective": 200, "n_sims": 300})
 
     monkeypatch.setattr(bilby, "run_sampler", run_quickly)
     monkeypatch.setattr(nbi_sampler, "infer_many", infer_quickly)
+    monkeypatch.setattr(nbi_sampler.NBI, "infer", infer_one_quickly)
     monkeypatch.setattr(nbi_sampler.NBI, "fit", fit_quickly)
     monkeypatch.chdir(tmp_path)
     level = bilby.core.utils.logger.level
