@@ -19,7 +19,10 @@ collect_ignore_glob = ["*conftest.py"]
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that import jax come last: a process that has it warns when it is forked, and many tests fork."""
+    """Mark as slow what takes seconds. Tests that import jax come last: many tests fork, and jax warns then."""
+    for item in items:
+        if item.get_closest_marker("takes_seconds"):
+            item.add_marker("slow")
     items.sort(key=lambda item: "jax" in getattr(item, "fixturenames", ()))
 
 

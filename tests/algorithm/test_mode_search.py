@@ -143,6 +143,7 @@ def done():
         return run(two_modes()[0], CONFIG, 1, recorder), recorder.states
 
 
+@pytest.mark.takes_seconds
 def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
     state, _ = done
     phases = [record.phase for record in state.records]
@@ -157,6 +158,7 @@ def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
     assert abs(value - two_modes()[1]) < 4 * error
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.usefixtures("small_fits")
 def test_stopped_in_the_middle_of_it_the_run_goes_on_as_if_it_was_not(done):
     state, states = done
@@ -165,6 +167,7 @@ def test_stopped_in_the_middle_of_it_the_run_goes_on_as_if_it_was_not(done):
     np.testing.assert_array_equal(again.final_log_weights, state.final_log_weights)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.usefixtures("small_fits")
 def test_it_is_not_repeated_when_more_is_asked_for(done):
     state, _ = done

@@ -85,6 +85,7 @@ SETUPS = {
 }
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("changes", list(SETUPS.values()), ids=list(SETUPS))
 def test_an_interrupted_training_gives_the_same_numbers(tmp_path, every_epoch, changes):
     path = tmp_path / "training.npz"
@@ -115,6 +116,7 @@ def test_a_finished_training_is_read_and_not_repeated(tmp_path):
     assert not epochs
 
 
+@pytest.mark.takes_seconds
 def test_early_stopping_counts_the_epochs_before_the_interruption(tmp_path, every_epoch):
     path = tmp_path / "training.npz"
     impatient = {**FIT, "n_epochs": 60, "training": {**TRAINING, "patience": 2, "learning_rate": 0.05}}
@@ -126,6 +128,7 @@ def test_early_stopping_counts_the_epochs_before_the_interruption(tmp_path, ever
     check_same(numbers_of(an_engine().fit(**impatient, checkpoint=path)), numbers_of(whole))
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("discrete", [False, True], ids=["continuous", "discrete"])
 def test_a_training_from_a_file_goes_on(tmp_path, every_epoch, discrete):
     path, store = tmp_path / "training.npz", tmp_path / "lines.h5"

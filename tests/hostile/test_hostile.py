@@ -174,6 +174,7 @@ def test_noise_in_the_likelihood_is_averaged(tmp_path):
     assert_right(run(likelihood, cube(2), tmp_path), scatter**2 / 2)
 
 
+@pytest.mark.takes_seconds
 def test_noise_that_drowns_the_likelihood_is_not_called_ok(tmp_path):
     noise = np.random.default_rng(3)
     good = peak(np.array([0.4, 0.6]), 0.1)

@@ -76,6 +76,7 @@ class TestShortSeriesTakeOneThread:
         settings = read_settings({**DEFAULTS, "training": {"n_threads": 2}, "seed": 1})
         assert settings.threads(50) == 2
 
+    @pytest.mark.takes_seconds
     @pytest.mark.parametrize("n_rounds", [1, 2])
     def test_in_a_training_for_all_targets_and_in_rounds(self, n_rounds):
         x, of_fits = np.linspace(0.0, 1.0, 12), set()

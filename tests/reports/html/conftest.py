@@ -33,8 +33,9 @@ def folder(tmp_path_factory):
 def result(likelihood, priors, folder):
     """A run whose result is saved; tests that change it take a copy."""
     settings = dict(n_effective=150, n_sims=200, training={"n_epochs": 4}, save=True, label="line")
+    settings["injection_parameters"] = {"slope": 1.0, "offset": 0.5}
     with made_small():
-        return run_nbi(likelihood, priors, folder, injection_parameters={"slope": 1.0, "offset": 0.5}, **settings)
+        return run_nbi(likelihood, priors, folder, **settings)
 
 
 @pytest.fixture(scope="session")
