@@ -19,7 +19,7 @@ collect_ignore_glob = ["*conftest.py"]
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as slow what takes seconds. Tests that import jax come last: many tests fork, and it warns then."""
+    """Mark as slow what takes seconds. Tests that import jax come last: many fork, and it warns then."""
     for item in items:
         if item.get_closest_marker("takes_seconds"):
             item.add_marker("slow")
