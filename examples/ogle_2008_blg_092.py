@@ -18,7 +18,7 @@ from scipy.optimize import curve_fit
 from nbi_sampler.reports.plots import plot_run
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=100, training=dict(n_epochs=20))
+ROUGH = dict(n_effective=100, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "ogle-2008-blg-092.dat"
 OUTDIR = Path("build/demo")

@@ -15,7 +15,7 @@ from bilby.core.prior import Uniform
 from drawing.sine import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=100, training=dict(n_epochs=20))
+ROUGH = dict(n_effective=100, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/sine"
 SIGMA = 0.1

@@ -17,7 +17,7 @@ from bilby.core.prior import Uniform
 from drawing.transit import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=50, n_sims=700, training=dict(n_epochs=20))
+ROUGH = dict(n_effective=50, n_sims=700, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/transit"
 PERIOD = 3.5  # days, known from many transits

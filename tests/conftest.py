@@ -10,6 +10,7 @@ import bilby
 import numpy as np
 import pytest
 import torch
+from small_runs import made_small
 
 from nbi_sampler.plugins.manager import Plugin, installed
 
@@ -18,7 +19,10 @@ collect_ignore_glob = ["*conftest.py"]
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that import jax come last: a process that has it warns when it is forked, and many tests fork."""
+    """Mark as slow what takes seconds. Tests that import jax come last: many fork, and it warns then."""
+    for item in items:
+        if item.get_closest_marker("takes_seconds"):
+            item.add_marker("slow")
     items.sort(key=lambda item: "jax" in getattr(item, "fixturenames", ()))
 
 
@@ -36,10 +40,25 @@ def quiet_bilby():
 
 @pytest.fixture(scope="session", autouse=True)
 def packages_listed_once():
-    """Let bilby list the installed packages once: it starts pip for it in every run, which takes as long."""
-    name = "bilby.core.sampler.env_package_list"
+    """Let bilby list packages and modules once: it starts pip for it in every run, which takes as long."""
+    sampler = bilby.core.sampler
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(name, functools.cache(bilby.core.sampler.env_package_list))
+        for name in ("env_package_list", "loaded_modules_dict"):
+            patch.setattr(sampler, name, functools.cache(getattr(sampler, name)))
+        yield
+
+
+@pytest.fixture
+def small_fits():
+    """Make small fits in a test."""
+    with made_small():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_fits_of_a_module():
+    """Make small fits in all tests of a module, and in the runs that they share."""
+    with made_small():
         yield
 
 

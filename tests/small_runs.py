@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import bilby
 import numpy as np
+import pytest
+
+from nbi_sampler.core.config import (
+    HIGH_WEIGHT_KERNELS,
+    LOCAL_KERNELS,
+    MIXTURE,
+    REGRESSION,
+    REGRESSION_KERNELS,
+)
 
 N_SIGMA = 4.5
+# Settings with which the fit of a proposal takes a tenth of the time.
+FEW_KERNELS = {"n_kernels": 40, "n_pool": 300}
+SMALL_FITS = (
+    (MIXTURE, {"n_inside": 20_000, "em_kernels": (1, 3), "em_draws": (500, 1000)}),
+    (REGRESSION, {"n_candidates": 1000}),
+    *((kernels, FEW_KERNELS) for kernels in (LOCAL_KERNELS, HIGH_WEIGHT_KERNELS, REGRESSION_KERNELS)),
+)
+
+
+@contextmanager
+def made_small():
+    """Fit every proposal with fewer kernels and candidates, in tests of anything but its efficiency.
+
+    A run then takes a third of the time or less. It needs more calls, and its results are right all the same.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for settings, changes in SMALL_FITS:
+            for name, value in changes.items():
+                patch.setitem(vars(settings), name, value)
+        yield
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class TestAlgorithmOne:
         run(problem, settings(refine=False, n_rounds=2, loss="apt"), 3, QUIET)
         assert [len(batches) for batches in script.learnt] == [1, 2]
 
+    @pytest.mark.takes_seconds
     def test_with_real_networks_it_finds_the_evidence(self):
         problem, evidence = toys.linear_gaussian(2)
         state = run(problem, settings(refine=False), 1, QUIET)

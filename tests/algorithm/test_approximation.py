@@ -31,7 +31,7 @@ SMALL = replace(
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(monkeypatch, small_fits):
     for each in (module, walkers):
         monkeypatch.setattr(each, "APPROXIMATION", SMALL)
     monkeypatch.setattr("nbi_sampler.algorithm.first_draws.APPROXIMATION", SMALL)
@@ -65,6 +65,7 @@ def problem_with(power=1.0, allowed=None, n_dim=3, offset=0.0):
     return replace(problem, approximates=True), evidence
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("power", [1.0, 0.7, 1.4], ids=["right", "too wide", "too narrow"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_evidence_is_that_of_the_likelihood_however_good_the_approximation(power, seed):
@@ -77,6 +78,7 @@ def test_the_evidence_is_that_of_the_likelihood_however_good_the_approximation(p
     assert state.records[0].n_draws == SMALL.n_first
 
 
+@pytest.mark.takes_seconds
 def test_half_of_the_posterior_that_the_approximation_lacks_is_not_lost():
     """The mixture's share of the prior and its wide kernels reach it, and weighted draws teach the next."""
     problem, evidence = problem_with(allowed=lambda columns: columns["p0"] > 0.8, n_dim=2)
@@ -85,6 +87,7 @@ def test_half_of_the_posterior_that_the_approximation_lacks_is_not_lost():
     assert found.log_evidence == pytest.approx(evidence, abs=4 * found.error)
 
 
+@pytest.mark.takes_seconds
 def test_a_wrong_approximation_costs_draws_and_not_the_evidence():
     """Its posterior is twelve deviations from the true one."""
     problem, evidence = problem_with(offset=1.5, n_dim=2)
@@ -105,6 +108,7 @@ def fitted(problem, start=None, observer=None):
     return approximate_proposal(evaluator, target, start, highest, fitting, observer or Observer())
 
 
+@pytest.mark.takes_seconds
 def test_the_expected_efficiency_is_the_one_that_its_draws_have():
     problem, _ = problem_with()
     proposal, trainings, expected = fitted(problem)
@@ -115,6 +119,7 @@ def test_the_expected_efficiency_is_the_one_that_its_draws_have():
     assert found == pytest.approx(expected, abs=0.15)
 
 
+@pytest.mark.takes_seconds
 def test_a_good_start_takes_no_walkers():
     told = []
 
@@ -161,6 +166,7 @@ def test_points_outside_the_prior_have_no_likelihood():
     assert values[0] == -np.inf and values[1] == approximation.height
 
 
+@pytest.mark.takes_seconds
 def test_a_checkpoint_has_the_thinned_proposal(tmp_path):
     problem, _ = problem_with()
     state = run(problem, SnpeConfig(seed=5, n_effective=300, n_sims=500), 5, Observer())

@@ -131,6 +131,7 @@ def test_each_state_is_fitted_in_the_parameters_that_matter_in_it(mixed, monkeyp
     assert all(isinstance(member, SubspaceProposal) for member in mixture.members)
 
 
+@pytest.mark.takes_seconds
 def test_a_proposal_by_state_is_efficient_where_steps_would_have_to_be_drawn(mixed):
     space, log_likelihood, history = mixed
     fitting = Fitting(toys.networks(), toys.QUICK, np.random.default_rng(1))

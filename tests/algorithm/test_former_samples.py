@@ -24,6 +24,9 @@ from nbi_sampler.core.config import INITIAL, SnpeConfig
 from nbi_sampler.importance.reliability import may_be_lacking
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 
+# What former samples tell does not depend on how well proposals fit.
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+
 
 def former(centre, width, n=400, offset=0.0, seed=3, with_values=True):
     """Samples of a Gaussian posterior under N(0, I), with log-likelihoods that are off by a constant."""
@@ -112,6 +115,7 @@ def test_the_draws_of_the_prior_are_those_that_the_message_counts():
     assert (1.0 - share) ** n == pytest.approx(0.05, abs=0.005)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("with_values", [True, False], ids=["known_values", "samples_alone"])
 def test_a_run_from_samples_of_one_mode_of_two_gives_the_evidence_of_both(with_values):
     """Equal modes, each in a region that is too small to contain a draw from the prior for certain."""
@@ -163,6 +167,7 @@ class TestAPosteriorThatHasMoved:
         without = former([0.0] * 2, self.WIDTH, with_values=False)
         assert not compared(step_of(function, without)).has_moved
 
+    @pytest.mark.takes_seconds
     def test_is_reached_by_an_ascent_and_costs_less_than_a_start_from_the_prior(self):
         function, evidence = toys.bump([3.0 * self.WIDTH] * 3, self.WIDTH)
         state = self.run_to_the_end(function, 3)
@@ -175,6 +180,7 @@ class TestAPosteriorThatHasMoved:
         scratch = run(toys.likelihood_only(function, 3), self.CONFIG, 1, Observer())
         assert state.n_calls < 0.6 * scratch.n_calls
 
+    @pytest.mark.takes_seconds
     def test_of_a_bent_shape_is_reached_from_the_prior(self):
         """The steps of a paraboloid lead along an arc for long."""
 
@@ -211,6 +217,7 @@ class TestAPosteriorThatHasMoved:
         assert state.has_moved and state.records[0].phase == "prior"
         assert state.n_calls == INITIAL.n_checked + sum(record.n_calls for record in state.records)
 
+    @pytest.mark.takes_seconds
     def test_goes_on_after_an_interruption_as_if_there_was_none(self):
         function, _ = toys.bump([3.0 * self.WIDTH] * 2, self.WIDTH)
         states = []

@@ -51,6 +51,7 @@ class TestMissedMode:
         state = run(problem, config, 1, QUIET, self.ready_to_draw(share_of_prior))
         return state, status_of(state, config)
 
+    @pytest.mark.takes_seconds
     def test_it_is_not_reported_as_healthy(self):
         state, status = self.drawn_to_the_end(0.005, refine=False)
         value, error = log_evidence(state.final_log_weights)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import toys
 from scipy.special import logsumexp, ndtr
+from small_runs import made_small
 
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.search_starts import Starts, first_starts, kernels_around, moved
@@ -138,9 +139,11 @@ CONFIG = SnpeConfig(n_effective=400, n_sims=500)
 def done():
     """The last state of a run, and all before it."""
     recorder = Recorder()
-    return run(two_modes()[0], CONFIG, 1, recorder), recorder.states
+    with made_small():
+        return run(two_modes()[0], CONFIG, 1, recorder), recorder.states
 
 
+@pytest.mark.takes_seconds
 def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
     state, _ = done
     phases = [record.phase for record in state.records]
@@ -155,6 +158,8 @@ def test_it_follows_the_tempering_once_and_the_evidence_is_right(done):
     assert abs(value - two_modes()[1]) < 4 * error
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 def test_stopped_in_the_middle_of_it_the_run_goes_on_as_if_it_was_not(done):
     state, states = done
     stopped = next(each for each in states if each.phase == "mode search" and each.pending)
@@ -162,6 +167,8 @@ def test_stopped_in_the_middle_of_it_the_run_goes_on_as_if_it_was_not(done):
     np.testing.assert_array_equal(again.final_log_weights, state.final_log_weights)
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 def test_it_is_not_repeated_when_more_is_asked_for(done):
     state, _ = done
     more = replace(CONFIG, n_effective=600)
@@ -169,5 +176,6 @@ def test_it_is_not_repeated_when_more_is_asked_for(done):
     assert "".join(record.phase[0] for record in state.records).count("rm") == 1
 
 
+@pytest.mark.usefixtures("small_fits")
 def test_not_where_there_are_few_dimensions():
     assert run(two_modes(n_dim=2)[0], CONFIG, 1, Observer()).count("mode search") == 0

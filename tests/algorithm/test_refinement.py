@@ -48,6 +48,7 @@ def fit_of_easy(easy):
 
 
 class TestTarget:
+    @pytest.mark.takes_seconds
     def test_the_posterior_itself_where_the_weights_allow(self, easy, fit_of_easy):
         history, function, evidence = easy
         proposal, info = fit_of_easy
@@ -58,6 +59,7 @@ class TestTarget:
         value, error = log_evidence(draws.log_weights)
         assert abs(value - evidence) < 4 * error
 
+    @pytest.mark.takes_seconds
     def test_tempered_from_the_prior_it_aims_at_a_power_of_the_likelihood(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
         history = history_of(function, (PRIOR, 2000))
@@ -69,6 +71,7 @@ class TestTarget:
         # On the way, and not beyond: between the prior's centre and the posterior's.
         assert (np.median(z, axis=0) > 0.5).all() and (np.median(z, axis=0) < 2.6).all()
 
+    @pytest.mark.takes_seconds
     def test_the_bridge_starts_from_the_last_batches_and_not_from_the_prior(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
         near = toys.student([2.0, 2.0], 0.3)
@@ -82,6 +85,7 @@ class TestTarget:
         assert distance[0] < 0.5 * distance[1]
         assert distance[0] < np.median(np.abs(near.sample(2000, rng) - 2.5))
 
+    @pytest.mark.takes_seconds
     def test_draws_without_likelihood_teach_nothing(self):
         function, _ = toys.bump([0.5, -0.5], 0.5)
         half = history_of(lambda z: np.where(z[:, 0] > 0, function(z), -np.inf), (PRIOR, 4000))
@@ -99,6 +103,7 @@ class TestTarget:
         assert np.isfinite(fresh).all() and np.isfinite(proposal.log_ratio(fresh)).all()
 
 
+@pytest.mark.takes_seconds
 class TestHeldOut:
     def test_no_member_learns_from_held_out_draws(self, easy, monkeypatch):
         history, function, _ = easy
@@ -152,6 +157,7 @@ class TestShares:
         z = np.random.default_rng(3).normal(size=(2000, 2)) * 3.0
         assert (proposal.log_ratio(z) >= np.log(MIXTURE.prior_share) - 0.02).all()
 
+    @pytest.mark.takes_seconds
     def test_local_kernels_explore_while_the_weights_are_tempered(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
         proposal, info = fitted(history_of(function, (PRIOR, 2000)), located=False)
@@ -161,6 +167,7 @@ class TestShares:
         assert isinstance(local, LatentKernels | UnitCubeKernels)
         assert proposal.shares[-1 - n_defence] >= 0.99 * MIXTURE.exploring_share
 
+    @pytest.mark.takes_seconds
     def test_earlier_flows_stay_in_the_mixture(self, easy, fit_of_easy, monkeypatch):
         history, function, _ = easy
         proposal, _ = fit_of_easy
@@ -174,6 +181,7 @@ class TestShares:
         assert all(member in flows for member in former)
 
 
+@pytest.mark.takes_seconds
 def test_same_seed_same_proposal_and_another_seed_another(easy, fit_of_easy):
     z = np.random.default_rng(1).normal(size=(50, 2))
     first = fit_of_easy[0].log_ratio(z)

@@ -21,6 +21,8 @@ from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.priors.space import ParameterSpace
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 class TestSeeds:
     @pytest.mark.parametrize("tier", ["forward model", "likelihood only"])
     def test_same_seed_same_draws_and_another_seed_others(self, tier):
@@ -77,6 +79,7 @@ def test_a_constant_moves_the_evidence_by_itself_and_leaves_the_effective_size(c
     assert abs(pull(plain, evidence)) < 4
 
 
+@pytest.mark.usefixtures("small_fits")
 class TestOddLikelihoods:
     def test_a_plateau_gives_back_the_prior(self):
         config = settings()
@@ -95,6 +98,7 @@ class TestOddLikelihoods:
         assert state.n_calls <= budget(config)
         assert status_of(state, config) == "no finite likelihood"
 
+    @pytest.mark.takes_seconds
     def test_one_finite_in_a_thousand_is_found(self):
         problem = toys.likelihood_only(rare, 1)
         config = settings(n_sims="auto")
@@ -123,6 +127,8 @@ def rare(theta):
     return 0.0 if theta[0] < -3.0902323061678132 else -np.inf
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 @pytest.mark.parametrize("n_calls", [100, 777, 1500])
 @pytest.mark.parametrize("tier", ["forward model", "likelihood only"])
 def test_the_budget_is_kept_to_the_draw(tier, n_calls):
@@ -150,6 +156,7 @@ class TestKnownEvidence:
         assert status_of(state, config) == "ok"
         assert abs(pull(state, evidence)) < 4
 
+    @pytest.mark.takes_seconds
     def test_five_dimensions_with_a_forward_model(self):
         problem, evidence = toys.linear_gaussian(5)
         config = settings(n_effective=1000, n_sims=1000)
@@ -158,6 +165,7 @@ class TestKnownEvidence:
         assert {record.phase for record in state.records} >= {"prior", "rounds"}
         assert abs(pull(state, evidence)) < 4
 
+    @pytest.mark.takes_seconds
     def test_apt_reaches_the_evidence_of_a_straight_line(self):
         line = pytest.importorskip("nbi_sampler_benchmark").get_problem("linear")
         function = likelihood_function(line.likelihood, False)

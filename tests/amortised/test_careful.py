@@ -66,6 +66,7 @@ def sums_over_levels(x):
     return np.exp(log_each - total), total - np.log(len(LEVELS))
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("way", ["made", "given"])
 def test_probabilities_of_a_discrete_parameter_are_those_of_the_sums(way):
     rng = np.random.default_rng(4)
@@ -217,6 +218,7 @@ def test_predict_warns_where_weights_are_bad():
 # Noise functions
 
 
+@pytest.mark.takes_seconds
 def test_noise_of_x_and_y_as_scripts_for_nbi_have_it(x):
     before = np.random.get_state()[1].copy()
 
@@ -259,6 +261,7 @@ def test_another_signature_of_noise_is_named(noise, message):
 # Arguments
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("x_obs", "message"),
     [
@@ -408,6 +411,7 @@ def test_an_inference_prints_a_summary(trained, x):
     assert "0 inferences" in repr(type(many)())
 
 
+@pytest.mark.takes_seconds
 def test_lines_tell_how_far_a_training_is(bilby_log, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     an_engine(0.5).fit(200, n_epochs=3, training=QUICK, print_method="interval-0.000001")

@@ -77,6 +77,7 @@ def by_errors():
     return an_engine(circular).fit(1000, n_epochs=15, training=QUICK)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("noise", [SIGMA, NoiseLevels(0.3, 0.8)])
 def test_both_parts_of_complex_data_count_whatever_the_noise(noise):
     engine = an_engine(noise).fit(1000, n_epochs=15, training=QUICK)
@@ -84,6 +85,7 @@ def test_both_parts_of_complex_data_count_whatever_the_noise(noise):
     assert_found(engine.infer(observed(), x_err, n_samples=3000)[0], exact(observed()))
 
 
+@pytest.mark.takes_seconds
 def test_complex_data_with_uncertainties_from_a_function_and_from_a_file(by_errors, tmp_path):
     x = np.stack([observed(), observed(6)])
     for found, each in zip(by_errors.infer(x, SIGMA, n_samples=3000), x, strict=True):
@@ -113,6 +115,7 @@ def test_the_users_log_likelihood_gets_complex_simulations(by_errors):
     np.testing.assert_allclose(by_function.log_likelihood, by_default.log_likelihood)
 
 
+@pytest.mark.takes_seconds
 def test_complex_data_with_missing_points():
     engine = an_engine(with_gaps).fit(1000, n_epochs=12, training=QUICK)
     present = np.arange(12) % 3 != 0

@@ -39,6 +39,7 @@ def test_a_loss_that_still_falls_is_told(losses, n_epochs, fall):
     assert (fall in told and f"pass n_epochs={2 * n_epochs}" in told) if fall else told == ""
 
 
+@pytest.mark.takes_seconds
 def test_the_engine_says_so_in_the_log_and_only_then(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("bilby"), "propagate", True)
     # The loss of this small problem falls by 0.21 in the second epoch of two.

@@ -73,6 +73,7 @@ def engine(trained):
     return made
 
 
+@pytest.mark.takes_seconds
 def test_a_right_engine_passes_and_its_weights_are_even(engine, tmp_path):
     _, x, x_err = targets(3)
     found = engine.diagnose(x, x_err, path=tmp_path / "page.html", n_sims=500)
@@ -83,6 +84,7 @@ def test_a_right_engine_passes_and_its_weights_are_even(engine, tmp_path):
     assert engine.diagnose(x, x_err, path=None, n_sims=500).table.equals(found.table)
 
 
+@pytest.mark.takes_seconds
 def test_right_engines_are_called_alarming_at_the_nominal_rate(engine):
     alarming = []
     for seed in range(25):

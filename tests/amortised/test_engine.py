@@ -32,6 +32,7 @@ def masked():
     return an_engine(with_gaps).fit(800, n_epochs=6, training=QUICK)
 
 
+@pytest.mark.takes_seconds
 def test_posterior_and_evidence_of_every_target_are_exact(trained):
     _, x, x_err = targets(6)
     for found, data, error in zip(trained.infer(x, x_err, n_samples=3000), x, x_err, strict=True):

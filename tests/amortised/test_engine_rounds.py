@@ -22,6 +22,7 @@ def sequential():
     )
 
 
+@pytest.mark.takes_seconds
 def test_rounds_for_one_target(sequential):
     _, x, x_err = targets(1)
     (found,) = sequential.infer(x[0], n_samples=1000)
@@ -44,6 +45,7 @@ def test_rounds_for_one_target(sequential):
         an_engine().fit(300, n_rounds=2, x_obs=x[0])
 
 
+@pytest.mark.takes_seconds
 def test_the_paper_s_algorithm_for_one_target():
     _, x, x_err = targets(1)
     paper = an_engine().fit(300, 2, 15, x_obs=x[0], x_err=x_err[0], refine=False, training={"n_threads": 1})
@@ -77,6 +79,7 @@ def test_rounds_come_back_from_their_file(sequential, tmp_path):
     assert not (tmp_path / "nothing.nbi").exists()
 
 
+@pytest.mark.takes_seconds
 def test_rounds_leave_missing_points_out():
     _, x, x_err, mask = targets(1, with_gaps)
     engine = an_engine(with_gaps).fit(
@@ -86,6 +89,7 @@ def test_rounds_leave_missing_points_out():
     assert abs(found.log_evidence - exact(x[0], x_err[0], mask[0])[2]) < 5.0 * found.log_evidence_err + 1e-6
 
 
+@pytest.mark.takes_seconds
 def test_rounds_with_a_log_likelihood_of_the_user(tmp_path):
     _, x, x_err, mask = targets(1, with_gaps)
 

@@ -18,6 +18,9 @@ from nbi_sampler.sampler import trained_model
 from nbi_sampler.sampler.trained_model import digest_of
 from nbi_sampler.storage.checkpoint import read_draws
 
+# From which draws a run starts does not depend on how well its proposals fit.
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -56,6 +59,7 @@ def remembering(calls, stop_at=None):
 
 
 class TestAGoodModel:
+    @pytest.mark.takes_seconds
     def test_makes_the_result_at_once(self, run):
         likelihood = lines.likelihood()
         result = run(likelihood, model=lines.model(), n_effective=1000)
@@ -65,6 +69,7 @@ class TestAGoodModel:
         own = result.meta_data["nbi"]["model"]
         assert 0.01 < own["p_value"] <= 1.0
 
+    @pytest.mark.takes_seconds
     def test_gives_the_same_from_its_file(self, run, tmp_path):
         lines.model().save(tmp_path / "lines.nbi")
         kept = [run(lines.likelihood(), model=m) for m in (lines.model(), str(tmp_path / "lines.nbi"))]
@@ -98,12 +103,14 @@ class TestAGoodModel:
 
 
 class TestAWrongModel:
+    @pytest.mark.takes_seconds
     def test_of_shifted_data_does_not_change_the_answer(self, run):
         likelihood = lines.likelihood()
         result = run(likelihood, model=lines.model(shift=1.5))
         assert phases(result)[:3] == ["model", "prior", "rounds"]
         assert_agrees(result, lines.exact(likelihood))
 
+    @pytest.mark.takes_seconds
     def test_does_not_change_it_where_nothing_can_be_simulated(self, run):
         likelihood = Nameless(lines.likelihood())
         given = {"x_obs": lines.data(), "x_err": np.full(len(lines.X), lines.SIGMA)}
@@ -111,6 +118,7 @@ class TestAWrongModel:
         assert phases(result)[:3] == ["model", "prior", "refinement"]
         assert_agrees(result, lines.exact(likelihood.inner))
 
+    @pytest.mark.takes_seconds
     def test_that_is_blind_to_a_mode_is_found_out_by_simulations(self, run, caplog):
         """The weights are flat on the known mode, so neither they nor the p-value reveal the other mode."""
         likelihood = lines.likelihood(function=lines.even)
@@ -129,6 +137,7 @@ class TestAWrongModel:
         lost = lines.exact(likelihood).log_evidence - result.log_evidence
         assert lost == pytest.approx(np.log(2), abs=0.1)
 
+    @pytest.mark.takes_seconds
     def test_is_not_believed_at_data_unlike_all_that_it_has_seen(self, run):
         likelihood = lines.likelihood()
         likelihood.y = likelihood.y + 4.0 * np.cos(40.0 * lines.X)
@@ -213,6 +222,7 @@ class TestResume:
         n_probes = len(calls) - unbroken.num_likelihood_evaluations
         assert len(first) + len(second) <= len(calls) + n_probes + 2
 
+    @pytest.mark.takes_seconds
     def test_of_another_model_restarts(self, run, tmp_path, bilby_log):
         _, settings = self.interrupted(run, tmp_path, model=lines.model())
         result = run(lines.likelihood(), **{**settings, "model": lines.model(shift=1.5)})
@@ -220,6 +230,7 @@ class TestResume:
         assert phases(result)[:2] == ["model", "prior"]
 
 
+@pytest.mark.takes_seconds
 def test_a_model_is_told_by_what_it_learnt():
     """Networks see scaled data, so two models may have equal networks although their data differ."""
     assert len({digest_of(lines.model(shift).estimator_) for shift in (0.0, 1.5)}) == 2

@@ -55,6 +55,7 @@ def quietly(function, *args, **kwargs):
         return function(*args, **kwargs)
 
 
+@pytest.mark.takes_seconds
 def test_first_use_case_of_the_notebook_once_for_all_targets(tmp_path):
     engine = an_engine(tmp_path, seed=1)
     arguments = {"n_sims": 600, "n_rounds": 1, "n_epochs": 2, "batch_size": 64, "lr": 0.001}
@@ -77,6 +78,7 @@ def test_first_use_case_of_the_notebook_once_for_all_targets(tmp_path):
     assert quietly(engine.sample, x_obs, n=50).shape == (50, 3)
 
 
+@pytest.mark.takes_seconds
 def test_second_use_case_of_the_notebook_rounds_for_one_target(tmp_path):
     y_true, x_obs = observed()
     engine = an_engine(tmp_path, seed=2)

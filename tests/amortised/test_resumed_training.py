@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 
 import bilby.core.prior as bp
 import numpy as np
@@ -86,6 +85,7 @@ SETUPS = {
 }
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("changes", list(SETUPS.values()), ids=list(SETUPS))
 def test_an_interrupted_training_gives_the_same_numbers(tmp_path, every_epoch, changes):
     path = tmp_path / "training.npz"
@@ -116,6 +116,7 @@ def test_a_finished_training_is_read_and_not_repeated(tmp_path):
     assert not epochs
 
 
+@pytest.mark.takes_seconds
 def test_early_stopping_counts_the_epochs_before_the_interruption(tmp_path, every_epoch):
     path = tmp_path / "training.npz"
     impatient = {**FIT, "n_epochs": 60, "training": {**TRAINING, "patience": 2, "learning_rate": 0.05}}
@@ -127,6 +128,7 @@ def test_early_stopping_counts_the_epochs_before_the_interruption(tmp_path, ever
     check_same(numbers_of(an_engine().fit(**impatient, checkpoint=path)), numbers_of(whole))
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("discrete", [False, True], ids=["continuous", "discrete"])
 def test_a_training_from_a_file_goes_on(tmp_path, every_epoch, discrete):
     path, store = tmp_path / "training.npz", tmp_path / "lines.h5"
@@ -187,38 +189,57 @@ def test_rounds_refuse_a_checkpoint_before_any_simulation(tmp_path):
         an_engine(simulator=None).fit(n_rounds=2, x_obs=T, checkpoint=tmp_path / "training.npz")
 
 
-SCRIPT = """
-import sys
-import numpy as np
-import torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[2])
-from test_resumed_training import FIT, an_engine, numbers_of
-tell = lambda epoch, *losses: print(epoch, flush=True)
-engine = an_engine().fit(**{**FIT, "n_epochs": 60}, checkpoint=sys.argv[1], on_epoch=tell)
-np.savez(sys.argv[1] + ".found.npz", *numbers_of(engine))
-"""
+# A checkpoint is written before the first third of them, however fast they are.
+LONG = {**FIT, "n_epochs": 60}
+
+
+@pytest.fixture(scope="module")
+def never_killed():
+    """Numbers of the training that nothing interrupts."""
+    return numbers_of(an_engine().fit(**LONG))
+
+
+def train(path, teller):
+    """Train, say so after every epoch, and leave the numbers in a file."""
+    torch.set_num_threads(1)
+    engine = an_engine().fit(**LONG, checkpoint=path, on_epoch=lambda epoch, *losses: teller.send(epoch))
+    np.savez(f"{path}.found.npz", *numbers_of(engine))
+
+
+def started(path):
+    """Process of a training, and the end of a pipe at which it tells its epochs."""
+    context = multiprocessing.get_context("forkserver")
+    # Processes start at once, because their server has imported everything.
+    context.set_forkserver_preload(["nbi_sampler.amortised.engine", "nbi_sampler.sampler.nbi"])
+    told, teller = context.Pipe(duplex=False)
+    process = context.Process(target=train, args=(path, teller))
+    process.start()
+    teller.close()
+    return process, told
 
 
 @pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
-def test_a_killed_process_loses_little_and_no_digit(tmp_path, name):
+def test_a_killed_process_loses_little_and_no_digit(tmp_path, never_killed, name):
     path = tmp_path / "training.npz"
-    command = [sys.executable, "-c", SCRIPT, str(path), os.path.dirname(__file__)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        for said in process.stdout:
-            if int(said) == 20:
-                process.send_signal(getattr(signal, name))
-                break
-    assert process.returncode != 0
+    process, told = started(path)
+    while told.recv() < 20:
+        pass
+    os.kill(process.pid, getattr(signal, name))
+    process.join()
+    assert process.exitcode != 0
     assert path.exists()
-    second = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert int(second.stdout.split()[0]) > 0
+    again, told = started(path)
+    assert told.recv() > 0
+    with pytest.raises(EOFError):
+        while True:
+            told.recv()
+    again.join()
+    assert again.exitcode == 0
     assert not list(tmp_path.glob("*.part"))
-    whole = numbers_of(an_engine().fit(**{**FIT, "n_epochs": 60}))
     with np.load(f"{path}.found.npz") as found:
-        check_same([found[name] for name in found.files], whole)
+        check_same([found[name] for name in found.files], never_killed)
 
 
 def test_the_global_generators_are_left_alone(tmp_path, every_epoch):

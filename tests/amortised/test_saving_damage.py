@@ -51,6 +51,7 @@ def equal(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.takes_seconds
 def test_a_field_that_is_missing_or_another_is_told_with_the_file(parts, path):
     header, arrays = parts
     for what, changed in tampered(header, 100):
@@ -59,6 +60,7 @@ def test_a_field_that_is_missing_or_another_is_told_with_the_file(parts, path):
             print(what, loaded(path))
 
 
+@pytest.mark.takes_seconds
 def test_without_a_seal_it_is_read_and_no_field_ends_in_an_error_from_inside(parts, path):
     """As files were before there were any: they tell wrong types and sizes, not other numbers."""
     header, arrays = parts

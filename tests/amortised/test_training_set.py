@@ -124,6 +124,7 @@ def test_scales_are_those_of_the_same_simulations_in_memory(store, lines):
     assert np.isfinite(on_disk.some).all() and on_disk.some.shape == in_memory.some.shape == (1714, 10)
 
 
+@pytest.mark.takes_seconds
 def test_no_more_than_a_buffer_is_read_at_a_time(tmp_path, small_buffers, monkeypatch):
     path = tmp_path / "simulations.h5"
     an_engine().fit(4000, n_epochs=1, store=path, in_memory=False, training=QUICK)
@@ -143,6 +144,7 @@ def test_no_more_than_a_buffer_is_read_at_a_time(tmp_path, small_buffers, monkey
     assert sum(sizes) >= 3 * 3900
 
 
+@pytest.mark.takes_seconds
 def test_it_learns_as_much_as_in_memory_and_the_same_every_time(tmp_path, small_buffers):
     path = tmp_path / "simulations.h5"
     fit = {"n_sims": 1500, "n_epochs": 12, "store": path, "training": QUICK}

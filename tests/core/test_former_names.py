@@ -47,6 +47,7 @@ def test_former_names_lead_to_modules_that_exist(present):
     import_module(f"nbi_sampler.{present}")
 
 
+@pytest.mark.takes_seconds
 def test_a_module_is_reached_from_the_package_too_and_without_being_imported_with_it():
     code = """
 import sys

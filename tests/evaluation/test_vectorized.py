@@ -60,6 +60,7 @@ class Timed:
         return value
 
 
+@pytest.mark.takes_seconds
 def test_on_spectrum_the_time_in_the_model_falls(jax):
     """2,000 draws from the prior in one process: 7 times faster, and 4 times if the caches are shared."""
     seconds, values = {}, {}
@@ -153,6 +154,7 @@ class TestALikelihoodWithoutAModel:
 class TestJax:
     """Functions that no array broadcasts through, because of a branch, but that jax can trace."""
 
+    @pytest.mark.takes_seconds
     def test_a_model_goes_through_vmap(self, jax, z):
         jnp = jax.numpy
 
@@ -165,6 +167,7 @@ class TestJax:
         np.testing.assert_allclose(together.predictions[:20], alone.predictions, rtol=1e-10)
         np.testing.assert_allclose(together.log_likelihood[:20], alone.log_likelihood, rtol=1e-10)
 
+    @pytest.mark.takes_seconds
     def test_a_likelihood_goes_through_vmap(self, jax, z):
         class Bent(bilby.Likelihood):
             def __init__(self):
@@ -180,6 +183,7 @@ class TestJax:
         alone = evaluator(function, vectorized=False)(z[:20]).log_likelihood
         np.testing.assert_allclose(running(z).log_likelihood[:20], alone)
 
+    @pytest.mark.takes_seconds
     def test_a_simulator_of_several_channels_goes_through_vmap(self, jax, z, rng):
         def simulator(p):
             return jax.numpy.stack([p["m"] * X + p["c"], p["k"] * p["m"] * X])
@@ -218,6 +222,7 @@ class TestJax:
         np.testing.assert_allclose(evaluation.predictions, right, rtol=1e-12)
 
 
+@pytest.mark.takes_seconds
 def test_jax_is_not_imported_here():
     code = (
         "import sys, nbi_sampler.sampler.nbi; assert not {'jax', 'distributed', 'mpi4py'} & set(sys.modules)"

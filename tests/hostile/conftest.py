@@ -7,6 +7,13 @@ import pytest
 from bilby.core.prior import PriorDict, Uniform
 
 
+@pytest.fixture(scope="module", autouse=True)
+def runs_are_quick(request):
+    """Only the evidences of hostile likelihoods are found with the proposals of users."""
+    if request.module.__name__ != "test_hostile":
+        request.getfixturevalue("small_fits_of_a_module")
+
+
 @pytest.fixture
 def priors():
     return PriorDict({"a": Uniform(-3, 3), "b": Uniform(-3, 3)})

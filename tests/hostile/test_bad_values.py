@@ -23,6 +23,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+@pytest.mark.takes_seconds
 def test_draws_paid_for_before_a_late_error_are_on_disk(run, tmp_path, priors):
     likelihood = Counted(at=900, then=raise_error)
     expected = r"no such model.*draws so far are in .*checkpoint\.npz"

@@ -71,6 +71,7 @@ def test_what_stands_for_minus_infinity_becomes_it(at_once, rng):
     assert np.array_equal(evaluation.log_likelihood, expected)
 
 
+@pytest.mark.takes_seconds
 def test_impossible_predictions_of_a_forward_model_print_nothing(tmp_path):
     x = np.linspace(0, 1, 10)
 

@@ -174,6 +174,8 @@ def test_noise_in_the_likelihood_is_averaged(tmp_path):
     assert_right(run(likelihood, cube(2), tmp_path), scatter**2 / 2)
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 def test_noise_that_drowns_the_likelihood_is_not_called_ok(tmp_path):
     noise = np.random.default_rng(3)
     good = peak(np.array([0.4, 0.6]), 0.1)

@@ -127,6 +127,7 @@ def test_a_masked_value_is_none_and_not_the_number_beneath(space):
     assert np.all(evaluation.log_likelihood == -np.inf)
 
 
+@pytest.mark.takes_seconds
 def test_global_generators_in_the_hands_of_a_likelihood_change_nothing(priors, tmp_path):
     def seed(n_calls):
         np.random.seed(n_calls % 3)
@@ -161,6 +162,7 @@ def test_a_likelihood_that_hangs_is_left_at_a_second_signal_and_taken_up_again(p
     assert abs(result.log_evidence - LOG_EVIDENCE) < 4 * result.log_evidence_err
 
 
+@pytest.mark.takes_seconds
 def test_a_likelihood_that_raises_now_and_then_ends_when_asked_again_and_again(priors, tmp_path):
     def fail(n_calls):
         if n_calls % 500 == 0:
@@ -191,6 +193,7 @@ def test_a_likelihood_that_cannot_be_pickled_runs(priors, tmp_path, npool):
     assert result.meta_data["nbi"]["status"] == "ok"
 
 
+@pytest.mark.takes_seconds
 def test_a_run_leaves_nothing_in_memory():
     def live():
         gc.collect()

@@ -75,6 +75,7 @@ def undisturbed(tmp_path_factory):
     return fitted(tmp_path_factory.mktemp("undisturbed"))[0]
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_run_gives_the_same_whatever_the_script_has_set(name, undisturbed, tmp_path):
     with SETTINGS[name]():

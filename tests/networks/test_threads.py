@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -14,7 +15,7 @@ from bilby.core.prior import Gaussian, PriorDict
 from nbi_sampler import NBI
 from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.snpe import run
-from nbi_sampler.core.config import SnpeConfig
+from nbi_sampler.core.config import SnpeConfig, TrainingConfig
 from nbi_sampler.networks.devices import limited_threads
 from nbi_sampler.sampler.keywords import DEFAULTS, read_settings
 
@@ -41,12 +42,16 @@ def test_numbers_are_put_back_even_after_an_error(many_threads):
     assert in_use() == {3}
 
 
-def test_a_run_computes_with_its_own_and_calls_the_likelihood_with_the_users(many_threads):
+def test_a_run_computes_with_its_own_and_calls_the_likelihood_with_the_users(many_threads, small_fits):
     function, _ = toys.bump([0.4] * 2, 0.2)
     of_likelihood, of_fits = set(), set()
 
+    calls = itertools.count()
+
     def likelihood(theta):
-        of_likelihood.update(in_use())
+        # A look takes a hundred times as long as a call.
+        if next(calls) % 50 == 0:
+            of_likelihood.update(in_use())
         return function(theta)
 
     class Looking(Observer):
@@ -54,7 +59,7 @@ def test_a_run_computes_with_its_own_and_calls_the_likelihood_with_the_users(man
             of_fits.update(in_use())
 
     config = SnpeConfig(n_effective=1500, n_sims=500, max_likelihood_calls=5000)
-    run(toys.likelihood_only(likelihood, 2), config, 1, Looking())
+    run(toys.likelihood_only(likelihood, 2, TrainingConfig(n_epochs=2)), config, 1, Looking())
     assert (of_likelihood, of_fits) == ({3}, {1})
 
 
@@ -71,6 +76,7 @@ class TestShortSeriesTakeOneThread:
         settings = read_settings({**DEFAULTS, "training": {"n_threads": 2}, "seed": 1})
         assert settings.threads(50) == 2
 
+    @pytest.mark.takes_seconds
     @pytest.mark.parametrize("n_rounds", [1, 2])
     def test_in_a_training_for_all_targets_and_in_rounds(self, n_rounds):
         x, of_fits = np.linspace(0.0, 1.0, 12), set()

@@ -76,6 +76,7 @@ class TestForwardModels:
         assert model.plugins == {MINE}
         assert pickle.loads(pickle.dumps(model.parts[1].plugins)) == {MINE}
 
+    @pytest.mark.takes_seconds
     def test_another_version_of_it_does_not_go_on_from_the_checkpoint(self, plugins, tmp_path, bilby_log):
         likelihood = gaussian(OwnGaussian)
         plugins.register(Simulating(), MINE)
@@ -90,6 +91,7 @@ class TestForwardModels:
 
 
 class TestNamedThings:
+    @pytest.mark.takes_seconds
     def test_what_plugins_offer_can_be_asked_for_by_name(self, plugins, tmp_path):
         plugins.register(Offering(), MINE)
         Modest.made = 0
@@ -184,6 +186,7 @@ class TestLoading:
         assert names == ["ccc", "aaa", "bbb", "ddd"]
         assert [plugin.name for plugin in found().loaded if len(plugin.name) == 3] == sorted(names)
 
+    @pytest.mark.takes_seconds
     def test_plugins_are_loaded_by_a_call_and_not_by_an_import(self):
         code = (
             "import nbi_sampler.sampler, nbi_sampler.plugins as p; print(p.installed.cache_info().currsize)"

@@ -50,6 +50,7 @@ def rows(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
+@pytest.mark.takes_seconds
 def test_the_list_of_plugins_is_the_one_on_the_page(environment):
     printed = rows(environment("-m", "nbi_sampler.cli", "plugins"))
     expected = rows(OUTPUTS[0])

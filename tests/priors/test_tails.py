@@ -70,6 +70,7 @@ class Far(Likelihood):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_fits")
 @pytest.mark.parametrize("priors", [{"a": HalfGaussian(1)}, {"a": Gaussian(0, 1), "b": Gaussian(3, 1)}])
 def test_a_posterior_ten_sigma_out_in_the_prior_is_found(priors, tmp_path):
     twice = {"HalfGaussian": np.log(2.0), "Gaussian": 0.0}

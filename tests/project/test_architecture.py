@@ -118,6 +118,7 @@ def test_layers_know_no_more_than_the_page_says(layer, forbidden):
         assert not {name.split(".")[0] for name in imports_of(path)} & forbidden, name_of(path)
 
 
+@pytest.mark.takes_seconds
 def test_only_the_sampler_knows_the_sampler_class_of_bilby():
     knowing = {
         layer_of(path) for path in SOURCES for name in imports_of(path) if "bilby.core.sampler" in name
@@ -153,6 +154,7 @@ def functions_of(path):
             yield node.name, node.end_lineno - node.lineno + 1 - described
 
 
+@pytest.mark.takes_seconds
 def test_functions_fit_on_a_screen():
     """Without their docstrings, which grow with what there is to explain."""
     functions = [(name_of(path), *each) for path in WRITTEN for each in functions_of(path)]

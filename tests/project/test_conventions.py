@@ -129,6 +129,7 @@ CONSTANTS = [
 ]
 
 
+@pytest.mark.takes_seconds
 def test_docstrings_begin_with_the_thing_itself():
     """With a noun or a verb: "Return whether ...", not "Whether ..."."""
     bad = [

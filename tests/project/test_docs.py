@@ -44,6 +44,7 @@ def quick(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_fits")
 @pytest.mark.parametrize("page, n_runs", [("quickstart.md", 2), ("own_likelihood.md", 1), ("choosing.md", 1)])
 def test_scripts_run(page, n_runs, quick, capsys):
     names = {}

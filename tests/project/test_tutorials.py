@@ -72,6 +72,7 @@ def test_notebook_is_on_the_menu_and_its_links_exist(notebook):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_fits")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_notebook_runs(notebook, monkeypatch, tmp_path):
     """All cells in order, with fewer samples, simulations and epochs."""
@@ -83,18 +84,28 @@ def test_notebook_runs(notebook, monkeypatch, tmp_path):
 
     import nbi_sampler
 
-    run, fit = bilby.run_sampler, nbi_sampler.NBI.fit
+    run, infer_many = bilby.run_sampler, nbi_sampler.infer_many
+    fit, infer = nbi_sampler.NBI.fit, nbi_sampler.NBI.infer
     statuses = []
 
     def run_quickly(*args, **kwargs):
-        result = run(*args, **{**kwargs, "n_effective": 300})
+        few = {"n_effective": 300, "n_sims": 500, "training": {"n_epochs": 5}}
+        result = run(*args, **{**kwargs, **few})
         statuses.append(result.meta_data["nbi"]["status"])
         return result
 
     def fit_quickly(self, *args, **kwargs):
         return fit(self, *args, **{**kwargs, "n_sims": 1000, "n_epochs": 10})
 
+    def infer_one_quickly(self, *args, **kwargs):
+        return infer(self, *args, **{**kwargs, "n_samples": 500})
+
+    def infer_quickly(*args, **kwargs):
+        return infer_many(*args, **{**kwargs, "n_effective": 200, "n_sims": 300})
+
     monkeypatch.setattr(bilby, "run_sampler", run_quickly)
+    monkeypatch.setattr(nbi_sampler, "infer_many", infer_quickly)
+    monkeypatch.setattr(nbi_sampler.NBI, "infer", infer_one_quickly)
     monkeypatch.setattr(nbi_sampler.NBI, "fit", fit_quickly)
     monkeypatch.chdir(tmp_path)
     level = bilby.core.utils.logger.level

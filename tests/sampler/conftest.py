@@ -9,6 +9,11 @@ from bilby.core.prior import PriorDict, Uniform
 from sampler_cases import BOX, line, line_data
 
 
+@pytest.fixture(scope="module", autouse=True)
+def runs_are_quick(small_fits_of_a_module):
+    """What bilby is promised does not depend on how well a proposal fits."""
+
+
 @pytest.fixture
 def bowl_priors():
     return PriorDict({"a": Uniform(-BOX / 2, BOX / 2), "b": Uniform(-BOX / 2, BOX / 2)})

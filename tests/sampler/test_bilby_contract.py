@@ -45,6 +45,7 @@ def exact(allowed=lambda a, b: True, centre=0.4):
     return weighted({"a": a, "b": b}, np.where(allowed(a, b), log_likelihood, -np.inf), np.full(a.size, 1e-6))
 
 
+@pytest.mark.takes_seconds
 class TestConstraints:
     def priors(self, kind=PriorDict):
         def convert(parameters):
@@ -83,6 +84,7 @@ def finished(tmp_path_factory):
 
 
 class TestFilesAndCaches:
+    @pytest.mark.takes_seconds
     @pytest.mark.parametrize(("save", "extension"), [(True, "json"), ("hdf5", "hdf5"), ("pickle", "pkl")])
     def test_every_format_is_written_and_read(self, tmp_path, save, extension):
         result = run_nbi(Peak(), box(), tmp_path, save=save, label="fit")
@@ -91,6 +93,7 @@ class TestFilesAndCaches:
         assert np.array_equal(read.posterior["a"], result.posterior["a"])
         assert read.priors == result.priors
 
+    @pytest.mark.takes_seconds
     def test_a_second_run_returns_the_first_and_a_clean_one_runs(self, tmp_path):
         keywords = dict(save="json", resume=True)
         first = run_nbi(Peak(), box(), tmp_path, **keywords)
@@ -103,6 +106,7 @@ class TestFilesAndCaches:
         third = run_nbi(Peak(), box(), tmp_path, seed=2, clean=True, **keywords)
         assert third.log_evidence != first.log_evidence
 
+    @pytest.mark.takes_seconds
     @pytest.mark.parametrize(
         ("what", "likelihood", "priors"),
         [
@@ -127,6 +131,7 @@ class TestFilesAndCaches:
         run_nbi(likelihood, priors, tmp_path, label="fit")
         assert "Using cached result" in bilby_log.text
 
+    @pytest.mark.takes_seconds
     def test_more_effective_samples_than_the_result_was_to_have_are_drawn(self, tmp_path):
         first = run_nbi(Peak(), box(), tmp_path, save="json", n_effective=300)
         second = run_nbi(Peak(), box(), tmp_path, n_effective=600)
@@ -146,6 +151,7 @@ class TestFilesAndCaches:
         read = bilby.read_in_result(str(tmp_path / "fit_result.json.gz"))
         assert read.log_evidence == result.log_evidence
 
+    @pytest.mark.takes_seconds
     def test_plot_makes_a_corner_plot_with_the_injected_values(self, tmp_path):
         matplotlib.use("Agg")
         injected = {"a": 0.4, "b": -0.2}

@@ -62,6 +62,7 @@ def test_tables_have_every_likelihood_class_of_bilby():
     assert classes_of(hyper) == {"Likelihood", "HyperparameterLikelihood"}
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("name", RECOGNISED)
 def test_evidence_and_means_of_a_recognised_likelihood(name, tmp_path):
     case = LIKELIHOODS[RECOGNISED[name]]
@@ -95,6 +96,7 @@ def george_likelihood():
     return bl.GeorgeLikelihood(kernel, mean, TIMES, FLUXES, yerr=0.3), box, {"mean:m": 0.4}
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("make", [celerite_likelihood, george_likelihood])
 def test_evidence_and_means_of_gaussian_processes_which_read_values_in_bilbys_order(make, tmp_path):
     likelihood, box, fixed = make()
@@ -104,6 +106,7 @@ def test_evidence_and_means_of_gaussian_processes_which_read_values_in_bilbys_or
     assert_agrees(run_nbi(likelihood, priors, tmp_path), exact_answer(likelihood, box, fixed))
 
 
+@pytest.mark.takes_seconds
 def test_evidence_and_means_of_the_hyperparameter_likelihood(tmp_path):
     rng = np.random.default_rng(6)
     events = [pd.DataFrame({"x": rng.normal(rng.normal(1.0, 0.7), 0.3, 300), "prior": 1.0}) for _ in range(8)]

@@ -139,6 +139,7 @@ def test_evidence_and_mean_with_one_prior(make, tmp_path):
     check(bp.PriorDict({"x": make()}), tmp_path)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("make", CONDITIONAL.values(), ids=CONDITIONAL)
 def test_evidence_and_means_with_a_conditional_prior(make, tmp_path):
     check(bp.ConditionalPriorDict({"b": make(), "a": bp.Uniform(1.0, 4.0)}), tmp_path)

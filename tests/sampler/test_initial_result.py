@@ -86,6 +86,7 @@ def nearest(seen, start):
 
 
 class TestTheSameProblem:
+    @pytest.mark.takes_seconds
     def test_takes_few_calls_and_says_that_the_likelihood_is_the_former_one(self, run):
         likelihood = lines.likelihood()
         result = run(likelihood, posterior(likelihood), n_effective=2000)
@@ -143,6 +144,7 @@ class TestTheSameProblem:
         assert about(result)["n_samples"] == 600
         assert_agrees(result, lines.exact(likelihood))
 
+    @pytest.mark.takes_seconds
     def test_the_samples_enter_no_estimate(self, run):
         """Half as wide as the posterior, and far too many on one side."""
         likelihood = lines.likelihood()
@@ -160,6 +162,7 @@ class TestAnotherLikelihood:
         assert not about(result)["same_likelihood"]
         assert_agrees(result, lines.exact(likelihood))
 
+    @pytest.mark.takes_seconds
     @pytest.mark.parametrize("seed", [1, 2, 3])
     def test_with_a_mode_that_the_samples_lack_is_found(self, run, seed):
         likelihood = Bowl([0.25, 0.3], [0.75, 0.6])
@@ -168,6 +171,7 @@ class TestAnotherLikelihood:
         assert abs(result.log_evidence) < 5.0 * result.log_evidence_err
         assert (result.posterior["a"] > 0.5).mean() == pytest.approx(0.5, abs=0.15)
 
+    @pytest.mark.takes_seconds
     def test_two_modes_that_are_one_now(self, run):
         start = {name: np.concatenate([cloud([x, 0.5])[name] for x in (0.2, 0.8)]) for name in "ab"}
         result = run(Bowl([0.8, 0.5]), start, square(), n_sims="auto")
@@ -209,6 +213,7 @@ class TestForms:
         assert_agrees(result, lines.exact(likelihood))
         assert about(result)["n_samples"] < 5000
 
+    @pytest.mark.takes_seconds
     def test_a_text_as_from_a_configuration_file(self, run, tmp_path):
         likelihood = lines.likelihood()
         as_result(posterior(likelihood)).save_to_file(outdir=str(tmp_path))
@@ -219,6 +224,7 @@ class TestForms:
 
 
 class TestOtherParameters:
+    @pytest.mark.takes_seconds
     def test_missing_ones_are_drawn_from_the_prior(self, run):
         likelihood = lines.likelihood()
         result = run(likelihood, posterior(likelihood)[["m"]])
@@ -271,6 +277,7 @@ class TestOtherParameters:
         expected = (heavy * light) ** 0.6 / (heavy + light) ** 0.2
         np.testing.assert_allclose(np.sort(columns["chirp_mass"]), np.sort(expected), rtol=1e-7)
 
+    @pytest.mark.takes_seconds
     def test_those_outside_of_the_priors_are_left_out_and_counted(self, run, bilby_log):
         likelihood = lines.likelihood()
         start = posterior(likelihood)
@@ -359,6 +366,7 @@ class TestWhatIsRefused:
             run(lines.likelihood(), Result(label="none", search_parameter_keys=["m", "c"]))
 
 
+@pytest.mark.takes_seconds
 class TestResume:
     def stopped(self, run, tmp_path, start, stop_at=250):
         calls = []
@@ -390,6 +398,7 @@ class TestResume:
         assert "is not used: it was written for something else: initial_result" in bilby_log.text
 
 
+@pytest.mark.takes_seconds
 def test_a_result_on_disk_is_that_of_the_same_samples(run, tmp_path):
     start = posterior(lines.likelihood())
     settings = dict(label="z", resume=True, save=True, n_effective=300)

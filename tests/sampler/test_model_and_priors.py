@@ -33,6 +33,7 @@ def test_a_model_that_fits_is_ok_and_the_message_says_how_well(run):
     assert nbi["at_prior_edge"] is None
 
 
+@pytest.mark.takes_seconds
 def test_a_slope_that_the_prior_shuts_out_is_a_poor_fit_at_the_edge_of_its_prior(run, bilby_log):
     nbi = fit_line(run, -1.5)
     assert nbi["status"] == "poor fit", nbi["message"]
@@ -68,6 +69,7 @@ def test_a_velocity_curve_whose_noise_level_takes_in_the_shut_out_period_is_not_
     assert nbi["residual_correlation"] > 0.5
 
 
+@pytest.mark.takes_seconds
 def test_correlated_noise_is_ok_with_a_warning(run, bilby_log):
     white = np.random.default_rng(8).normal(size=400)
     x = np.linspace(0.0, 1.0, 400)
@@ -92,6 +94,7 @@ def scatter(prediction, rng):
     return prediction + SIGMA * rng.normal(size=40)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("noise", [SIGMA, scatter])
 def test_a_simulator_with_its_noise_is_judged(run, noise):
     own = Own(X, RISING, line, SIGMA)
@@ -99,6 +102,7 @@ def test_a_simulator_with_its_noise_is_judged(run, noise):
     assert nbi["status"] == "poor fit", nbi["message"]
 
 
+@pytest.mark.takes_seconds
 def test_a_likelihood_without_simulations_is_not_judged_but_its_edges_are_named(run):
     nbi = fit_line(run, -1.5, Own(X, RISING, line, SIGMA), n_effective=150)
     assert nbi["status"] == "ok", nbi["message"]
@@ -106,6 +110,7 @@ def test_a_likelihood_without_simulations_is_not_judged_but_its_edges_are_named(
     assert nbi["at_prior_edge"] == {"m": "upper"}
 
 
+@pytest.mark.takes_seconds
 def test_data_sets_of_a_joint_likelihood_are_judged_together(run):
     rng = np.random.default_rng(5)
     x = np.linspace(1.0, 2.0, 30)
@@ -120,6 +125,7 @@ def with_total(parameters):
     return {**parameters, "total": parameters["m"] + parameters["c"]}
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("conversion", [None, with_total])
 def test_a_constraint_that_nothing_can_make_is_a_warning(run, line_problem, bilby_log, conversion):
     likelihood, priors = line_problem

@@ -25,7 +25,10 @@ PACKAGES = {
 GRID = """
 import json, sys
 import numpy as np
-sys.path.insert(0, {root!r})
+sys.path[:0] = [{root!r}, {tests!r}]
+import bilby
+from small_runs import made_small
+bilby.core.sampler.env_package_list = lambda *_, **__: None  # starts pip
 
 def compared(result, log_likelihood, grid, density):
     log_l = np.array([log_likelihood(point) for point in grid])
@@ -65,8 +68,9 @@ def fit():
         transient, burst, sampler="nbi", prior=priors, nlive=500, walks=100, outdir="out", label="burst",
         n_effective=500, n_sims=500, seed=1, plot=False, training={"n_epochs": 10},
     )
-fit()
-result = fit()  # redback reads it back
+with made_small():
+    fit()
+    result = fit()  # redback reads it back
 grid = [
     {"a_1": a, "peak_time": t}
     for a, t in itertools.product(np.linspace(1.2, 2.8, 41), np.linspace(10.0, 14.0, 41))
@@ -96,11 +100,12 @@ masses = rng.normal(1.0, 0.7, size=20)
 posteriors = [pd.DataFrame({"x": rng.normal(m, 0.2, size=50), "prior": np.ones(50)}) for m in masses]
 likelihood = HyperparameterLikelihood(posteriors, Model([population]), ln_evidences=np.zeros(20))
 priors = PriorDict({"mu": Uniform(-3.0, 3.0), "sigma": Uniform(0.1, 3.0)})
-result = run_sampler(
-    likelihood=likelihood, priors=priors, label="population", sampler="nbi", outdir="out",
-    injection_parameters=None, save="hdf5", exit_code=130, nlive=500, nact=2, walks=5,
-    n_effective=500, n_sims=500, seed=1, use_ratio=True, training={"n_epochs": 10},
-)
+with made_small():
+    result = run_sampler(
+        likelihood=likelihood, priors=priors, label="population", sampler="nbi", outdir="out",
+        injection_parameters=None, save="hdf5", exit_code=130, nlive=500, nact=2, walks=5,
+        n_effective=500, n_sims=500, seed=1, use_ratio=True, training={"n_epochs": 10},
+    )
 grid = [
     {"mu": m, "sigma": s}
     for m, s in itertools.product(np.linspace(0.0, 2.0, 41), np.linspace(0.3, 2.0, 35))
@@ -110,9 +115,27 @@ compared(result, likelihood.log_likelihood_ratio, grid, 0.05 * 0.05 / (6.0 * 2.9
 """
 
 
+# Of the page, in the same process, as redback takes long to import.
+PAGE = """
+import runpy
+print("PAGE")
+with made_small():
+    runpy.run_path("page.py")
+"""
+
+
+def script_of_the_page():
+    """The script of docs/redback.md with few simulations."""
+    page = (ROOT / "docs" / "redback.md").read_text()
+    (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    short = script.replace("n_effective=2000", "n_sims=100, max_likelihood_calls=300")
+    assert short != script
+    return short
+
+
 @pytest.fixture(scope="module", params=PACKAGES)
 def package(request, tmp_path_factory):
-    """Name of a package and an interpreter that has it."""
+    """Name of a package, and what its scripts print in an environment that has it."""
     folder = tmp_path_factory.mktemp(request.param)
     python = fresh_python(folder)
     install = [
@@ -132,17 +155,17 @@ def package(request, tmp_path_factory):
     )
     if done.returncode:
         pytest.skip(f"{request.param} cannot be installed: {done.stderr.strip()[-200:]}")
-    return request.param, python
+    root, tests = str(Path(nbi_sampler.__file__).parents[1]), str(ROOT / "tests")
+    script = {"redback": REDBACK + PAGE, "gwpopulation": GWPOPULATION}[request.param]
+    (folder / "page.py").write_text(script_of_the_page())
+    (folder / "fit.py").write_text(GRID.format(root=root, tests=tests) + script)
+    return request.param, call(python, folder, "-W", "ignore", "fit.py")
 
 
 @pytest.mark.slow
-def test_a_fit_through_a_package_is_the_sum_over_a_grid(package, tmp_path):
-    name, python = package
-    script = {"redback": REDBACK, "gwpopulation": GWPOPULATION}[name]
-    root = str(Path(nbi_sampler.__file__).parents[1])
-    (tmp_path / "fit.py").write_text(GRID.format(root=root) + script)
-    printed = call(python, tmp_path, "-W", "ignore", "fit.py")
-    answer = json.loads(printed.rpartition("ANSWER")[2])
+def test_a_fit_through_a_package_is_the_sum_over_a_grid(package):
+    name, printed = package
+    answer = json.loads(printed.partition("ANSWER")[2].splitlines()[0])
     assert answer.pop("status") == "ok" and answer.pop("ess") >= 500
     assert answer.pop("kind") == {"redback": "RedbackResult", "gwpopulation": "Result"}[name]
     for quantity, (found, expected, error) in answer.items():
@@ -150,16 +173,9 @@ def test_a_fit_through_a_package_is_the_sum_over_a_grid(package, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_script_on_the_page_of_redback_runs(package, tmp_path):
-    name, python = package
+def test_the_script_on_the_page_of_redback_runs(package):
+    name, printed = package
     if name != "redback":
         pytest.skip("no script of it on a page")
-    root = Path(nbi_sampler.__file__).parents[1]
-    (script,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "redback.md").read_text(), flags=re.DOTALL
-    )
-    short = script.replace("n_effective=2000", "n_sims=100, max_likelihood_calls=300")
-    assert short != script
-    (tmp_path / "page.py").write_text(f"import sys\nsys.path.insert(0, {str(root)!r})\n{short}")
-    printed = call(python, tmp_path, "-W", "ignore", "page.py")
+    printed = printed.partition("PAGE")[2]
     assert "log evidence" in printed and "f_nickel" in printed

@@ -35,6 +35,7 @@ def two_results(run):
     return likelihood, [run(likelihood, PriorDict(priors), seed=seed, label=f"seed{seed}") for seed in (1, 2)]
 
 
+@pytest.mark.takes_seconds
 def test_one_seed_gives_the_same_rows(run, two_results):
     likelihood, (first, second) = two_results
     again = run(likelihood, PriorDict(first.priors), seed=1)

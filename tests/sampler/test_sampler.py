@@ -50,6 +50,7 @@ def test_evidence_is_of_the_likelihood_whatever_the_ratio(run, bowl_priors, use_
     assert peak - 1.0 < result.log_likelihood_evaluations.max() <= peak
 
 
+@pytest.mark.takes_seconds
 def test_ratio_serves_a_recognised_likelihood_from_its_predictions(run):
     x, y = line_data()
     likelihood = bilby.core.likelihood.ExponentialLikelihood(x, np.abs(y), lambda x, m: m + 0 * x)
@@ -61,6 +62,7 @@ def test_ratio_serves_a_recognised_likelihood_from_its_predictions(run):
     assert ratio.log_evidence == pytest.approx(plain.log_evidence, abs=1e-6)
 
 
+@pytest.mark.takes_seconds
 def test_same_seed_same_result_and_another_seed_another(run, bowl_priors, bowl_result):
     again, other = (run(Bowl(), bowl_priors, use_ratio=False, seed=seed) for seed in (5, 6))
     assert np.array_equal(bowl_result.samples, again.samples)
@@ -145,6 +147,7 @@ def test_zero_likelihood_mode_gives_back_the_prior(run, line_problem, monkeypatc
     assert result.log_evidence == pytest.approx(0.0, abs=4 * result.log_evidence_err)
 
 
+@pytest.mark.takes_seconds
 def test_bilbys_test_mode_is_quick(run, line_problem, monkeypatch):
     monkeypatch.setattr(bilby.core.utils.command_line_args, "bilby_test_mode", True)
     result = run(*line_problem, n_effective=1e6, n_sims=50_000)
@@ -156,6 +159,7 @@ def test_expected_outputs_are_one_directory_for_the_scheduler_to_bring_back():
     assert Nbi.get_expected_outputs(outdir="out", label="fit") == ([], ["out/nbi_fit/"])
 
 
+@pytest.mark.takes_seconds
 def test_what_bilby_pipe_hands_to_every_sampler_is_taken(run, line_problem, bilby_log):
     pipe = dict(nlive=1000, naccept=60, sample="acceptance-walk", check_point_plot=True, npool=1)
     pipe |= dict(check_point_delta_t=1800, print_method="interval-60", sampling_seed=7, seed="None")
@@ -166,6 +170,7 @@ def test_what_bilby_pipe_hands_to_every_sampler_is_taken(run, line_problem, bilb
     assert result.sampler_kwargs["check_point_delta_t"] == 1800
 
 
+@pytest.mark.takes_seconds
 def test_log_says_once_how_the_likelihood_is_called(run, line_problem, bilby_log):
     run(*line_problem)
     (note,) = [r.getMessage() for r in bilby_log.records if r.getMessage().startswith("nbi: forward model")]

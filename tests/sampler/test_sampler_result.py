@@ -39,6 +39,7 @@ def exact_line():
     return mean, covariance, log_peak + 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1] - 2 * np.log(10.0)
 
 
+@pytest.mark.takes_seconds
 def test_posterior_and_evidence_are_the_exact_ones(line_result):
     mean, covariance, log_evidence = exact_line()
     own = line_result.meta_data["nbi"]
@@ -130,6 +131,7 @@ def test_combined_and_reweighted_results_read_from_json_can_be_saved_as_hdf5(lin
         np.testing.assert_equal(again.meta_data["nbi"], line_result.meta_data["nbi"])
 
 
+@pytest.mark.takes_seconds
 def test_keywords_that_are_objects_do_not_break_saving(run, line_problem, tmp_path):
     likelihood, priors = line_problem
     x, y = line_data()
@@ -153,6 +155,7 @@ def test_corner_plot(line_result, tmp_path):
     assert (tmp_path / "corner.png").stat().st_size > 0
 
 
+@pytest.mark.takes_seconds
 def test_conversion_function_result_class_and_injection_reach_bilby(run, line_problem):
     class OwnResult(bilby.core.result.Result):
         pass

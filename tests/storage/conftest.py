@@ -15,6 +15,11 @@ from nbi_sampler.core.config import SnpeConfig
 from nbi_sampler.storage.checkpoint import Checkpoint, save
 
 
+@pytest.fixture(scope="module", autouse=True)
+def runs_are_quick(small_fits_of_a_module):
+    """Files do not depend on how well a proposal fits."""
+
+
 @pytest.fixture(scope="session")
 def problem():
     return toys.likelihood_only(toys.bump([0.5, -0.2], 0.3)[0], 2, toys.QUICK)

@@ -77,7 +77,7 @@ def run(folder, seconds):
         label="killed",
         save=False,
         seed=3,
-        n_effective=1000,
+        n_effective=400,
         n_sims=300,
         n_rounds=2,
         check_point_delta_t=0.3,

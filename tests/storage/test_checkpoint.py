@@ -14,6 +14,7 @@ from nbi_sampler.storage.archive import ArchiveError, read_archive, sealed, writ
 from nbi_sampler.storage.checkpoint import Checkpoint, load, read_draws, save
 
 
+@pytest.mark.takes_seconds
 def test_a_checkpoint_is_found_again(saved, problem, state, caplog):
     caplog.set_level(logging.INFO)
     found = find(saved, problem)

@@ -33,6 +33,7 @@ def parts(saved):
     return read_archive(saved)
 
 
+@pytest.mark.takes_seconds
 def test_a_field_that_is_missing_or_another_is_never_used(saved, parts, problem):
     header, arrays = parts
     for what, changed in tampered(header, 80):
@@ -49,6 +50,7 @@ def test_draws_of_a_file_with_such_a_field_are_refused_by_its_name(saved, parts)
             print(what, read_draws(saved))
 
 
+@pytest.mark.takes_seconds
 def test_files_of_before_there_were_seals_are_read_and_their_fields_checked(saved, parts, problem):
     header, arrays = parts
     expected = content_of(load(saved, ASKED, problem.networks))

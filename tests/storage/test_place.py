@@ -92,6 +92,7 @@ def test_a_folder_that_is_none_says_what_was_expected(run, tmp_path):
     refused(run, tmp_path, TypeError, "outdir: expected the path of a folder, got None", outdir=None)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("label", ["", ".", "a b", "ü", "y" * 200])
 def test_odd_labels_that_can_be_written_are(run, tmp_path, label):
     run(Bowl(Stopping()), label=label, save=True, **SHORT)
@@ -123,6 +124,7 @@ class Wandering(Bowl):
         return super().log_likelihood(parameters)
 
 
+@pytest.mark.takes_seconds
 def test_a_likelihood_that_changes_the_folder_does_not_take_the_files_along(run, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

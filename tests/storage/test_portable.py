@@ -152,6 +152,7 @@ def states():
     return seen
 
 
+@pytest.mark.takes_seconds
 def test_every_state_of_a_run_survives(states):
     phases = {state.phase for state in states}
     assert {"prior", "rounds", "refinement"} <= phases
@@ -211,6 +212,7 @@ def test_only_allowed_classes_are_made():
         unpack(packed, packer.objects, packer.arrays, (State,), networks().flow, CPU)
 
 
+@pytest.mark.takes_seconds
 def test_one_seed_draws_on_as_before_after_any_state():
     """The seed and the number of records alone decide all that is random in a step."""
     problem = likelihood_only(bump([0.5], 0.3)[0], 1, QUICK)

@@ -50,6 +50,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(("make", "phase", "share"), PLACES)
 @pytest.mark.posix
 def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, tmp_path, make, phase, share):
@@ -67,6 +68,7 @@ def test_stopped_by_a_signal_and_resumed_is_as_if_never_stopped(run, unbroken, t
     assert result.sampling_time > 0
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("make", [line_likelihood, Bowl])
 @pytest.mark.posix
 def test_stopped_while_a_network_trains(run, unbroken, monkeypatch, make):

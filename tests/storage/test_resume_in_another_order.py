@@ -45,6 +45,7 @@ KINDS = {
 }
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(("make", "entries", "kind"), KINDS.values(), ids=KINDS)
 @pytest.mark.posix
 def test_every_draw_is_used_again_and_the_columns_are_those_of_now(tmp_path, bilby_log, make, entries, kind):
@@ -66,6 +67,7 @@ def test_every_draw_is_used_again_and_the_columns_are_those_of_now(tmp_path, bil
     assert abs(more.log_evidence - expected.log_evidence) < error
 
 
+@pytest.mark.takes_seconds
 def test_a_new_run_does_not_depend_on_the_order_of_what_it_found(tmp_path):
     """Other data, and another order: only values of the likelihood show that the file is of another run."""
     priors = uniform_priors()

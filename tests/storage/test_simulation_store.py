@@ -104,6 +104,7 @@ class TestBatches:
             assert np.array_equal(np.sort(order), np.arange(500))
             assert shuffled != np.array_equal(order, np.arange(500))
 
+    @pytest.mark.takes_seconds
     def test_shuffling_mixes_near_and_far_and_follows_the_generator(self, path, small_chunks):
         with created(path, 2000) as store:
             first, again, other = (
@@ -188,6 +189,7 @@ class TestWriting:
 
 
 class TestKilled:
+    @pytest.mark.takes_seconds
     @pytest.mark.posix
     def test_a_killed_writer_loses_nothing_that_was_committed(self, path, rng):
         created(path).close()
@@ -215,6 +217,7 @@ class TestKilled:
         assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is Linux's")
 def test_a_store_may_be_larger_than_memory(path):
     code = f"""

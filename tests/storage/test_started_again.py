@@ -75,6 +75,7 @@ def test_the_same_question_is_answered_from_the_file(finished, outdir, bilby_log
     assert names_in(outdir) == ["nbi_x", "x_result.json"]
 
 
+@pytest.mark.takes_seconds
 def test_a_fixed_value_that_the_likelihood_does_not_know_is_that_of_now(tmp_path):
     keywords = dict(n_effective=100, max_likelihood_calls=900)
     assert start(tmp_path, priors=square(d=DeltaFunction(3.0)), **keywords).meta_data["nbi"]["status"] == "ok"
@@ -106,6 +107,7 @@ def with_a_constraint(factor, *order):
     )
 
 
+@pytest.mark.takes_seconds
 def test_another_conversion_to_a_constraint_is_another_question_and_another_order_is_not(tmp_path, bilby_log):
     first = start(tmp_path, priors=with_a_constraint(1, *"abc"))
     again = start(tmp_path, priors=with_a_constraint(1, *"cba"))
@@ -282,6 +284,7 @@ def test_injected_values_that_could_not_be_converted_can_be_mended(outdir):
     assert "twice" in result.posterior
 
 
+@pytest.mark.takes_seconds
 def test_a_plot_that_fails_at_the_end_is_drawn_when_the_run_is_started_again(outdir, monkeypatch):
     (outdir / "x_result.json").unlink()
     monkeypatch.setattr("matplotlib.use", lambda backend: None)

@@ -26,6 +26,7 @@ def settled(power, rng, n_steps=60):
     return walkers
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("power", [1.0, 0.5])
 def test_they_have_the_moments_of_the_tempered_posterior(power):
     walkers = settled(power, np.random.default_rng(1))

@@ -191,6 +191,8 @@ class TestWhatIsSent:
         np.testing.assert_array_equal(np.concatenate([task.index for task in tasks]), np.arange(2000))
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 class TestThroughBilby:
     @pytest.fixture
     def run(self, tmp_path):

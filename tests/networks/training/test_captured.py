@@ -57,6 +57,7 @@ def fitted_objective(kind, graph):
     return state_of(module), info, objective
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("kind", ["nll", "apt", "weighted"])
 def test_captured_steps_are_those_taken_one_by_one(kind, caplog):
     graph = Recorded()

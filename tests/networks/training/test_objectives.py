@@ -195,6 +195,7 @@ class TestWeighted:
         ess = effective_sample_size(log_weights)
         return WeightedObjective(flow, y, weights, held_out, ess, TrainingConfig(), rng)
 
+    @pytest.mark.takes_seconds
     def test_the_flow_becomes_the_weighted_distribution(self, rng):
         with seeded_modules(rng):
             flow = flow_factory({"flow_hidden": 16, "n_mog": 2, "num_blocks": 1})(2, 0)
@@ -207,6 +208,7 @@ class TestWeighted:
         assert efficiency(log_p - log_q) > 0.85
         np.testing.assert_allclose(z.mean(0), [1.0, -0.5], atol=0.1)
 
+    @pytest.mark.takes_seconds
     def test_values_of_the_density_teach_more_than_draws_alone(self, rng):
         """Of 300 draws the likelihood learns the scatter, the regression the density."""
         found = {}

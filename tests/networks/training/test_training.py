@@ -74,6 +74,7 @@ def linear(value=1.0):
     return module
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("name", ["maf", "nsf", "mdn"])
 def test_a_conditional_gaussian_is_learnt_to_its_entropy(name):
     with seeded_modules(np.random.default_rng(0)):
@@ -205,6 +206,7 @@ def test_a_first_loss_that_is_not_finite_gives_no_warning_and_moves_nothing():
     assert info.n_skipped == 2 and torch.equal(module.weight, torch.ones(2, 2))
 
 
+@pytest.mark.takes_seconds
 def test_training_does_not_import_the_compiler_of_torch():
     # More than a second of processor time, in every process that trains.
     code = (

@@ -71,6 +71,7 @@ class TestOutOfDistribution:
         found[:, k // 2 :] = found[:, : k - k // 2] + 1e-9 * found[:, k // 2 :]
         return found
 
+    @pytest.mark.takes_seconds
     @pytest.mark.parametrize(("n", "k"), [(500, 3), (60, 200)])
     def test_p_values_of_data_like_the_simulations_are_uniform(self, rng, n, k):
         found = []
@@ -110,6 +111,7 @@ class TestOutOfDistribution:
                 OutOfDistributionTest.fit(known, rng)
 
 
+@pytest.mark.takes_seconds
 class TestPage:
     @staticmethod
     def assessment(rng, n_dim):

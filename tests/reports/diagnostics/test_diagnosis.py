@@ -38,6 +38,7 @@ def test_holm_corrects_for_the_number_of_tests_and_keeps_the_order():
     assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
 
 
+@pytest.mark.takes_seconds
 def test_right_engines_are_called_alarming_at_the_nominal_rate():
     rng = np.random.default_rng(2)
     n = 300
@@ -123,6 +124,7 @@ def test_numbers_come_as_a_table(rng):
     assert "passed" in repr(found)
 
 
+@pytest.mark.takes_seconds
 def test_the_page_is_one_file_with_a_sentence_for_each_panel(rng, tmp_path):
     found = a_diagnosis(rng, scale=0.5)
     path = found.save(tmp_path / "new" / "page.html")
@@ -148,6 +150,7 @@ def test_a_page_without_observations_has_the_panels_of_the_network(rng):
     assert "passed" in text
 
 
+@pytest.mark.takes_seconds
 def test_a_place_that_cannot_be_written_is_an_error_that_says_so(rng, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="path: expected a file that can be written"):

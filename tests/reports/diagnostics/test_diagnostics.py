@@ -63,9 +63,11 @@ def assert_uniform(found):
 
 
 class TestRightPosteriors:
+    @pytest.mark.takes_seconds
     def test_p_values_are_uniform_for_few_draws_and_correlated_parameters(self, rng):
         assert_uniform([Survey(rng, 60, 7, true=CORRELATED).assessment().p_values for _ in range(200)])
 
+    @pytest.mark.takes_seconds
     def test_p_values_are_uniform_for_a_handful_of_weighted_draws(self, rng):
         # Eight draws from a proposal that is off by two thirds of its width: an effective size of five.
         surveys = [Survey(rng, 60, 8, bias=0.7, width=1.2, weighted=True) for _ in range(200)]

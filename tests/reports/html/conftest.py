@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bilby.core.prior import Uniform
 from page_cases import line
-from small_runs import run_nbi
+from small_runs import made_small, run_nbi
 
 from nbi_sampler.reports.html import report
 
@@ -33,7 +33,9 @@ def folder(tmp_path_factory):
 def result(likelihood, priors, folder):
     """A run whose result is saved; tests that change it take a copy."""
     settings = dict(n_effective=150, n_sims=200, training={"n_epochs": 4}, save=True, label="line")
-    return run_nbi(likelihood, priors, folder, injection_parameters={"slope": 1.0, "offset": 0.5}, **settings)
+    settings["injection_parameters"] = {"slope": 1.0, "offset": 0.5}
+    with made_small():
+        return run_nbi(likelihood, priors, folder, **settings)
 
 
 @pytest.fixture(scope="session")

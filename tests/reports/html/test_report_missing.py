@@ -33,6 +33,7 @@ def median(column):
     ]
 
 
+@pytest.mark.takes_seconds
 def test_entries_are_those_of_a_run(result):
     assert set(result.meta_data["nbi"]) <= {*OWN, "out_of_distribution"}
 
@@ -55,6 +56,7 @@ def test_any_field_may_be_missing_or_anything(name, result, no_figures):
         PageParser(report(odd).html)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("entry", ["phase", "n_draws", "log_evidence", "quantiles", "validation_loss"])
 def test_any_entry_of_a_batch_may_be_missing_or_anything(entry, result):
     rounds = result.meta_data["nbi"]["rounds"]
@@ -66,6 +68,7 @@ def test_any_entry_of_a_batch_may_be_missing_or_anything(entry, result):
         PageParser(report(changed(result, rounds=rows)).html)
 
 
+@pytest.mark.takes_seconds
 def test_a_result_of_a_former_version_says_what_it_lacks(result):
     former = changed(result, predictive_check=..., n_distinct=..., predictive_p_values=..., at_prior_edge=...)
     rounds = former.meta_data["nbi"]["rounds"]
@@ -92,6 +95,7 @@ def test_no_draws_are_named(result):
     assert "There are too few draws to plot" in text
 
 
+@pytest.mark.takes_seconds
 def test_a_posterior_serves_where_there_are_no_weighted_draws(result):
     odd = changed(result)
     odd.nested_samples = None
@@ -99,6 +103,7 @@ def test_a_posterior_serves_where_there_are_no_weighted_draws(result):
     assert median(result.posterior["slope"]) in parsed.numbers
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("n_rows, n_images", [(1, 0), (2, 0), (3, 1)])
 def test_fewer_draws_than_parameters_have_no_corner_plot(n_rows, n_images, result):
     few = changed(result)
@@ -108,6 +113,7 @@ def test_fewer_draws_than_parameters_have_no_corner_plot(n_rows, n_images, resul
     assert ("no corner plot" in parsed.text) == (not n_images)
 
 
+@pytest.mark.takes_seconds
 def test_a_parameter_with_one_value_is_drawn(result):
     same = changed(result)
     same.nested_samples = result.nested_samples.assign(slope=1.0)

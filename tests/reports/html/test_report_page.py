@@ -23,6 +23,7 @@ from nbi_sampler.reports.meta_data import rounds_of
 HOSTILE = '</title><script>alert("1")</script> & $x_0$ <b>'
 
 
+@pytest.mark.takes_seconds
 def test_the_page_loads_nothing(page):
     parsed = PageParser(page.html)
     for tag, attributes in parsed.elements:
@@ -171,6 +172,7 @@ def test_labels_and_names_are_text_and_no_markup(result, no_figures):
     assert html.unescape(re.search("<title>(.*?)</title>", made.html)[1]).startswith(HOSTILE)
 
 
+@pytest.mark.takes_seconds
 def test_labels_that_only_latex_can_set_are_drawn_as_names(result):
     odd = changed(result)
     odd.priors = result.priors.copy()
@@ -210,10 +212,12 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(page):
     assert "html" not in repr(page).replace(".html", "")
 
 
+@pytest.mark.takes_seconds
 def test_the_same_result_gives_the_same_page(result, page):
     assert report(result).html == page.html
 
 
+@pytest.mark.takes_seconds
 def test_many_parameters_have_a_corner_plot_that_can_be_read(result, rng):
     wide = changed(result, rounds=None, predictive_check=None)
     names = [f"p{i}" for i in range(15)]
@@ -245,6 +249,7 @@ def test_parameters_that_are_not_there_are_named(wrong, result):
         report(result, parameters=wrong)
 
 
+@pytest.mark.takes_seconds
 def test_nothing_outside_the_page_is_changed(result):
     before = dict(matplotlib.rcParams), plt.get_fignums(), logging.getLogger().handlers[:]
     report(result)

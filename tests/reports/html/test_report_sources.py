@@ -48,6 +48,7 @@ def test_the_page_names_the_file_it_is_about(saved, no_figures):
     assert hashlib.sha256(Path(saved).read_bytes()).hexdigest() in text and "line_result.json" in text
 
 
+@pytest.mark.takes_seconds
 def test_the_call_on_the_page_repeats_the_run(saved, result, likelihood, tmp_path, monkeypatch, no_figures):
     monkeypatch.chdir(tmp_path)
     parsed = PageParser(report(saved).html)

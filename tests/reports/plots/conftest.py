@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bilby.core.prior import Uniform
 from plot_cases import SIGMA, SMALL, line
-from small_runs import run_nbi
+from small_runs import made_small, run_nbi
 
 from nbi_sampler.reports.plots import RunView
 
@@ -32,7 +32,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def result(likelihood, priors, folder):
     """A run that is plotted at its end, as a user asks for it."""
-    return run_nbi(likelihood, priors, folder, plot=True, save=True, **SMALL)
+    with made_small():
+        return run_nbi(likelihood, priors, folder, plot=True, save=True, **SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,7 @@ VIEWS = {
 }
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("case", VIEWS)
 def test_figures_can_be_read(case):
     for name, make in figures_of(made_view(**VIEWS[case])).items():
@@ -73,6 +74,7 @@ def test_figures_can_be_read(case):
         assert not pairs, f"{name}: on each other: {pairs}"
 
 
+@pytest.mark.takes_seconds
 def test_overlap_would_be_found():
     with own_style():
         figure = figures_of(made_view())["run"]()
@@ -288,6 +290,7 @@ def test_a_format_that_is_not_known_is_refused(wrong):
         plot_formats(wrong)
 
 
+@pytest.mark.takes_seconds
 def test_each_figure_is_written_in_each_format(tmp_path):
     written = save_figures(figures_of(made_view()), tmp_path, "label", formats=("png", "pdf"))
     names = {f"label_{name}.{ending}" for name in ("run", "parameters") for ending in ("png", "pdf")}

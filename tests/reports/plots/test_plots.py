@@ -16,8 +16,11 @@ from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of, save_figures
 
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+
 
 class TestWhatARunLeaves:
+    @pytest.mark.takes_seconds
     def test_plots_are_where_and_what_the_guide_says(self, result, folder):
         assert {path.name for path in folder.glob("*.png")} == FIGURES | {"label_corner.png"}
 
@@ -25,6 +28,7 @@ class TestWhatARunLeaves:
         run_nbi(likelihood, priors, tmp_path, **SMALLEST)
         assert not list(tmp_path.glob("*.png"))
 
+    @pytest.mark.takes_seconds
     def test_plots_are_refreshed_during_a_run_and_change_no_number(
         self, likelihood, priors, result, tmp_path, bilby_log
     ):
@@ -34,6 +38,7 @@ class TestWhatARunLeaves:
         assert {path.name for path in tmp_path.glob("*.png")} == FIGURES
         assert sum("plots are in" in record.getMessage() for record in bilby_log.records) >= 2
 
+    @pytest.mark.takes_seconds
     def test_plots_come_in_the_formats_that_are_asked_for(self, likelihood, priors, tmp_path):
         run_nbi(likelihood, priors, tmp_path, check_point_plot=True, plot_format="png,pdf", **SMALLEST)
         plots = {path.name for path in tmp_path.iterdir() if path.suffix in (".png", ".pdf")}
@@ -58,6 +63,7 @@ class TestWhatARunLeaves:
 
 
 class TestNothingIsHarmed:
+    @pytest.mark.takes_seconds
     def test_style_of_the_user_is_put_back_and_does_no_harm(self, tmp_path, monkeypatch):
         # Chosen now, because to look at all settings asks for it, and to choose one imports pyplot.
         matplotlib.get_backend()
@@ -71,6 +77,7 @@ class TestNothingIsHarmed:
     def plots(self, folder, figures=figures_of, interval=100.0):
         return LivePlots(folder, lambda state: made_view(), figures, interval, logging.getLogger("plots"))
 
+    @pytest.mark.takes_seconds
     def test_figures_that_fail_are_warnings_and_the_others_are_made(self, tmp_path, caplog):
         def broken():
             raise RuntimeError("no ink")
@@ -87,6 +94,7 @@ class TestNothingIsHarmed:
         self.plots(tmp_path).finish(SimpleNamespace(meta_data={}, sampler="nbi"))
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
+    @pytest.mark.takes_seconds
     def test_a_model_that_fails_costs_the_figure_of_the_data_alone(
         self, likelihood, priors, tmp_path, monkeypatch
     ):

@@ -61,6 +61,7 @@ def assert_same(first, second):
 
 
 class TestTheTable:
+    @pytest.mark.takes_seconds
     def test_agrees_with_the_exact_answers(self, survey):
         likelihoods = targets()
         found = survey(likelihoods, n_samples=200)
@@ -95,6 +96,7 @@ class TestTheTable:
         np.testing.assert_array_equal(some.samples, everything.samples[[2, 0]])
 
 
+@pytest.mark.takes_seconds
 class TestTheSameResult:
     def test_for_any_pool(self, survey):
         expected = survey(targets(), "alone.h5")
@@ -209,6 +211,7 @@ class TestArguments:
         assert len(survey(made_late()).table) == 3
         assert n_rows == [0, 1, 2]
 
+    @pytest.mark.takes_seconds
     def test_data_as_the_model_takes_them_can_be_given(self, survey):
         kept = np.arange(len(targets(1)[0].x)) % 4 > 0
         most = [

@@ -51,6 +51,7 @@ class Forgetful(ThreadPoolExecutor):
         return found
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     "lifetime, pause, n_times",
     [(100, 0.0, 1), (4, 0.0, 2), (4, 0.5, 2)],
