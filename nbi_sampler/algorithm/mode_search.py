@@ -3,9 +3,9 @@ r"""The search for modes from draws of the prior, by Newton steps.
 While the likelihood is tempered, a mode in many dimensions or beside wider modes rests on a handful of draws.
 These are too few to show its shape, and the mode may be lost. But log L at a few dozen draws gives a
 paraboloid, and the paraboloid gives the next step. The starts are draws of the prior that are higher than
-their neighbours. Each batch is drawn around all starts, each start takes a Newton step, and starts that meet
-become one. In the end each start is a mode, with the spread of the posterior there. The draws of these
-batches have weights like all others.
+their neighbours, or that stand out from these on the slope of a wider mode. Each batch is drawn around all
+starts, each start takes a Newton step, and starts that meet become one. In the end each start is a mode, with
+the spread of the posterior there. The draws of these batches have weights like all others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def search_modes(step: Step) -> tuple[State, str]:
         starts = _starts(step)
         kernels = kernels_around(starts, np.zeros(n_dim), rng) if len(starts.centres) else None
     proposal = MixtureProposal.single(kernels or PriorProposal(n_dim))
-    n_draws = INITIAL.searching if began_with_samples(step.state) else step.n_exploring // 2
+    n_draws = (
+        INITIAL.searching if began_with_samples(step.state) else int(MODE_SEARCH.batch * step.n_exploring)
+    )
     state = step.drawn("mode search", proposal, n_draws)
     with step.threads():
         converged = kernels is None or bool(_next_starts(state).converged.all())

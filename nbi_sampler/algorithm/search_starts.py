@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
-from nbi_sampler.algorithm.proposals.local_regression import n_terms
+from nbi_sampler.algorithm.proposals.local_regression import CHUNK, LOWEST, n_terms
 from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MODE_SEARCH
 from nbi_sampler.core.types import Array
 
 __all__ = ["Starts", "first_starts", "kernels_around", "moved"]
+
+# Guard against rounding where draws lie in a plane or on a paraboloid.
+RIDGE = 1e-9
 
 
 class Starts(NamedTuple):
@@ -44,7 +47,10 @@ def first_starts(
     allowed: NDArray[np.bool_] | None = None,
     most: int = MODE_SEARCH.most_starts,
 ) -> Starts:
-    """The highest of the draws that are higher than their neighbours.
+    """The highest of the draws that are higher than their neighbours, and those that stand out among these.
+
+    The first kind finds the widest modes. A narrow mode may only stand out on the slope of a wider one, where
+    no draw is a top. The second kind are therefore draws far above a paraboloid through their neighbours.
 
     Parameters
     ----------
@@ -53,7 +59,7 @@ def first_starts(
     log_likelihood : ndarray, shape (n,)
         Finite values.
     allowed : ndarray of bool, shape (n,), optional
-        Draws that may be starts; all by default.
+        Draws that may be starts, as tops only; all by default.
     most : int
         Largest number of starts, in addition to the general limit.
     """
@@ -63,8 +69,46 @@ def first_starts(
     tops = np.flatnonzero(log_likelihood >= log_likelihood[near.reshape(len(u), -1)].max(axis=1))
     tops = tops if allowed is None else tops[allowed[tops]]
     starts = tops[np.argsort(-log_likelihood[tops])[: min(most, MODE_SEARCH.most_starts)]]
+    if allowed is None:
+        outliers = np.argsort(-_excess(u, log_likelihood))[: MODE_SEARCH.most_outliers]
+        starts = starts[: MODE_SEARCH.most_starts - len(outliers)]
+        starts = np.concatenate([starts, np.setdiff1d(outliers, starts)])
     factors = np.broadcast_to(MODE_SEARCH.first_width * np.eye(n_dim), (len(starts), n_dim, n_dim))
     return Starts(u[starts], factors, np.zeros(len(starts), dtype=bool))
+
+
+def _excess(u: Array, log_likelihood: Array) -> Array:
+    """Height of each draw above a paraboloid through its neighbours, in units of their scatter about it.
+
+    The paraboloid has no mixed terms. The shape is (n,), or (0,) if the neighbours are too few.
+    """
+    n_dim = u.shape[1]
+    n_near = MODE_SEARCH.regressed_per_dimension * (n_dim + 1)
+    if len(u) <= n_near:
+        return np.zeros(0)
+    _, near = cKDTree(u).query(u, k=n_near + 1)
+    log_likelihood = np.maximum(log_likelihood - log_likelihood.max(), LOWEST)
+    return np.concatenate(
+        [
+            _excess_at(u[rows[:, 1:]] - u[rows[:, :1]], log_likelihood[rows])
+            for rows in np.array_split(near, math.ceil(len(u) / CHUNK))
+        ]
+    )
+
+
+def _excess_at(offsets: Array, log_likelihood: Array) -> Array:
+    """The same for a few draws at once.
+
+    The neighbours' ``offsets`` have the shape (n, n_near, n_dim), and log L, of the draws themselves first,
+    (n, 1 + n_near).
+    """
+    offsets = offsets / np.sqrt((offsets**2).mean(axis=1, keepdims=True) + 1e-300)
+    values = log_likelihood[:, 1:] - log_likelihood[:, :1]
+    columns = np.concatenate([np.ones_like(offsets[..., :1]), offsets, offsets**2], axis=2)
+    gram = np.einsum("nkp,nkq->npq", columns, columns) + RIDGE * np.eye(columns.shape[2])
+    fitted = np.linalg.solve(gram, np.einsum("nkp,nk->np", columns, values)[..., None])[..., 0]
+    squares = ((values - np.einsum("nkp,np->nk", columns, fitted)) ** 2).mean(axis=1)
+    return np.asarray(-fitted[:, 0] / np.sqrt(squares + RIDGE))
 
 
 def kernels_around(starts: Starts, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
@@ -126,7 +170,10 @@ class _Move(NamedTuple):
 
 
 def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Move:
-    """One start after a Newton step in coordinates in which its kernel is N(0, I)."""
+    """One start after a Newton step in coordinates in which its kernel is N(0, I).
+
+    Where no paraboloid fits, it moves to the highest of its draws instead.
+    """
     n_dim = len(centre)
     t = np.asarray(np.linalg.solve(factor, (u - centre).T).T, dtype=np.float64)
     squares = (t**2).sum(axis=1)
@@ -138,15 +185,19 @@ def _moved(centre: Array, factor: Array, u: Array, log_likelihood: Array) -> _Mo
         return _Move(best, MODE_SEARCH.shrinking * factor, False)
     full = len(near) >= fewest
     gradient, curvature, residual = paraboloid(t[near], log_likelihood[near], full=full)
-    fits = residual < MODE_SEARCH.most_residual
-    widening, reach = MODE_SEARCH.widening[fits], MODE_SEARCH.reach[fits]
-    move, length, curvatures, vectors = newton_step(gradient, curvature, widening, reach)
-    # The error of the paraboloid grows with the third power of the width.
-    narrowing = MODE_SEARCH.narrowing
-    least = narrowing if fits else max(narrowing, residual ** (-1.0 / 3.0))
-    widths = np.maximum(1.0 / np.sqrt(curvatures), least)
-    arrived = full and fits and length < math.sqrt(n_dim)
-    return _Move(np.clip(centre + factor @ move, 0.0, 1.0), triangle(factor @ (vectors * widths)), arrived)
+    move, length, curvatures, vectors = newton_step(
+        gradient, curvature, MODE_SEARCH.widening, MODE_SEARCH.reach
+    )
+    widths = np.maximum(1.0 / np.sqrt(curvatures), MODE_SEARCH.narrowing)
+    if residual < MODE_SEARCH.most_residual:
+        arrived = full and length < math.sqrt(n_dim)
+        top = np.clip(centre + factor @ move, 0.0, 1.0)
+        return _Move(top, triangle(factor @ (vectors * widths)), arrived)
+    # The edge of a wider mode bends the paraboloid away from the top, but the highest draw is inside. The
+    # error of the paraboloid grows with the third power of the width.
+    widths = np.clip(widths, residual ** (-1.0 / 3.0), 1.0)
+    highest = u[near[np.argmax(log_likelihood[near])]]
+    return _Move(highest, triangle(factor @ (vectors * widths)), False)
 
 
 def _meet(one: _Move, other: _Move) -> bool:

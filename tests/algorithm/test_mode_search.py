@@ -68,6 +68,24 @@ def test_narrow_modes_are_found_beside_wide_ones():
         assert (offsets.min(axis=0) < 0.1 * widths).all()
 
 
+@pytest.mark.parametrize(("wide", "narrow"), [(0.1, 0.03), (0.08, 0.02)])
+def test_a_narrow_mode_on_the_slope_of_a_wide_one_is_found(wide, narrow):
+    """It stands out in a few thousandths of the prior, where hardly any draw is higher than its neighbours.
+
+    Of 30 seeds at most one misses it. Without starts that stand out from their neighbours, or with steps to
+    the top of a paraboloid that does not fit, 6 to 25 did.
+    """
+    centres, widths = np.array([[0.3] * D, [0.6] * D]), np.array([wide, narrow])
+
+    def on_the_slope(u):
+        squares = ((u[:, None] - centres) ** 2).sum(axis=2)
+        return logsumexp(-0.5 * squares / widths**2 - D * np.log(widths), axis=1)
+
+    found = [searched(on_the_slope, np.random.default_rng(seed)).centres for seed in range(10)]
+    offsets = [np.abs(centres_of_one - centres[1]).max(axis=1).min() for centres_of_one in found]
+    assert (np.array(offsets) < narrow).sum() >= 9
+
+
 def test_starts_that_meet_become_one():
     starts = searched(lambda u: -0.5 * (((u - 0.4) / 0.05) ** 2).sum(axis=1), np.random.default_rng(1))
     assert starts.centres == pytest.approx(np.full((1, D), 0.4), abs=1e-6)

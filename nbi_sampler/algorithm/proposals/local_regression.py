@@ -24,7 +24,7 @@ from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import REGRESSION, REGRESSION_KERNELS
 from nbi_sampler.core.types import Array
 
-__all__ = ["LOWEST", "Surface", "n_terms", "terms"]
+__all__ = ["CHUNK", "LOWEST", "Surface", "n_terms", "terms"]
 
 # Guards of rounding and memory: points so many spreads away are all equally far, values so far below their
 # neighbours all equally low, and so many candidates have their neighbours' terms in the cache of a processor.
