@@ -3,7 +3,7 @@
 At the end of a curved valley, or beside a wider mode, a refinement finds a few draws far above all others.
 They would have nearly all the weight. The power of the likelihood therefore falls until they have none, and
 no proposal learns from them. But a paraboloid through the highest draws shows where to draw next. A batch
-costs a tenth of a batch of the refinement.
+costs a tenth of a batch of the refinement, until one has located the mode.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def ascend(step: Step) -> tuple[State, str]:
     with step.threads():
         kernels = _upwards(step.state.history, rng)
     proposal = MixtureProposal.single(kernels or PriorProposal(n_dim))
-    state = step.drawn("ascent", proposal, ASCENT.draws_per_term * n_terms(n_dim))
+    last = step.state.records[-1]
+    # Where a batch alone has located the posterior, the next one shows its shape.
+    at_top = last.phase == "ascent" and last.ess >= step.fewest_located
+    state = step.drawn("ascent", proposal, step.n_sims if at_top else ASCENT.draws_per_term * n_terms(n_dim))
     n_batches = next(len(list(group)) for _, group in groupby(r.phase for r in reversed(state.records)))
     arrived = kernels is None or choose_target(state.history, n_dim, False).exponent == 1.0
     from_samples = began_with_samples(state) and not state.count("mode search")

@@ -129,7 +129,8 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
     n_dim = evaluator.space.n_dim
     first = min(step.n_sims, APPROXIMATION.n_first) if approximates else BATCHES.first_rounds * step.n_sims
     if evaluator.forward is None and step.config.n_sims == "auto":
-        first = max(step.n_exploring, BATCHES.scan // max(n_dim, 2) ** 4)
+        counted = max(n_dim, BATCHES.smallest_scan_dimension)
+        first = max(step.n_exploring, BATCHES.scan // counted**BATCHES.scan_power)
     prior = MixtureProposal.single(PriorProposal(n_dim))
     scanning = evaluator.forward is None and n_dim <= BATCHES.most_dimensions_spread
     sample = partial(evenly_spread, n_dim=n_dim) if scanning else None

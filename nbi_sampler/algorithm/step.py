@@ -122,7 +122,8 @@ class Step:
         """Draws of a search for all modes, if there is no forward model."""
         if self.problem.evaluator.forward is not None or self.config.n_sims != "auto":
             return self.n_sims
-        times = np.clip((self.problem.evaluator.space.n_dim - 1) / 3.0, 1.0, BATCHES.most_exploring)
+        n_dim = self.problem.evaluator.space.n_dim
+        times = np.clip((n_dim - 1) / BATCHES.dimensions_per_round, 1.0, BATCHES.most_exploring)
         return int(round(self.n_sims * times, -2))
 
     @property
@@ -140,12 +141,15 @@ class Step:
         n_draws = BATCHES.margin * missing / max(rate, BATCHES.least_rate) + BATCHES.spare
         return int(np.clip(n_draws, BATCHES.fewest, BATCHES.most_at_once))
 
+    @property
+    def fewest_located(self) -> float:
+        """Effective draws that locate the posterior, so that the refinement can start."""
+        n_dim = self.problem.evaluator.space.n_dim
+        return max(REFINEMENT.located, REFINEMENT.located_per_dimension * n_dim)
+
     def has_located(self, state: State) -> bool:
         """True if the weights of all draws of ``state`` suffice for the refinement to start."""
-        needed = max(
-            REFINEMENT.located, REFINEMENT.located_per_dimension * self.problem.evaluator.space.n_dim
-        )
-        return effective_sample_size(state.history.log_weights) >= needed
+        return effective_sample_size(state.history.log_weights) >= self.fewest_located
 
     def threads(self) -> AbstractContextManager[None]:
         """Threads for the computations between the calls of the likelihood."""

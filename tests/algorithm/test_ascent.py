@@ -69,6 +69,17 @@ def test_no_ascent_in_few_dimensions_nor_without_end():
     assert not ascent_is_due(step_of(state), replace(state, records=(*state.records, *often)))
 
 
+@pytest.mark.parametrize(
+    ("phase", "ess", "large"), [("ascent", 40.0, True), ("ascent", 5.0, False), ("refinement", 40.0, False)]
+)
+def test_the_batch_after_one_that_has_located_the_mode_is_large(phase, ess, large):
+    state = state_after(valley, (0.5, 0.1), 20.0)
+    last = replace(state.records[-1], phase=phase, ess=ess)
+    step = step_of(replace(state, records=(*state.records[:-1], last)))
+    after, _ = ascend(step)
+    assert after.records[-1].n_draws == (step.n_sims if large else 6 * 21)
+
+
 def test_a_narrow_mode_at_the_end_of_a_valley_is_reached_at_few_calls():
     """The tempering would have to find it by accident, one draw after the other."""
     prior = MixtureProposal.single(PriorProposal(D))

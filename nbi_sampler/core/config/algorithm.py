@@ -43,19 +43,23 @@ class BatchConfig:
     """Draws of the first batch from the prior, in rounds, if there are simulations: 800 to 4,000. Only two
     was measured."""
     scan: int = 216_000
+    scan_power: int = 4
+    smallest_scan_dimension: int = 2
     most_dimensions_spread: int = 8
-    """Draws of the first scan without simulations, times the fourth power of the dimension. A mode 1e-3 wide
-    beside one 0.1 wide stands out in 6e-5 of the prior, and 10,000 independent draws hit this part only 0.6
-    times on average. A third fewer evenly spread draws hit it as often. In many dimensions such draws line
-    up."""
+    """Draws of the first scan without simulations, times this power of the dimension, which counts as two if
+    it is one. They are spread evenly in up to so many dimensions. A mode 1e-3 wide beside one 0.1 wide stands
+    out in 6e-5 of the prior, and 10,000 independent draws hit this part only 0.6 times on average. A third
+    fewer evenly spread draws hit it as often. In many dimensions such draws line up."""
     most_scans: int = 4
     fewest_finite: int = 10
     finite_per_dimension: int = 5
     """Most scans, each twice as large, while too few draws are finite. They find one finite draw in a
     thousand."""
+    dimensions_per_round: float = 3.0
     most_exploring: float = 3.0
-    """A search for modes takes the draws of (D - 1) / 3 rounds, or this number. Of 136 searches from 4,000
-    draws, one missed one mode."""
+    """A search for modes takes the draws of a round for so many dimensions, of which the first does not
+    count, but at least one and at most this number of rounds. Of 136 searches from 4,000 draws, one missed
+    one mode."""
     cheap: float = 5e-4
     """Seconds of a call below which 20,000 calls take less time than a fit. A run with a trained model then
     makes no fit."""
