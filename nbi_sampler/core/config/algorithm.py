@@ -193,7 +193,8 @@ class RefinementConfig:
     problems, seed 1, there is never more than one such refinement in a row, so the last two do not act."""
     batches_to_the_end: int = 4
     """After a refinement without gain, a batch has the missing draws divided by this, if they are more than
-    those of a round: the proposal may stay as it is. Not measured."""
+    those of a round: the proposal may stay as it is. rosenbrock, seed 1, takes 14,714 calls, 18,295 with 2
+    and 14,887 with 8."""
     found_mass: float = 2.0
     """Increase of the evidence that counts as a gain, in errors. Without this rule gw_fast, seed 2, was 0.086
     too low (4.5 errors); with it, it is 0.024 too high (2.3)."""
