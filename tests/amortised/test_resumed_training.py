@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 
 import bilby.core.prior as bp
 import numpy as np
@@ -190,7 +191,7 @@ def test_rounds_refuse_a_checkpoint_before_any_simulation(tmp_path):
 
 
 # A checkpoint is written before the first third of them, however fast they are.
-LONG = {**FIT, "n_epochs": 60}
+LONG, KILLED_FROM, WAITS_AT = {**FIT, "n_epochs": 60}, 20, 30
 
 
 @pytest.fixture(scope="module")
@@ -199,20 +200,29 @@ def never_killed():
     return numbers_of(an_engine().fit(**LONG))
 
 
-def train(path, teller):
-    """Train, say so after every epoch, and leave the numbers in a file."""
+def train(path, teller, waits_at):
+    """Train, say so after every epoch, and leave the numbers in a file.
+
+    After the epoch ``waits_at`` wait to be killed, however late the signal comes.
+    """
     torch.set_num_threads(1)
-    engine = an_engine().fit(**LONG, checkpoint=path, on_epoch=lambda epoch, *losses: teller.send(epoch))
+
+    def told(epoch, *losses):
+        teller.send(epoch)
+        if epoch == waits_at:
+            time.sleep(600.0)
+
+    engine = an_engine().fit(**LONG, checkpoint=path, on_epoch=told)
     np.savez(f"{path}.found.npz", *numbers_of(engine))
 
 
-def started(path):
+def started(path, waits_at=None):
     """Process of a training, and the end of a pipe at which it tells its epochs."""
     context = multiprocessing.get_context("forkserver")
     # Processes start at once, because their server has imported everything.
     context.set_forkserver_preload(["nbi_sampler.amortised.engine", "nbi_sampler.sampler.nbi"])
     told, teller = context.Pipe(duplex=False)
-    process = context.Process(target=train, args=(path, teller))
+    process = context.Process(target=train, args=(path, teller, waits_at))
     process.start()
     teller.close()
     return process, told
@@ -223,8 +233,8 @@ def started(path):
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_a_killed_process_loses_little_and_no_digit(tmp_path, never_killed, name):
     path = tmp_path / "training.npz"
-    process, told = started(path)
-    while told.recv() < 20:
+    process, told = started(path, WAITS_AT)
+    while told.recv() < KILLED_FROM:
         pass
     os.kill(process.pid, getattr(signal, name))
     process.join()

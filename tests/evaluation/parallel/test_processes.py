@@ -208,7 +208,7 @@ print("done")
 """
 
 
-def _eventually(condition, seconds=20.0):
+def _eventually(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()

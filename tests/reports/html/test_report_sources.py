@@ -49,6 +49,7 @@ def test_the_page_names_the_file_it_is_about(saved, no_figures):
 
 
 @pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 def test_the_call_on_the_page_repeats_the_run(saved, result, likelihood, tmp_path, monkeypatch, no_figures):
     monkeypatch.chdir(tmp_path)
     parsed = PageParser(report(saved).html)
