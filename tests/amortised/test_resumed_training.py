@@ -206,6 +206,8 @@ def train(path, teller, waits_at):
     After the epoch ``waits_at`` wait to be killed, however late the signal comes.
     """
     torch.set_num_threads(1)
+    # A process that a shell has started in the background ignores the signal otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def told(epoch, *losses):
         teller.send(epoch)
