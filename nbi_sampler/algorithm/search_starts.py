@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
-from nbi_sampler.algorithm.proposals.local_regression import CHUNK, LOWEST, n_terms
+from nbi_sampler.algorithm.proposals.local_regression import CHUNK, LOWEST, n_terms, terms
 from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MODE_SEARCH
@@ -64,29 +64,29 @@ def first_starts(
         Largest number of starts, in addition to the general limit.
     """
     n_dim = u.shape[1]
-    _, near = cKDTree(u).query(u, k=min(MODE_SEARCH.n_neighbours, len(u)))
+    n_near, n_fitted = MODE_SEARCH.n_neighbours, 1 + MODE_SEARCH.regressed_per_dimension * (n_dim + 1)
+    with_outliers = allowed is None and len(u) >= n_fitted
+    n_asked = max(n_near, n_fitted) if with_outliers else min(n_near, len(u))
+    _, near = cKDTree(u).query(u, k=n_asked)
+    near = near.reshape(len(u), -1)
     # Among all draws: if modes differ in width, the tempered draws are those of the widest mode.
-    tops = np.flatnonzero(log_likelihood >= log_likelihood[near.reshape(len(u), -1)].max(axis=1))
+    tops = np.flatnonzero(log_likelihood >= log_likelihood[near[:, :n_near]].max(axis=1))
     tops = tops if allowed is None else tops[allowed[tops]]
     starts = tops[np.argsort(-log_likelihood[tops])[: min(most, MODE_SEARCH.most_starts)]]
-    if allowed is None:
-        outliers = np.argsort(-_excess(u, log_likelihood))[: MODE_SEARCH.most_outliers]
+    if with_outliers:
+        above = _excess(u, log_likelihood, near[:, :n_fitted])
+        outliers = np.argsort(-above)[: MODE_SEARCH.most_outliers]
         starts = starts[: MODE_SEARCH.most_starts - len(outliers)]
         starts = np.concatenate([starts, np.setdiff1d(outliers, starts)])
     factors = np.broadcast_to(MODE_SEARCH.first_width * np.eye(n_dim), (len(starts), n_dim, n_dim))
     return Starts(u[starts], factors, np.zeros(len(starts), dtype=bool))
 
 
-def _excess(u: Array, log_likelihood: Array) -> Array:
+def _excess(u: Array, log_likelihood: Array, near: NDArray[np.int64]) -> Array:
     """Height of each draw above a paraboloid through its neighbours, in units of their scatter about it.
 
-    The paraboloid has no mixed terms. The shape is (n,), or (0,) if the neighbours are too few.
+    The paraboloid has no mixed terms. ``near``, shape (n, 1 + n_near), has each draw and its neighbours.
     """
-    n_dim = u.shape[1]
-    n_near = MODE_SEARCH.regressed_per_dimension * (n_dim + 1)
-    if len(u) <= n_near:
-        return np.zeros(0)
-    _, near = cKDTree(u).query(u, k=n_near + 1)
     log_likelihood = np.maximum(log_likelihood - log_likelihood.max(), LOWEST)
     return np.concatenate(
         [
@@ -104,7 +104,8 @@ def _excess_at(offsets: Array, log_likelihood: Array) -> Array:
     """
     offsets = offsets / np.sqrt((offsets**2).mean(axis=1, keepdims=True) + 1e-300)
     values = log_likelihood[:, 1:] - log_likelihood[:, :1]
-    columns = np.concatenate([np.ones_like(offsets[..., :1]), offsets, offsets**2], axis=2)
+    axes = np.arange(offsets.shape[2])
+    columns = terms(offsets, axes, axes)
     gram = np.einsum("nkp,nkq->npq", columns, columns) + RIDGE * np.eye(columns.shape[2])
     fitted = np.linalg.solve(gram, np.einsum("nkp,nk->np", columns, values)[..., None])[..., 0]
     squares = ((values - np.einsum("nkp,np->nk", columns, fitted)) ** 2).mean(axis=1)

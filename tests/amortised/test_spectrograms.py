@@ -43,7 +43,7 @@ def whittle(x, y, observation):
 @pytest.mark.slow
 def test_a_drifting_line_is_found_with_its_uncertainties():
     engine = NBI("maf", "auto", spectrogram, Power(), priors(), seed=1, device="cpu")
-    engine.fit(n_sims=3000, n_epochs=10, print_method="none")
+    engine.fit(n_sims=4000, n_epochs=15, print_method="none")
     recipe = engine.estimator_.featurizer.recipe
     assert recipe["type"] == "resnet2d" and (recipe["height"], recipe["width"]) == (24, 32)
     rng = np.random.default_rng(3)
