@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from nbi_sampler.algorithm.former_samples import can_ascend, compared, defended, fit_to_samples, wide_proposal
 from nbi_sampler.algorithm.history import Draws
+from nbi_sampler.algorithm.mode_search import mode_search_is_due
 from nbi_sampler.algorithm.pooling import first_draws_count
 from nbi_sampler.algorithm.proposals.local_regression import n_terms
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
@@ -146,9 +147,11 @@ def draw_from_prior(step: Step) -> tuple[State, str]:
             return state, "nothing finite"
     if state.records[-1].efficiency >= REFINEMENT.converged:
         return replace(state, best=Best(prior, state.records[-1])), "efficient"
-    if evaluator.forward is None:
-        return state, "likelihood only"
-    return state, "approximated" if approximates else "simulated"
+    if evaluator.forward is not None:
+        return state, "approximated" if approximates else "simulated"
+    exponent = choose_target(state.history, n_dim, located=False).exponent
+    to_search = mode_search_is_due(replace(step, state=state), exponent)
+    return state, "to be searched" if to_search else "likelihood only"
 
 
 def evenly_spread(n: int, rng: np.random.Generator, n_dim: int) -> NDArray[np.float64]:

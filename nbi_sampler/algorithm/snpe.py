@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 
 AFTER_PRIOR = {
     **{"nothing finite": "done", "too few finite": "prior", "efficient": "final", "simulated": "rounds"},
-    **{"approximated": "refinement", "likelihood only": "refinement"},
+    **{"approximated": "refinement", "likelihood only": "refinement", "to be searched": "mode search"},
 }
 AFTER_SAMPLES = {"not tempered": "mode search", "located": "refinement", "moved": "ascent"}
 STAGES = {
