@@ -85,9 +85,9 @@ class History:
     batches : tuple of Draws
     proposals : tuple of MixtureProposal
     members : tuple of Proposal
-        Members of the last proposals, each once.
+        Members of the last proposals, each once, and those that the history was made to know.
     counts : ndarray, shape (n_members,)
-        Expected number of draws from each member.
+        Expected number of draws from each member, zero before its proposal is drawn from.
     log_ratios : ndarray, shape (n_members, n_draws)
     retired : MixtureProposal, optional
         Mixture of the former members, with shares in proportion to the draws from them.
@@ -132,7 +132,8 @@ class History:
     @property
     def log_mixture_ratio(self) -> Array:
         """Log of the mixture of all proposals relative to the prior, at all draws, shape (n_draws,)."""
-        log_ratios, counts = self.log_ratios, self.counts
+        drawn = self.counts > 0.0
+        log_ratios, counts = self.log_ratios[drawn], self.counts[drawn]
         if self.retired is not None:
             log_ratios = np.concatenate([log_ratios, self.log_retired[None]])
             counts = np.append(counts, self.n_retired)
@@ -173,29 +174,39 @@ class History:
         counted = np.isfinite(log_weights)
         log_mass = log_weights[counted] - log_z - np.log(len(self))
         log_target = self.log_likelihood[counted] - log_z
-        return float(np.exp(-logsumexp(log_mass + log_target - proposal.log_ratio(self.z[counted]))))
+        history = self.knowing(proposal)
+        rows = {id(member): i for i, member in enumerate(history.members)}
+        of_members = history.log_ratios[[rows[id(member)] for member in proposal.members]][:, counted]
+        log_proposal = logsumexp(of_members + np.log(proposal.shares)[:, None], axis=0)
+        return float(np.exp(-logsumexp(log_mass + log_target - log_proposal)))
+
+    def knowing(self, proposal: MixtureProposal) -> History:
+        """The history with the densities of a proposal's members at all draws, before any draw from it."""
+        known = {id(member) for member in self.members}
+        new = tuple(member for member in proposal.members if id(member) not in known)
+        if not new:
+            return self
+        at_draws = log_ratios(new, self.z) if self.batches else np.zeros((len(new), 0))
+        return replace(
+            self,
+            members=(*self.members, *new),
+            counts=np.append(self.counts, np.zeros(len(new))),
+            log_ratios=np.concatenate([self.log_ratios, at_draws]),
+        )
 
     def extended(self, draws: Draws, proposal: MixtureProposal) -> History:
         """A history with one more batch, drawn from ``proposal``."""
-        known = {id(member) for member in self.members}
-        new = tuple(member for member in proposal.members if id(member) not in known)
-        members = (*self.members, *new)
-        right = log_ratios(members, draws.z)
-        left = np.zeros((len(members), 0))
-        if self.batches:
-            z = self.z
-            left = np.concatenate([self.log_ratios, *(member.log_ratio(z)[None] for member in new)])
+        before = self.knowing(proposal)
+        at_draws = log_ratios(before.members, draws.z)
         log_retired = self.log_retired
         if self.retired is not None:
             log_retired = np.concatenate([log_retired, self.retired.log_ratio(draws.z)])
         history = replace(
-            self,
+            before,
             batches=(*self.batches, draws),
             proposals=(*self.proposals, proposal),
-            members=members,
-            counts=np.append(self.counts, np.zeros(len(new)))
-            + _expected_counts(members, [proposal], [len(draws)]),
-            log_ratios=np.concatenate([left, right], axis=1),
+            counts=before.counts + _expected_counts(before.members, [proposal], [len(draws)]),
+            log_ratios=np.concatenate([before.log_ratios, at_draws], axis=1),
             log_retired=log_retired,
         )
         return history._with_old_members_retired()

@@ -145,3 +145,15 @@ def test_all_draws_tell_how_efficient_a_proposal_is(history, width):
     square = np.exp(2.0 * log_posterior - proposal.log_ratio(z) - log_prior)
     expected = 1.0 / (square.sum() * (z[1, 0] - z[0, 0]))
     assert history.efficiency_of(proposal) == pytest.approx(expected, rel=0.05)
+
+
+def test_densities_that_are_known_before_a_draw_change_no_weight(history, rng):
+    proposal = MixtureProposal.single(student(0.4, 0.3))
+    knowing = history.knowing(proposal)
+    np.testing.assert_array_equal(knowing.log_weights, history.log_weights)
+    assert knowing.efficiency_of(proposal) == history.efficiency_of(proposal)
+    assert knowing.knowing(proposal) is knowing
+    draws = draws_from(proposal, 100, rng)
+    after, expected = knowing.extended(draws, proposal), history.extended(draws, proposal)
+    np.testing.assert_array_equal(after.log_weights, expected.log_weights)
+    assert len(after.members) == len(expected.members)
