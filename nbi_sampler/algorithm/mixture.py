@@ -87,13 +87,17 @@ class MixtureFit:
         self.log_density = None if target.log_target is None else target.log_target + log_normal(self.z)
         self._flows_in = flows_in
 
-    def proposal(self, with_flow: bool = True) -> tuple[MixtureProposal, tuple[TrainingInfo, ...]]:
+    def proposal(
+        self, with_flow: bool = True, with_training: bool = True
+    ) -> tuple[MixtureProposal, tuple[TrainingInfo, ...]]:
         """Mixture of all members that are worth their share, and the trainings of its flows.
 
         Parameters
         ----------
         with_flow : bool
-            False if a flow is not worth its training.
+            False for a mixture without flows.
+        with_training : bool
+            False for a mixture whose flows are former ones.
         """
         target = self.target
         flows: list[Proposal] = []
@@ -102,8 +106,10 @@ class MixtureFit:
         if with_flow and (target.located or target.exponent == 1.0):
             latest = target.members[target.n_retired :]
             former = [each for each in self._flows_in(latest) if each.context is None]
-            flow, info = self.flow(former)
-            flows, trainings = [flow, *former[::-1][: MIXTURE.most_flows - 1]], (info,)
+            flows = list[Proposal](former[: -MIXTURE.most_flows : -1])
+            if with_training:
+                flow, info = self.flow(former)
+                flows, trainings = [flow, *flows], (info,)
         smooth, chart = self._mixtures_in_charts()
         gaussian = self._gaussian()
         smooth = smooth if gaussian is None else [gaussian, *smooth]

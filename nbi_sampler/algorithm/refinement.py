@@ -27,7 +27,7 @@ from nbi_sampler.algorithm.start import FormerSamples
 from nbi_sampler.algorithm.state import Best, FitInfo, State
 from nbi_sampler.algorithm.step import Step
 from nbi_sampler.algorithm.target import Target, choose_target
-from nbi_sampler.core.config import APPROXIMATION, REFINEMENT
+from nbi_sampler.core.config import APPROXIMATION, BATCHES, REFINEMENT
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 from nbi_sampler.networks.training.fit import TrainingInfo
 from nbi_sampler.priors.space import ParameterSpace
@@ -36,9 +36,11 @@ __all__ = ["fit_to_weights", "refine"]
 
 
 def fit_to_weights(
-    target: Target, space: ParameterSpace, fitting: Fitting
+    target: Target, space: ParameterSpace, fitting: Fitting, with_training: bool = True
 ) -> tuple[MixtureProposal, FitInfo]:
     """Fit the next proposal to draws that are weighted under the mixture of all proposals.
+
+    Without a training, its flows are former ones; in discrete states they are always trained.
 
     References
     ----------
@@ -48,7 +50,8 @@ def fit_to_weights(
     if space.discrete:
         proposal, trainings = StatesFit(target, space, fitting).proposal()
     else:
-        proposal, trainings = MixtureFit(target, space.periodic, fitting).proposal()
+        fit = MixtureFit(target, space.periodic, fitting)
+        proposal, trainings = fit.proposal(with_training=with_training)
     return proposal, FitInfo(_joined(trainings), target.exponent)
 
 
@@ -66,9 +69,11 @@ def refine(step: Step) -> tuple[State, str]:
     best = state.best.record.efficiency if state.best and state.count("refinement") else 0.0
     to_search = mode_search_is_due(step, info.exponent)
     expected = info.expected
-    if expected is None:
-        with step.threads():
-            expected = state.history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
+    with step.threads():
+        history = state.history.knowing(proposal)
+        if expected is None:
+            expected = history.efficiency_of(proposal) if info.exponent == 1.0 else 0.0
+    step = replace(step, state=replace(state, history=history))
     pooled = counts(best, expected) and not to_search
     missing = step.missing_draws(max(best, expected))
     larger = min(missing // REFINEMENT.batches_to_the_end, step.most_at_once) if state.n_stalls else 0
@@ -110,7 +115,7 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     fitting = Fitting(problem.networks, config, rng, step.observer.epoch_finished)
     # If draws from the explored approximation are no good, the weighted ones lead on by themselves.
     if not problem.approximates or (target.exponent < 1.0 and refined):
-        return fit_to_weights(target, space, fitting)
+        return fit_to_weights(target, space, fitting, _is_flow_worth_training(step, target))
     highest = state.history.z[np.nanargmax(state.history.log_likelihood)]
     start = None
     if target.exponent == 1.0:
@@ -119,6 +124,20 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
         problem.evaluator, target, start, highest, fitting, step.observer
     )
     return proposal, FitInfo(_joined(trainings), expected=expected)
+
+
+def _is_flow_worth_training(step: Step, target: Target) -> bool:
+    """True unless more draws take less time: calls are cheap, and fits without a new flow are efficient.
+
+    The first fit to the posterior after rounds shows whether they are. Without rounds nothing but the draws
+    tells where the posterior is, and a flow may cover more than they show.
+    """
+    is_cheap = step.problem.evaluator.seconds_per_call < BATCHES.cheap
+    if not (is_cheap and target.located and target.exponent == 1.0):
+        return True
+    records = step.state.records
+    efficiencies = [r.efficiency for r in records if r.phase == "refinement" and r.exponent == 1.0]
+    return bool(efficiencies) and efficiencies[-1] < REFINEMENT.sufficient
 
 
 def _with_gain(before: State, after: State, latest: Best, best: float) -> State:

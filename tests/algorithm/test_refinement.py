@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import toys
+from small_runs import made_small
 
 from nbi_sampler.algorithm import mixture
 from nbi_sampler.algorithm.history import History
 from nbi_sampler.algorithm.mixture import Fitting
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
 from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorProposal
+from nbi_sampler.algorithm.records import Observer
 from nbi_sampler.algorithm.refinement import fit_to_weights
+from nbi_sampler.algorithm.snpe import run
 from nbi_sampler.algorithm.target import choose_target
-from nbi_sampler.core.config import MIXTURE, REFINEMENT
+from nbi_sampler.core.config import MIXTURE, REFINEMENT, SnpeConfig
 from nbi_sampler.importance.weights import effective_sample_size, efficiency, log_evidence
 
 PRIOR = PriorProposal(2)
@@ -179,6 +182,43 @@ class TestShares:
         flows = [member for member in seen[-1] if toys.is_flow(member)]
         assert len(flows) == 1 + len(former) and flows[0] not in former
         assert all(member in flows for member in former)
+
+
+class TestWhenAFlowIsTrained:
+    @staticmethod
+    def trained(monkeypatch, seconds_per_call, sufficient=None, problem=None):
+        """For each refinement with the posterior itself as its target, whether a flow was trained."""
+        problem = problem or toys.linear_gaussian(2)[0]
+        problem.evaluator.seconds_per_call = seconds_per_call
+        if sufficient is not None:
+            # No fit is good enough to be the last one.
+            for name in ("sufficient", "converged", "least_converged"):
+                monkeypatch.setitem(vars(REFINEMENT), name, sufficient)
+        with made_small():
+            state = run(problem, SnpeConfig(n_effective=2000, n_sims=400), 1, Observer())
+        refined = [each for each in state.records if each.phase == "refinement" and each.exponent == 1.0]
+        return [bool(each.training_loss) for each in refined]
+
+    def test_never_if_calls_are_cheap_and_fits_without_it_are_efficient(self, monkeypatch):
+        trained = self.trained(monkeypatch, 1e-5)
+        assert trained and not any(trained)
+
+    @pytest.mark.takes_seconds
+    def test_after_the_first_fit_if_calls_are_cheap_and_it_was_poor(self, monkeypatch):
+        trained = self.trained(monkeypatch, 1e-5, sufficient=1.1)
+        assert len(trained) > 1 and not trained[0] and all(trained[1:])
+
+    @pytest.mark.takes_seconds
+    def test_always_if_a_call_is_dear(self, monkeypatch):
+        trained = self.trained(monkeypatch, 1e-2)
+        assert trained and all(trained)
+
+    @pytest.mark.takes_seconds
+    def test_always_without_rounds(self, monkeypatch):
+        trained = self.trained(
+            monkeypatch, 1e-5, problem=toys.likelihood_only(toys.bump([0.5, -0.5], 0.3)[0], 2)
+        )
+        assert trained and all(trained)
 
 
 @pytest.mark.takes_seconds

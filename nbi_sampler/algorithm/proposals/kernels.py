@@ -83,10 +83,14 @@ class UnitCubeKernels:
     @classmethod
     def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
         """A mixture in these coordinates as a proposal. None if most of it lies outside the cube."""
-        chunk, n_parts = MIXTURE.inside_chunk, MIXTURE.n_inside // MIXTURE.inside_chunk
+        chunk = MIXTURE.inside_chunk
         share = float(_is_inside(mixture.sample(chunk, rng)).mean())
         if 0.0 < share < 1.0:
-            share = float(np.mean([_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(n_parts)]))
+            # The relative error of a share s by n draws is sqrt((1 - s) / (s n)).
+            wanted = (1.0 - share) / (share * MIXTURE.inside_error**2)
+            n_parts = math.ceil(min(wanted, MIXTURE.n_inside) / chunk)
+            more = [_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(n_parts - 1)]
+            share = float(np.mean([share, *more]))
         return cls(mixture, cut, math.log(share)) if share > MIXTURE.least_inside else None
 
     @staticmethod
