@@ -26,18 +26,18 @@ __all__ = ["began_with_samples", "mode_search_is_due", "search_modes"]
 
 
 def mode_search_is_due(step: Step, exponent: float) -> bool:
-    """True if a run has not searched for modes yet, and its proposals are to be tempered from the prior.
+    """True if a run whose likelihood is tempered from the prior has not searched for modes yet.
 
     The same holds for a run that began with former samples, which may lack modes. ``exponent`` is the power
-    of the next fit.
+    of the next fit, or of the present one.
     """
     evaluator, state = step.problem.evaluator, step.state
-    if state.count("mode search"):
-        return False
     if began_with_samples(state):
-        return True
+        return not state.count("mode search")
     applies = evaluator.forward is None and evaluator.space.n_dim >= MODE_SEARCH.fewest_dimensions
-    return applies and exponent < 1.0
+    if not applies or not state.count("prior") or state.count("mode search"):
+        return False
+    return exponent < 1.0 or any(r.exponent < 1.0 for r in state.records if r.phase == "refinement")
 
 
 def search_modes(step: Step) -> tuple[State, str]:

@@ -181,7 +181,7 @@ class RefinementConfig:
     """Above this efficiency, the refinement also ends if a perfect fit would save less than this share of the
     result's draws. Seven of the eleven problems then need one fit less. The calls for an effective draw,
     summed over all problems, are 31.3 with and without this rule."""
-    sufficient: float = 0.5
+    sufficient: float = 0.8
     """Efficiency of the last fit to the posterior itself from which no flow is trained if calls are cheap. In
     pairs on a quiet machine (5,000 effective samples, seed 2) sine_demo takes 11 s of processor time instead
     of 24, gaussian15d 22 instead of 33 and microlensing 14 instead of 16. The calls of the eleven problems
