@@ -182,11 +182,11 @@ class RefinementConfig:
     result's draws. Seven of the eleven problems then need one fit less. The calls for an effective draw,
     summed over all problems, are 31.3 with and without this rule."""
     sufficient: float = 0.8
-    """Efficiency of the last fit to the posterior itself, after rounds, from which no flow is trained if calls
-    are cheap. The eight problems with rounds and cheap calls (5,000 effective samples, seeds 1 to 3) take 0.7 %
-    more calls, and about three quarters of the processor time: sine_demo 11 s instead of 24 (seed 2),
-    gaussian15d 22 instead of 33. With 0.5, transit takes 69,971 instead of 65,995 calls, and
-    radial_velocity 50,756 instead of 47,678."""
+    """Efficiency of the last fit to the posterior itself after rounds, from which no flow is trained if calls
+    are cheap. The eight problems with rounds and cheap calls (5,000 effective samples, seeds 1 to 3) take
+    0.7 % more calls and about three quarters of the time: sine_demo 11 s instead of 24 (seed 2), gaussian15d
+    22 instead of 33. With 0.5, transit takes 69,971 instead of 65,995 calls, and radial_velocity 50,756
+    instead of 47,678."""
     lost_evidence: float = 10.0
     """Fall of the log evidence of a round at which the rounds end. Rounds of precessing black holes lost 50
     from the third on, with one effective draw each."""
