@@ -24,7 +24,7 @@ STAGES = {
     "rounds": (1, "learning from simulations"),
     "refinement": (2, "refining the proposal"),
     "ascent": (2, "following the likelihood upwards"),
-    "mode search": (2, "searching for further modes"),
+    "mode search": (2, "searching for modes"),
     "final": (3, "drawing the result"),
 }
 

@@ -19,7 +19,7 @@ PURPOSES = {
     "rounds": "training on simulations",
     "refinement": "fitting the proposal to weighted draws",
     "ascent": "ascending to the maximum of the likelihood",
-    "mode search": "searching for lost modes",
+    "mode search": "searching for modes",
     "final": "draws from the best proposal",
 }
 OTHER = "tests of the model's calls, and steps of an earlier run"
