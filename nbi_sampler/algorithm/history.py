@@ -176,8 +176,8 @@ class History:
         log_target = self.log_likelihood[counted] - log_z
         history = self.knowing(proposal)
         rows = {id(member): i for i, member in enumerate(history.members)}
-        of_members = history.log_ratios[[rows[id(member)] for member in proposal.members]][:, counted]
-        log_proposal = logsumexp(of_members + np.log(proposal.shares)[:, None], axis=0)
+        of_members = history.log_ratios[[rows[id(member)] for member in proposal.members]]
+        log_proposal = proposal.log_ratio_from(of_members[:, counted])
         return float(np.exp(-logsumexp(log_mass + log_target - log_proposal)))
 
     def knowing(self, proposal: MixtureProposal) -> History:

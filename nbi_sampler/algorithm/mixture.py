@@ -106,7 +106,7 @@ class MixtureFit:
         if with_flow and (target.located or target.exponent == 1.0):
             latest = target.members[target.n_retired :]
             former = [each for each in self._flows_in(latest) if each.context is None]
-            flows = list[Proposal](former[: -MIXTURE.most_flows : -1])
+            flows = list[Proposal](former[::-1][: MIXTURE.most_flows - 1])
             if with_training:
                 flow, info = self.flow(former)
                 flows, trainings = [flow, *flows], (info,)

@@ -144,7 +144,11 @@ class MixtureProposal:
 
     def log_ratio(self, z: Array) -> Array:
         """``log q - log prior`` of the mixture, shape (n,)."""
-        return np.asarray(logsumexp(log_ratios(self.members, z) + np.log(self.shares)[:, None], axis=0))
+        return self.log_ratio_from(log_ratios(self.members, z))
+
+    def log_ratio_from(self, of_members: Array) -> Array:
+        """The same from the log ratios of its members, shape (n_members, n)."""
+        return np.asarray(logsumexp(of_members + np.log(self.shares)[:, None], axis=0))
 
 
 def log_ratios(members: Sequence[Proposal], z: Array) -> Array:
