@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nbi_sampler.core.config import (
+    FIT,
     HIGH_WEIGHT_KERNELS,
     LOCAL_KERNELS,
     MIXTURE,
@@ -23,6 +24,7 @@ FEW_KERNELS = {"n_kernels": 40, "n_pool": 300}
 SMALL_FITS = (
     (MIXTURE, {"n_inside": 20_000, "em_kernels": (1, 3), "em_draws": (500, 1000)}),
     (REGRESSION, {"n_candidates": 1000}),
+    (FIT, {"least_batches": 4, "most_batches": 4}),
     *((kernels, FEW_KERNELS) for kernels in (LOCAL_KERNELS, HIGH_WEIGHT_KERNELS, REGRESSION_KERNELS)),
 )
 

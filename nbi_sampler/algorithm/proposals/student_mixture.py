@@ -6,7 +6,7 @@ import math
 import warnings
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -17,8 +17,10 @@ from nbi_sampler.importance.weights import effective_sample_size
 
 __all__ = ["StudentMixture", "fitted_by_em"]
 
-# Coordinates that are standardised at a time. So many stay in the cache of a processor.
-CACHED = 100_000
+# Distances of draws from kernels that are computed at a time. So many stay in the cache of a processor.
+CACHED = 30_000
+# Densities below this are summed as logarithms, because terms of the sum may have underflowed.
+SMALLEST = 1e-250
 
 
 class StudentMixture:
@@ -67,18 +69,41 @@ class StudentMixture:
 
     def log_prob(self, y: Array) -> Array:
         """Log density at y of shape (n, n_dim), shape (n,)."""
-        chunk = max(CACHED // self.centres.size, 1)
-        parts = [self._log_density(part) for part in np.split(y, range(chunk, len(y), chunk))]
+        chunk = max(CACHED // len(self.centres), 1)
+        with np.errstate(over="ignore", under="ignore"):
+            parts = [self._log_density(part) for part in np.split(y, range(chunk, len(y), chunk))]
         return np.concatenate(parts)
 
     def _log_density(self, y: Array) -> Array:
         n_kernels, n_dim = self.centres.shape
-        standard = self._inverses.reshape(-1, n_dim) @ y.T - self._shifts.reshape(-1, 1)
-        square = np.square(standard, out=standard).reshape(n_kernels, n_dim, -1).sum(axis=1)
-        terms = self._log_norm[:, None] - 0.5 * (self.degrees + n_dim) * np.log1p(square / self.degrees)
-        # That of scipy takes three times as long, and all terms are finite here.
-        highest = terms.max(axis=0)
-        return np.asarray(highest + np.log(np.exp(terms - highest).sum(axis=0)))
+        standard = (self._inverses.reshape(-1, n_dim) @ y.T).reshape(n_kernels, n_dim, -1)
+        standard -= self._shifts[:, :, None]
+        base = np.einsum("mdn,mdn->mn", standard, standard)
+        base /= self.degrees
+        base += 1.0
+        highest = self._log_norm.max()
+        density = np.exp(self._log_norm - highest) @ _to_the_minus_half(base, self.degrees + n_dim)
+        far = density < SMALLEST
+        log_density = np.log(np.where(far, 1.0, density)) + highest
+        if far.any():
+            terms = self._log_norm[:, None] - 0.5 * (self.degrees + n_dim) * np.log(base[:, far])
+            log_density[far] = logsumexp(terms, axis=0)
+        return np.asarray(log_density)
+
+
+def _to_the_minus_half(base: Array, power: float) -> Array:
+    """``base ** (-power / 2)``. With products it takes a fifth of the time of powers, if ``power`` is whole."""
+    if power != int(power):
+        return np.asarray(base ** (-0.5 * power))
+    whole, odd = divmod(int(power), 2)
+    result = np.sqrt(base) if odd else np.ones_like(base)
+    factor = base.copy()
+    while whole:
+        if whole % 2:
+            result *= factor
+        factor *= factor
+        whole //= 2
+    return np.asarray(np.reciprocal(result, out=result))
 
 
 def fitted_by_em(y: Array, weights: Array, n_kernels: int, rng: np.random.Generator) -> StudentMixture:
