@@ -18,7 +18,7 @@ from drawing.apogee_spectrum import draw
 from scipy import integrate, ndimage, special
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
+ROUGH = dict(n_effective=50, n_sims=300, max_likelihood_calls=1500, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "apogee-2m19485057+5005279.dat"
 OUTDIR = "build/gallery/apogee_spectrum"

@@ -20,7 +20,7 @@ from nbi_sampler_benchmark import Comparison, compare
 QUICK = "--quick" in sys.argv  # rough fits in seconds, as a test
 ROUGH = dict(
     nbi=dict(n_effective=100, n_sims=300, max_likelihood_calls=2000, training=dict(n_epochs=5)),
-    dynesty=dict(nlive=50, dlogz=1.0),
+    dynesty=dict(nlive=40, dlogz=3.0, sample="acceptance-walk", naccept=2),
 )
 AMOUNT = ROUGH if QUICK else dict(nbi=dict(n_effective=5000), dynesty=dict(nlive=500))
 OUTDIR = Path("build/gallery/dynesty_comparison")

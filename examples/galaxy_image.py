@@ -21,7 +21,7 @@ from nbi_sampler.amortised import TensorNoise
 
 QUICK = "--quick" in sys.argv  # a short training and a few galaxies, as a test
 N_SIMS, N_EPOCHS, N_GALAXIES, N_DRAWS = (300, 1, 5, 100) if QUICK else (8000, 12, 200, 300)
-AMOUNT = dict(n_effective=100, max_likelihood_calls=3000) if QUICK else dict(n_effective=5000)
+AMOUNT = dict(n_effective=50, max_likelihood_calls=1500) if QUICK else dict(n_effective=5000)
 OUTDIR = "build/gallery/galaxy_image"
 
 PRIORS = dict(

@@ -20,7 +20,7 @@ from drawing.hd_164922 import draw
 from observing.velocities import Velocities
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=3000, training=dict(n_epochs=5))
+ROUGH = dict(n_effective=50, n_sims=300, max_likelihood_calls=1500, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=1500)
 OUTDIR = "build/gallery/hd_164922"
 TABLE = Path(__file__).parent / "data" / "hd164922_rv.txt"

@@ -17,7 +17,7 @@ from bilby.core.prior import LogUniform, Normal, PriorDict, Uniform
 from drawing.k2_24 import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
+ROUGH = dict(n_effective=50, n_sims=300, max_likelihood_calls=1500, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=5000)
 DATA = Path(__file__).parent / "data" / "epic203771098_rv.csv"
 OUTDIR = "build/gallery/k2_24"

@@ -21,7 +21,7 @@ from bilby.core.prior import LogUniform, Normal, Prior, Uniform
 from drawing.ogle_2005_blg_086 import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=100, n_sims=500, max_likelihood_calls=4000, training=dict(n_epochs=5))
+ROUGH = dict(n_effective=50, n_sims=300, max_likelihood_calls=1500, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=3000, n_sims=4000)
 DATA = Path(__file__).parent / "data" / "ogle-2005-blg-086.dat"
 TIME, MAGNITUDE, ERROR = np.loadtxt(DATA, unpack=True)  # HJD - 2450000

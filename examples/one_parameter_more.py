@@ -17,7 +17,7 @@ from bilby.core.prior import Uniform
 from drawing.one_parameter_more import draw
 
 QUICK = "--quick" in sys.argv  # a rough fit in seconds, as a test
-ROUGH = dict(n_effective=50, n_sims=500, max_likelihood_calls=3000, training=dict(n_epochs=5))
+ROUGH = dict(n_effective=50, n_sims=300, max_likelihood_calls=1500, training=dict(n_epochs=5))
 AMOUNT = ROUGH if QUICK else dict(n_effective=3000)
 OUTDIR = "build/gallery/one_parameter_more"
 SIGMA = 3.0  # m/s

@@ -22,7 +22,7 @@ from nbi_sampler import NBI, infer_many
 
 QUICK = "--quick" in sys.argv  # a short training and a few events, as a test
 N_SIMS, N_EPOCHS, N_EVENTS = (300, 1, 3) if QUICK else (30_000, 28, 200)
-AMOUNT = dict(max_likelihood_calls=4000) if QUICK else {}
+AMOUNT = dict(max_likelihood_calls=1500) if QUICK else {}
 OUTDIR = Path("build/survey")
 DATA = Path(__file__).parent / "data" / "ogle-2008-blg-092.dat"
 

@@ -62,6 +62,12 @@ def small_fits_of_a_module():
         yield
 
 
+@pytest.fixture
+def quick_pictures(monkeypatch):
+    """Draw without room for labels, in half of the time, in tests that do not look at the pictures."""
+    monkeypatch.setattr("matplotlib.layout_engine.do_constrained_layout", lambda *_, **__: None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Use one thread a process, so that two test processes do not fight over two cores."""

@@ -54,7 +54,7 @@ class Exact:
 def run_nbi(likelihood, priors, outdir, **keywords):
     """Run the sampler through bilby, quickly."""
     settings = dict(n_effective=400, n_sims=500, seed=1, print_method="none", resume=False, save=False)
-    settings |= {"outdir": str(outdir), "training": {"n_epochs": 10}} | keywords
+    settings |= {"outdir": str(outdir), "training": {"n_epochs": 8, "batch_size": 100}} | keywords
     return bilby.run_sampler(likelihood, priors, sampler="nbi", **settings)
 
 

@@ -207,9 +207,22 @@ class SlowLikelihood(bilby.Likelihood):
         return 4.0 * slow(parameters)
 
 
+def fork_server():
+    """The context of a fork server that has imported what workers need, so that they start at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nbi_sampler.sampler.nbi"])
+    return context
+
+
 def open_pool_and_wait(report, method):
     """Start two workers, write down their process ids, and wait to be killed."""
     multiprocessing.set_start_method(method, force=True)
+    if method == "forkserver":
+        from multiprocessing.forkserver import _forkserver
+
+        # Not the fork server of the process that this one may be forked from.
+        _forkserver.__init__()
+        fork_server()
     with opened_pool(2, None) as pool:
         evaluator(slow, pool)(draws(30))
         pids = map(str, pool._executor._processes)

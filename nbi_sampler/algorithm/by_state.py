@@ -119,19 +119,19 @@ class StatesFit:
         if not len(one.continuous):
             return PriorProposal(0), ()
         thin = small or one.ess < BY_STATE.fewest_to_compare
-        own = one.extrapolated() if thin else None
-        member: Proposal | None
+        own = [one.by_regression(), one.extrapolated()] if thin else []
+        members: list[Proposal] = [each for each in own if each is not None]
         made: tuple[TrainingInfo, ...] = ()
-        if small:
-            member = own or one.latest()
-        else:
-            member, made = one.fitted(self.space.periodic, self.fitting, with_flow)
-        if thin:
-            other = own if own and not small else self._borrowed(one.continuous)
-            both = (member, other) if member is not None else (other,)
-            member = MixtureProposal(both, np.full(len(both), 1.0 / len(both)))
-        assert member is not None
-        return member, made
+        if not small:
+            fitted, made = one.fitted(self.space.periodic, self.fitting, with_flow)
+            members.insert(0, fitted)
+        elif not members and (latest := one.latest()) is not None:
+            members.append(latest)
+        if thin and len(members) < 2:
+            members.append(self._borrowed(one.continuous))
+        if len(members) == 1 and not thin:
+            return members[0], made
+        return MixtureProposal(tuple(members), np.full(len(members), 1.0 / len(members))), made
 
     def _borrowed(self, continuous: NDArray[np.intp]) -> LatentKernels:
         """One kernel for a state, with the moments that its continuous parameters have in other states."""

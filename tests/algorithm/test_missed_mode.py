@@ -15,6 +15,8 @@ from nbi_sampler.algorithm.state import Best, State
 from nbi_sampler.importance.weights import effective_sample_size, log_evidence
 
 
+# What the draws of the prior find does not depend on how well proposals fit.
+@pytest.mark.usefixtures("small_fits")
 class TestMissedMode:
     """Two modes of equal mass, a proposal on one of them only."""
 

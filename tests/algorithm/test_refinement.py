@@ -47,14 +47,16 @@ def easy():
 
 @pytest.fixture(scope="module")
 def fit_of_easy(easy):
-    return fitted(easy[0], located=False)
+    """A fit with few kernels, for tests of anything but its efficiency."""
+    with made_small():
+        return fitted(easy[0], located=False)
 
 
 class TestTarget:
     @pytest.mark.takes_seconds
-    def test_the_posterior_itself_where_the_weights_allow(self, easy, fit_of_easy):
+    def test_the_posterior_itself_where_the_weights_allow(self, easy):
         history, function, evidence = easy
-        proposal, info = fit_of_easy
+        proposal, info = fitted(history, located=False)
         assert effective_sample_size(history.log_weights) > WANTED_ESS
         assert info.exponent == 1.0
         draws = toys.drawn(proposal, function, 3000, np.random.default_rng(9))
@@ -62,7 +64,7 @@ class TestTarget:
         value, error = log_evidence(draws.log_weights)
         assert abs(value - evidence) < 4 * error
 
-    @pytest.mark.takes_seconds
+    @pytest.mark.usefixtures("small_fits")
     def test_tempered_from_the_prior_it_aims_at_a_power_of_the_likelihood(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
         history = history_of(function, (PRIOR, 2000))
@@ -74,7 +76,7 @@ class TestTarget:
         # On the way, and not beyond: between the prior's centre and the posterior's.
         assert (np.median(z, axis=0) > 0.5).all() and (np.median(z, axis=0) < 2.6).all()
 
-    @pytest.mark.takes_seconds
+    @pytest.mark.usefixtures("small_fits")
     def test_the_bridge_starts_from_the_last_batches_and_not_from_the_prior(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
         near = toys.student([2.0, 2.0], 0.3)
@@ -88,7 +90,7 @@ class TestTarget:
         assert distance[0] < 0.5 * distance[1]
         assert distance[0] < np.median(np.abs(near.sample(2000, rng) - 2.5))
 
-    @pytest.mark.takes_seconds
+    @pytest.mark.usefixtures("small_fits")
     def test_draws_without_likelihood_teach_nothing(self):
         function, _ = toys.bump([0.5, -0.5], 0.5)
         half = history_of(lambda z: np.where(z[:, 0] > 0, function(z), -np.inf), (PRIOR, 4000))
@@ -107,6 +109,7 @@ class TestTarget:
 
 
 @pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 class TestHeldOut:
     def test_no_member_learns_from_held_out_draws(self, easy, monkeypatch):
         history, function, _ = easy
@@ -146,6 +149,7 @@ class TestHeldOut:
         assert np.ptp(log_target - function(z)) < 1e-9
 
 
+@pytest.mark.usefixtures("small_fits")
 class TestShares:
     def test_they_sum_to_one_and_keep_the_defence(self, fit_of_easy):
         proposal, _ = fit_of_easy
@@ -222,6 +226,7 @@ class TestWhenAFlowIsTrained:
 
 
 @pytest.mark.takes_seconds
+@pytest.mark.usefixtures("small_fits")
 def test_same_seed_same_proposal_and_another_seed_another(easy, fit_of_easy):
     z = np.random.default_rng(1).normal(size=(50, 2))
     first = fit_of_easy[0].log_ratio(z)

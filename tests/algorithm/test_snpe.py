@@ -31,7 +31,7 @@ class TestSeeds:
                 return toys.linear_gaussian(2)[0]
             return toys.likelihood_only(toys.bump([0.8, -0.5], 0.3)[0], 2)
 
-        config = settings(n_effective=300, max_likelihood_calls=4000)
+        config = settings(n_effective=300, n_rounds=2, max_likelihood_calls=4000)
         first, again, other = (run(fresh(), config, seed, QUIET) for seed in (5, 5, 6))
         for one, two in zip(first.final, again.final, strict=True):
             np.testing.assert_array_equal(one.z, two.z)
@@ -57,8 +57,9 @@ class TestSeeds:
                 states.append(state)
 
         problem, _ = toys.linear_gaussian(1)
-        whole = run(problem, settings(), 2, Keeper())
-        resumed = run(problem, settings(), 2, QUIET, states[1])
+        config = settings(n_effective=300, n_rounds=2)
+        whole = run(problem, config, 2, Keeper())
+        resumed = run(problem, config, 2, QUIET, states[1])
         np.testing.assert_array_equal(whole.final_log_weights, resumed.final_log_weights)
 
 
@@ -147,6 +148,7 @@ def test_the_budget_is_kept_to_the_draw(tier, n_calls):
         assert len(calls) - probed == n_calls
 
 
+@pytest.mark.usefixtures("small_fits")
 class TestKnownEvidence:
     @pytest.mark.slow
     def test_five_dimensions_from_the_likelihood_alone(self):

@@ -113,7 +113,7 @@ class WithBadPixels(TensorNoise):
 def test_a_trained_engine_gives_the_posterior_of_images_with_bad_pixels(tmp_path):
     flow = {"flow_hidden": 32, "num_blocks": 1, "n_mog": 2}
     engine = NBI(flow, SMALL, ramp, WithBadPixels(), priors(), seed=3, device="cpu")
-    engine.fit(n_sims=3000, n_epochs=25, store=tmp_path / "images.h5", training=QUICK, print_method="none")
+    engine.fit(n_sims=2000, n_epochs=15, store=tmp_path / "images.h5", training=QUICK, print_method="none")
     rng = np.random.default_rng(5)
     theta = rng.normal(size=(20, 2))
     x = np.array([ramp({"flux": a, "slope": b}) for a, b in theta]) + 2.0 * rng.normal(size=(20, 2, 6, 8))

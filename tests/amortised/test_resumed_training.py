@@ -191,7 +191,7 @@ def test_rounds_refuse_a_checkpoint_before_any_simulation(tmp_path):
 
 
 # A checkpoint is written before the first third of them, however fast they are.
-LONG, KILLED_FROM, WAITS_AT = {**FIT, "n_epochs": 60}, 20, 30
+LONG, KILLED_FROM, WAITS_AT = {**FIT, "n_epochs": 30}, 10, 15
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,8 @@ def quick(monkeypatch, tmp_path):
     verdicts, run = [], bilby.run_sampler
 
     def run_quickly(*args, **kwargs):
-        result = run(*args, **{**kwargs, "n_effective": 300, "seed": 1, "npool": 1})
+        few = {"n_effective": 300, "n_sims": 600, "training": {"n_epochs": 10}}
+        result = run(*args, **{**kwargs, **few, "seed": 1, "npool": 1})
         verdicts.append(result.meta_data["nbi"]["status"])
         return result
 
@@ -44,7 +45,7 @@ def quick(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_fits")
+@pytest.mark.usefixtures("small_fits", "quick_pictures")
 @pytest.mark.parametrize("page, n_runs", [("quickstart.md", 2), ("own_likelihood.md", 1), ("choosing.md", 1)])
 def test_scripts_run(page, n_runs, quick, capsys):
     names = {}

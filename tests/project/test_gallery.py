@@ -33,7 +33,7 @@ def agg():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_fits")
+@pytest.mark.usefixtures("small_fits", "quick_pictures")
 # batman imports distutils; bilby imports pip, before or after it.
 @pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
 @pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")

@@ -138,7 +138,7 @@ def test_example_starts_from_the_known_least_squares_fit(example):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_fits")
+@pytest.mark.usefixtures("small_fits", "quick_pictures")
 def test_example_finds_the_known_answer_and_leaves_its_files(example, tmp_path, monkeypatch, capsys):
     """In an empty folder, as a rough fit: 100 effective samples know a mean to a tenth of its error."""
     import matplotlib

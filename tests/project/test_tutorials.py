@@ -72,7 +72,7 @@ def test_notebook_is_on_the_menu_and_its_links_exist(notebook):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_fits")
+@pytest.mark.usefixtures("small_fits", "quick_pictures")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_notebook_runs(notebook, monkeypatch, tmp_path):
     """All cells in order, with fewer samples, simulations and epochs."""
@@ -89,7 +89,7 @@ def test_notebook_runs(notebook, monkeypatch, tmp_path):
     statuses = []
 
     def run_quickly(*args, **kwargs):
-        few = {"n_effective": 300, "n_sims": 500, "training": {"n_epochs": 5}}
+        few = {"n_effective": 200, "n_sims": 500, "n_rounds": 2, "training": {"n_epochs": 5}}
         result = run(*args, **{**kwargs, **few})
         statuses.append(result.meta_data["nbi"]["status"])
         return result
@@ -98,10 +98,10 @@ def test_notebook_runs(notebook, monkeypatch, tmp_path):
         return fit(self, *args, **{**kwargs, "n_sims": 1000, "n_epochs": 10})
 
     def infer_one_quickly(self, *args, **kwargs):
-        return infer(self, *args, **{**kwargs, "n_samples": 500})
+        return infer(self, *args, **{**kwargs, "n_samples": 200})
 
     def infer_quickly(*args, **kwargs):
-        return infer_many(*args, **{**kwargs, "n_effective": 200, "n_sims": 300})
+        return infer_many(*args, **{**kwargs, "n_effective": 100, "n_sims": 300, "training": {"n_epochs": 4}})
 
     monkeypatch.setattr(bilby, "run_sampler", run_quickly)
     monkeypatch.setattr(nbi_sampler, "infer_many", infer_quickly)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import bilby
 import numpy as np
 import pandas as pd
 import pytest
 import trained_lines as lines
-from bilby.core.likelihood import Likelihood
+from bilby.core.likelihood import GaussianLikelihood, Likelihood
 from bilby.core.prior import ConditionalPriorDict, ConditionalUniform, PriorDict, Uniform
 from bilby.core.result import Result
 from small_runs import assert_agrees, run_nbi
@@ -29,13 +31,20 @@ def run(tmp_path):
 
 def posterior(likelihood, n=600, seed=0):
     """Samples of the posterior of a line, with bilby's columns."""
+    return _posterior(tuple(likelihood.y), n, seed).copy()
+
+
+@cache
+def _posterior(y, n, seed):
+    """The same for the data of a line."""
     m, c = (grid.ravel() for grid in np.meshgrid(*2 * [np.linspace(-3, 3, 301)]))
-    residuals = (likelihood.y - likelihood.func(lines.X, m[:, None], c[:, None])) / lines.SIGMA
+    residuals = (np.array(y) - lines.line(lines.X, m[:, None], c[:, None])) / lines.SIGMA
     log_l = -0.5 * (residuals**2).sum(1)
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(m), n, p=np.exp(log_l - log_l.max()) / np.exp(log_l - log_l.max()).sum())
     frame = pd.DataFrame({"m": m[rows], "c": c[rows]}) + rng.uniform(-0.01, 0.01, (n, 2))
     frame = frame.clip(-2.999, 2.999)
+    likelihood = GaussianLikelihood(lines.X, np.array(y), lines.line, sigma=lines.SIGMA)
     frame["log_likelihood"] = [likelihood.log_likelihood(dict(row)) for _, row in frame.iterrows()]
     frame["log_prior"] = -2.0 * np.log(6.0)
     return frame

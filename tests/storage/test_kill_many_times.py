@@ -13,7 +13,7 @@ from kill_many_times import calls_made_again, in_peace, killed
 
 @pytest.mark.slow
 def test_killed_many_times_and_none_the_worse(tmp_path, rng):
-    n_kills, seconds = int(os.environ.get("NBI_KILLS", "6")), 0.002
+    n_kills, seconds = int(os.environ.get("NBI_KILLS", "4")), 0.001
     expected = in_peace(tmp_path / "peace", seconds)
     answer = killed(tmp_path / "killed", seconds, n_kills, 0.6 * expected.seconds / n_kills, rng)
     assert answer.log_evidence == expected.log_evidence

@@ -20,7 +20,7 @@ __all__ = ["StudentMixture", "fitted_by_em"]
 # Distances of draws from kernels that are computed at a time. So many stay in the cache of a processor.
 CACHED = 30_000
 # Densities below this are summed as logarithms, because terms of the sum may have underflowed.
-SMALLEST = 1e-250
+SMALLEST = math.sqrt(np.finfo(np.float64).tiny)
 
 
 class StudentMixture:
@@ -92,7 +92,7 @@ class StudentMixture:
 
 
 def _to_the_minus_half(base: Array, power: float) -> Array:
-    """``base ** (-power / 2)``. With products it takes a fifth of the time of powers, if ``power`` is whole."""
+    """``base ** (-power / 2)``. Products take a fifth of the time of powers, if ``power`` is whole."""
     if power != int(power):
         return np.asarray(base ** (-0.5 * power))
     whole, odd = divmod(int(power), 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worker_cases as cases
+from dask_cases import two_dask_workers
 
 from nbi_sampler.evaluation.pools import opened_pool
 
@@ -36,14 +37,11 @@ if __name__ == "__main__":
 @pytest.mark.filterwarnings("ignore")
 def test_dask(expected):
     """A cluster of two processes."""
-    distributed = pytest.importorskip("distributed")
-    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        with opened_pool(1, client.get_executor()) as pool:
-            running = cases.evaluator(cases.Heavy(1000), pool)
-            evaluation = running(cases.draws(300))
-            assert "2 workers of ClientExecutor" in running.note
-            np.testing.assert_array_equal(evaluation.log_likelihood, expected)
+    with two_dask_workers() as client, opened_pool(1, client.get_executor()) as pool:
+        running = cases.evaluator(cases.Heavy(1000), pool)
+        evaluation = running(cases.draws(300))
+        assert "2 workers of ClientExecutor" in running.note
+        np.testing.assert_array_equal(evaluation.log_likelihood, expected)
 
 
 def test_mpi(expected, tmp_path):

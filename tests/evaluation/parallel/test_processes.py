@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -121,8 +122,7 @@ class TestOurOwnProcesses:
     def test_they_end_with_a_parent_that_is_killed(self, tmp_path, method):
         """A process pool of Python's waits forever for a parent that was killed."""
         report = tmp_path / "pids"
-        # A forked one would take the fork server of an earlier test for its own.
-        context = multiprocessing.get_context("spawn" if method == "forkserver" else "fork")
+        context = multiprocessing.get_context("fork")
         parent = context.Process(target=cases.open_pool_and_wait, args=(report, method))
         parent.start()
         pids = _eventually(lambda: report.exists() and [int(pid) for pid in report.read_text().split()])
@@ -132,10 +132,13 @@ class TestOurOwnProcesses:
         _eventually(lambda: not any(_is_running(pid) for pid in pids))
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+    @pytest.mark.parametrize(("method", "n_workers"), [("spawn", 1), ("forkserver", 2)])
     @pytest.mark.posix
-    def test_those_that_import_the_script_give_the_same(self, tmp_path, expected, monkeypatch, method):
-        context = multiprocessing.get_context(method)
+    def test_those_that_import_the_script_give_the_same(
+        self, tmp_path, expected, monkeypatch, method, n_workers
+    ):
+        """One process where each has to import everything, at the start and again after its death."""
+        context = cases.fork_server() if method == "forkserver" else multiprocessing.get_context(method)
         monkeypatch.setattr(multiprocessing, "get_context", lambda: context)
         monkeypatch.setattr(dispatch, "HANGING_SECONDS", 5.0)
         offset = tmp_path
@@ -144,7 +147,7 @@ class TestOurOwnProcesses:
             assert offset
             return cases.Once(tmp_path / "died", cases.die)(parameters)
 
-        with opened_pool(2, None) as pool:
+        with closing(pools.OwnPool(n_workers)) as pool:
             with pytest.raises(WorkerError, match=r"_thread\.lock"):
                 cases.evaluator(cases.WithLock(), pool)
             evaluation = cases.evaluator(closure, pool)(cases.draws(300))
@@ -183,11 +186,14 @@ class TestProcessesThatNeverStart:
     @pytest.mark.slow
     def test_a_script_without_a_guard_is_shown_it(self, tmp_path):
         script = tmp_path / "script.py"
-        script.write_text(UNGUARDED.format(outdir=tmp_path))
+        # Processes of a fork server import the script as spawned ones do, and much faster.
+        methods = multiprocessing.get_all_start_methods()
+        method = "forkserver" if "forkserver" in methods else "spawn"
+        script.write_text(UNGUARDED.format(outdir=tmp_path, method=method))
         process = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
         assert process.returncode == 1
         ours = process.stderr[process.stderr.rindex("WorkerError: ") :]
-        assert 'if __name__ == "__main__":' in ours and "start method 'spawn'" in ours
+        assert 'if __name__ == "__main__":' in ours and f"start method '{method}'" in ours
         assert "RuntimeError: npool: the processes of this one import the main script" in process.stderr
         assert process.stdout.count("done") == 0
 
@@ -196,7 +202,8 @@ UNGUARDED = """
 import multiprocessing, time
 import bilby
 if multiprocessing.get_start_method(allow_none=True) is None:
-    multiprocessing.set_start_method("spawn")
+    multiprocessing.set_start_method("{method}")
+    multiprocessing.set_forkserver_preload(["nbi_sampler.sampler.nbi"])
 class L(bilby.Likelihood):
     def log_likelihood(self, parameters):
         time.sleep(0.001)

@@ -54,7 +54,7 @@ def problem(kind, proposal, n=4000, config=None, flow=None, seed=0):
         featurizer.fit(data, rng)
         if flow is None:
             # One component: a mixture may put a component where there are no atoms, APT's leakage.
-            flow = flow_factory({"flow_hidden": 32, "n_mog": 1})(2, 8)
+            flow = flow_factory({"flow_hidden": 32, "num_blocks": 1, "n_mog": 1})(2, 8)
     arguments = (flow, featurizer, data, y, config or TrainingConfig(n_epochs=40), rng)
     if kind == "apt":
         log_prior = torch.as_tensor(-0.5 * (z**2).sum(1), dtype=torch.float32)
@@ -75,7 +75,7 @@ def moments_at_the_observed_data(objective, affine, n=20_000):
 
 
 def trained(kind, proposal):
-    config = TrainingConfig(n_epochs=40, learning_rate=3e-3)
+    config = TrainingConfig(n_epochs=15, learning_rate=5e-3)
     objective, affine = problem(kind, proposal, config=config)
     fit(nn.ModuleList([objective.featurizer, objective.flow]), objective, config)
     return moments_at_the_observed_data(objective, affine)

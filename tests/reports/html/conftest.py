@@ -48,3 +48,9 @@ def page(result):
 def no_figures(monkeypatch):
     """For tests of many pages that look at no figure."""
     monkeypatch.setattr("nbi_sampler.reports.html.page.images_of", lambda contents, shown: {})
+
+
+@pytest.fixture
+def coarse_figures(monkeypatch):
+    """For tests that look at the pages of many figures, and not at the figures."""
+    monkeypatch.setattr("nbi_sampler.reports.html.figures.DPI", 20)

@@ -16,7 +16,7 @@ from nbi_sampler.algorithm.records import QUANTILES
 from nbi_sampler.reports.plots.live import LivePlots
 from nbi_sampler.reports.plots.run import figures_of, save_figures
 
-pytestmark = pytest.mark.usefixtures("small_fits_of_a_module")
+pytestmark = pytest.mark.usefixtures("small_fits_of_a_module", "quick_pictures")
 
 
 class TestWhatARunLeaves:

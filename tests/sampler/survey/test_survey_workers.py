@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import trained_lines as lines
+from dask_cases import two_dask_workers
 
 from nbi_sampler import infer_many
 from nbi_sampler.sampler.survey import workers
@@ -68,9 +69,7 @@ def test_networks_are_sent_once_to_each_worker(tmp_path, lifetime, pause, n_time
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_cluster_gives_the_same_table(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+    with two_dask_workers() as client:
         client.run(_find_tests, lines.__file__.rpartition("/")[0])
         found = inferred(tmp_path / "dask.h5", pool=client.get_executor())
     assert_same(found, inferred(tmp_path / "alone.h5"))
