@@ -19,7 +19,7 @@ from transit import PRIORS, SIGMA, TIME, TRUTH, transit
 from nbi_sampler import evidence_of
 
 QUICK = "--quick" in sys.argv  # rough fits in seconds, as a test
-ROUGH = dict(nlive=50, dlogz=5.0, sample="acceptance-walk", naccept=2)
+ROUGH = dict(nlive=30, dlogz=8.0, sample="acceptance-walk", naccept=2)
 SAMPLING = ROUGH if QUICK else dict(nlive=250, naccept=10)
 AMOUNT = dict(n_effective=50, n_sims=500, training=dict(n_epochs=5)) if QUICK else {}
 OUTDIR = "build/gallery/evidence_of_dynesty"

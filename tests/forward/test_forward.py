@@ -76,7 +76,7 @@ def log_ratio(case: Case, data: np.ndarray, here: dict[str, float], there: dict[
     return np.array([one.log_likelihood(there) - one.log_likelihood(here) for one in likelihoods])
 
 
-@pytest.mark.parametrize("seed", [3, 4, 5])
+@pytest.mark.parametrize("seed", [3, 4])
 def test_noise_is_the_law_of_bilbys_likelihood(case, seed):
     # The mean of L(y | theta') / L(y | theta) over data drawn at theta is one, whatever theta'.
     here = rows(draw(case, 1, seed))[0]

@@ -112,6 +112,7 @@ HOSTILE = {
     "cauchy, 2-d": cauchy(2),
     "log L of a billion": Hostile(lambda theta: peak(np.array([0.4]), 0.05)(theta) + 1e9, 1e9, 1),
 }
+HARD_TO_FIT = {"nan at 30 %, scattered", "spike on a floor", "two narrow modes", "cauchy, 2-d"}
 
 
 def run(likelihood, priors, tmp_path, **keywords):
@@ -127,8 +128,11 @@ def assert_right(result, log_evidence):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
-def test_evidence_of_a_hostile_likelihood_is_right(name, tmp_path):
+def test_evidence_of_a_hostile_likelihood_is_right(name, tmp_path, request):
+    """With proposals as they are shipped if these have to be good, and else with few kernels."""
     hostile = HOSTILE[name]
+    if name not in HARD_TO_FIT:
+        request.getfixturevalue("small_fits")
     priors = cube(hostile.n_dim)
     assert_right(run(Written(hostile.log_likelihood, list(priors)), priors, tmp_path), hostile.log_evidence)
 

@@ -75,12 +75,12 @@ class TestOutOfDistribution:
     @pytest.mark.parametrize(("n", "k"), [(500, 3), (60, 200)])
     def test_p_values_of_data_like_the_simulations_are_uniform(self, rng, n, k):
         found = []
-        for _ in range(250):
+        for _ in range(150):
             known = self.features(rng, n + 1, k)
             found.append(OutOfDistributionTest.fit(known[:-1], rng).p_value(known[-1])[0])
         # On a lattice of 1 / (m + 1): made continuous within its steps.
         step = 1 / (n // 2 + 1)
-        assert stats.kstest(np.array(found) - step * rng.random(250), "uniform").pvalue > 1e-3
+        assert stats.kstest(np.array(found) - step * rng.random(150), "uniform").pvalue > 1e-3
 
     @pytest.mark.parametrize("k", [3, 60])
     def test_strange_data_are_seen_in_few_and_many_dimensions(self, rng, k):
@@ -112,6 +112,7 @@ class TestOutOfDistribution:
 
 
 @pytest.mark.takes_seconds
+@pytest.mark.usefixtures("quick_pictures")
 class TestPage:
     @staticmethod
     def assessment(rng, n_dim):
