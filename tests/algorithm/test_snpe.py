@@ -148,7 +148,6 @@ def test_the_budget_is_kept_to_the_draw(tier, n_calls):
         assert len(calls) - probed == n_calls
 
 
-@pytest.mark.usefixtures("small_fits")
 class TestKnownEvidence:
     @pytest.mark.slow
     def test_five_dimensions_from_the_likelihood_alone(self):
