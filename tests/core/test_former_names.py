@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import import_module
 
 import pytest
@@ -45,18 +43,6 @@ def test_what_documents_once_imported_is_what_has_the_name_now(before, name, now
 @pytest.mark.parametrize("present", sorted({each for row in _FORMER.values() for each in row}))
 def test_former_names_lead_to_modules_that_exist(present):
     import_module(f"nbi_sampler.{present}")
-
-
-@pytest.mark.takes_seconds
-def test_a_module_is_reached_from_the_package_too_and_without_being_imported_with_it():
-    code = """
-import sys
-import nbi_sampler.plots
-assert "nbi_sampler.reports.plots" not in sys.modules
-assert nbi_sampler.plots.plot_run
-assert sys.modules["nbi_sampler.reports.plots"]
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_name_that_is_gone_says_where_to_look():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -204,23 +202,6 @@ def test_a_first_loss_that_is_not_finite_gives_no_warning_and_moves_nothing():
     module = linear()
     info = fit(module, Scripted(module, [math.nan, math.nan], [1.0]), TrainingConfig(n_epochs=1))
     assert info.n_skipped == 2 and torch.equal(module.weight, torch.ones(2, 2))
-
-
-@pytest.mark.takes_seconds
-def test_training_does_not_import_the_compiler_of_torch():
-    # More than a second of processor time, in every process that trains.
-    code = (
-        "import sys, torch\n"
-        "from types import SimpleNamespace\n"
-        "from nbi_sampler.core.config import TrainingConfig\n"
-        "from nbi_sampler.networks.training.fit import fit\n"
-        "line = torch.nn.Linear(2, 1)\n"
-        "losses = lambda: iter([line(torch.ones(4, 2)).square().mean()])\n"
-        "objective = SimpleNamespace(n_batches=1, batches=losses, validation=lambda: 0.0)\n"
-        "fit(line, objective, TrainingConfig(n_epochs=3))\n"
-        "sys.exit('torch._dynamo' in sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_optimiser_moves_as_that_of_torch(monkeypatch):
