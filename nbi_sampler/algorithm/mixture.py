@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, LatentKernels
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart
 from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
 from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import (
@@ -157,11 +157,24 @@ class MixtureFit:
         return FlowProposal(flow, None, affine, self.cut), fit(flow, objective, config, on_epoch)
 
     def _gaussian(self) -> Proposal | None:
-        """The Gaussian by regression in the latent space, from the draws that are not held out."""
-        if self.log_density is None:
+        """The Gaussian by regression in the chart in which it fits better, from the draws not held out.
+
+        A Gaussian likelihood with uniform priors is Gaussian in the unit cube alone. correlated20 (2,000
+        effective samples, seed 1) takes 20,531 calls with both charts. With the latent space alone it takes
+        25,318, and log Z was 2.5 errors too low.
+        """
+        target, learnt = self.target, self.target.learnt
+        if target.log_target is None:
             return None
-        mixture = gaussian_by_regression(self.z, self.log_density, self.target.learnt)
-        return None if mixture is None else LatentKernels(mixture, self.cut)
+        best, highest = None, -np.inf
+        for chart in CHARTS:
+            y = chart.coordinates(target.z, self.cut)
+            mixture = gaussian_by_regression(y, target.log_target + chart.log_prior(y), learnt)
+            gaussian = None if mixture is None else chart.of(mixture, self.cut, self.fitting.rng)
+            if gaussian is not None:
+                score = float(learnt @ np.maximum(gaussian.log_ratio(target.z), MIXTURE.lowest))
+                best, highest = (gaussian, score) if score > highest else (best, highest)
+        return best
 
     def _mixtures_in_charts(self) -> tuple[list[Proposal], Chart]:
         """Gaussian mixtures in each chart that is worth it, and the chart for the largest and for kernels."""

@@ -19,6 +19,7 @@ from nbi_sampler.algorithm.proposals.proposal import MixtureProposal, PriorPropo
 from nbi_sampler.algorithm.search_starts import Starts, first_starts, kernels_around, moved
 from nbi_sampler.algorithm.state import State
 from nbi_sampler.algorithm.step import Step
+from nbi_sampler.algorithm.target import choose_target
 from nbi_sampler.core.config import INITIAL, MODE_SEARCH
 from nbi_sampler.priors.maps import clip_unit
 
@@ -41,23 +42,36 @@ def mode_search_is_due(step: Step, exponent: float) -> bool:
 
 
 def search_modes(step: Step) -> tuple[State, str]:
-    """Draw one batch around the starts. The search ends when all of them have converged."""
+    """Draw one batch around the starts. The search ends when all of them have converged.
+
+    If the draws are then too few for a fit to the posterior itself, another batch follows, which has the
+    shapes of the modes. Without it, three tempered fits followed in mixture0, which took 8,319 instead of
+    5,008 calls.
+    """
     # The stream keeps its first name, so that former runs can be repeated.
     n_dim, rng = step.problem.evaluator.space.n_dim, step.generator("climb")
     with step.threads():
         starts = _starts(step)
         kernels = kernels_around(starts, np.zeros(n_dim), rng) if len(starts.centres) else None
     proposal = MixtureProposal.single(kernels or PriorProposal(n_dim))
-    n_draws = (
-        INITIAL.searching if began_with_samples(step.state) else int(MODE_SEARCH.batch * step.n_exploring)
-    )
+    from_samples = began_with_samples(step.state)
+    n_draws = INITIAL.searching if from_samples else int(MODE_SEARCH.batch * step.n_exploring)
     state = step.drawn("mode search", proposal, n_draws)
-    with step.threads():
-        converged = kernels is None or bool(_next_starts(state).converged.all())
-    most = INITIAL.most_batches if began_with_samples(state) else MODE_SEARCH.most_batches
-    if not converged and state.count("mode search") < most:
-        return state, "on the way"
-    return state.restarted("mode reached"), "modes reached"
+    most = INITIAL.most_batches if from_samples else MODE_SEARCH.most_batches
+    ended = kernels is None or state.count("mode search") >= most
+    if not ended:
+        with step.threads():
+            ended = _has_converged(starts, state, n_dim)
+    return (state.restarted("mode reached"), "modes reached") if ended else (state, "on the way")
+
+
+def _has_converged(starts: Starts, state: State, n_dim: int) -> bool:
+    """True if all starts have converged, before the last batch or by it with draws that suffice for a fit."""
+    if starts.converged.all():
+        return True
+    if not _next_starts(state).converged.all():
+        return False
+    return began_with_samples(state) or choose_target(state.history, n_dim, False, True).exponent == 1.0
 
 
 def began_with_samples(state: State) -> bool:

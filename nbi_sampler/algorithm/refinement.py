@@ -107,7 +107,8 @@ def _fit(step: Step) -> tuple[MixtureProposal, FitInfo]:
     space = problem.evaluator.space
     located = not state.count("prior") or state.count("rounds") > 0
     refined = problem.approximates and state.count("refinement") > 0
-    target = choose_target(state.history, space.n_dim, located or refined)
+    searched = state.count("mode search") > 0 and state.count("initial") == 0
+    target = choose_target(state.history, space.n_dim, located or refined, searched)
     former, offset = problem.start, state.former_offset
     if isinstance(former, FormerSamples) and offset is not None and target.exponent == 1.0:
         target = target.joined(former.target(offset), state.history)

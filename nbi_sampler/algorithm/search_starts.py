@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from nbi_sampler.algorithm.pooling import resembles_a_paraboloid
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import CHUNK, LOWEST, n_terms, terms
 from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
@@ -50,7 +51,9 @@ def first_starts(
     """The highest of the draws that are higher than their neighbours, and those that stand out among these.
 
     The first kind finds the widest modes. A narrow mode may only stand out on the slope of a wider one, where
-    no draw is a top. The second kind are therefore draws far above a paraboloid through their neighbours.
+    no draw is a top. The second kind are therefore draws far above a paraboloid through their neighbours. One
+    more start is the top of a paraboloid through the highest draws, if it fits these, however far apart they
+    are.
 
     Parameters
     ----------
@@ -78,8 +81,35 @@ def first_starts(
         outliers = np.argsort(-above)[: MODE_SEARCH.most_outliers]
         starts = starts[: MODE_SEARCH.most_starts - len(outliers)]
         starts = np.concatenate([starts, np.setdiff1d(outliers, starts)])
+    centres = u[starts]
     factors = np.broadcast_to(MODE_SEARCH.first_width * np.eye(n_dim), (len(starts), n_dim, n_dim))
-    return Starts(u[starts], factors, np.zeros(len(starts), dtype=bool))
+    top = _top_of_paraboloid(u, log_likelihood) if allowed is None else None
+    if top is not None:
+        centres, factors = np.concatenate([top[0][None], centres]), np.concatenate([top[1][None], factors])
+    return Starts(centres, factors, np.zeros(len(centres), dtype=bool))
+
+
+def _top_of_paraboloid(u: Array, log_likelihood: Array) -> tuple[Array, Array] | None:
+    """Top of the paraboloid through the highest draws, and the square root of the covariance that it implies.
+
+    A posterior that is Gaussian in quantiles of the prior is found by it, whatever the correlations. Twenty
+    parameters with correlations of 0.999 then take 20,500 calls (correlated20, 2,000 effective samples).
+    Without this start there was no result after 40,000, because draws about any one point show no more than
+    the walls of so narrow a valley. None if draws are too few, or if they do not resemble a paraboloid.
+    """
+    n_dim = u.shape[1]
+    n_highest = round(MODE_SEARCH.draws_per_term[1] * n_terms(n_dim))
+    if len(u) < n_highest:
+        return None
+    highest = np.argsort(-log_likelihood)[:n_highest]
+    u, log_likelihood = u[highest], np.maximum(log_likelihood[highest] - log_likelihood.max(), LOWEST)
+    centre, spread = u.mean(axis=0), u.std(axis=0)
+    gradient, curvature, residual = paraboloid((u - centre) / spread, log_likelihood)
+    if not resembles_a_paraboloid(residual, float(log_likelihood.std())):
+        return None
+    move, _, curvatures, vectors = newton_step(gradient, curvature, math.sqrt(n_dim), math.inf)
+    top = np.clip(centre + spread * move, 0.0, 1.0)
+    return top, triangle(spread[:, None] * vectors / np.sqrt(curvatures))
 
 
 def _excess(u: Array, log_likelihood: Array, near: NDArray[np.int64]) -> Array:

@@ -135,7 +135,7 @@ class Target(WeightedDraws):
         )
 
 
-def choose_target(history: History, n_dim: int, located: bool) -> Target:
+def choose_target(history: History, n_dim: int, located: bool, searched: bool = False) -> Target:
     """Target of the next fit: the largest power of the weights that leaves enough effective draws.
 
     Without rounds, the likelihood is raised to this power, so that the target lies between the prior and the
@@ -148,6 +148,9 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         With at least one finite log-likelihood.
     located : bool
         True after rounds.
+    searched : bool
+        True after a search for modes, whose draws are about the modes and not about the prior. Fewer of them
+        then suffice for the posterior itself.
 
     References
     ----------
@@ -172,7 +175,10 @@ def choose_target(history: History, n_dim: int, located: bool) -> Target:
         steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
         base = np.where(finite, -log_mixture, -np.inf)
     z, held_out = history.z, history.held_out
-    exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
+    enough = max(REFINEMENT.searched, REFINEMENT.searched_per_dimension * n_dim) if searched else wanted
+    exponent = 1.0
+    if effective_sample_size(steps + base) < enough:
+        exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
 
     def tempered(power: float) -> Target:
         """Target with log weights ``base + power * steps``, without the draws of negligible weight."""

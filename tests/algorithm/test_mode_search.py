@@ -86,6 +86,20 @@ def test_a_narrow_mode_on_the_slope_of_a_wide_one_is_found(wide, narrow):
     assert (np.array(offsets) < narrow).sum() >= 9
 
 
+def test_a_narrow_valley_is_found_from_draws_of_the_prior_alone():
+    """A needle across ten dimensions: draws about any one point show no more than its walls."""
+    n_dim = 10
+    covariance = 0.15**2 * (0.999 * np.ones((n_dim, n_dim)) + 0.001 * np.eye(n_dim))
+    precision, centre = np.linalg.inv(covariance), np.linspace(0.4, 0.6, n_dim)
+    u = np.random.default_rng(6).uniform(size=(4000, n_dim))
+    squares = np.einsum("ni,ij,nj->n", u - centre, precision, u - centre)
+    starts = first_starts(u, -0.5 * squares)
+    nearest = np.abs(starts.centres - centre).max(axis=1).argmin()
+    assert starts.centres[nearest] == pytest.approx(centre, abs=1e-6)
+    found = starts.factors[nearest] @ starts.factors[nearest].T
+    np.testing.assert_allclose(found @ precision, np.eye(n_dim), atol=1e-4)
+
+
 def test_starts_that_meet_become_one():
     starts = searched(lambda u: -0.5 * (((u - 0.4) / 0.05) ** 2).sum(axis=1), np.random.default_rng(1))
     assert starts.centres == pytest.approx(np.full((1, D), 0.4), abs=1e-6)

@@ -76,6 +76,16 @@ class TestTarget:
         # On the way, and not beyond: between the prior's centre and the posterior's.
         assert (np.median(z, axis=0) > 0.5).all() and (np.median(z, axis=0) < 2.6).all()
 
+    def test_after_a_search_for_modes_fewer_draws_suffice_for_the_posterior_itself(self):
+        function, _ = toys.bump([2.5, 2.5], 0.03)
+        near = toys.student([2.5, 2.5], 0.05)
+        for n in (300, 100):
+            history = history_of(function, (PRIOR, 2000), (near, n))
+            enough = effective_sample_size(history.log_weights) > REFINEMENT.searched
+            assert enough == (n == 300)
+            assert (choose_target(history, 2, False, searched=True).exponent == 1.0) == enough
+            assert choose_target(history, 2, False).exponent < 1.0
+
     @pytest.mark.usefixtures("small_fits")
     def test_the_bridge_starts_from_the_last_batches_and_not_from_the_prior(self):
         function, _ = toys.bump([2.5, 2.5], 0.03)
@@ -106,6 +116,24 @@ class TestTarget:
         proposal, _ = fitted(History().extended(draws, mixture), located=False)
         fresh = proposal.sample(100, rng)
         assert np.isfinite(fresh).all() and np.isfinite(proposal.log_ratio(fresh)).all()
+
+
+@pytest.mark.parametrize("kind", [LatentKernels, UnitCubeKernels])
+def test_a_posterior_is_gaussian_in_its_own_chart(kind):
+    """In the latent space for normal priors, and in the unit cube for uniform ones: found exactly there."""
+    root = np.array([[0.1, 0.0], [0.08, 0.05]])
+    precision, centre = np.linalg.inv(root @ root.T), np.array([0.55, 0.4])
+
+    def function(z):
+        offsets = kind.coordinates(z, np.zeros(2)) - centre
+        return -0.5 * np.einsum("ni,ij,nj->n", offsets, precision, offsets) - kind.log_prior(offsets + centre)
+
+    target = choose_target(history_of(function, (PRIOR, 40_000)), 2, False, searched=True)
+    assert target.exponent == 1.0
+    fit = mixture.MixtureFit(target, np.zeros(2, dtype=bool), Fitting(None, None, np.random.default_rng(0)))
+    gaussian = fit._gaussian()
+    assert isinstance(gaussian, kind)
+    np.testing.assert_allclose(gaussian.mixture.centres[0], centre, atol=1e-4)
 
 
 @pytest.mark.takes_seconds

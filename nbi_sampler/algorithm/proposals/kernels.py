@@ -49,6 +49,11 @@ class LatentKernels:
         """Cut latent coordinates of draws, shape (n, n_dim)."""
         return apply_cut(z, cut)
 
+    @staticmethod
+    def log_prior(y: Array) -> Array:
+        """Log density of the prior in these coordinates, shape (n,)."""
+        return log_normal(y)
+
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
         return remove_cut(self.mixture.sample(n, rng), self.cut)
@@ -97,6 +102,11 @@ class UnitCubeKernels:
     def coordinates(z: Array, cut: Array) -> Array:
         """Cut quantiles of draws, shape (n, n_dim)."""
         return np.asarray(ndtr(apply_cut(z, cut)))
+
+    @staticmethod
+    def log_prior(y: Array) -> Array:
+        """Log density of the prior in these coordinates, shape (n,)."""
+        return np.zeros(len(y))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n, n_dim)."""
