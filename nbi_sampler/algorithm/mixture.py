@@ -1,8 +1,8 @@
 """The mixture proposal: densities of every kind are fitted to one target, and each gets a share.
 
 The members are a flow, the flows before it, Gaussian mixtures and kernels. Their shares are fitted to draws
-from which no member has learnt. Gaussian mixtures are fitted in the latent space and in the unit cube, and
-kernels in one of the two.
+from which no member has learnt. Gaussian mixtures are fitted in the latent space and in the unit cube,
+kernels in one of the two, and one Gaussian in coordinates in which the marginal distributions are normal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from scipy.special import logsumexp
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart
+from nbi_sampler.algorithm.proposals.kernels import CHARTS, Chart, MarginalKernels
+from nbi_sampler.algorithm.proposals.marginal_map import MarginalMap
 from nbi_sampler.algorithm.proposals.paraboloid import gaussian_by_regression
 from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import (
@@ -111,8 +112,8 @@ class MixtureFit:
                 flow, info = self.flow(former)
                 flows, trainings = [flow, *flows], (info,)
         smooth, chart = self._mixtures_in_charts()
-        gaussian = self._gaussian()
-        smooth = smooth if gaussian is None else [gaussian, *smooth]
+        gaussians = (self._gaussian(), self._with_normal_marginals())
+        smooth = [*(each for each in gaussians if each is not None), *smooth]
         local, fixed, fixed_shares = self._kernels(chart)
         fitted, wider = [*flows, *smooth, *local], [*local, *fixed[-len(MIXTURE.wide_shares) :]]
         members = (*fitted, *fixed, PriorProposal(target.z.shape[1]))
@@ -192,6 +193,20 @@ class MixtureFit:
         weights, farthest = self.target.weights, np.abs(self.z).max(axis=1)
         far = float(weights @ (farthest > MIXTURE.resolved))
         return float(weights @ (farthest > MIXTURE.stretched)) > MIXTURE.least_stretched >= far
+
+    def _with_normal_marginals(self) -> Proposal | None:
+        """The Gaussian in coordinates in which the marginal distributions are nearly normal.
+
+        Many posteriors are skewed or have heavy tails in some parameters, and so are their powers, for which
+        no flow is trained. None if the marginals are normal already. `MixtureConfig` has the figures.
+        """
+        learnt, rng = self.target.learnt, self.fitting.rng
+        z = self.z[rng.choice(len(self.z), size=MIXTURE.marginal_draws, p=learnt)]
+        marginal_map = MarginalMap.fitted(z)
+        if marginal_map.gain(z) < MIXTURE.marginal_gain:
+            return None
+        mixture = fitted_by_em(marginal_map.forward(self.z)[0], learnt, 1, rng)
+        return MarginalKernels(mixture, self.cut, marginal_map)
 
     def _gaussian_mixtures(self, chart: Chart, n_kernels: tuple[int, ...]) -> list[Proposal]:
         """Gaussian mixtures with as many kernels as the effective sample size supports."""

@@ -31,6 +31,8 @@ SIZES: dict[str, dict[str, str]] = {
     "StudentMixture": {"shares": "m", "centres": "m d", "factors": "m d d"},
     "LatentKernels": {"cut": "d", "mixture.centres": "m d"},
     "UnitCubeKernels": {"cut": "d", "mixture.centres": "m d"},
+    "MarginalKernels": {"cut": "d", "mixture.centres": "m d", "marginal_map.location": "d"},
+    "MarginalMap": {"location": "d", "scale": "d", "skewness": "d", "lightness": "d"},
     "DiscreteParts": {"lower": "d", "upper": "d"},
     "Approximation": {"centre": "n_dim"},
     "IndependentStates": {"parts.lower": "d", "log_shares": "d", "mean": "d", "covariance": "d d"},
@@ -55,7 +57,8 @@ SIZES: dict[str, dict[str, str]] = {
 # Attributes that give the number of coordinates of a proposal; a mixture has that of its members.
 COORDINATES = {
     **{"PriorProposal": "n_dim", "SubspaceProposal": "n_dim", "FlowProposal": "cut"},
-    **{"LatentKernels": "cut", "UnitCubeKernels": "cut", "ThinnedProposal": "approximation.centre"},
+    **{"LatentKernels": "cut", "UnitCubeKernels": "cut", "MarginalKernels": "cut"},
+    "ThinnedProposal": "approximation.centre",
     **{"StateMixture": "parts.n_dim", "IndependentStates": "parts.n_dim"},
 }
 # Attributes of the other classes that are proposals for all parameters.

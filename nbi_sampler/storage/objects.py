@@ -20,7 +20,8 @@ from torch import Tensor
 from nbi_sampler.algorithm.approximation import Approximation
 from nbi_sampler.algorithm.proposals.affine import AffineMap
 from nbi_sampler.algorithm.proposals.by_state import IndependentStates, StateMixture, SubspaceProposal
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, MarginalKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.marginal_map import MarginalMap
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.proposals.thinned import ThinnedProposal
@@ -35,8 +36,16 @@ __all__ = ["PROPOSAL_KINDS", "Packer", "unpack"]
 
 
 PROPOSAL_KINDS: tuple[type, ...] = (
-    *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels),
-    *(StudentMixture, AffineMap, StateMixture, IndependentStates, SubspaceProposal, DiscreteParts),
+    *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels, MarginalKernels),
+    *(
+        StudentMixture,
+        AffineMap,
+        MarginalMap,
+        StateMixture,
+        IndependentStates,
+        SubspaceProposal,
+        DiscreteParts,
+    ),
     *(ThinnedProposal, Approximation),
 )
 

@@ -1,9 +1,10 @@
-"""Kernels as proposals, and the charts in which they are fitted: the latent space, or the unit cube.
+"""Kernels as proposals, and the charts in which they are fitted.
 
 The latent space has no edges, but it stretches the edges of a bounded prior to infinity. In the unit cube of
-prior quantiles, a mode that is cut by the edge of the prior keeps its shape. Each class of kernels is also
-the chart in which they are fitted. It gives the coordinates of draws, and it turns a `StudentMixture` in
-these coordinates into a proposal over z.
+prior quantiles, a mode that is cut by the edge of the prior keeps its shape. These two classes of kernels are
+also the charts in which they are fitted. A chart gives the coordinates of draws, and it turns a
+`StudentMixture` in these coordinates into a proposal over z. `MarginalKernels` are fitted in coordinates that
+depend on the draws: their marginal distributions are nearly normal in them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from nbi_sampler.algorithm.proposals.marginal_map import MarginalMap
 from nbi_sampler.algorithm.proposals.periodic import apply_cut, remove_cut
 from nbi_sampler.algorithm.proposals.proposal import log_normal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.core.config import MIXTURE
 from nbi_sampler.core.types import Array
 
-__all__ = ["CHARTS", "Chart", "LatentKernels", "UnitCubeKernels"]
+__all__ = ["CHARTS", "Chart", "LatentKernels", "MarginalKernels", "UnitCubeKernels"]
 
 
 class LatentKernels:
@@ -120,6 +122,33 @@ class UnitCubeKernels:
     def log_ratio(self, z: Array) -> Array:
         """``log q - log prior``, shape (n,)."""
         return self.mixture.log_prob(ndtr(apply_cut(z, self.cut))) - self.log_inside
+
+
+class MarginalKernels:
+    """Kernels over cut latent coordinates after a map of each coordinate.
+
+    Parameters
+    ----------
+    mixture : StudentMixture
+    cut : ndarray, shape (n_dim,)
+        See `periodic`.
+    marginal_map : MarginalMap
+    """
+
+    def __init__(self, mixture: StudentMixture, cut: Array, marginal_map: MarginalMap) -> None:
+        self.mixture = mixture
+        self.cut = cut
+        self.marginal_map = marginal_map
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Independent draws, shape (n, n_dim)."""
+        return remove_cut(self.marginal_map.backward(self.mixture.sample(n, rng)), self.cut)
+
+    def log_ratio(self, z: Array) -> Array:
+        """``log q - log prior``, shape (n,)."""
+        z = apply_cut(z, self.cut)
+        y, log_jacobian = self.marginal_map.forward(z)
+        return self.mixture.log_prob(y) + log_jacobian - log_normal(z)
 
 
 Chart: TypeAlias = type[LatentKernels] | type[UnitCubeKernels]

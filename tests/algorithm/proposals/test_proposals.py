@@ -12,7 +12,8 @@ from scipy import stats
 from torch import nn
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, MarginalKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.marginal_map import MarginalMap
 from nbi_sampler.algorithm.proposals.periodic import apply_cut
 from nbi_sampler.algorithm.proposals.proposal import FlowProposal, MixtureProposal, PriorProposal
 from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture, fitted_by_em
@@ -51,6 +52,14 @@ def truncated(cut):
     return UnitCubeKernels.of(mixture, cut, np.random.default_rng(7))
 
 
+def mapped(cut):
+    """Skewed to both sides, with heavy tails in one coordinate and light ones in the other."""
+    marginal_map = MarginalMap(
+        np.array([0.3, -0.2]), np.array([0.4, 0.5]), np.array([0.6, -0.4]), np.array([0.7, 1.3])
+    )
+    return MarginalKernels(student(NO_CUT).mixture, cut, marginal_map)
+
+
 PROPOSALS = {
     "prior": lambda cut: PriorProposal(2),
     "flow": flow_proposal,
@@ -60,6 +69,7 @@ PROPOSALS = {
     "local kernels": local,
     "expectation maximisation": by_em,
     "truncated to the unit cube": truncated,
+    "with mapped marginals": mapped,
     "mixture": lambda cut: MixtureProposal(
         (flow_proposal(cut), student(cut), PriorProposal(2)), np.array([0.7, 0.2, 0.1])
     ),
