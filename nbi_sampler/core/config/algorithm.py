@@ -29,7 +29,7 @@ class BatchConfig:
 
     calls_per_effective: int = 200
     fewest_calls: int = 200_000
-    """Default budget of calls. The eleven problems take at most 5.5 calls for an effective draw
+    """Default budget of calls. The eleven problems take at most 4.4 calls for an effective draw
     (docs/benchmark.md), and funnel10 takes 81,642 calls."""
     round_with_model: int = 400
     round_without: int = 600
