@@ -198,9 +198,12 @@ class MixtureFit:
         """The Gaussian in coordinates in which the marginal distributions are nearly normal.
 
         Many posteriors are skewed or have heavy tails in some parameters, and so are their powers, for which
-        no flow is trained. None if the marginals are normal already. `MixtureConfig` has the figures.
+        no flow is trained. None if the marginals are normal already, or if the draws are too few.
+        `MixtureConfig` has the figures.
         """
         learnt, rng = self.target.learnt, self.fitting.rng
+        if not self._supports(1):
+            return None
         z = self.z[rng.choice(len(self.z), size=MIXTURE.marginal_draws, p=learnt)]
         marginal_map = MarginalMap.fitted(z)
         if marginal_map.gain(z) < MIXTURE.marginal_gain:
@@ -211,11 +214,15 @@ class MixtureFit:
     def _gaussian_mixtures(self, chart: Chart, n_kernels: tuple[int, ...]) -> list[Proposal]:
         """Gaussian mixtures with as many kernels as the effective sample size supports."""
         learnt, rng = self.target.learnt, self.fitting.rng
-        ess = effective_sample_size(np.log(learnt[learnt > 0.0]))
         y = chart.coordinates(self.target.z, self.cut)
-        supported = [n for n in n_kernels if n * (y.shape[1] + 2) <= ess]
+        supported = [n for n in n_kernels if self._supports(n)]
         fits = [chart.of(fitted_by_em(y, learnt, n, rng), self.cut, rng) for n in supported]
         return [each for each in fits if each is not None]
+
+    def _supports(self, n_kernels: int) -> bool:
+        """True if the effective draws suffice for so many Gaussians."""
+        learnt = self.target.learnt
+        return n_kernels * (self.z.shape[1] + 2) <= effective_sample_size(np.log(learnt[learnt > 0.0]))
 
     def _score(self, family: list[Proposal]) -> float:
         """Weighted mean log density of held-out draws under a family of mixtures with fitted shares."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from nbi_sampler.algorithm.pooling import resembles_a_paraboloid
+from nbi_sampler.algorithm.proposals.affine import spread_of
 from nbi_sampler.algorithm.proposals.kernels import UnitCubeKernels
 from nbi_sampler.algorithm.proposals.local_regression import CHUNK, LOWEST, n_terms, terms
 from nbi_sampler.algorithm.proposals.paraboloid import newton_step, paraboloid, triangle
@@ -103,7 +104,7 @@ def _top_of_paraboloid(u: Array, log_likelihood: Array) -> tuple[Array, Array] |
         return None
     highest = np.argsort(-log_likelihood)[:n_highest]
     u, log_likelihood = u[highest], np.maximum(log_likelihood[highest] - log_likelihood.max(), LOWEST)
-    centre, spread = u.mean(axis=0), u.std(axis=0)
+    centre, spread = u.mean(axis=0), spread_of(u)
     gradient, curvature, residual = paraboloid((u - centre) / spread, log_likelihood)
     if not resembles_a_paraboloid(residual, float(log_likelihood.std())):
         return None

@@ -44,7 +44,7 @@ ALLOWED = {
     "algorithm/first_draws.py:EDGE": "guard: no quantile at the edge, whose coordinate is infinite",
     "algorithm/search_starts.py:RIDGE": "guard against rounding",
     "algorithm/proposals/*:CHUNK*": "blocks of memory",
-    "algorithm/proposals/local_regression.py:FARTHEST": "guard: finite in place of infinity",
+    "algorithm/proposals/*:FARTHEST": "guard: finite in place of infinity",
     "algorithm/proposals/local_regression.py:LOWEST": "guard: finite in place of minus infinity",
     "algorithm/proposals/periodic.py:SMALLEST": "guard against rounding",
     "algorithm/proposals/student_mixture.py:CACHED": "blocks of memory",

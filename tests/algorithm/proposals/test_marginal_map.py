@@ -82,13 +82,22 @@ def test_a_skewed_posterior_in_many_dimensions_gets_an_efficient_proposal_from_f
     assert weights.sum() ** 2 / (weights**2).sum() > 0.45 * len(drawn)
 
 
+def mapped_members(z, rng):
+    """Members with mapped marginals of a mixture that is fitted to samples."""
+    target = Target.of_samples(WeightedDraws(z, np.zeros(len(z))), None)
+    fit = MixtureFit(target, np.zeros(z.shape[1], dtype=bool), Fitting(None, None, rng))
+    proposal, _ = fit.proposal(with_flow=False)
+    return [member for member in proposal.members if isinstance(member, MarginalKernels)]
+
+
+def test_a_few_draws_get_none_as_it_would_fit_them_alone(rng):
+    assert mapped_members(skewed(rng, 500), rng)
+    assert not mapped_members(skewed(rng, 4), rng)
+
+
 def test_it_is_kept_in_files(rng):
     z = skewed(rng)
-    target = Target.of_samples(WeightedDraws(z, np.zeros(len(z))), None)
-    proposal, _ = MixtureFit(target, np.zeros(3, dtype=bool), Fitting(None, None, rng)).proposal(
-        with_flow=False
-    )
-    kernels = next(member for member in proposal.members if isinstance(member, MarginalKernels))
+    (kernels,) = mapped_members(z, rng)
     packer = Packer(PROPOSAL_KINDS)
     packed = packer.pack(kernels)
     again = unpack(packed, packer.objects, packer.arrays, PROPOSAL_KINDS, None, None, 3)
