@@ -94,7 +94,8 @@ class StatesFit:
             state, _ = groups[i]
             one = OneState(self.parts, state, self.target.in_state(self.parts, state))
             many = len(members) >= BY_STATE.most_mixtures
-            small = many or masses[i] < BY_STATE.least_mass or one.ess < BY_STATE.fewest_effective
+            few = one.target.learnt_ess < BY_STATE.fewest_effective
+            small = many or few or masses[i] < BY_STATE.least_mass
             with_flow = len(trainings) < BY_STATE.most_flows and masses[i] >= BY_STATE.least_for_flow
             member, made = self._member(one, small, with_flow)
             members.append(member)
@@ -118,7 +119,7 @@ class StatesFit:
         """Proposal for the continuous parameters of a state; of a small one, its last or a borrowed one."""
         if not len(one.continuous):
             return PriorProposal(0), ()
-        thin = small or one.ess < BY_STATE.fewest_to_compare
+        thin = small or one.target.learnt_ess < BY_STATE.fewest_to_compare
         own = [one.by_regression(), one.extrapolated()] if thin else []
         members: list[Proposal] = [each for each in own if each is not None]
         made: tuple[TrainingInfo, ...] = ()

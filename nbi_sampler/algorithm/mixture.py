@@ -38,7 +38,6 @@ from nbi_sampler.algorithm.target import Target
 from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS, MIXTURE, TrainingConfig
 from nbi_sampler.core.randomness import seeded_modules
 from nbi_sampler.core.types import Array
-from nbi_sampler.importance.weights import effective_sample_size
 from nbi_sampler.networks.training.fit import OnEpoch, TrainingInfo, fit
 from nbi_sampler.networks.training.objectives import WeightedObjective
 
@@ -167,15 +166,17 @@ class MixtureFit:
         target, learnt = self.target, self.target.learnt
         if target.log_target is None:
             return None
-        best, highest = None, -np.inf
+        made: list[Proposal] = []
         for chart in CHARTS:
             y = chart.coordinates(target.z, self.cut)
             mixture = gaussian_by_regression(y, target.log_target + chart.log_prior(y), learnt)
             gaussian = None if mixture is None else chart.of(mixture, self.cut, self.fitting.rng)
-            if gaussian is not None:
-                score = float(learnt @ np.maximum(gaussian.log_ratio(target.z), MIXTURE.lowest))
-                best, highest = (gaussian, score) if score > highest else (best, highest)
-        return best
+            made += [] if gaussian is None else [gaussian]
+
+        def score(gaussian: Proposal) -> float:
+            return float(learnt @ np.maximum(gaussian.log_ratio(target.z), MIXTURE.lowest))
+
+        return max(made, key=score, default=None)
 
     def _mixtures_in_charts(self) -> tuple[list[Proposal], Chart]:
         """Gaussian mixtures in each chart that is worth it, and the chart for the largest and for kernels."""
@@ -221,8 +222,7 @@ class MixtureFit:
 
     def _supports(self, n_kernels: int) -> bool:
         """True if the effective draws suffice for so many Gaussians."""
-        learnt = self.target.learnt
-        return n_kernels * (self.z.shape[1] + 2) <= effective_sample_size(np.log(learnt[learnt > 0.0]))
+        return n_kernels * (self.z.shape[1] + 2) <= self.target.learnt_ess
 
     def _score(self, family: list[Proposal]) -> float:
         """Weighted mean log density of held-out draws under a family of mixtures with fitted shares."""

@@ -71,7 +71,9 @@ def _has_converged(starts: Starts, state: State, n_dim: int) -> bool:
         return True
     if not _next_starts(state).converged.all():
         return False
-    return began_with_samples(state) or choose_target(state.history, n_dim, False, True).exponent == 1.0
+    if began_with_samples(state):
+        return True
+    return choose_target(state.history, n_dim, located=False, searched=True).exponent == 1.0
 
 
 def began_with_samples(state: State) -> bool:

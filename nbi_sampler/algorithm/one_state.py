@@ -54,11 +54,6 @@ class OneState:
         return self.parts.continuous(self.state)
 
     @cached_property
-    def ess(self) -> float:
-        """Effective sample size of the draws that fits learn from."""
-        return effective_sample_size(self.target.log_weights[~self.target.held_out])
-
-    @cached_property
     def informed(self) -> NDArray[np.int64]:
         """Coordinates whose moments, or those of pairs, differ from the moments of the prior.
 

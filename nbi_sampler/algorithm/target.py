@@ -89,6 +89,11 @@ class Target(WeightedDraws):
         return np.asarray(weights / weights.sum())
 
     @cached_property
+    def learnt_ess(self) -> float:
+        """Effective sample size of the draws that fits learn from."""
+        return effective_sample_size(self.log_weights[~self.held_out])
+
+    @cached_property
     def tested(self) -> Tested:
         """The draws that decide on shares: those held out, or all if these are too few."""
         test = self.held_out & (self.weights > 0.0)
@@ -175,9 +180,10 @@ def choose_target(history: History, n_dim: int, located: bool, searched: bool = 
         steps = np.where(finite, history.log_likelihood - history.log_likelihood.max(), 0.0)
         base = np.where(finite, -log_mixture, -np.inf)
     z, held_out = history.z, history.held_out
-    enough = max(REFINEMENT.searched, REFINEMENT.searched_per_dimension * n_dim) if searched else wanted
-    exponent = 1.0
-    if effective_sample_size(steps + base) < enough:
+    fewest = max(REFINEMENT.searched, REFINEMENT.searched_per_dimension * n_dim)
+    if searched and effective_sample_size(steps + base) >= fewest:
+        exponent = 1.0
+    else:
         exponent = tempering_exponent(np.where(finite, steps, -np.inf), wanted, base)
 
     def tempered(power: float) -> Target:

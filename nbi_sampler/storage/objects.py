@@ -37,15 +37,8 @@ __all__ = ["PROPOSAL_KINDS", "Packer", "unpack"]
 
 PROPOSAL_KINDS: tuple[type, ...] = (
     *(MixtureProposal, PriorProposal, FlowProposal, LatentKernels, UnitCubeKernels, MarginalKernels),
-    *(
-        StudentMixture,
-        AffineMap,
-        MarginalMap,
-        StateMixture,
-        IndependentStates,
-        SubspaceProposal,
-        DiscreteParts,
-    ),
+    *(StudentMixture, AffineMap, MarginalMap),
+    *(StateMixture, IndependentStates, SubspaceProposal, DiscreteParts),
     *(ThinnedProposal, Approximation),
 )
 

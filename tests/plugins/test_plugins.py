@@ -184,7 +184,6 @@ class TestLoading:
         assert names == ["ccc", "aaa", "bbb", "ddd"]
         assert [plugin.name for plugin in found().loaded if len(plugin.name) == 3] == sorted(names)
 
-    @pytest.mark.takes_seconds
     def test_registering_by_hand(self, plugins):
         with pytest.raises(ValueError, match="it implements no hook"):
             plugins.register(object(), MINE)

@@ -29,13 +29,13 @@ seen["changed"] = before != (dict(os.environ), random.getstate())
 noted("package")
 nbi_sampler.cli.main(["plugins"])
 noted("list of plugins")
+from nbi_sampler.plugins import installed
+installed.cache_clear()
 warnings.simplefilter("ignore")  # those of other packages
 import nbi_sampler.plots
 noted("former name")
 import nbi_sampler.reports.diagnostics
 noted("page of a survey")
-from nbi_sampler.plugins import installed
-installed.cache_clear()
 import nbi_sampler.sampler.nbi
 seen["plugins loaded"] = installed.cache_info().currsize
 noted("sampler")

@@ -1,4 +1,4 @@
-"""A map of each coordinate after which weighted draws have nearly normal marginal distributions."""
+"""A map of each coordinate after which the marginal distributions of draws are nearly normal."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class MarginalMap:
 
     .. math:: y = \sinh(\delta\, \mathrm{arsinh}\, t - \varepsilon), \qquad t = (z - \xi) / \eta
 
-    It is linear for :math:`\varepsilon = 0` and :math:`\delta = 1`. Positive :math:`\varepsilon` makes a
-    distribution lean to the right, and small :math:`\delta` gives it heavy tails.
+    It is linear for :math:`\varepsilon = 0` and :math:`\delta = 1`. A distribution with positive
+    :math:`\varepsilon` has its longer tail to the right, and one with small :math:`\delta` has heavy tails.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class MarginalMap:
     def forward(self, z: Array) -> tuple[Array, Array]:
         """Map z to y, both of shape (n, n_dim); also the log determinant of dy/dz, shape (n,)."""
         t = (z - self.location) / self.scale
-        angle = np.clip(self.lightness * np.arcsinh(t) - self.skewness, -FARTHEST, FARTHEST)
+        angle = _angle(t, self.skewness, self.lightness)
         slopes = np.log(self.lightness / self.scale) + np.log(np.cosh(angle)) - np.log(np.hypot(1.0, t))
         return np.sinh(angle), np.asarray(slopes.sum(axis=1))
 
@@ -79,12 +79,18 @@ class MarginalMap:
         return float(mapped + 0.5 * z.shape[1] + np.log(spread_of(z)).sum())
 
 
+def _angle(t: Array, skewness: Array | float, lightness: Array | float) -> Array:
+    """The value whose hyperbolic sine is y."""
+    return np.asarray(np.clip(lightness * np.arcsinh(t) - skewness, -FARTHEST, FARTHEST))
+
+
 def _fitted(x: Array) -> Array:
     """Location, log scale, skewness and log lightness of standardised draws, shape (n,)."""
+    linear = np.zeros(4)
     bounds = [(-limit, limit) for limit in MIXTURE.marginal_limits]
     options = {"maxiter": MIXTURE.marginal_steps}
-    found = minimize(_loss, np.zeros(4), (x,), "L-BFGS-B", jac=True, bounds=bounds, options=options)
-    return np.asarray(found.x if found.fun < _loss(np.zeros(4), x)[0] else np.zeros(4))
+    found = minimize(_loss, linear, (x,), "L-BFGS-B", jac=True, bounds=bounds, options=options)
+    return np.asarray(found.x if found.fun < _loss(linear, x)[0] else linear)
 
 
 def _loss(parameters: Array, x: Array) -> tuple[float, Array]:
@@ -92,7 +98,7 @@ def _loss(parameters: Array, x: Array) -> tuple[float, Array]:
     location, log_scale, skewness, log_lightness = parameters
     scale, lightness = math.exp(log_scale), math.exp(log_lightness)
     t = (x - location) / scale
-    angle = np.clip(lightness * np.arcsinh(t) - skewness, -FARTHEST, FARTHEST)
+    angle = _angle(t, skewness, lightness)
     y, slope, length = np.sinh(angle), np.cosh(angle), np.hypot(1.0, t)
     log_density = np.log(slope) - 0.5 * y**2 + log_lightness - log_scale - np.log(length)
     by_angle = np.tanh(angle) - y * slope
