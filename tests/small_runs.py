@@ -15,6 +15,7 @@ from nbi_sampler.core.config import (
     LOCAL_KERNELS,
     MIXTURE,
     REGRESSION,
+    REFINEMENT_TRAINING,
     REGRESSION_KERNELS,
 )
 
@@ -25,6 +26,7 @@ SMALL_FITS = (
     (MIXTURE, {"n_inside": 20_000, "em_kernels": (1, 3), "em_draws": (500, 1000)}),
     (REGRESSION, {"n_candidates": 1000}),
     (FIT, {"least_batches": 4, "most_batches": 4}),
+    (REFINEMENT_TRAINING, {"n_batches": 10}),
     *((kernels, FEW_KERNELS) for kernels in (LOCAL_KERNELS, HIGH_WEIGHT_KERNELS, REGRESSION_KERNELS)),
 )
 
@@ -54,7 +56,7 @@ class Exact:
 def run_nbi(likelihood, priors, outdir, **keywords):
     """Run the sampler through bilby, quickly."""
     settings = dict(n_effective=400, n_sims=500, seed=1, print_method="none", resume=False, save=False)
-    settings |= {"outdir": str(outdir), "training": {"n_epochs": 8, "batch_size": 100}} | keywords
+    settings |= {"outdir": str(outdir), "training": {"n_epochs": 8, "batch_size": 100, "n_batches": 10}} | keywords
     return bilby.run_sampler(likelihood, priors, sampler="nbi", **settings)
 
 

@@ -24,7 +24,7 @@ from nbi_sampler.networks.featurizers import featurizer_factory
 from nbi_sampler.networks.flows import flow_factory
 from nbi_sampler.priors.space import ParameterSpace
 
-QUICK = TrainingConfig(n_epochs=12, patience=6)
+QUICK = TrainingConfig(n_epochs=12, n_batches=10, patience=6)
 
 
 def gaussian_space(n_dim):

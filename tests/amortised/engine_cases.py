@@ -9,7 +9,8 @@ from scipy import stats
 from nbi_sampler import NBI
 
 T = np.linspace(-1.0, 1.0, 10)
-QUICK = {"n_threads": 1, "batch_size": 64}
+QUICK = {"n_threads": 1, "batch_size": 64, "n_batches": 10}
+LONGER = {**QUICK, "n_batches": 20}
 SMALL = {"type": "mlp", "hidden": 32, "dim_out": 8}
 
 

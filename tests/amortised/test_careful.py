@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from engine_cases import QUICK, T, an_engine, exact, line, normal_priors, targets, with_gaps
+from engine_cases import LONGER, QUICK, T, an_engine, exact, line, normal_priors, targets, with_gaps
 from scipy import stats
 from sklearn.exceptions import NotFittedError
 from small_runs import run_nbi
@@ -134,7 +134,7 @@ def test_parameters_outside_the_prior_are_left_out_and_named():
     with pytest.warns(
         UserWarning, match=r"100 have parameters .*: m in 100 \(values from .* to 50, .* -2 to 2"
     ):
-        engine = box().fit(x=x, y=theta, n_epochs=10, training=QUICK)
+        engine = box().fit(x=x, y=theta, n_epochs=10, training=LONGER)
     assert engine.training_counts_.outside == {"m": 100}
     (found,) = engine.infer(line({"m": 1.0, "c": -0.5}), n_samples=1000)
     assert found.status == "ok" and found.efficiency > 0.1

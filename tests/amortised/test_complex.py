@@ -7,7 +7,7 @@ import bilby.core.prior as bp
 import numpy as np
 import pytest
 import torch
-from engine_cases import QUICK, SMALL
+from engine_cases import LONGER, QUICK, SMALL
 from scipy import stats
 from small_runs import Exact, assert_agrees, run_nbi
 
@@ -117,7 +117,7 @@ def test_the_users_log_likelihood_gets_complex_simulations(by_errors):
 
 @pytest.mark.takes_seconds
 def test_complex_data_with_missing_points():
-    engine = an_engine(with_gaps).fit(1000, n_epochs=12, training=QUICK)
+    engine = an_engine(with_gaps).fit(1000, n_epochs=12, training=LONGER)
     present = np.arange(12) % 3 != 0
     x = np.where(present, observed(), np.nan)
     assert_found(engine.infer(x, SIGMA, present, n_samples=3000)[0], exact(observed(), present))

@@ -18,7 +18,7 @@ from nbi_sampler.core.config import TrainingCheckpointConfig
 from nbi_sampler.storage.archive import ArchiveError
 
 T = np.linspace(-1.0, 1.0, 10)
-TRAINING = {"n_threads": 1, "batch_size": 64}
+TRAINING = {"n_threads": 1, "batch_size": 64, "n_batches": 5}
 FIT = {"n_sims": 300, "n_epochs": 12, "training": TRAINING, "print_method": "none"}
 
 
