@@ -14,8 +14,8 @@ from nbi_sampler.core.config import (
     HIGH_WEIGHT_KERNELS,
     LOCAL_KERNELS,
     MIXTURE,
-    REGRESSION,
     REFINEMENT_TRAINING,
+    REGRESSION,
     REGRESSION_KERNELS,
 )
 
@@ -56,7 +56,8 @@ class Exact:
 def run_nbi(likelihood, priors, outdir, **keywords):
     """Run the sampler through bilby, quickly."""
     settings = dict(n_effective=400, n_sims=500, seed=1, print_method="none", resume=False, save=False)
-    settings |= {"outdir": str(outdir), "training": {"n_epochs": 8, "batch_size": 100, "n_batches": 10}} | keywords
+    training = {"n_epochs": 8, "batch_size": 100, "n_batches": 10}
+    settings |= {"outdir": str(outdir), "training": training} | keywords
     return bilby.run_sampler(likelihood, priors, sampler="nbi", **settings)
 
 

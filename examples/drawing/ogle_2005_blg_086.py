@@ -46,7 +46,7 @@ def draw(
         sign, colour = (">", GREEN) if draws["u0"].iloc[0] > 0 else ("<", PURPLE)
         vectors.plot(some["piE"], some["piN"], ".", ms=2, color=colour, alpha=0.4)
         at = some["piE"].mean(), some["piN"].min() - 0.02
-        vectors.text(*at, f"$u_0 {sign} 0$: {share:.0%}", color=colour, ha="center", va="top")
+        vectors.text(*at, f"$u_0 {sign} 0$: {100 * share:.0f} %", color=colour, ha="center", va="top")
     vectors.axhline(0, color="0.7", lw=0.8, zorder=0)
     vectors.set(xlabel=r"$\pi_{\rm E}$ to the east", ylabel=r"$\pi_{\rm E}$ to the north", ylim=(-0.55, 0.5))
     ticks_inside(panels.values())

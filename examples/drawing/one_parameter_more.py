@@ -50,7 +50,8 @@ def draw(
     top.errorbar(time / float(best["P"]) % 1.0, observed, sigma, fmt="o", ms=3, lw=0.7, color="0.15")
     top.set(ylabel="velocity (m/s)")
     top.legend(frameon=False)
-    bottom.set(xlabel="orbital phase", ylabel="residual")
-    corner_of(two.nested_samples, two.priors, {name: truth[name] for name in ("K", "h", "k")}, fig=right)
+    bottom.set(xlabel="orbital phase", ylabel="residual (m/s)")
+    shown = {name: truth[name] for name in ("K", "h", "k")}
+    corner_of(two.nested_samples, two.priors, shown, said="injected values", fig=right)
     right.subplots_adjust(left=0.18, right=0.97, bottom=0.18, top=0.97)
     save(figure, path)

@@ -35,7 +35,7 @@ def draw_from_model(step: Step) -> tuple[State, str]:
 
     If a call costs very little, more draws take less time than a fit. If the data are unlike those of the
     training, or if simulations of the likelihood are, the model may miss a part of the posterior without a
-    trace in the weights. Such a run takes the whole way from the prior. So does a run with too few effective
+    trace in the weights. Such a run starts from the prior. So does a run with too few effective
     draws.
     """
     start = step.problem.start
@@ -117,8 +117,8 @@ def _trusted(start: Start, draws: Draws, rng: np.random.Generator) -> bool:
         return False
     if start.check is not None and not start.check(draws, rng):
         logger.warning(
-            "model: its posteriors of simulations of this likelihood leave out the truth again and again; it "
-            "was trained with another simulator or noise, so the run goes the whole way from the prior"
+            "model: for simulations of this likelihood, its posteriors often exclude the true values; it was "
+            "probably trained with another simulator or noise, so the run starts from the prior"
         )
         return False
     return True

@@ -82,7 +82,7 @@ def can_ascend(step: Step) -> bool:
 
 
 def completed(state: State) -> State:
-    """The state as it is, or the state in which the run takes the whole way from the prior.
+    """The state as it is, or the state in which the run starts from the prior.
 
     The run does so if draws of any batch show mass where the first proposal is thinner than the prior, and
     where an ascent from the samples has not led. The former samples then lack a mode, and they may lack more.

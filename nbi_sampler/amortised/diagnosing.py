@@ -115,7 +115,7 @@ def diagnose(
     if n_targets < DIAGNOSIS.fewest_simulations:
         raise ValueError(
             f"n_sims: expected {DIAGNOSIS.fewest_simulations} usable simulations at least, got {n_targets}; "
-            "with fewer no test tells anything"
+            "with fewer, no test can find a fault"
         )
     rng = stage_generator(setup.entropy, "diagnose", "draws")
     z, draws, assessment = _assessed(estimator, targets, rng)

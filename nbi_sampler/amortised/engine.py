@@ -58,7 +58,7 @@ class NBI(EngineFile, Diagnosable, FormerMethods, EngineBase):
     simulator : callable, optional
         ``simulator(parameters) -> ndarray`` without noise, real or complex, parameters by name where priors
         are bilby's; ``simulator(theta)`` with theta of shape (n_dim,) where they are a list of scipy's
-        distributions. Not needed where simulations are given and nothing is weighed.
+        distributions. Not needed where simulations are given and no weights are asked for.
     noise : float, ndarray, TensorNoise or callable, optional
         Standard deviation of Gaussian noise (of complex data, that of the real and of the imaginary part
         each); or ``noise(x, rng)`` that returns x with noise, or ``(x, x_err)``, or ``(x, x_err, mask)``,

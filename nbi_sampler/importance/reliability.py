@@ -73,7 +73,7 @@ class Status(str, Enum):
         "a few weights dominate, and error bars cannot be trusted; train on more simulations, or run the "
         "sampler from this model",
     )
-    MISSING_MASS = "missing mass", "raise n_sims, and compare runs of other seeds"
+    MISSING_MASS = "missing mass", "raise n_sims, and compare runs with other seeds"
     NO_FINITE_LIKELIHOOD = (
         "no finite likelihood",
         "check likelihood and data at a parameter set that should fit, and narrow the priors to where the "
@@ -238,8 +238,8 @@ def contradicting_evidence(
 
 
 PLACED = (
-    "modes were found by walkers in an approximation of the likelihood: a mode that they missed is missed "
-    "without a trace, so compare runs of other seeds"
+    "modes were found by walkers in an approximation of the likelihood: there is no sign of a mode that they "
+    "missed, so compare runs with other seeds"
 )
 
 
@@ -374,14 +374,16 @@ def may_be_missed(n_prior: int) -> str:
     True
     """
     said = (
-        "adapted to the likelihood alone, from its values at draws from the prior: modes much narrower than "
-        "others are missed without a trace, so compare runs of other seeds, or give simulator= and noise="
+        "the run learned from the likelihood alone, at draws from the prior: it can miss a mode much "
+        "narrower than the rest of the posterior without any sign, so compare runs with other seeds, or pass "
+        "simulator= and noise="
     )
     if not n_prior:
         return said
     return (
-        f"{said}. Of {n_prior:,} draws from the prior one at least is in any region that holds more "
-        f"than {_least_seen(n_prior):.2g} % of it, with 95 % probability; a mode in less may have been missed"
+        f"{said}. With 95 % probability, at least one of the {n_prior:,} draws from the prior lies in any "
+        f"region that holds more than {_least_seen(n_prior):.2g} % of it; a mode in a smaller region may "
+        "have been missed"
     )
 
 
@@ -399,10 +401,10 @@ def may_be_lacking(n_prior: int) -> str:
     True
     """
     return (
-        "began with samples of a former posterior, and assumes that they lack no mode that is narrow: of "
-        f"{n_prior:,} draws from the prior one at least is in any region that holds more than "
-        f"{_least_seen(n_prior):.2g} % of it, with 95 % probability; a mode in less that the samples lack "
-        "may have been missed, so compare a run without initial_result="
+        "the run began with samples of a former posterior, and assumes that they contain every narrow mode: "
+        f"with 95 % probability, at least one of the {n_prior:,} draws from the prior lies in any region "
+        f"that holds more than {_least_seen(n_prior):.2g} % of it; a mode in a smaller region that the "
+        "samples lack may have been missed, so compare a run without initial_result="
     )
 
 

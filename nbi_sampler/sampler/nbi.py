@@ -342,7 +342,7 @@ class Nbi(BilbySampler):
             is_former = "the former one: its values teach the proposals, and no call is repeated"
             is_other = "not the former one, whose values are not used"
             if state.has_moved:
-                is_other += ", and hardly any of these samples counts in the posterior of now"
+                is_other += ", and hardly any of these samples carries weight in the new posterior"
             logger.info(
                 f"nbi: at {state.n_checked} former samples the likelihood is "
                 f"{is_other if state.former_offset is None else is_former}"

@@ -78,7 +78,10 @@ def corner_figure(comparison: Comparison) -> Figure:
                 axis.set_xlabel(comparison.labels.get(left, left))
             if column == 0 and row > 0:
                 axis.set_ylabel(comparison.labels.get(below, below))
-    figure.legend(handles=_handles(styles), loc="upper right", fontsize=10)
+    said = "contours: 39 % and 86 %\nof the posterior"
+    if comparison.truth:
+        said += "\ngrey lines: injected values"
+    figure.legend(handles=_handles(styles), loc="upper right", fontsize=10, title=said, title_fontsize=9)
     return figure
 
 
