@@ -1,12 +1,15 @@
-"""Draw the pictures of growth in docs/benchmark.md.
+"""Draw the pictures of growth in docs/benchmark.md, growth_grid.png and growth.png.
 
     python docs/figures/make_growth.py
-    nbi-sampler benchmark search --runs 200
-    python docs/figures/make_growth.py build/search.jsonl
 
-The first command draws growth_grid.png from the numbers in growth_grid.json. The last one draws
-growth.png: calls against the compression from prior to posterior. Its law is fitted to the mixtures of five
-parameters and more, where a run searches for modes; with one or two the scan of the prior decides.
+takes the numbers from growth_grid.json and growth.json. These come from the records of two commands:
+
+    nbi-sampler benchmark scaling --what dimension,length,draws
+    nbi-sampler benchmark search --runs 200
+    python docs/figures/make_growth.py build/scaling.jsonl build/search.jsonl
+
+growth.png has calls against the compression from prior to posterior. Its law is fitted to the mixtures of
+five parameters and more, where a run searches for modes; with one or two the scan of the prior decides.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from nbi_sampler_benchmark.problems.random_mixtures import mixture_named
 from nbi_sampler_benchmark.runs.runner import read_records
 from nbi_sampler_benchmark.scaling.figure import scaling_figure
 from nbi_sampler_benchmark.scaling.laws import fitted_law
-from nbi_sampler_benchmark.scaling.report import Measured
+from nbi_sampler_benchmark.scaling.report import AXES, Measured
 from PIL import Image
 
 from nbi_sampler.reports.plots.style import (
@@ -38,26 +41,67 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 FEWEST_PARAMETERS = 5
+# That of the runs at growing sizes which do not grow in it.
+N_EFFECTIVE = 2000
 
 
-def draw_grid() -> None:
-    """Draw costs against sizes. All of these runs were "ok"."""
-    rows = json.loads((HERE / "growth_grid.json").read_text(encoding="utf-8"))
-    measured = [
-        Measured(row["what"], row["family"], row["size"], {**row, "status": "ok"})
-        for row in rows
-    ]
+def main(scaling: str | None = None, search: str | None = None) -> None:
+    """Keep what the pictures need of the records, if there are new ones, and draw."""
+    if scaling and search:
+        keep("growth_grid.json", grid_rows(read_records(Path(scaling))))
+        keep("growth.json", search_rows(read_records(Path(search))))
+    grid, runs = (
+        json.loads((HERE / name).read_text(encoding="utf-8"))
+        for name in ("growth_grid.json", "growth.json")
+    )
+    measured = [Measured(row["what"], row["family"], row["size"], row) for row in grid]
     with own_style():
         path = save_figure(scaling_figure(measured), HERE / "growth_grid.png")
+        save_figure(growth_figure(runs), HERE / "growth.png")
     # As sharp on a page, and half of the bytes.
     Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
-def main(path: Path) -> None:
-    """Read the records of a search, draw, and print the law."""
-    records = {record["problem"]: record for record in read_records(path)}
-    with own_style():
-        save_figure(growth_figure(list(records.values())), HERE / "growth.png")
+def keep(name: str, rows: list[dict[str, Any]]) -> None:
+    """Write rows, a line each."""
+    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    (HERE / name).write_text(f"[\n  {lines}\n]\n", encoding="utf-8")
+
+
+def grid_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the runs at growing sizes, along the axes of `AXES`."""
+    places = {
+        (run.problem, run.n_effective): (what, family, size)
+        for what, axis in AXES.items()
+        for family in axis.families
+        for size in axis.sizes
+        for run in [axis.run(family, size, 1, N_EFFECTIVE, {})]
+    }
+    rows = []
+    for record in records:
+        what, family, size = places[record["problem"], record["n_effective"]]
+        costs = {
+            "calls": record["calls"],
+            "cpu_seconds": round(record["cpu_seconds"], 1),
+            "peak_memory": round(record["peak_memory"]),
+            "pull": round(record["pull"], 1),
+        }
+        place = {"what": what, "family": family, "size": size}
+        rows.append({**place, "status": record["status"], **costs})
+    return sorted(
+        rows,
+        key=lambda row: (list(AXES).index(row["what"]), row["family"], row["size"]),
+    )
+
+
+def search_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the runs on random mixtures."""
+    latest = {record["problem"]: record for record in records}
+    return [
+        {name: record[name] for name in ("problem", "status", "calls")}
+        | {"pull": round(record["pull"], 2)}
+        for record in latest.values()
+    ]
 
 
 def growth_figure(records: list[dict[str, Any]]) -> Figure:
@@ -108,4 +152,4 @@ def growth_figure(records: list[dict[str, Any]]) -> Figure:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1])) if sys.argv[1:] else draw_grid()
+    main(*sys.argv[1:])

@@ -27,6 +27,8 @@ BELIEVABLE = 3.0
 # A law is drawn if it was fitted to this many sizes with relative residuals of at most this rms.
 FEWEST_SIZES = 4
 MOST_SPREAD = 0.3
+# Factor between a value and the end of its axis, so that no marker is cut.
+MARGIN = 1.3
 # A logarithmic axis over at most this many decades has ticks between powers of ten.
 FEW_DECADES = 2
 
@@ -85,7 +87,8 @@ def _show_costs(axis: Axes, values: Sequence[float]) -> None:
     """Extend a vertical axis to whole decades that contain the positive values, with plain ticks."""
     from matplotlib.ticker import NullFormatter
 
-    first, last = math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1
+    least, most = min(values) / MARGIN, max(values) * MARGIN
+    first, last = math.floor(math.log10(least)), math.floor(math.log10(most)) + 1
     axis.set(yscale="log", ylim=(10.0**first, 10.0**last))
     factors = (1.0, 2.0, 5.0) if last - first <= FEW_DECADES else (1.0,)
     ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
