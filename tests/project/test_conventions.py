@@ -46,6 +46,8 @@ ALLOWED = {
     "algorithm/proposals/*:CHUNK*": "blocks of memory",
     "algorithm/proposals/*:FARTHEST": "guard: finite in place of infinity",
     "algorithm/proposals/local_regression.py:LOWEST": "guard: finite in place of minus infinity",
+    "algorithm/proposals/kernels.py:SMALLEST": "guard: ends of the open unit interval",
+    "algorithm/proposals/kernels.py:LARGEST": "guard: ends of the open unit interval",
     "algorithm/proposals/periodic.py:SMALLEST": "guard against rounding",
     "algorithm/proposals/student_mixture.py:CACHED": "blocks of memory",
     "algorithm/records.py:QUANTILES": "what tables and plots show",

@@ -25,6 +25,9 @@ from nbi_sampler.core.types import Array
 
 __all__ = ["CHARTS", "Chart", "LatentKernels", "MarginalKernels", "UnitCubeKernels"]
 
+# Probabilities that are not 0 and 1, at which normal quantiles are finite.
+SMALLEST, LARGEST = 1e-300, 1.0 - 1e-16
+
 
 class LatentKernels:
     """Kernels over cut latent coordinates.
@@ -91,12 +94,12 @@ class UnitCubeKernels:
     def of(cls, mixture: StudentMixture, cut: Array, rng: np.random.Generator) -> UnitCubeKernels | None:
         """A mixture in these coordinates as a proposal. None if most of it lies outside the cube."""
         chunk = MIXTURE.inside_chunk
-        share = float(_is_inside(mixture.sample(chunk, rng)).mean())
-        if 0.0 < share < 1.0:
-            # The relative error of a share s by n draws is sqrt((1 - s) / (s n)).
-            wanted = (1.0 - share) / (share * MIXTURE.inside_error**2)
+        inside = _probabilities_inside(mixture, chunk, rng)
+        share = float(inside.mean())
+        if share > 0.0:
+            wanted = (float(inside.std()) / (share * MIXTURE.inside_error)) ** 2
             n_parts = math.ceil(min(wanted, MIXTURE.n_inside) / chunk)
-            more = [_is_inside(mixture.sample(chunk, rng)).mean() for _ in range(n_parts - 1)]
+            more = [_probabilities_inside(mixture, chunk, rng).mean() for _ in range(n_parts - 1)]
             share = float(np.mean([share, *more]))
         return cls(mixture, cut, math.log(share)) if share > MIXTURE.least_inside else None
 
@@ -157,3 +160,35 @@ CHARTS: tuple[Chart, ...] = (LatentKernels, UnitCubeKernels)
 
 def _is_inside(u: Array) -> NDArray[np.bool_]:
     return np.asarray(((u > 0.0) & (u < 1.0)).all(axis=1))
+
+
+def _probabilities_inside(mixture: StudentMixture, n: int, rng: np.random.Generator) -> Array:
+    """Estimates of the share of a mixture that lies in the unit cube, shape (n,), whose mean has no bias.
+
+    Each is a product over the coordinates: the probability of a kernel to lie between 0 and 1 in one, given a
+    draw that lies between them in those before. Of a kernel at a corner of the cube, 20,000 of them give the
+    share to 1e-5. Counting 200,000 draws gives 1/256 (eight parameters) to 4 %, and all draws of a proposal
+    have this error: log Z of a half-normal posterior was 16 errors too low.
+
+    References
+    ----------
+    Geweke (1991); Hajivassiliou & McFadden (1998); Keane (1994): the simulator of all three.
+    """
+    # Kernels in proportion to their shares, which scatters less than a choice at random.
+    edges = np.cumsum(mixture.shares)
+    pick = np.searchsorted(edges / edges[-1], (np.arange(n) + rng.uniform(size=n)) / n)
+    centres, factors = mixture.centres[pick], mixture.factors[pick]
+    scale = np.sqrt(rng.chisquare(mixture.degrees, size=n) / mixture.degrees)
+    steps, probability = np.zeros_like(centres), np.ones(n)
+    for d in range(centres.shape[1]):
+        at = centres[:, d] + np.einsum("nj,nj->n", factors[:, d, :d], steps[:, :d])
+        width = factors[:, d, d] / scale
+        low, high = -at / width, (1.0 - at) / width
+        # In the lower tail, where differences of probabilities keep their digits.
+        is_upper = low > 0.0
+        low, high = np.where(is_upper, -high, low), np.where(is_upper, -low, high)
+        below, within = ndtr(low), ndtr(high) - ndtr(low)
+        normal = ndtri(np.clip(below + rng.uniform(size=n) * within, SMALLEST, LARGEST))
+        steps[:, d] = np.where(is_upper, -normal, normal) / scale
+        probability *= within
+    return probability

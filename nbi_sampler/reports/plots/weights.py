@@ -32,7 +32,8 @@ def draw_weights(axis: Axes, weights: Array, n_draws: int) -> None:
     from matplotlib.ticker import NullFormatter
 
     n_zero = n_draws - len(weights)
-    title = "Weights of the result's draws" + (f" ({percent(n_zero / n_draws, 1)} are zero)" if n_zero else "")
+    zero = f" ({percent(n_zero / n_draws, 1)} are zero)" if n_zero else ""
+    title = f"Weights of the result's draws{zero}"
     if not len(weights):
         head(axis, title)
         say(axis, "no draw has a weight")

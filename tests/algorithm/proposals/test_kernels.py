@@ -8,7 +8,8 @@ from proposal_cases import NO_CUT, student
 from scipy import stats
 
 from nbi_sampler.algorithm.proposals.affine import AffineMap
-from nbi_sampler.algorithm.proposals.kernels import LatentKernels
+from nbi_sampler.algorithm.proposals.kernels import LatentKernels, UnitCubeKernels
+from nbi_sampler.algorithm.proposals.student_mixture import StudentMixture
 from nbi_sampler.algorithm.proposals.weighted_draws import WeightedDraws
 from nbi_sampler.core.config import HIGH_WEIGHT_KERNELS, LOCAL_KERNELS
 from nbi_sampler.importance.pareto import pareto_k
@@ -85,3 +86,23 @@ def test_kernels_are_no_wider_than_what_a_few_effective_draws_describe(rng):
     # A narrow target: of 4,000 draws some 40 count.
     kernels, _ = kernels_on(y, -0.5 * (y**2).sum(1) / 0.1**2, rng)
     assert np.median(np.linalg.norm(kernels.mixture.factors, axis=(1, 2))) < 0.4
+
+
+def test_the_share_of_a_kernel_in_a_corner_of_the_cube_is_exact(rng):
+    """All draws of a proposal share its error, which no error of log Z contains."""
+    n_dim = 8
+    kernel = StudentMixture(np.ones(1), np.zeros((1, n_dim)), 0.15 * np.eye(n_dim)[None], 1e6)
+    found = UnitCubeKernels.of(kernel, np.zeros(n_dim), rng)
+    assert found.log_inside == pytest.approx(-n_dim * np.log(2.0), abs=1e-3)
+
+
+def test_the_share_of_correlated_kernels_in_the_cube_is_that_of_their_draws(rng):
+    n_kernels, n_dim, n = 6, 5, 400_000
+    factors = np.tril(0.15 * rng.normal(size=(n_kernels, n_dim, n_dim)), -1)
+    factors += np.eye(n_dim) * rng.uniform(0.1, 0.4, size=(n_kernels, 1, n_dim))
+    centres = rng.uniform(-0.2, 1.2, size=(n_kernels, n_dim))
+    mixture = StudentMixture(np.arange(1.0, 7.0) / 21.0, centres, factors, 4.0)
+    u = mixture.sample(n, rng)
+    counted = ((u > 0.0) & (u < 1.0)).all(1).mean()
+    found = np.exp(UnitCubeKernels.of(mixture, np.zeros(n_dim), rng).log_inside)
+    assert abs(found - counted) < 4.5 * np.hypot(np.sqrt(counted * (1 - counted) / n), 1e-3 * counted)
